@@ -1,0 +1,1 @@
+"""Attention backends behind one signature, the choice among them and their fallbacks."""

@@ -1,0 +1,25 @@
+"""Errors that a person can act on.
+
+    EverTalkError (ValueError)
+    ├── InputError        a socket or a widget holds something that cannot be used
+    ├── ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
+    └── ResultError       the decode node got something that is no sampler result
+
+Each message says what was wrong, what came, what was expected and what to do.
+"""
+
+
+class EverTalkError(ValueError):
+    """Base of all errors that EverTalk raises for a mistake outside its own code."""
+
+
+class InputError(EverTalkError):
+    """A socket or a widget holds something that cannot be used; the message begins with its name."""
+
+
+class ModelFileError(EverTalkError):
+    """A model file is missing, damaged, or of another kind than its place asks for."""
+
+
+class ResultError(EverTalkError):
+    """The decode node was given something that is no sampler result."""

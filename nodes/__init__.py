@@ -1,0 +1,1 @@
+"""The nodes of EverTalk: the only package that imports ComfyUI."""

@@ -1,0 +1,1 @@
+"""Adapters between ComfyUI and the packages that do not know it."""
