@@ -1,0 +1,5 @@
+"""Runs the golden cases of sound and speech."""
+
+from parity_case import Runner
+
+RUNNERS: dict[str, Runner] = {}
