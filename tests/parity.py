@@ -4,6 +4,7 @@ Prints for each output the worst absolute and relative error beside the toleranc
 if an output is above its tolerance or could not be compared.
 """
 
+import importlib
 import sys
 import traceback
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import torch
 TESTS = str(Path(__file__).resolve().parent)
 if TESTS not in sys.path:
     sys.path.insert(0, TESTS)
+importlib.import_module("load_pack")  # the runners import the pack as evertalk_pack
 
 import parity_runners.audio  # noqa: E402
 from parity_case import PUBLIC_CASES, Case, Runner, Tolerance, load_case  # noqa: E402

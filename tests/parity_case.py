@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from load_pack import ROOT  # makes the pack importable as evertalk_pack
+from load_pack import ROOT
 from safetensors.torch import load_file
 
 PUBLIC_CASES = ROOT / "tests" / "goldens" / "public"

@@ -11,14 +11,11 @@ from parity_kinds import KINDS, kind_of
 
 PENDING = frozenset(
     {
-        "audio_mix",
         "audio_proj",
-        "audio_window",
         "color_match",
         "guidance",
         "loop_infinitetalk",
         "loop_multitalk",
-        "loudness",
         "model_dual",
         "model_single",
         "teacache",
