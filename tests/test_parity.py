@@ -21,8 +21,6 @@ PENDING = frozenset(
         "teacache",
         "timesteps",
         "vae_tiny",
-        "wav2vec2_group",
-        "wav2vec2_layer",
     }
 )
 """Kinds whose code is not written yet."""
