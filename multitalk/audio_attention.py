@@ -14,7 +14,7 @@ from torch import nn
 
 from ..attention.protocol import Attention
 from ..wanvideo.rope import Rotation, rotate
-from .talk_config import TalkConfig
+from .talk_checkpoint import TalkConfig
 
 NORM_EPS = 1e-6
 
@@ -44,9 +44,9 @@ class AudioCrossAttention(nn.Module):
     ) -> None:
         super().__init__()
         factory = {"dtype": dtype, "device": device}
-        self.q_linear = operations.Linear(config.channels, config.channels, **factory)
-        self.kv_linear = operations.Linear(config.token_channels, 2 * config.channels, **factory)
-        self.proj = operations.Linear(config.channels, config.channels, **factory)
+        self.q_linear = operations.Linear(config.dim, config.dim, **factory)
+        self.kv_linear = operations.Linear(config.output_dim, 2 * config.dim, **factory)
+        self.proj = operations.Linear(config.dim, config.dim, **factory)
 
     def forward(
         self,
@@ -89,5 +89,5 @@ class TalkBlock(nn.Module):
         device: torch.device | None = None,
     ) -> None:
         super().__init__()
-        self.norm_x = operations.LayerNorm(config.channels, eps=NORM_EPS, dtype=dtype, device=device)
+        self.norm_x = operations.LayerNorm(config.dim, eps=NORM_EPS, dtype=dtype, device=device)
         self.audio_cross_attn = AudioCrossAttention(config, operations, dtype, device)

@@ -12,7 +12,8 @@ from einops import rearrange
 from torch import nn
 
 from ..wanvideo.geometry import TIME_STRIDE
-from .talk_config import TalkConfig
+from .talk_checkpoint import VAE_SCALE_FRAMES, TalkConfig
+from .types import CONTEXT_FRAMES
 
 
 def group_by_latent_frame(audio_SFKLC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,7 +33,7 @@ def group_by_latent_frame(audio_SFKLC: torch.Tensor) -> tuple[torch.Tensor, torc
 
 
 class AudioProjector(nn.Module):
-    """Projects grouped features to `config.tokens` tokens of `config.token_channels` for each latent frame."""
+    """Projects grouped features to `context_tokens` tokens of `output_dim` channels for each latent frame."""
 
     def __init__(
         self,
@@ -43,14 +44,13 @@ class AudioProjector(nn.Module):
     ) -> None:
         super().__init__()
         factory = {"dtype": dtype, "device": device}
-        frame_channels = config.encoder_layers * config.encoder_channels
-        inner = config.inner_channels
-        self.tokens = config.tokens
-        self.proj1 = operations.Linear(config.first_positions * frame_channels, inner, **factory)
-        self.proj1_vf = operations.Linear(config.later_positions * frame_channels, inner, **factory)
+        inner = config.intermediate_dim
+        self.tokens = config.context_tokens
+        self.proj1 = operations.Linear(CONTEXT_FRAMES * config.feature_dim, inner, **factory)
+        self.proj1_vf = operations.Linear(VAE_SCALE_FRAMES * config.feature_dim, inner, **factory)
         self.proj2 = operations.Linear(inner, inner, **factory)
-        self.proj3 = operations.Linear(inner, config.tokens * config.token_channels, **factory)
-        self.norm = operations.LayerNorm(config.token_channels, **factory)
+        self.proj3 = operations.Linear(inner, config.context_tokens * config.output_dim, **factory)
+        self.norm = operations.LayerNorm(config.output_dim, **factory)
 
     def forward(self, audio_SFKLC: torch.Tensor) -> torch.Tensor:
         """Tokens (S, T, N, C) of a window's features (S, F, K, L, C), F = 4 (T - 1) + 1."""

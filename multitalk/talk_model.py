@@ -15,7 +15,7 @@ from torch import nn
 from ..attention.protocol import Attention
 from .audio_attention import SpeakerRotations, TalkBlock
 from .projector import AudioProjector
-from .talk_config import TalkConfig
+from .talk_checkpoint import TalkConfig
 
 RouteSpeakers = Callable[[torch.Tensor, torch.Tensor], SpeakerRotations]
 """Who is moved by whom, from a block's rotated self-attention queries and keys (batch, tokens, heads, dim)."""
@@ -35,7 +35,7 @@ class TalkModel(nn.Module):
         self.config = config
         self.audio_proj = AudioProjector(config, operations, dtype, device)
         self.blocks = nn.ModuleList(
-            TalkBlock(config, operations, dtype, device) for _ in range(config.num_blocks)
+            TalkBlock(config, operations, dtype, device) for _ in range(config.num_layers)
         )
 
     def audio_tokens(self, audio_BSFKLC: torch.Tensor) -> torch.Tensor:

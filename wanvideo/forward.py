@@ -6,6 +6,7 @@ rows; video tensors are BCTHW. Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/mo
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -61,8 +62,8 @@ class BlockContext:
     hook: BlockHook | None
 
 
-RunBlock = Callable[[int, torch.Tensor, BlockContext], torch.Tensor]
-"""Runs block `index` on x_BLC: how a host wraps or replaces single blocks."""
+RunBlock = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
+"""(index, x_BLC, run) -> x_BLC: how a host wraps or replaces single blocks; `run` is the block itself."""
 
 
 def wan_forward(
@@ -85,10 +86,8 @@ def wan_forward(
         hook=hook,
     )
     for index, block in enumerate(tree.blocks):
-        if run_block is None:
-            x_BLC = block_forward(block, index, x_BLC, context)
-        else:
-            x_BLC = run_block(index, x_BLC, context)
+        run = partial(block_forward, block, index, context)
+        x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
     return unpatchify(project_out(tree.head, x_BLC, time_BC), grid_THW)
 
 
@@ -127,7 +126,7 @@ def modulation_rows(weight_1NC: torch.Tensor, modulation_BNC: torch.Tensor) -> l
     return list((weight + modulation_BNC).split(1, dim=1))
 
 
-def block_forward(block: WanBlock, index: int, x_BLC: torch.Tensor, context: BlockContext) -> torch.Tensor:
+def block_forward(block: WanBlock, index: int, context: BlockContext, x_BLC: torch.Tensor) -> torch.Tensor:
     """One block: self-attention, cross-attention to text and picture, the hook, feed-forward."""
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation_rows(
         block.modulation, context.modulation_BNC

@@ -13,7 +13,7 @@ MULTITALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
 def shift_timesteps(timesteps: torch.Tensor, shift: float) -> torch.Tensor:
     """Move timesteps (0..1000) toward noise: 1000 * shift * s / (1 + (shift - 1) * s) with s = t / 1000."""
     s = timesteps / NUM_TIMESTEPS
-    return NUM_TIMESTEPS * shift * s / (1 + (shift - 1) * s)
+    return shift * s / (1 + (shift - 1) * s) * NUM_TIMESTEPS
 
 
 def multitalk_timesteps(shift: float) -> torch.Tensor:
