@@ -203,6 +203,8 @@ def check_existing(folder: Path, python: str) -> None:
     """Refuse an installation that cannot run the pack, before anything starts."""
     if not (folder / "main.py").is_file():
         raise SetupError(f"COMFYUI={folder} holds no main.py: give the folder that ComfyUI itself lies in.")
+    if not shutil.which(python):
+        raise SetupError(f"There is no Python at {python}: name ComfyUI's own by COMFYUI_PYTHON=/its/python")
     modules = "torch, aiohttp, av, einops, safetensors, librosa, pyloudnorm"
     done = subprocess.run([python, "-c", f"import {modules}"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
