@@ -1,0 +1,67 @@
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from evertalk_pack.multitalk.loudness import loudness_lufs
+from evertalk_pack.multitalk.speech_embeds import encode_voices
+from evertalk_pack.multitalk.types import TAIL_FRAMES, Waveform
+from evertalk_pack.multitalk.waveform import SAMPLES_PER_FRAME
+from tiny_speech import speech_like, tiny_encoder
+
+
+@dataclass
+class PlainEncoder:
+    """The encoder as it is, without a host; remembers what it heard."""
+
+    heard: list[tuple[Waveform, int, int]] = field(default_factory=list[tuple[Waveform, int, int]])
+
+    def encode(self, speech: Waveform, num_frames: int, stats_samples: int) -> torch.Tensor:
+        self.heard.append((speech, num_frames, stats_samples))
+        return tiny_encoder()(speech.samples_CT[0], num_frames, stats_samples)
+
+
+def stereo(num_samples: int, sample_rate_hz: int) -> Waveform:
+    return Waveform(speech_like(num_samples).repeat(2, 1), sample_rate_hz)
+
+
+@pytest.mark.parametrize("num_samples", [1, 1600, 4410, 48000])
+def test_a_voice_of_any_length_is_encoded_with_its_silent_tail(num_samples: int) -> None:
+    sound = stereo(num_samples, 44100)
+    embeds = encode_voices(PlainEncoder(), (sound,), sound)
+    assert embeds.video_frames == max(1, round(25 * num_samples / 44100))
+    assert embeds.tracks_NLC[0].shape == (embeds.video_frames + TAIL_FRAMES, 2, 128)
+    assert embeds.tracks_NLC[0].isfinite().all()
+    assert embeds.sound is sound
+
+
+def test_the_encoder_hears_whole_frames_and_is_told_where_the_speech_ends() -> None:
+    encoder = PlainEncoder()
+    sound = stereo(32000, 32000)
+    encode_voices(encoder, (sound,), sound)
+    [(speech, num_frames, stats_samples)] = encoder.heard
+    assert num_frames == 25 + TAIL_FRAMES
+    assert speech.samples_CT.shape == (1, num_frames * SAMPLES_PER_FRAME)
+    assert stats_samples == 16000
+    assert speech.samples_CT[0, :16000].any()
+    assert not speech.samples_CT[0, 16000:].any()
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_loudness_is_brought_to_the_weights_or_left(normalise: bool) -> None:
+    encoder = PlainEncoder()
+    sound = Waveform(speech_like(16000)[None], 16000)
+    encode_voices(encoder, (sound,), sound, normalise=normalise)
+    heard = Waveform(encoder.heard[0][0].samples_CT[:, :16000], 16000)
+    expected = -23.0 if normalise else loudness_lufs(sound)
+    assert loudness_lufs(heard) == pytest.approx(expected, abs=0.01)
+
+
+def test_each_voice_has_its_own_track_and_a_short_one_is_silent_at_its_end() -> None:
+    long, short = Waveform(speech_like(32000)[None], 16000), Waveform(speech_like(8000)[None] * 0.5, 16000)
+    masks_SHW = torch.ones(2, 4, 4)
+    encoder = PlainEncoder()
+    embeds = encode_voices(encoder, (long, short), long, masks_SHW)
+    assert [track.shape[0] for track in embeds.tracks_NLC] == [50 + TAIL_FRAMES] * 2
+    assert not torch.allclose(embeds.tracks_NLC[0], embeds.tracks_NLC[1])
+    assert embeds.masks_SHW is masks_SHW
+    assert not encoder.heard[1][0].samples_CT[0, 8000:].any()

@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds
+from safetensors.torch import save_file
+from tiny_speech import speech_like, tiny_encoder
+
+if TYPE_CHECKING:
+    from evertalk_pack.nodes.host.speech import SpeechEncoderModel
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> "SpeechEncoderModel":
+    from evertalk_pack.nodes.host.speech import load_speech_encoder
+
+    path: Path = tmp_path_factory.mktemp("encoder") / "tiny.safetensors"
+    save_file(tiny_encoder().state_dict(), path)
+    return load_speech_encoder(path)
+
+
+def audio(num_samples: int, sample_rate_hz: int, channels: int = 1, level: float = 1.0) -> Any:
+    samples = level * speech_like(num_samples).repeat(1, channels, 1)
+    return {"waveform": samples, "sample_rate": sample_rate_hz}
+
+
+def run(encoder: "SpeechEncoderModel", sound: Any, *, loudness: bool) -> tuple[AudioEmbeds, Any, int]:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds
+
+    output = EverTalkAudioEmbeds.execute(audio_encoder=encoder, audio=sound, loudness=loudness)
+    assert output.result is not None
+    embeds, muxed, frames = output.result
+    return embeds, muxed, frames
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "sample_rate_hz", "channels", "frames"),
+    [
+        (1, 44100, 1, 1),
+        (1600, 16000, 1, 2),
+        (4410, 44100, 2, 2),
+        (8000, 8000, 1, 25),
+        (48000, 48000, 6, 25),
+        (66150, 44100, 2, 38),
+    ],
+)
+def test_any_sound_gives_its_frames_and_the_silent_tail(
+    encoder: "SpeechEncoderModel", num_samples: int, sample_rate_hz: int, channels: int, frames: int
+) -> None:
+    sound = audio(num_samples, sample_rate_hz, channels)
+    embeds, muxed, counted = run(encoder, sound, loudness=True)
+    assert counted == embeds.video_frames == frames
+    assert embeds.tracks_NLC[0].shape == (frames + TAIL_FRAMES, 2, 128)
+    assert embeds.tracks_NLC[0].isfinite().all()
+    assert embeds.masks_SHW is None
+    assert torch.equal(muxed["waveform"], sound["waveform"]), "the muxed sound is untouched"
+    assert muxed["sample_rate"] == sample_rate_hz
+
+
+def test_digital_silence_is_encoded(encoder: "SpeechEncoderModel") -> None:
+    embeds, _, frames = run(encoder, audio(16000, 16000, level=0), loudness=True)
+    assert frames == 25
+    assert embeds.tracks_NLC[0].isfinite().all()
+
+
+def test_loudness_makes_a_quiet_and_a_loud_recording_sound_alike(encoder: "SpeechEncoderModel") -> None:
+    quiet, loud = audio(16000, 16000, level=0.01), audio(16000, 16000, level=1)
+    tracks = [run(encoder, sound, loudness=True)[0].tracks_NLC[0] for sound in (quiet, loud)]
+    assert torch.allclose(tracks[0], tracks[1], atol=1e-3)
+    as_they_are = [run(encoder, sound, loudness=False)[0].tracks_NLC[0] for sound in (quiet, loud)]
+    assert not torch.allclose(as_they_are[0], as_they_are[1], atol=1e-3)
+
+
+def test_the_same_sound_gives_the_same_bytes(encoder: "SpeechEncoderModel") -> None:
+    first, second = (run(encoder, audio(20000, 22050), loudness=True)[0].tracks_NLC[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_the_encoder_is_asked_for_once_the_sound_is_found_usable(encoder: "SpeechEncoderModel") -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    assert Node.check_lazy_status(audio=audio(10, 8000), loudness=True) == ["audio_encoder"]
+    assert Node.check_lazy_status(audio=audio(10, 8000), loudness=True, audio_encoder=encoder) == []
+
+
+@pytest.mark.parametrize(
+    ("sound", "complaint"),
+    [
+        (None, "there is no sound"),
+        ({"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}, "is empty"),
+        ({"waveform": torch.full((1, 1, 9), torch.nan), "sample_rate": 16000}, "NaN"),
+        ({"waveform": torch.zeros(3, 1, 9), "sample_rate": 16000}, "expected one clip"),
+    ],
+)
+def test_a_bad_sound_is_refused_before_the_encoder_loads(sound: Any, complaint: str) -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    with pytest.raises(InputError, match="audio: .*" + complaint):
+        Node.check_lazy_status(audio=sound, loudness=True)
+
+
+def test_the_encoder_is_a_lazy_input() -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    inputs = {each.id: each for each in Node.define_schema().inputs}
+    assert list(inputs) == ["audio_encoder", "audio", "loudness"]
+    assert [name for name, each in inputs.items() if each.lazy] == ["audio_encoder"]
+    assert not any(each.optional for each in inputs.values())
