@@ -1,6 +1,6 @@
 """From the names and forms in which wav2vec2 checkpoints circulate to a loaded encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -47,12 +47,26 @@ OTHER_KINDS = (
 NEEDED = (
     "feature_extractor.conv_layers.0.conv.weight",
     "feature_projection.projection.weight",
-    "encoder.pos_conv_embed.conv.weight",
+    "encoder.pos_conv_embed.conv.bias",
     "encoder.layers.0.attention.q_proj.weight",
     "encoder.layers.0.feed_forward.intermediate_dense.weight",
     "encoder.layer_norm.weight",
 )
-"""What every wav2vec2 has, after clean_weights."""
+"""What every wav2vec2 has, in any of its forms."""
+
+
+def check_names(names: Collection[str], source: str) -> None:
+    """Refuse a file by its weights' names alone, before they are read.
+
+    Raises:
+        ModelFileError: it is no wav2vec2; the message says what it is instead.
+    """
+    prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
+    if any(prefix + name not in names for name in NEEDED):
+        raise ModelFileError(
+            f"{source} is {kind_of_file(names)}, not a wav2vec2 speech encoder; choose for example "
+            "chinese-wav2vec2-base as .safetensors, in models/audio_encoders or models/wav2vec2"
+        )
 
 
 def clean_weights(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -92,15 +106,11 @@ def speech_encoder_from(
     Raises:
         ModelFileError: it is no wav2vec2, or weights are missing, misshapen or too many.
     """
+    check_names(weights.keys(), source)
     clean = clean_weights(weights)
-    if any(name not in clean for name in NEEDED):
-        raise ModelFileError(
-            f"{source} is {kind_of_weights(weights)}, not a wav2vec2 speech encoder; choose for example "
-            "chinese-wav2vec2-base as .safetensors, in models/audio_encoders or models/wav2vec2"
-        )
     try:
         config = config_of(clean, num_heads)
-    except (ValueError, IndexError) as error:  # a shape with too few axes
+    except (ValueError, LookupError) as error:  # a shape with too few axes, no position kernel
         raise ModelFileError(
             f"{source} has weights shaped like no wav2vec2 ({error}); download the file again, or choose "
             "another encoder"
@@ -119,12 +129,12 @@ def speech_encoder_from(
     return encoder.eval().requires_grad_(requires_grad=False)
 
 
-def kind_of_weights(weights: Mapping[str, torch.Tensor]) -> str:
-    """What a file with these weights most likely is, in words for a message."""
+def kind_of_file(names: Collection[str]) -> str:
+    """What a file with weights of these names most likely is, in words for a message."""
     for part, kind in OTHER_KINDS:
-        if any(part in name for name in weights):
+        if any(part in name for name in names):
             return kind
-    some = ", ".join(sorted(weights)[:3])
+    some = ", ".join(sorted(names)[:3])
     return f"of an unknown kind (weights such as {some})" if some else "an empty file"
 
 

@@ -83,7 +83,7 @@ def config_of(weights: Mapping[str, torch.Tensor], num_heads: int | None = None)
         num_heads: attention heads, which no shape tells; None: as many as have HEAD_DIM channels.
 
     Raises:
-        ValueError, IndexError: the shapes are those of no wav2vec2.
+        ValueError, LookupError: the shapes are those of no wav2vec2.
     """
     kernels = _in_order(weights, r"feature_extractor\.conv_layers\.(\d+)\.conv\.weight")
     num_layers = len(_in_order(weights, r"encoder\.layers\.(\d+)\.attention\.q_proj\.weight"))

@@ -3,7 +3,12 @@
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
-from .host.speech import load_speech_encoder, speech_encoder_names, speech_encoder_path
+from .host.speech import (
+    check_speech_encoder,
+    load_speech_encoder,
+    speech_encoder_names,
+    speech_encoder_path,
+)
 from .sockets import SpeechEncoderSocket
 
 
@@ -30,8 +35,9 @@ class EverTalkAudioEncoderLoader(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, encoder: str) -> bool | str:
+        """Refuses a file that cannot be used when the prompt is queued, before anything runs."""
         try:
-            speech_encoder_path(encoder)
+            check_speech_encoder(speech_encoder_path(encoder))
         except ModelFileError as error:
             return str(error)
         return True

@@ -9,10 +9,10 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy.model_patcher import ModelPatcher
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from ...multitalk.errors import ModelFileError
-from ...multitalk.speech_checkpoint import speech_encoder_from
+from ...multitalk.speech_checkpoint import check_names, speech_encoder_from
 from ...multitalk.speech_config import SpeechEncoderConfig
 from ...multitalk.types import Waveform
 from ...multitalk.waveform import SPEECH_RATE_HZ
@@ -77,6 +77,20 @@ def speech_encoder_path(name: str) -> Path:
     )
 
 
+def check_speech_encoder(path: Path) -> None:
+    """Refuse a file that is no speech encoder by its header, in milliseconds, before a run starts.
+
+    Raises:
+        ModelFileError: the file is damaged, or no wav2vec2.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
+    check_names(names, f"encoder: {path.name}")
+
+
 def load_speech_encoder(path: Path) -> SpeechEncoderModel:
     """Loads a wav2vec2 checkpoint; the weights stay in memory's offload place until they are needed.
 
@@ -88,10 +102,7 @@ def load_speech_encoder(path: Path) -> SpeechEncoderModel:
     try:
         weights, metadata = comfy.utils.load_torch_file(str(path), safe_load=True, return_metadata=True)
     except (ValueError, OSError, SafetensorError) as error:
-        raise ModelFileError(
-            f"encoder: {path.name} cannot be read as a .safetensors file ({_first_line(error)}); it is "
-            "damaged or was not downloaded completely: download it again"
-        ) from error
+        raise _unreadable(path, error) from error
     heads = (metadata or {}).get("num_attention_heads", "")
     model = speech_encoder_from(
         weights,
@@ -108,5 +119,9 @@ def load_speech_encoder(path: Path) -> SpeechEncoderModel:
     return SpeechEncoderModel(patcher, model.config, path.name)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", maxsplit=1)[0]
+def _unreadable(path: Path, error: Exception) -> ModelFileError:
+    reason = str(error).split("\n", maxsplit=1)[0]
+    return ModelFileError(
+        f"encoder: {path.name} cannot be read as a .safetensors file ({reason}); it is damaged or was not "
+        "downloaded completely: download it again"
+    )

@@ -111,6 +111,13 @@ def test_shapes_of_no_wav2vec2_are_refused() -> None:
         speech_encoder_from(weights, "my_file")
 
 
+def test_a_checkpoint_without_its_position_kernel_is_refused() -> None:
+    weights = plain()
+    del weights[POSITIONS + "weight"]
+    with pytest.raises(ModelFileError, match=r"shaped like no wav2vec2.*pos_conv_embed.conv.weight"):
+        speech_encoder_from(weights, "my_file")
+
+
 def test_heads_of_the_metadata_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ModelFileError, match="3 attention heads do not divide 128 channels"):
         speech_encoder_from(plain(), "my_file", num_heads=3)

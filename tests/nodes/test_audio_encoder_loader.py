@@ -8,8 +8,8 @@ pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def encoder_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a tiny encoder in the host's folder of audio encoders."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The host's folder of audio encoders, with one tiny encoder in it."""
     import folder_paths
 
     monkeypatch.setitem(
@@ -17,10 +17,11 @@ def encoder_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     )
     monkeypatch.setattr(folder_paths, "filename_list_cache", {})
     save_file(tiny_encoder().state_dict(), tmp_path / "tiny.safetensors")
-    return "tiny.safetensors"
+    return tmp_path
 
 
-def test_offers_and_loads_the_files_of_the_folder(encoder_file: str) -> None:
+@pytest.mark.usefixtures("folder")
+def test_offers_and_loads_the_files_of_the_folder() -> None:
     from comfy_api.latest import io
     from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
     from evertalk_pack.nodes.host.speech import SpeechEncoderModel
@@ -28,9 +29,9 @@ def test_offers_and_loads_the_files_of_the_folder(encoder_file: str) -> None:
     [choice] = EverTalkAudioEncoderLoader.define_schema().inputs
     assert isinstance(choice, io.Combo.Input)
     assert choice.options is not None
-    assert encoder_file in choice.options
-    assert EverTalkAudioEncoderLoader.validate_inputs(encoder_file) is True
-    output = EverTalkAudioEncoderLoader.execute(encoder_file)
+    assert "tiny.safetensors" in choice.options
+    assert EverTalkAudioEncoderLoader.validate_inputs("tiny.safetensors") is True
+    output = EverTalkAudioEncoderLoader.execute("tiny.safetensors")
     assert output.result is not None
     [model] = output.result
     assert isinstance(model, SpeechEncoderModel)
@@ -39,11 +40,16 @@ def test_offers_and_loads_the_files_of_the_folder(encoder_file: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "complaint"),
-    [("x.pth", "is not a .safetensors file"), ("gone.safetensors", "put the file there")],
+    [
+        ("x.pth", "is not a .safetensors file"),
+        ("gone.safetensors", "put the file there"),
+        ("broken.safetensors", "download it again"),
+    ],
 )
-def test_an_unusable_choice_is_refused_before_the_run(name: str, complaint: str) -> None:
+def test_an_unusable_choice_is_refused_before_the_run(folder: Path, name: str, complaint: str) -> None:
     from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
 
+    (folder / "broken.safetensors").write_bytes(b"no model")
     verdict = EverTalkAudioEncoderLoader.validate_inputs(name)
     assert isinstance(verdict, str)
     assert verdict.startswith("encoder: ")

@@ -83,14 +83,13 @@ def test_a_missing_file_is_refused_with_where_to_put_it() -> None:
     ids=["empty", "text", "header too large", "cut header"],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    from evertalk_pack.nodes.host.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.speech import check_speech_encoder, load_speech_encoder
 
     path = tmp_path / "broken.safetensors"
     path.write_bytes(content)
-    with pytest.raises(
-        ModelFileError, match=r"encoder: broken.safetensors cannot be read.*download it again"
-    ):
-        load_speech_encoder(path)
+    for open_file in (check_speech_encoder, load_speech_encoder):
+        with pytest.raises(ModelFileError, match=r"broken.safetensors cannot be read.*download it again"):
+            open_file(path)
 
 
 def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
@@ -103,14 +102,13 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_refused_with_what_it_is(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.speech import check_speech_encoder, load_speech_encoder
 
     path = tmp_path / "wan.safetensors"
     save_file({"blocks.0.self_attn.q.weight": torch.zeros(2, 2)}, path)
-    with pytest.raises(
-        ModelFileError, match=r"encoder: wan.safetensors is a Wan video model, not a wav2vec2"
-    ):
-        load_speech_encoder(path)
+    for open_file in (check_speech_encoder, load_speech_encoder):
+        with pytest.raises(ModelFileError, match=r"wan.safetensors is a Wan video model, not a wav2vec2"):
+            open_file(path)
 
 
 def test_encodes_in_the_hosts_memory_management_like_the_plain_encoder(tmp_path: Path) -> None:
