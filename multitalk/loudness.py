@@ -30,14 +30,14 @@ def loudness_lufs(speech: Waveform) -> float | None:
         return float(pyloudnorm.Meter(speech.sample_rate_hz).integrated_loudness(samples[0].numpy()))
 
 
-def at_speech_loudness(speech: Waveform) -> Waveform:
-    """A mono sound brought to TARGET_LUFS, without a limiter.
+def at_speech_loudness(speech: Waveform, target_lufs: float = TARGET_LUFS) -> Waveform:
+    """A mono sound brought to a loudness, without a limiter.
 
     What has no loudness stays as it is: digital silence, less than BLOCK_S, or measured beyond LIMIT_LUFS.
     """
     measured = loudness_lufs(speech)
     if measured is None or not abs(measured) <= LIMIT_LUFS:
         return speech
-    gain = 10 ** ((TARGET_LUFS - measured) / 20)
+    gain = 10 ** ((target_lufs - measured) / 20)
     # float64 as the authors' numpy computes it; one rounding at the end
     return Waveform((speech.samples_CT.double() * gain).to(speech.samples_CT.dtype), speech.sample_rate_hz)

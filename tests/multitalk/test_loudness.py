@@ -16,6 +16,10 @@ def test_quiet_and_loud_sounds_are_brought_to_the_same_loudness(level: float) ->
     assert speech.samples_CT.dtype == torch.float32
 
 
+def test_another_loudness_can_be_asked_for() -> None:
+    assert loudness_lufs(at_speech_loudness(noise(32000, 0.05), -16)) == pytest.approx(-16, abs=1e-4)
+
+
 def test_digital_silence_is_left_as_it_is() -> None:
     silence = Waveform(torch.zeros(1, 16000), 16000)
     assert loudness_lufs(silence) == -torch.inf

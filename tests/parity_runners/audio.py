@@ -53,8 +53,12 @@ def run_loudness(case: Case) -> Tensors:
         sound = Waveform(samples[None], case.config["sr"])
         topic = name.removeprefix("in_")
         golden = case.outputs[f"out_{topic}"]
-        outputs[f"out_{topic}"] = at_speech_loudness(sound).samples_CT[0, : golden.shape[0]]
-        outputs[f"out_lufs_{topic}"] = torch.tensor(loudness_lufs(sound), dtype=torch.float64)
+        outputs[f"out_{topic}"] = at_speech_loudness(sound, case.config["lufs"]).samples_CT[
+            0, : golden.shape[0]
+        ]
+        measured = loudness_lufs(sound)
+        if measured is not None:
+            outputs[f"out_lufs_{topic}"] = torch.tensor(measured, dtype=torch.float64)
     return outputs
 
 
