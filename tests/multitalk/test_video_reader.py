@@ -1,0 +1,38 @@
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from evertalk_pack.multitalk.errors import ResultError
+from evertalk_pack.multitalk.sound_track import SoundTrack
+from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.video_reader import probe_video, read_frames
+from evertalk_pack.multitalk.video_writer import VideoWriter
+
+
+def test_frames_are_float_in_the_unit_range(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 32, 16, None) as writer:
+        writer.write(torch.rand(5, 16, 32, 3, generator=torch.Generator().manual_seed(0)))
+    frames_FHWC = read_frames(path)
+    assert (frames_FHWC.dtype, tuple(frames_FHWC.shape)) == (torch.float32, (5, 16, 32, 3))
+    assert 0 <= float(frames_FHWC.min()) < 0.3
+    assert 0.7 < float(frames_FHWC.max()) <= 1
+
+
+def test_file_that_is_no_video_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video at all")
+    with pytest.raises(ResultError, match=r"a\.mp4 cannot be read as a video.*run the sampler again"):
+        read_frames(path)
+
+
+def test_file_without_a_video_stream_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        track = SoundTrack(container, Waveform(torch.zeros(1, 16000), 16000), Fraction(25))
+        track.take_rest()
+        track.flush()
+    with pytest.raises(ResultError, match="holds no video stream"):
+        probe_video(path)
