@@ -7,7 +7,7 @@ import torch
 from evertalk_pack.multitalk.errors import ResultError
 from evertalk_pack.multitalk.sound_track import SoundTrack
 from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.video_reader import probe_video, read_frames
+from evertalk_pack.multitalk.video_reader import probe_video, read_frames, read_pictures
 from evertalk_pack.multitalk.video_writer import VideoWriter
 
 
@@ -36,3 +36,13 @@ def test_file_without_a_video_stream_is_named(tmp_path: Path) -> None:
         track.flush()
     with pytest.raises(ResultError, match="holds no video stream"):
         probe_video(path)
+
+
+def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (32, 16), (255, 128, 0)).save(tmp_path / "a.png")
+    Image.new("L", (32, 16), 51).save(tmp_path / "b.png")
+    colour_HWC, grey_HWC = read_pictures([tmp_path / "a.png", tmp_path / "b.png"])
+    assert (colour_HWC[0, 0] * 255).tolist() == [255, 128, 0]
+    torch.testing.assert_close(grey_HWC, torch.full((16, 32, 3), 0.2))
