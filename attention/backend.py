@@ -77,8 +77,8 @@ class Backend:
 
 
 def first_line(error: Exception) -> str:
-    """The error's type and the first line of its text: CUDA's go on for paragraphs."""
-    text = str(error).strip().split("\n", maxsplit=1)[0]
+    """The error's type and the first line of its text (CUDA's go on for paragraphs), without a full stop."""
+    text = str(error).strip().split("\n", maxsplit=1)[0].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

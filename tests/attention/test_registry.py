@@ -20,7 +20,7 @@ TURING = Hardware("cuda", "NVIDIA GeForce RTX 2080", (7, 5))
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
 RAISES = """
 def sageattn(q, k, v, **options):
-    raise RuntimeError("no kernel image is available for execution\\nand much advice")
+    raise RuntimeError("no kernel image is available for execution.\\nand much advice")
 """
 
 
