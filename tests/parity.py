@@ -19,11 +19,15 @@ if TESTS not in sys.path:
 importlib.import_module("load_pack")  # the runners import the pack as evertalk_pack
 
 import parity_runners.audio  # noqa: E402
+import parity_runners.colour  # noqa: E402
+import parity_runners.guidance  # noqa: E402
 from parity_case import PUBLIC_CASES, Case, Runner, Tolerance, load_case  # noqa: E402
 from parity_kinds import kind_of  # noqa: E402
 
 RUNNERS: dict[str, Runner] = {
     **parity_runners.audio.RUNNERS,
+    **parity_runners.colour.RUNNERS,
+    **parity_runners.guidance.RUNNERS,
 }
 """How each kind of case is run; every topic of parity_runners/ is listed by hand."""
 

@@ -12,8 +12,6 @@ from parity_kinds import KINDS, kind_of
 PENDING = frozenset(
     {
         "audio_proj",
-        "color_match",
-        "guidance",
         "loop_infinitetalk",
         "loop_multitalk",
         "model_dual",

@@ -45,7 +45,7 @@ def test_a_join_without_frames_on_a_side_is_refused(side: int) -> None:
     sides = [ramp(0, 5, 0.1), ramp(0, 5, 0.1)]
     sides[side] = sides[side][:0]
     with pytest.raises(AssertionError, match="two sides"):
-        measure_seam(*sides)
+        measure_seam(sides[0], sides[1])
 
 
 def test_blend_goes_linearly_from_one_window_to_the_next_over_the_last_frames() -> None:
