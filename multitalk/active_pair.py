@@ -12,12 +12,6 @@ from .types import FPS, Waveform
 PAIR = 2
 """Positions that the weights were trained on."""
 
-EXTRAPOLATION_NOTE = (
-    "The weights know two speakers. With {speakers} voices, each window moves the two that speak most in it; "
-    "this is extrapolation, and faces may take over each other's words."
-)
-"""What a node says beside three or four voices."""
-
 
 def track_activity(waveform: Waveform, video_frames: int) -> torch.Tensor:
     """Mean power of a waveform in each video frame, (video_frames,) float32; 0 beyond its end."""
@@ -41,3 +35,13 @@ def active_pair(activity_SF: torch.Tensor, window: range) -> tuple[int, ...]:
     energy: list[float] = activity_SF[:, window.start : window.stop].double().sum(dim=1).tolist()
     loudest = sorted(range(speakers), key=lambda speaker: (-energy[speaker], speaker))
     return tuple(sorted(loudest[:PAIR]))
+
+
+def voices_note(speakers: int) -> str | None:
+    """What a node says beside more voices than the weights know, or None."""
+    if speakers <= PAIR:
+        return None
+    return (
+        f"The weights know two speakers. Of the {speakers} voices, each window hears the two that speak most in "
+        "it; this is extrapolation, and a face may miss words or take over another's."
+    )

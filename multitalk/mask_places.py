@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_max_pool2d
 
 from .errors import InputError
 
@@ -130,6 +130,6 @@ def fit_masks(
                 f"The mask of speaker {number} is {still_HW.shape[1]}x{still_HW.shape[0]}; "
                 f"it was resized to the picture's {width_px}x{height_px}."
             )
-            inside_HW = interpolate(inside_HW[None, None], size=(height_px, width_px), mode="nearest")[0, 0]
+            inside_HW = adaptive_max_pool2d(inside_HW[None], (height_px, width_px))[0]  # loses no small mask
         fitted.append(inside_HW)
     return torch.stack(fitted), tuple(notes)

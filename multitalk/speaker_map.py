@@ -19,7 +19,6 @@ from ..attention.protocol import Attention
 PLACE_WIDTH = 4.0
 PLACE_STEP = 20.0
 BACKGROUND_POSITION = 12.0
-ROTARY_BASE = 10000.0
 SPREAD_FLOOR = 1e-8
 """Added to a map's range before scaling, as the reference does: a map without range divides by it."""
 
@@ -73,22 +72,3 @@ def key_positions(speakers: int, tokens_per_speaker: int, device: torch.device |
     """
     centres = torch.arange(speakers, device=device) * PLACE_STEP + PLACE_WIDTH / 2
     return centres.repeat_interleave(tokens_per_speaker)
-
-
-def rotate_by_position(x_BLHD: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
-    """Rotates interleaved pairs of features by the tokens' positions (one-dimensional RoPE).
-
-    Computed in float32, returned in the input's dtype.
-
-    Args:
-        x_BLHD: queries or keys of the audio attention, an even head dimension.
-        positions_BL: a position a token, (B, L), or (L,) for all of the batch.
-    """
-    half = x_BLHD.shape[-1] // 2
-    # float32: bf16 could not tell the positions of a person's tokens apart
-    exponents = torch.arange(half, device=x_BLHD.device, dtype=torch.float32) / half
-    angles = positions_BL.float()[..., None, None] * ROTARY_BASE**-exponents
-    cos, sin = angles.cos(), angles.sin()
-    even, odd = x_BLHD.float().unflatten(-1, (half, 2)).unbind(-1)
-    turned = torch.stack([even * cos - odd * sin, odd * cos + even * sin], dim=-1)
-    return turned.flatten(-2).to(x_BLHD.dtype)

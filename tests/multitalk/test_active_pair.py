@@ -1,5 +1,5 @@
 import torch
-from evertalk_pack.multitalk.active_pair import active_pair, track_activity
+from evertalk_pack.multitalk.active_pair import active_pair, track_activity, voices_note
 from evertalk_pack.multitalk.types import FPS, Waveform
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +37,13 @@ def test_a_silent_window_belongs_to_the_first_two_and_fewer_voices_are_all_heard
     assert active_pair(torch.zeros(3, 50), range(50)) == (0, 1)
     assert active_pair(torch.zeros(2, 50), range(50)) == (0, 1)
     assert active_pair(torch.zeros(1, 50), range(50)) == (0,)
+
+
+def test_more_than_two_voices_are_labelled_as_extrapolation() -> None:
+    assert voices_note(1) is None
+    assert voices_note(2) is None
+    assert "Of the 3 voices" in str(voices_note(3))
+    assert "extrapolation" in str(voices_note(4))
 
 
 @given(seed=st.integers(0, 1000), speakers=st.integers(1, 4), gain=st.sampled_from([0.25, 2.0, 64.0]))

@@ -94,6 +94,13 @@ def test_masks_of_another_size_are_resized_and_it_is_said() -> None:
     assert notes == ("The mask of speaker 2 is 8x6; it was resized to the picture's 16x12.",)
 
 
+def test_a_speck_in_a_larger_mask_survives_the_resize() -> None:
+    speck_HW = torch.zeros(999, 1500)
+    speck_HW[500, 700] = 1
+    masks_SHW, _ = fit_masks([speck_HW], 12, 16)
+    assert extent(masks_SHW[0]) == (6, 6, 7, 7)
+
+
 def test_a_soft_mask_is_inside_from_one_half_up() -> None:
     masks_SHW, _ = fit_masks([torch.tensor([[0.0, 0.49, 0.5, 1.0]])], 1, 4)
     assert masks_SHW.tolist() == [[[0, 0, 1, 1]]]

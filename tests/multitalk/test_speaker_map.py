@@ -5,9 +5,9 @@ import torch
 from evertalk_pack.multitalk.speaker_map import (
     key_positions,
     query_positions,
-    rotate_by_position,
     speaker_map,
 )
+from evertalk_pack.wanvideo.rope import Rotation, rotate
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -134,32 +134,10 @@ def test_each_item_of_a_batch_is_scaled_by_its_own_range() -> None:
     assert torch.equal(both, torch.cat([query_positions(map_BML[:1]), query_positions(map_BML[1:])]))
 
 
-def test_rotation_depends_only_on_the_difference_of_positions() -> None:
-    generator = torch.Generator().manual_seed(0)
-    q, k = torch.randn(2, 1, 1, 2, 32, generator=generator).unbind(0)
-
-    def product(at_q: float, at_k: float) -> torch.Tensor:
-        turned_q = rotate_by_position(q, torch.tensor([[at_q]]))
-        turned_k = rotate_by_position(k, torch.tensor([[at_k]]))
-        return (turned_q * turned_k).sum(dim=-1)
-
-    torch.testing.assert_close(product(3.5, 2), product(23.5, 22), atol=1e-4, rtol=0)
-    assert not torch.allclose(product(3.5, 2), product(3.5, 22), atol=0.1)
-
-
-def test_rotation_turns_neighbouring_features_by_falling_frequencies() -> None:
-    x_BLHD = torch.tensor([1.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 4)
-    turned = rotate_by_position(x_BLHD, torch.tensor([2.0])).flatten()
-    expected = torch.tensor([2.0, 0.02])  # base 10000 over two pairs: 1 and 1/100
-    torch.testing.assert_close(turned, torch.stack([expected.cos(), expected.sin()], dim=1).flatten())
-
-
-def test_rotation_computes_in_float32_and_keeps_the_dtype() -> None:
-    x_BLHD = torch.randn(1, 5, 2, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
-    positions_L = torch.linspace(20, 24, 5)
-    turned = rotate_by_position(x_BLHD, positions_L)
-    assert turned.dtype == torch.bfloat16
-    assert torch.equal(turned, rotate_by_position(x_BLHD.float(), positions_L).bfloat16())
+def turned(x_BLHD: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
+    pairs = x_BLHD.shape[-1] // 2
+    angles_BLHP = positions_BL[:, :, None, None] * 10000.0 ** -(torch.arange(pairs) / pairs)
+    return rotate(x_BLHD, Rotation(angles_BLHP.cos(), angles_BLHP.sin()))
 
 
 def golden_block0() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -187,7 +165,7 @@ def test_routed_audio_attention_equals_the_golden_of_block_0() -> None:
     q = project(x_BLC, "q_linear").unflatten(-1, (heads, -1))
     k, v = (half.unflatten(-1, (heads, -1)) for half in project(audio_FAC, "kv_linear").chunk(2, dim=-1))
     positions_BL = query_positions(golden["out_x_ref_attn_map_block0"][None])
-    q = rotate_by_position(q, positions_BL).reshape(frames, -1, *q.shape[2:])
-    k = rotate_by_position(k, key_positions(2, tokens // 2))
+    q = turned(q, positions_BL).reshape(frames, -1, *q.shape[2:])
+    k = turned(k, key_positions(2, tokens // 2)[None])
     out = project(sdpa(q, k, v).reshape(x_BLC.shape), "proj")
     torch.testing.assert_close(out, golden["out_audio_cross_attn_block0"], atol=1e-4, rtol=1e-4)
