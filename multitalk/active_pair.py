@@ -42,6 +42,6 @@ def voices_note(speakers: int) -> str | None:
     if speakers <= PAIR:
         return None
     return (
-        f"The weights know two speakers. Of the {speakers} voices, each window hears the two that speak most in "
-        "it; this is extrapolation, and a face may miss words or take over another's."
+        f"The weights know two speakers. Of the {speakers} voices, each window hears the two that speak most "
+        "in it; this is extrapolation, and a face may miss words or take over another's."
     )

@@ -7,11 +7,11 @@ from evertalk_pack.multitalk.speaker_map import (
     query_positions,
     speaker_map,
 )
-from evertalk_pack.wanvideo.rope import Rotation, rotate
+from evertalk_pack.wanvideo.rope import Rotation, grid_rotation, rotate
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from torch.nn.functional import layer_norm, linear, scaled_dot_product_attention
+from torch.nn.functional import layer_norm, linear, rms_norm, scaled_dot_product_attention
 
 PUBLIC = Path(__file__).resolve().parent.parent / "goldens" / "public"
 
@@ -149,6 +149,22 @@ def golden_block0() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         name.removeprefix("blocks.0."): w.float() for name, w in weights.items() if name[:9] == "blocks.0."
     }
     return load_file(PUBLIC / "model_dual" / "io.safetensors"), block
+
+
+def test_the_map_of_block_0_equals_the_golden() -> None:
+    golden, block = golden_block0()
+    shift, scale = (block["modulation"] + golden["out_e0"])[:, :2].split(1, dim=1)
+    x_BLC = layer_norm(golden["out_tokens_in"], (256,), eps=1e-6) * (1 + scale) + shift
+    rotation = grid_rotation((3, 3, 4), 128, torch.device("cpu"))
+
+    def project(name: str) -> torch.Tensor:
+        y_BLC = linear(x_BLC, block[f"self_attn.{name}.weight"], block[f"self_attn.{name}.bias"])
+        y_BLC = rms_norm(y_BLC, (256,), block[f"self_attn.norm_{name}.weight"], eps=1e-6)
+        return rotate(y_BLC.unflatten(-1, (2, 128)), rotation)
+
+    map_BML = speaker_map(project("q"), project("k")[:, :12], golden["out_token_ref_target_masks"], sdpa)
+    torch.testing.assert_close(map_BML[0], golden["out_x_ref_attn_map_block0"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(query_positions(map_BML)[0], golden["out_q_pos_block0"], atol=1e-4, rtol=0)
 
 
 def test_routed_audio_attention_equals_the_golden_of_block_0() -> None:
