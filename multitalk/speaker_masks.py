@@ -74,7 +74,8 @@ def make_speaker_masks(masks_SHW: torch.Tensor, speakers: int, height_px: int, w
                 "it keeps the one token nearest to its middle."
             )
     latent_MHW = torch.cat([people_SHW, _background(people_SHW)])
-    return SpeakerMasks(latent_MHW, token_masks(latent_MHW), tuple(notes))
+    token_MK = token_masks(latent_MHW)
+    return SpeakerMasks(latent_MHW, token_MK, (*notes, *_twins(token_MK[:-1])))
 
 
 def cover_crop_masks(masks_SHW: torch.Tensor, height_px: int, width_px: int) -> torch.Tensor:
@@ -116,6 +117,17 @@ def _overlaps(masks_SHW: torch.Tensor) -> list[str]:
                     "smaller one; there both voices compete for the face."
                 )
     return notes
+
+
+def _twins(token_SK: torch.Tensor) -> list[str]:
+    """A sentence for each two speakers whom the tokens do not tell apart: the earlier one would get all."""
+    return [
+        f"Speakers {first + 1} and {second + 1} have the same tokens; only speaker {first + 1} will move. "
+        "Draw their masks further apart or choose a larger size."
+        for first in range(len(token_SK))
+        for second in range(first + 1, len(token_SK))
+        if torch.equal(token_SK[first], token_SK[second])
+    ]
 
 
 def _background(people_SHW: torch.Tensor) -> torch.Tensor:

@@ -96,6 +96,12 @@ def test_overlap_is_reported_as_a_share_of_the_smaller_mask() -> None:
     assert "speakers 1 and 2 overlap in 50% of the smaller one" in notes[0]
 
 
+def test_speakers_with_the_same_tokens_are_reported() -> None:
+    masks_SHW = torch.stack([spot(64, 96, 37, 70), spot(64, 96, 37, 75)])
+    notes = make_speaker_masks(masks_SHW, 2, 64, 96).notes
+    assert notes[-1].startswith("Speakers 1 and 2 have the same tokens; only speaker 1 will move.")
+
+
 @pytest.mark.parametrize(("voices", "masks"), [(3, 2), (1, 2), (2, 1)])
 def test_voices_and_masks_of_different_number_are_refused(voices: int, masks: int) -> None:
     with pytest.raises(InputError, match=f"{voices} voices came with {masks} masks"):
