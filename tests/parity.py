@@ -20,6 +20,8 @@ if TESTS not in sys.path:
 importlib.import_module("load_pack")  # the runners import the pack as evertalk_pack
 
 import parity_runners.audio  # noqa: E402
+import parity_runners.colour  # noqa: E402
+import parity_runners.guidance  # noqa: E402
 import parity_runners.loop  # noqa: E402
 import parity_runners.model  # noqa: E402
 import parity_runners.schedule  # noqa: E402
@@ -29,6 +31,8 @@ from parity_kinds import kind_of  # noqa: E402
 
 TOPICS = (
     parity_runners.audio,
+    parity_runners.colour,
+    parity_runners.guidance,
     parity_runners.loop,
     parity_runners.model,
     parity_runners.schedule,
