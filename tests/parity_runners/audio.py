@@ -1,8 +1,14 @@
 """Runs the golden cases of sound and speech."""
 
+from dataclasses import replace
+
 import torch
 from evertalk_pack.multitalk.audio_frames import context_indices, window_of_frames
 from evertalk_pack.multitalk.loudness import at_speech_loudness, loudness_lufs
+from evertalk_pack.multitalk.speech_checkpoint import clean_weights
+from evertalk_pack.multitalk.speech_config import config_of
+from evertalk_pack.multitalk.speech_encoder import SpeechEncoder
+from evertalk_pack.multitalk.speech_features import normalised
 from evertalk_pack.multitalk.types import Waveform
 from evertalk_pack.multitalk.voice_mix import VoiceOrder, arrange_voices, mix_voices, silence_like
 from parity_case import Case, Runner
@@ -52,8 +58,53 @@ def run_loudness(case: Case) -> Tensors:
     return outputs
 
 
+def run_wav2vec2(case: Case) -> Tensors:
+    encoder = encoder_of(case)
+    samples_T = case.inputs["in_waveform"]
+    num_samples = samples_T.shape[0]
+    num_frames = int(
+        num_samples / case.config["sampling_rate"] * case.config["fps"]
+    )  # as the reference counts
+    prepared_T = normalised(samples_T, num_samples) if encoder.config.normalise_input else samples_T
+    cnn_FC = encoder.feature_extractor(prepared_T, num_samples)
+    frames_NC = encoder.frame_features(samples_T, num_frames, num_samples)
+    states_NLC = encoder(samples_T, num_frames)
+    silence_NLC = encoder(torch.zeros_like(samples_T), num_frames)
+    return {
+        "out_input_values_head": prepared_T[: case.outputs["out_input_values_head"].shape[0]],
+        "out_cnn_features": cnn_FC,
+        "out_features_interp": frames_NC,
+        "out_hidden_state0": encoder.encoder.placed(encoder.feature_projection(frames_NC[None]))[0],
+        "out_last_hidden_state": states_NLC[:, -1],
+        "out_embedding": states_NLC,
+        "out_seq_len": torch.tensor(num_frames),
+        "out_embedding_silence": silence_NLC[: case.outputs["out_embedding_silence"].shape[0]],
+    }
+
+
+def encoder_of(case: Case) -> SpeechEncoder:
+    """The case's encoder: what its weights tell, checked against what its config says and they do not."""
+    sizes = case.config["wav2vec2"]
+    weights = clean_weights(case.weights)
+    config = replace(
+        config_of(weights, sizes["num_attention_heads"]),
+        conv_strides=tuple(sizes["conv_stride"]),
+        feature_norm=sizes["feat_extract_norm"],
+        stable_layer_norm=sizes["do_stable_layer_norm"],
+        normalise_input=case.config["do_normalize"],
+    )
+    assert config.dim == sizes["hidden_size"]
+    assert config.conv_kernels == tuple(sizes["conv_kernel"])
+    assert config.position_groups == sizes["num_conv_pos_embedding_groups"]
+    encoder = SpeechEncoder(config)
+    encoder.load_state_dict(weights)
+    return encoder
+
+
 RUNNERS: dict[str, Runner] = {
     "audio_mix": run_audio_mix,
     "audio_window": run_audio_window,
     "loudness": run_loudness,
+    "wav2vec2_group": run_wav2vec2,
+    "wav2vec2_layer": run_wav2vec2,
 }

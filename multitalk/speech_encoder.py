@@ -1,0 +1,179 @@
+"""wav2vec2 as InfiniteTalk and MultiTalk hear it: one stack of hidden states for each video frame.
+
+Features are brought to the video's frame rate before the encoder, not after it: that is what the weights saw.
+
+Shape letters: B batch (always 1), T samples, F features, N video frames, L encoder layers, C channels,
+H heads, D head dimension.
+Source: Baevski et al., wav2vec 2.0 (2020); facebookresearch/fairseq, wav2vec2.py; the frame rate from
+MeiGen-AI/InfiniteTalk, src/audio_analysis/wav2vec2.py.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .speech_config import SpeechEncoderConfig
+from .speech_features import FeatureExtractor, interpolated, normalised
+
+
+class FeatureProjection(nn.Module):
+    """From the feature extractor's channels to the encoder's."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.layer_norm = operations.LayerNorm(config.conv_channels[-1], **factory)
+        self.projection = operations.Linear(config.conv_channels[-1], config.dim, **factory)
+
+    def forward(self, features_BNC: torch.Tensor) -> torch.Tensor:
+        return self.projection(self.layer_norm(features_BNC))
+
+
+class PositionConvolution(nn.Module):
+    """A wide grouped convolution over frames, whose output tells a frame's surroundings and so its place."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.conv = operations.Conv1d(
+            config.dim,
+            config.dim,
+            config.position_kernel,
+            padding=config.position_kernel // 2,
+            groups=config.position_groups,
+            **factory,
+        )
+
+    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        # An even kernel padded by half its length on both sides gives one frame too many.
+        x_BCN = self.conv(x_BNC.transpose(1, 2))[..., : x_BNC.shape[1]]
+        return F.gelu(x_BCN).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Attention of all frames to all frames."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q_proj = operations.Linear(config.dim, config.dim, **factory)
+        self.k_proj = operations.Linear(config.dim, config.dim, **factory)
+        self.v_proj = operations.Linear(config.dim, config.dim, **factory)
+        self.out_proj = operations.Linear(config.dim, config.dim, **factory)
+
+    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        q_BHND, k_BHND, v_BHND = (
+            projection(x_BNC).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        heard_BHND = F.scaled_dot_product_attention(q_BHND, k_BHND, v_BHND)
+        return self.out_proj(heard_BHND.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with GELU between."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.intermediate_dense = operations.Linear(config.dim, config.ffn_dim, **factory)
+        self.output_dense = operations.Linear(config.ffn_dim, config.dim, **factory)
+
+    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        return self.output_dense(F.gelu(self.intermediate_dense(x_BNC)))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each added; normed before (stable, large style) or after (base style)."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.norm_first = config.stable_layer_norm
+        self.attention = SelfAttention(config, operations, factory)
+        self.layer_norm = operations.LayerNorm(config.dim, **factory)
+        self.feed_forward = FeedForward(config, operations, factory)
+        self.final_layer_norm = operations.LayerNorm(config.dim, **factory)
+
+    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        if self.norm_first:
+            x_BNC = x_BNC + self.attention(self.layer_norm(x_BNC))
+            return x_BNC + self.feed_forward(self.final_layer_norm(x_BNC))
+        x_BNC = self.layer_norm(x_BNC + self.attention(x_BNC))
+        return self.final_layer_norm(x_BNC + self.feed_forward(x_BNC))
+
+
+class Encoder(nn.Module):
+    """The transformer: positions, then layers."""
+
+    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+        super().__init__()
+        self.norm_first = config.stable_layer_norm
+        self.pos_conv_embed = PositionConvolution(config, operations, factory)
+        self.layer_norm = operations.LayerNorm(config.dim, **factory)
+        self.layers = nn.ModuleList(
+            EncoderLayer(config, operations, factory) for _ in range(config.num_layers)
+        )
+
+    def placed(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        """What the first layer gets: positions added, and normed in the base style."""
+        x_BNC = x_BNC + self.pos_conv_embed(x_BNC)
+        return x_BNC if self.norm_first else self.layer_norm(x_BNC)
+
+    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        """The output of each layer, (B, N, L, C); in the large style only the last one is normed."""
+        x_BNC = self.placed(x_BNC)
+        outputs: list[torch.Tensor] = []
+        for layer in self.layers:
+            x_BNC = layer(x_BNC)
+            outputs.append(x_BNC)
+        if self.norm_first:
+            outputs[-1] = self.layer_norm(x_BNC)
+        return torch.stack(outputs, dim=2)
+
+
+class SpeechEncoder(nn.Module):
+    """wav2vec2 from samples to hidden states; its weights have the names of the published checkpoints.
+
+    Args:
+        config: sizes and style.
+        operations: the layers it is built of (Linear, LayerNorm, Conv1d, GroupNorm): torch.nn or the host's.
+        dtype: of the weights.
+        device: of the weights.
+    """
+
+    def __init__(
+        self,
+        config: SpeechEncoderConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        factory: dict[str, Any] = {"dtype": dtype, "device": device}
+        self.config = config
+        self.feature_extractor = FeatureExtractor(config, operations, dtype, device)
+        self.feature_projection = FeatureProjection(config, operations, factory)
+        self.encoder = Encoder(config, operations, factory)
+
+    def frame_features(self, samples_T: torch.Tensor, num_frames: int, stats_samples: int) -> torch.Tensor:
+        """Features (N, C) of the convolutions, one a video frame, before projection and encoder."""
+        # A norm over less than one feature's samples would divide by a chance value: silence helps out.
+        stats_samples = max(stats_samples, self.config.receptive_field())
+        if self.config.normalise_input:
+            samples_T = normalised(samples_T, stats_samples)
+        return interpolated(self.feature_extractor(samples_T, stats_samples), num_frames)
+
+    def forward(
+        self, samples_T: torch.Tensor, num_frames: int, stats_samples: int | None = None
+    ) -> torch.Tensor:
+        """Hidden states (num_frames, L, C) of all layers but the encoder's input.
+
+        Args:
+            samples_T: mono samples at 16 kHz, at least config.receptive_field() of them.
+            num_frames: video frames that the samples last.
+            stats_samples: how many leading samples are real sound. What follows is silence that was appended;
+                the norms over time do not measure it. None: all are real.
+        """
+        assert samples_T.shape[0] >= self.config.receptive_field(), f"only {samples_T.shape[0]} samples"
+        measured = samples_T.shape[0] if stats_samples is None else stats_samples
+        features_NC = self.frame_features(samples_T, num_frames, measured)
+        return self.encoder(self.feature_projection(features_NC[None]))[0]

@@ -1,0 +1,157 @@
+"""The first half of wav2vec2: from samples to features at 50 Hz, then to one feature a video frame.
+
+Shape letters: B batch (always 1), T samples, F features, N video frames, C channels.
+Source: Baevski et al., wav2vec 2.0 (2020); facebookresearch/fairseq, wav2vec2.py.
+"""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .speech_config import SpeechEncoderConfig
+
+NORMALISE_EPS = 1e-7
+GROUP_NORM_EPS = 1e-5
+
+PIECE_FEATURES = 1000
+"""Features that are made at a time: 20 s of sound, whose first convolution fills 130 MB."""
+
+
+def normalised(samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:
+    """Samples with mean 0 and variance 1, measured over the first `stats_samples` of them."""
+    measured = samples_T[:stats_samples]
+    variance = measured.var(correction=0)
+    return (samples_T - measured.mean()) / (variance + NORMALISE_EPS).sqrt()
+
+
+def interpolated(features_FC: torch.Tensor, num_frames: int) -> torch.Tensor:
+    """Features (num_frames, C), linear in time with the first and the last where they were.
+
+    A track of N whole frames has 2 N - 1 features, so that frame i is feature 2 i exactly: nothing is mixed
+    and nothing drifts, however long the silent tail is.
+    """
+    features_BCF = features_FC.T[None]
+    return F.interpolate(features_BCF, size=num_frames, mode="linear", align_corners=True)[0].T
+
+
+class TimeStats(NamedTuple):
+    """What brings each channel to mean 0 and variance 1 over time; both are (channels, 1)."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+
+class ConvLayer(nn.Module):
+    """A convolution, a norm over channels (large style) or time (base style, first layer only), and GELU."""
+
+    def __init__(
+        self,
+        config: SpeechEncoderConfig,
+        index: int,
+        operations: Any,
+        dtype: torch.dtype | None,
+        device: torch.device | None,
+    ) -> None:
+        super().__init__()
+        channels = config.conv_channels[index]
+        self.conv = operations.Conv1d(
+            config.conv_channels[index - 1] if index else 1,
+            channels,
+            config.conv_kernels[index],
+            stride=config.conv_strides[index],
+            bias=config.conv_bias,
+            dtype=dtype,
+            device=device,
+        )
+        self.over_channels = config.feature_norm == "layer"
+        if self.over_channels:
+            self.layer_norm = operations.LayerNorm(channels, dtype=dtype, device=device)
+        elif index == 0:
+            self.layer_norm = operations.GroupNorm(channels, channels, dtype=dtype, device=device)
+
+    def forward(self, x_BCT: torch.Tensor, stats: TimeStats | None) -> torch.Tensor:
+        """The layer's output; `stats` of its own convolution, if it norms over time."""
+        x_BCF = self.conv(x_BCT)
+        if self.over_channels:
+            x_BCF = self.layer_norm(x_BCF.transpose(1, 2)).transpose(1, 2)
+        elif stats is not None:
+            # Group norm with one channel a group, by statistics of more than this piece of the track.
+            # A host short of memory keeps weights elsewhere than the samples.
+            weight, bias = (
+                value.to(x_BCF)[:, None] for value in (self.layer_norm.weight, self.layer_norm.bias)
+            )
+            x_BCF = torch.addcmul(bias, x_BCF - stats.mean, stats.scale * weight)
+        return F.gelu(x_BCF)
+
+
+class FeatureExtractor(nn.Module):
+    """Seven convolutions: samples at 16 kHz -> features at 50 Hz.
+
+    A long track goes through in pieces, which changes nothing but the memory: features see 400 samples each,
+    and the base style's norm over the whole track is measured first.
+    """
+
+    def __init__(
+        self,
+        config: SpeechEncoderConfig,
+        operations: Any,
+        dtype: torch.dtype | None,
+        device: torch.device | None,
+    ) -> None:
+        super().__init__()
+        self.reach, self.stride = config.receptive_field(), prod(config.conv_strides)
+        self.over_time = config.feature_norm == "group"
+        self.conv_layers = nn.ModuleList(
+            ConvLayer(config, index, operations, dtype, device) for index in range(len(config.conv_channels))
+        )
+
+    def forward(self, samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:
+        """Features (F, C); a norm over time measures the first `stats_samples` samples."""
+        stats = self.time_stats(samples_T[:stats_samples]) if self.over_time else None
+        pieces: list[torch.Tensor] = []
+        for piece_T in overlapping(samples_T, PIECE_FEATURES, self.reach, self.stride):
+            x_BCT = piece_T[None, None]
+            for index, layer in enumerate(self.conv_layers):
+                x_BCT = layer(x_BCT, stats if index == 0 else None)
+            pieces.append(x_BCT[0].T)
+        return torch.cat(pieces)
+
+    def time_stats(self, samples_T: torch.Tensor) -> TimeStats:
+        """Mean and variance over time of each channel of the first convolution.
+
+        The silent tail behind a track is not handed in: it would lower the variance and so raise the features
+        of the speech, the more the longer the tail.
+        """
+        first = self.conv_layers[0]
+        assert isinstance(first, ConvLayer)
+        reach, stride = first.conv.kernel_size[0], first.conv.stride[0]
+        count, mean, squares = 0, samples_T.new_zeros(1), samples_T.new_zeros(1)
+        for piece_T in overlapping(samples_T, PIECE_FEATURES * self.stride // stride, reach, stride):
+            x_CF = first.conv(piece_T[None, None])[0]
+            more = x_CF.shape[1]
+            variance, centre = torch.var_mean(x_CF, dim=1, correction=0)
+            share = more / (count + more)
+            # Joined piece by piece (Chan, Golub, LeVeque 1979): exact enough in float32, unlike plain sums.
+            squares = squares + more * (variance + (centre - mean).square() * (1 - share))
+            mean = mean + (centre - mean) * share
+            count += more
+        return TimeStats(mean[:, None], (squares / count + GROUP_NORM_EPS).rsqrt()[:, None])
+
+
+def overlapping(samples_T: torch.Tensor, outputs: int, reach: int, stride: int) -> Iterator[torch.Tensor]:
+    """The pieces of a track from which a convolution makes `outputs` values at a time, in order.
+
+    Args:
+        samples_T: the track, at least `reach` samples.
+        outputs: the most that one piece gives.
+        reach: samples that one output sees.
+        stride: samples from one output to the next.
+    """
+    total = (samples_T.shape[0] - reach) // stride + 1
+    for first in range(0, total, outputs):
+        last = min(first + outputs, total) - 1
+        yield samples_T[first * stride : last * stride + reach]

@@ -1,0 +1,41 @@
+"""Node: loads the speech encoder."""
+
+from comfy_api.latest import io
+
+from ..multitalk.errors import ModelFileError
+from .host.speech import load_speech_encoder, speech_encoder_names, speech_encoder_path
+from .sockets import SpeechEncoderSocket
+
+
+class EverTalkAudioEncoderLoader(io.ComfyNode):
+    """A wav2vec2 file -> a speech encoder."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EverTalkAudioEncoderLoader",
+            display_name="EverTalk Audio Encoder Loader",
+            category="EverTalk",
+            description="Loads the wav2vec2 speech encoder that the talk model hears through.",
+            inputs=[
+                io.Combo.Input(
+                    "encoder",
+                    options=speech_encoder_names(),
+                    tooltip="A wav2vec2 as .safetensors in models/audio_encoders or models/wav2vec2; "
+                    "InfiniteTalk and MultiTalk were trained with chinese-wav2vec2-base.",
+                )
+            ],
+            outputs=[SpeechEncoderSocket.Output("audio_encoder", display_name="audio_encoder")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, encoder: str) -> bool | str:
+        try:
+            speech_encoder_path(encoder)
+        except ModelFileError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, encoder: str) -> io.NodeOutput:
+        return io.NodeOutput(load_speech_encoder(speech_encoder_path(encoder)))
