@@ -1,0 +1,45 @@
+# make demo   a talking video out of the picture and the speech in demo/media, in a real ComfyUI
+# make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
+# make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
+#
+# COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
+# its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
+# PYTHON=python3.12 make host chooses the Python that .venv is made with; PYTEST_ARGS="..." goes to pytest.
+
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+HOST_COMFYUI := .cache/ComfyUI
+
+.DEFAULT_GOAL := help
+.PHONY: help host test lint demo clean
+
+help:
+	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
+
+host:
+	@$(PYTHON) scripts/host.py
+
+test: host
+	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
+
+lint: host
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/pyright
+	@PYTHONPATH=.cache/types:$(HOST_COMFYUI) .venv/bin/lint-imports
+
+ifdef COMFYUI
+COMFYUI_PYTHON ?= $(firstword $(wildcard $(COMFYUI)/.venv/bin/python $(COMFYUI)/venv/bin/python) python3)
+
+demo:
+	@$(PYTHON) scripts/host.py --comfyui "$(COMFYUI)" --python "$(COMFYUI_PYTHON)"
+	@"$(COMFYUI_PYTHON)" demo/run.py --comfyui "$(COMFYUI)" $(ARGS)
+else
+demo: host
+	@$(VENV_PYTHON) demo/run.py --comfyui $(HOST_COMFYUI) $(ARGS)
+endif
+
+clean:
+	@rm -rf demo/run .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv/*' -not -path './.cache/*' -prune -exec rm -rf {} +
+	@echo "clean: removed demo/run and the tools' caches; .venv and .cache stay (remove them by hand to start over)"

@@ -1,0 +1,261 @@
+"""A client of a running ComfyUI server: upload, queue, follow, interrupt, fetch the results.
+
+The demo and the end-to-end tests speak to the server through this file alone, over HTTP and the websocket
+as any other program would.
+"""
+
+import asyncio
+import json
+import struct
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+
+JsonObject: TypeAlias = dict[str, Any]
+
+HTTP_TIMEOUT_S = 60
+TEXT_EVENT = 3
+"""ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens addresses without the proxy that the environment may name: the server is on this machine."""
+
+
+class ServerError(Exception):
+    """The server refused a request or could not be reached."""
+
+
+class JobError(Exception):
+    """A queued job was refused or failed; the message names the node and says why.
+
+    Attributes:
+        trace: where in the server's code a node failed; empty if the job was refused.
+    """
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+class JobInterruptedError(JobError):
+    """A queued job was interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvent:
+    """A node says something to be shown to the user."""
+
+    node_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """A node has done `value` of `maximum` steps."""
+
+    node_id: str
+    value: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvent:
+    """A node has begun."""
+
+    node_id: str
+
+
+Event: TypeAlias = TextEvent | StepEvent | NodeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished job left behind.
+
+    Attributes:
+        prompt_id: the job's id.
+        outputs: what each output node reported to the interface, by node id.
+        cached_nodes: ids of the nodes whose earlier result was used again.
+    """
+
+    prompt_id: str
+    outputs: JsonObject
+    cached_nodes: tuple[str, ...]
+
+
+class ComfyClient:
+    """Speaks to the server at one address, such as "http://127.0.0.1:8188"."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+        self.client_id = uuid.uuid4().hex
+
+    def system_stats(self) -> JsonObject:
+        """Versions and devices; the first answer means that the server is ready."""
+        return self._request("/system_stats")
+
+    def object_info(self) -> JsonObject:
+        """The schema of every node the server knows, by node id."""
+        return self._request("/object_info")
+
+    def history(self, prompt_id: str) -> JsonObject:
+        """The record of a finished job, empty if there is none."""
+        return self._request(f"/history/{prompt_id}").get(prompt_id, {})
+
+    def interrupt(self) -> None:
+        """Stop the job that runs now."""
+        self._request("/interrupt", b"{}", "application/json")
+
+    def upload(self, file: Path, name: str | None = None) -> str:
+        """Put a picture, sound or video into the server's input folder; returns its name there."""
+        boundary = uuid.uuid4().hex
+        field = f"--{boundary}\r\nContent-Disposition: form-data; "
+        head = (
+            f'{field}name="overwrite"\r\n\r\ntrue\r\n'
+            f'{field}name="image"; filename="{name or file.name}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        )
+        body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        return self._request("/upload/image", body, f"multipart/form-data; boundary={boundary}")["name"]
+
+    def view(self, filename: str, subfolder: str = "", folder: str = "output") -> bytes:
+        """The bytes of a file in the server's output, input or temp folder."""
+        query = urllib.parse.urlencode({"filename": filename, "subfolder": subfolder, "type": folder})
+        return self._bytes(f"/view?{query}")
+
+    def queue(self, workflow: JsonObject) -> str:
+        """Queue a workflow in API format; returns the job's id. Raises JobError if it is refused."""
+        body = json.dumps({"prompt": workflow, "client_id": self.client_id}).encode()
+        request = urllib.request.Request(
+            f"{self.address}/prompt", body, {"Content-Type": "application/json"}, method="POST"
+        )
+        try:
+            with _DIRECT.open(request, timeout=HTTP_TIMEOUT_S) as response:
+                return json.load(response)["prompt_id"]
+        except urllib.error.HTTPError as error:
+            raise JobError(describe_refusal(error.read().decode(errors="replace"), workflow)) from error
+
+    def run(
+        self, workflow: JsonObject, on_event: Callable[[Event], None] | None = None, timeout_s: float = 1800
+    ) -> Outcome:
+        """Queue a workflow and wait for its end.
+
+        `on_event` is called for everything the server tells meanwhile, on this thread. Raises JobError if the
+        job is refused or fails, JobInterruptedError, ServerError if the server is lost, TimeoutError.
+        """
+        try:
+            return asyncio.run(asyncio.wait_for(self._run(workflow, on_event or _ignore), timeout_s))
+        except aiohttp.ClientError as error:
+            raise ServerError(f"The connection to {self.address} was lost: {error}") from error
+
+    async def _run(self, workflow: JsonObject, on_event: Callable[[Event], None]) -> Outcome:
+        # The socket is opened before the job is queued: a job whose results are all cached ends at once.
+        async with aiohttp.ClientSession() as session:
+            url = f"{self.address}/ws?clientId={self.client_id}"
+            async with session.ws_connect(url, max_msg_size=0) as socket:
+                prompt_id = self.queue(workflow)
+                cached_nodes: tuple[str, ...] = ()
+                async for message in socket:
+                    if message.type == aiohttp.WSMsgType.BINARY:
+                        text = parse_text(message.data)
+                        if text is not None:
+                            on_event(text)
+                    elif message.type == aiohttp.WSMsgType.TEXT:
+                        kind, data = parse_message(message.data)
+                        if data.get("prompt_id") != prompt_id:
+                            continue
+                        if kind == "execution_cached":
+                            cached_nodes = tuple(data["nodes"])
+                        if kind == "execution_success":
+                            record = await asyncio.to_thread(self._record, prompt_id)
+                            return Outcome(prompt_id, record["outputs"], cached_nodes)
+                        raise_for_failure(kind, data)
+                        for event in events_of(kind, data):
+                            on_event(event)
+        raise ServerError("The server closed the connection before the job ended; its log says why.")
+
+    def _record(self, prompt_id: str) -> JsonObject:
+        record = self.history(prompt_id)
+        if not record:
+            raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
+        return record
+
+    def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> JsonObject:
+        answer = self._bytes(path, body, content_type)
+        return json.loads(answer) if answer else {}
+
+    def _bytes(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
+        headers = {"Content-Type": content_type} if content_type else {}
+        request = urllib.request.Request(self.address + path, body, headers)
+        try:
+            with _DIRECT.open(request, timeout=HTTP_TIMEOUT_S) as response:
+                return response.read()
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode(errors="replace")[:500]
+            raise ServerError(f"{path} was refused with status {error.code}: {detail}") from error
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            raise ServerError(f"No answer from {self.address}{path}: {error}") from error
+
+
+def _ignore(event: Event) -> None:
+    del event
+
+
+def parse_text(message: bytes) -> TextEvent | None:
+    """The text in a binary message (event number, id's length, id, text), or None if it is a preview."""
+    (kind,) = struct.unpack_from(">I", message)
+    if kind != TEXT_EVENT:
+        return None
+    (id_length,) = struct.unpack_from(">I", message, 4)
+    return TextEvent(message[8 : 8 + id_length].decode(), message[8 + id_length :].decode())
+
+
+def parse_message(message: str) -> tuple[str, JsonObject]:
+    """The kind and the content of a JSON message."""
+    parsed: JsonObject = json.loads(message)
+    return parsed["type"], parsed.get("data") or {}
+
+
+def events_of(kind: str, data: JsonObject) -> list[Event]:
+    """What a message tells about the progress of a job."""
+    if kind == "executing" and data["node"] is not None:
+        return [NodeEvent(data["node"])]
+    if kind == "progress_state":
+        running = [node for node in data["nodes"].values() if node["state"] == "running"]
+        return [StepEvent(node["real_node_id"], node["value"], node["max"]) for node in running]
+    return []
+
+
+def raise_for_failure(kind: str, data: JsonObject) -> None:
+    """Raise if a message says that the job has failed or was interrupted."""
+    if kind == "execution_interrupted":
+        raise JobInterruptedError(f"The job was interrupted in node {data['node_id']} ({data['node_type']}).")
+    if kind == "execution_error":
+        raise JobError(
+            f"Node {data['node_id']} ({data['node_type']}) failed: {data['exception_message'].strip()} "
+            f"[{data['exception_type']}]",
+            trace="".join(data["traceback"]).rstrip(),
+        )
+
+
+def describe_refusal(answer: str, workflow: JsonObject) -> str:
+    """Turn the server's refusal of a workflow into sentences: one line a node and mistake."""
+    try:
+        refusal: JsonObject = json.loads(answer)
+    except json.JSONDecodeError:
+        return f"The workflow was refused: {answer[:500]}"
+    error = refusal["error"]
+    lines = [f"The workflow was refused: {error['message']} {error['details']}".rstrip()]
+    for node_id, node in dict(refusal["node_errors"]).items():
+        class_type = workflow[node_id]["class_type"]
+        lines += [
+            f"  node {node_id} ({class_type}): {one['message']}: {one['details']}" for one in node["errors"]
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""Starts and stops a real ComfyUI server with this pack and nothing else in it, headless, on the CPU."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from comfy_client import ComfyClient, ServerError
+
+PACK = Path(__file__).resolve().parent.parent
+START_TIMEOUT_S = 180
+STOP_GRACE_S = 10
+LINK_NAME = "EverTalk"
+
+
+class ServerStartError(Exception):
+    """The server did not start; the message holds the end of its log."""
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_base_directory(base: Path) -> None:
+    """Create the folders that a server needs, with the pack linked among its custom nodes."""
+    for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    link = base / "custom_nodes" / LINK_NAME
+    if not link.is_symlink():
+        link.symlink_to(PACK, target_is_directory=True)
+
+
+class ComfyServer:
+    """A server process and the client that speaks to it; use it as a context manager.
+
+    Attributes:
+        base: its folder: models, input, and server.log.
+        output: the folder that results are written to; base/output unless another was chosen.
+        client: speaks to it.
+    """
+
+    def __init__(self, comfyui: Path, base: Path, output: Path | None = None) -> None:
+        self.base = base.resolve()
+        self.output = (output or self.base / "output").resolve()
+        self._comfyui = comfyui.resolve()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
+        self.client = ComfyClient(f"http://127.0.0.1:{self._port}")
+
+    @property
+    def models(self) -> Path:
+        """The folder that holds one folder for each kind of model file."""
+        return self.base / "models"
+
+    @property
+    def log(self) -> str:
+        """Everything the server has printed so far."""
+        return self._log_file.read_text(errors="replace")
+
+    @property
+    def _log_file(self) -> Path:
+        return self.base / "server.log"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; raises ServerStartError with its log's end."""
+        make_base_directory(self.base)
+        self.output.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, str(self._comfyui / "main.py"), "--cpu", "--disable-auto-launch"]
+        command += ["--listen", "127.0.0.1", "--port", str(self._port)]
+        command += ["--base-directory", str(self.base), "--output-directory", str(self.output)]
+        # The pack's folder must not be on the server's path: its nodes/ would hide ComfyUI's nodes.py.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment["PYTHONUNBUFFERED"] = "1"
+        with self._log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self.base, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                last_lines = "\n".join(self.log.splitlines()[-30:])
+                raise ServerStartError(
+                    f"The ComfyUI server did not start. The end of {self._log_file}:\n{last_lines}"
+                )
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Stop the server: ask first, kill after a grace period."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """End the server at once, as a crash or a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def wait(self) -> None:
+        """Wait until the server ends by itself."""
+        if self._process is not None:
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            self.client.system_stats()
+        except ServerError:
+            return False
+        return True
+
+    def __enter__(self) -> "ComfyServer":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

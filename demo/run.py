@@ -1,0 +1,184 @@
+"""Makes a talking video of a picture and speech in a real ComfyUI server, the way a user's program would.
+
+Starts a server with this pack in it, uploads the picture and the speech, queues a workflow over HTTP, shows
+its progress, checks the video and stops the server. `make demo` calls it.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from comfy_client import ComfyClient, JobError, JsonObject, Outcome, ServerError
+from comfy_server import ComfyServer, ServerStartError
+from media_check import FPS, MediaError, Video, check_video, measure_sound, measure_video
+from progress import ProgressDisplay
+
+DEMO = Path(__file__).resolve().parent
+ROOT = DEMO.parent
+RUN = DEMO / "run"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why and what to do."""
+
+
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--image", type=Path, default=DEMO / "media" / "portrait.jpg", help="the picture")
+    parser.add_argument("--audio", type=Path, default=DEMO / "media" / "speech.flac", help="the speech")
+    parser.add_argument(
+        "--workflow", type=Path, default=ROOT / "workflows" / "demo_tiny.api.json", help="in API format"
+    )
+    parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT in pixels, instead of the workflow's")
+    parser.add_argument("--output-dir", type=Path, default=RUN / "output", help="where the video goes")
+    parser.add_argument(
+        "--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI", help="the folder of ComfyUI"
+    )
+    parser.add_argument("--keep-server", action="store_true", help="leave the server running until Ctrl-C")
+    return parser.parse_args(arguments)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read "832x480" as (832, 480)."""
+    width, separator, height = text.lower().partition("x")
+    if not (separator and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write WIDTHxHEIGHT, such as 832x480")
+    return int(width), int(height)
+
+
+def read_workflow(file: Path) -> JsonObject:
+    """A workflow in API format; raises DemoError if it is none."""
+    try:
+        workflow: JsonObject = json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise DemoError(f"{file} is no JSON: {error}") from error
+    if "nodes" in workflow:
+        raise DemoError(f"{file} is in the interface's format; export it with File > Export (API).")
+    return workflow
+
+
+def put_inputs(workflow: JsonObject, image: str, audio: str, size: tuple[int, int] | None) -> None:
+    """Write the uploaded files' names, and the size if one was chosen, into the workflow's nodes."""
+    names = {"LoadImage": ("image", image), "LoadAudio": ("audio", audio)}
+    for class_type, (field, name) in names.items():
+        nodes = [node for node in workflow.values() if node["class_type"] == class_type]
+        if not nodes:
+            raise DemoError(f"The workflow has no {class_type} node to take {name}.")
+        for node in nodes:
+            node["inputs"][field] = name
+    if size:
+        sized = [node["inputs"] for node in workflow.values() if {"width", "height"} <= node["inputs"].keys()]
+        if not sized:
+            raise DemoError("--size was given, but no node of the workflow has a width and a height.")
+        for inputs in sized:
+            inputs["width"], inputs["height"] = size
+
+
+def make_tiny_models(models: Path) -> None:
+    """Write the tiny models unless they are there."""
+    done = subprocess.run([sys.executable, str(DEMO / "make_tiny.py"), "--models", str(models)], check=False)
+    if done.returncode != 0:
+        raise DemoError("The tiny models could not be made; the lines above say why.")
+
+
+def video_file(outcome: Outcome, server: ComfyServer, started_at_s: float) -> Path:
+    """The video that a job has made: the one it reported, else the newest file it has written."""
+    folders = {"output": server.output, "temp": server.base / "temp"}
+    reported = [
+        folders[entry["type"]] / entry["subfolder"] / entry["filename"]
+        for node in outcome.outputs.values()
+        for entries in node.values()
+        for entry in entries
+        if isinstance(entry, dict) and str(entry.get("filename")).endswith(".mp4")
+    ]
+    written = [file for file in server.output.rglob("*.mp4") if file.stat().st_mtime >= started_at_s]
+    found = reported or sorted(written, key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise DemoError(f"The job has ended, but there is no new mp4 in {server.output}.")
+    return found[-1]
+
+
+def run_job(client: ComfyClient, workflow: JsonObject) -> tuple[Outcome, ProgressDisplay]:
+    """Queue the workflow and show its progress until it ends."""
+    display = ProgressDisplay(workflow, sys.stdout)
+    try:
+        return client.run(workflow, display.show), display
+    finally:
+        display.close()
+
+
+def summary(video: Video, num_windows: int | None, computing_s: float) -> str:
+    """One line about the video."""
+    windows = f", {num_windows} windows" if num_windows else ""
+    return (
+        f"{video.num_frames} frames, {video.num_frames / FPS:.2f} s, {video.width_px}x{video.height_px}"
+        f"{windows}, {computing_s:.0f} s of computing"
+    )
+
+
+def make_video(chosen: argparse.Namespace) -> None:
+    """The whole demo; raises one of the errors that main() shows."""
+    for file in (chosen.image, chosen.audio, chosen.workflow):
+        if not file.is_file():
+            raise DemoError(f"{file} is not there.")
+    workflow = read_workflow(chosen.workflow)
+    speech = measure_sound(chosen.audio)
+    make_tiny_models(RUN / "models")
+    print("demo: starting ComfyUI", flush=True)
+    with ComfyServer(chosen.comfyui, RUN, chosen.output_dir) as server:
+        client = server.client
+        print(
+            f"demo: {client.address} answers; uploading {chosen.image.name} and {chosen.audio.name}",
+            flush=True,
+        )
+        put_inputs(workflow, client.upload(chosen.image), client.upload(chosen.audio), chosen.size)
+        started_at_s = time.time()
+        outcome, display = run_job(client, workflow)
+        computing_s = time.time() - started_at_s
+        file = video_file(outcome, server, started_at_s)
+        video = measure_video(file)
+        check_video(video, speech)
+        print(f"demo: {file.resolve()}")
+        print(f"demo: {summary(video, display.num_windows, computing_s)}", flush=True)
+        if chosen.keep_server:
+            print(f"demo: {client.address} stays up; Ctrl-C stops it", flush=True)
+            with suppress(KeyboardInterrupt):
+                server.wait()
+
+
+def stop_on_signal(number: int, frame: FrameType | None) -> None:
+    """Leave through the ordinary exits, so that the server is stopped too."""
+    del frame
+    sys.exit(128 + number)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo; the exit code is 1 if it failed."""
+    signal.signal(signal.SIGTERM, stop_on_signal)
+    try:
+        make_video(read_arguments(arguments))
+    except (DemoError, MediaError, ServerError, ServerStartError, TimeoutError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except JobError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        if error.trace:
+            print(f"demo: the whole trace is in {RUN / 'server.log'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ndemo: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,117 @@
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from comfy_client import JsonObject, Outcome
+from comfy_server import ComfyServer
+from media_check import Sound, Video
+from run import DemoError, main, parse_size, put_inputs, read_workflow, summary, video_file
+
+DEMO = Path(__file__).resolve().parents[2] / "demo"
+
+
+def workflow() -> JsonObject:
+    return {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "example.png"}},
+        "2": {"class_type": "LoadAudio", "inputs": {"audio": "example.wav"}},
+        "3": {"class_type": "EverTalkSampler", "inputs": {"width": 64, "height": 32, "seed": 1}},
+    }
+
+
+def test_uploaded_names_and_size_reach_the_nodes() -> None:
+    filled = workflow()
+    put_inputs(filled, "face.jpg", "voice.flac", (832, 480))
+    assert [node["inputs"] for node in filled.values()] == [
+        {"image": "face.jpg"},
+        {"audio": "voice.flac"},
+        {"width": 832, "height": 480, "seed": 1},
+    ]
+
+
+def test_size_of_the_workflow_is_kept_unless_one_is_given() -> None:
+    filled = workflow()
+    put_inputs(filled, "face.jpg", "voice.flac", None)
+    assert filled["3"] == workflow()["3"]
+
+
+def test_workflow_without_a_place_for_the_picture_is_refused() -> None:
+    with pytest.raises(DemoError, match=r"no LoadImage node to take face\.jpg"):
+        put_inputs({"2": workflow()["2"]}, "face.jpg", "voice.flac", None)
+
+
+def test_size_without_a_node_to_take_it_is_refused() -> None:
+    filled = workflow()
+    del filled["3"]
+    with pytest.raises(DemoError, match="no node of the workflow has a width"):
+        put_inputs(filled, "face.jpg", "voice.flac", (64, 64))
+
+
+def test_size_is_read_from_words() -> None:
+    assert parse_size("832X480") == (832, 480)
+    with pytest.raises(argparse.ArgumentTypeError, match="'832' is no size"):
+        parse_size("832")
+
+
+def test_workflow_in_the_interfaces_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"nodes": [], "links": []}))
+    with pytest.raises(DemoError, match="export it with File > Export"):
+        read_workflow(tmp_path / "a.json")
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(DemoError, match=r"b\.json is no JSON"):
+        read_workflow(tmp_path / "b.json")
+
+
+def test_reported_video_is_preferred_to_the_newest_file(tmp_path: Path) -> None:
+    server = ComfyServer(tmp_path, tmp_path)
+    server.output.mkdir()
+    (server.output / "newest.mp4").touch()
+    entry = {"filename": "a.mp4", "subfolder": "talk", "type": "output"}
+    reported = Outcome("id", {"9": {"images": [entry], "animated": [True]}}, ())
+    assert video_file(reported, server, time.time() - 60) == server.output / "talk" / "a.mp4"
+    assert video_file(Outcome("id", {}, ()), server, time.time() - 60) == server.output / "newest.mp4"
+
+
+def test_video_of_an_earlier_run_is_not_taken_for_a_result(tmp_path: Path) -> None:
+    server = ComfyServer(tmp_path, tmp_path)
+    server.output.mkdir()
+    (server.output / "old.mp4").touch()
+    os.utime(server.output / "old.mp4", (0, 0))
+    with pytest.raises(DemoError, match="no new mp4"):
+        video_file(Outcome("id", {}, ()), server, time.time())
+
+
+def test_summary_is_one_line() -> None:
+    video = Video(218, 256, 128, Sound(139_285, 16_000))
+    assert summary(video, 3, 41.6) == "218 frames, 8.72 s, 256x128, 3 windows, 42 s of computing"
+    assert summary(video, None, 41.6) == "218 frames, 8.72 s, 256x128, 42 s of computing"
+
+
+def test_missing_file_ends_the_demo_with_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["--image", str(tmp_path / "nobody.png")]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert "nobody.png is not there" in capsys.readouterr().err
+
+
+def test_help_explains_every_option() -> None:
+    done = subprocess.run(
+        [sys.executable, str(DEMO / "run.py"), "--help"], capture_output=True, text=True, check=True
+    )
+    for option in (
+        "--image",
+        "--audio",
+        "--workflow",
+        "--size",
+        "--output-dir",
+        "--keep-server",
+        "--comfyui",
+    ):
+        assert option in done.stdout
