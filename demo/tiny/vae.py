@@ -3,7 +3,7 @@
 Every layer of the real class is there and runs. The residual branches are faint noise, so their shortcuts
 carry the picture; the down- and upsampling convolutions average and interpolate; and the two heads undo their
 own SiLU (silu(u) - silu(-u) = u) and their norm: one channel is a constant so large that it alone makes the
-norm. In the decoder that channel is interpolated like the picture, so that dividing by it cancels the dark rim
+norm. In the decoder that channel is interpolated like the picture, so that dividing by it cancels the rim
 of zero padding.
 """
 

@@ -13,8 +13,8 @@ from ...wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoi
 from ...wanvideo.checkpoint_layout import CheckpointKind, folder_of
 from ...wanvideo.errors import CheckpointError
 
-BASE_LABEL = "Base model"
-TALK_LABEL = "Talk model"
+BASE_LABEL = "base_model"
+TALK_LABEL = "talk_model"
 BASE_FOLDERS = ("diffusion_models",)
 TALK_FOLDERS = ("model_patches", "diffusion_models")
 
