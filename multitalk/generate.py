@@ -1,0 +1,132 @@
+"""The window loop: one window after the other, each from the end of the one before.
+
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames,
+S voices, K encoder frames around a frame, L encoder layers, M masks, P tokens of a frame.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from ..wanvideo.geometry import LATENT_CHANNELS, LatentShape
+from .modes import WindowCondition, WindowMode
+from .noise import Draw
+from .windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class WindowVoices:
+    """Who speaks in a window, and where they are.
+
+    Attributes:
+        audio_SFKLC: encoder features of the window, a voice a row.
+        token_masks_MP: with several voices, a mask a voice and then the background, over the tokens of a frame.
+    """
+
+    audio_SFKLC: torch.Tensor
+    token_masks_MP: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRequest:
+    """One window's inputs to the sampler.
+
+    Attributes:
+        window: which one.
+        condition: picture, mask and motion frames.
+        voices: who speaks.
+        noise_BCTHW: the starting noise.
+        draw: more noise of the window, for pins that want it at every model call.
+    """
+
+    window: Window
+    condition: WindowCondition
+    voices: WindowVoices
+    noise_BCTHW: torch.Tensor
+    draw: Draw
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedWindow:
+    """What a window gave.
+
+    Attributes:
+        window: which one.
+        latents_BCTHW: raw VAE latents of the whole window.
+        frames_FHWC: the frames that it adds to the video, 0..1.
+    """
+
+    window: Window
+    latents_BCTHW: torch.Tensor
+    frames_FHWC: torch.Tensor
+
+
+class Studio(Protocol):
+    """What only the host can do."""
+
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """Raw VAE latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
+        ...
+
+    def sample(self, request: WindowRequest) -> torch.Tensor:
+        """Denoise a window to raw VAE latents (1, 16, T, H / 8, W / 8)."""
+        ...
+
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """Frames (F, H, W, 3), 0..1, of raw VAE latents."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a run plays: all that decides its result but the weights.
+
+    Attributes:
+        windows: the plan.
+        mode: InfiniteTalk's or MultiTalk's conditioning.
+        height_px: height of the frames.
+        width_px: width of the frames.
+        reference: a window's picture (H, W, 3), 0..1; the same tensor where it does not change.
+        voices: who speaks in a window.
+        finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
+        noise: a window's noise; the first draw is the starting noise.
+    """
+
+    windows: tuple[Window, ...]
+    mode: WindowMode
+    height_px: int
+    width_px: int
+    reference: Callable[[Window], torch.Tensor]
+    voices: Callable[[Window], WindowVoices]
+    finish: Callable[[torch.Tensor], torch.Tensor]
+    noise: Callable[[Window], Draw]
+
+
+def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
+    """Play the windows of a score in order; each is yielded when its frames are final."""
+    motion_FHWC: torch.Tensor | None = None
+    for window in score.windows:
+        latents = studio.sample(request_window(score, studio, window, motion_FHWC))
+        frames_FHWC = score.finish(studio.decode(latents))
+        yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])
+        if window.index + 1 < len(score.windows):
+            # A copy: a view would keep the whole window in memory through the next one.
+            motion_FHWC = frames_FHWC[-score.windows[window.index + 1].motion :].clone()
+
+
+def request_window(
+    score: Score, studio: Studio, window: Window, motion_FHWC: torch.Tensor | None
+) -> WindowRequest:
+    """Gather what a window needs: condition, audio and noise."""
+    condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
+    draw = score.noise(window)
+    grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
+    return WindowRequest(
+        window=window,
+        condition=condition,
+        voices=score.voices(window),
+        noise_BCTHW=draw((1, LATENT_CHANNELS, *grid)),
+        draw=draw,
+    )

@@ -1,0 +1,78 @@
+"""The audio weights as one module, named as in the published files, and the hook that runs them in each block.
+
+Shape letters: B batch, S voices, F video frames, T latent frames, K encoder frames around a frame, L tokens or
+encoder layers, N audio tokens, C channels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from ..attention.protocol import Attention
+from .audio_attention import SpeakerRotations, TalkBlock
+from .projector import AudioProjector
+from .talk_checkpoint import TalkConfig
+
+RouteSpeakers = Callable[[torch.Tensor, torch.Tensor], SpeakerRotations]
+"""Who is moved by whom, from a block's rotated self-attention queries and keys (batch, tokens, heads, dim)."""
+
+
+class TalkModel(nn.Module):
+    """InfiniteTalk's or MultiTalk's audio weights: the projector, and a norm and a cross-attention a block."""
+
+    def __init__(
+        self,
+        config: TalkConfig,
+        operations: Any = nn,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.audio_proj = AudioProjector(config, operations, dtype, device)
+        self.blocks = nn.ModuleList(
+            TalkBlock(config, operations, dtype, device) for _ in range(config.num_layers)
+        )
+
+    def audio_tokens(self, audio_BSFKLC: torch.Tensor) -> torch.Tensor:
+        """Audio tokens (batch, T, voices * tokens, C) of windows of features, the voices side by side."""
+        voices = audio_BSFKLC.shape[1]
+        tokens = self.audio_proj(audio_BSFKLC.flatten(0, 1))
+        return rearrange(tokens, "(b s) t n c -> b t (s n) c", s=voices)
+
+
+@dataclass(frozen=True, slots=True)
+class TalkHook:
+    """A block hook (wanvideo.protocols.BlockHook) that adds the audio cross-attention to each block.
+
+    Attributes:
+        model: the audio weights.
+        tokens_BTNC: projected audio of the window.
+        num_heads: attention heads of the video transformer.
+        attention: the attention backend.
+        route: how several voices find their speakers; None with one voice.
+    """
+
+    model: TalkModel
+    tokens_BTNC: torch.Tensor
+    num_heads: int
+    attention: Attention
+    route: RouteSpeakers | None = None
+
+    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+        """The speaker routing of this block; each block makes its own, as in training."""
+        del block_index
+        return None if self.route is None else self.route(q_BLHD, k_BLHD)
+
+    def add(self, block_index: int, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
+        """Add the audio cross-attention on the normed tokens, without a gate."""
+        block = self.model.blocks[block_index]
+        assert isinstance(block, TalkBlock)
+        spoken = block.audio_cross_attn(
+            block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, watched
+        )
+        return x_BLC + spoken

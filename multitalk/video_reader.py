@@ -1,0 +1,87 @@
+"""Frames of a video file, read back in the colours that its tags name.
+
+Shape letters: F frames, H height, W width; the last axis of frames is red, green, blue.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import torch
+from av.error import FFmpegError
+
+from .errors import ResultError
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What a video's header says.
+
+    Attributes:
+        frames: number of video frames; 0 where the container does not count them.
+        width, height: pixels.
+        fps: average frames a second.
+    """
+
+    frames: int
+    width: int
+    height: int
+    fps: Fraction
+
+
+def probe_video(path: Path) -> VideoFacts:
+    """Read a video's header.
+
+    Raises:
+        ResultError: the file is no video that can be opened.
+    """
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ResultError(f"samples: {path} holds no video stream; run the sampler again")
+            stream = container.streams.video[0]
+            rate = stream.average_rate or Fraction(0)
+            return VideoFacts(stream.frames, stream.width, stream.height, Fraction(rate))
+    except FFmpegError as error:
+        raise ResultError(
+            f"samples: {path} cannot be read as a video ({error}); run the sampler again"
+        ) from error
+
+
+def read_frames(path: Path) -> torch.Tensor:
+    """All frames of a video as float32 0..1, (frames, height, width, 3), on the CPU.
+
+    Raises:
+        ResultError: the file is no video that can be opened, or holds no frame.
+    """
+    facts = probe_video(path)
+    # Room for the counted frames is made once: a list that is stacked at the end needs twice the memory.
+    frames_FHWC = torch.empty(facts.frames, facts.height, facts.width, 3)
+    uncounted: list[torch.Tensor] = []
+    number = 0
+    for frame_HWC in _decoded(path):
+        if number < facts.frames:
+            frames_FHWC[number] = frame_HWC
+        else:
+            uncounted.append(frame_HWC)
+        number += 1
+    if number == 0:
+        raise ResultError(f"samples: {path} holds no video frame; run the sampler again")
+    return torch.cat([frames_FHWC, torch.stack(uncounted)]) if uncounted else frames_FHWC[:number]
+
+
+def _decoded(path: Path) -> Iterator[torch.Tensor]:
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for frame in container.decode(video=0):
+            # Older PyAV takes every video for BT.601 unless told.
+            rgb = frame.reformat(format="rgb24", src_colorspace=frame.colorspace)
+            yield torch.from_numpy(rgb.to_ndarray()).float().div_(255)
+
+
+def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
+    """Pictures one by one, float32 0..1, (height, width, 3)."""
+    for path in paths:
+        yield next(_decoded(path))

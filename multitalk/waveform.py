@@ -1,0 +1,97 @@
+"""Sound as it comes in, as the speech encoder hears it, and as long as the video needs it.
+
+Shape letters: C channels, T samples.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from .errors import InputError
+from .types import FPS, TAIL_FRAMES, Waveform
+
+SPEECH_RATE_HZ = 16000
+"""Samples a second that wav2vec2 was trained on."""
+
+SAMPLES_PER_FRAME = SPEECH_RATE_HZ // FPS
+"""Samples at SPEECH_RATE_HZ that one video frame lasts."""
+
+
+def check_sound(sound: Waveform, socket: str = "audio") -> None:
+    """Refuse a sound that cannot be spoken.
+
+    Args:
+        sound: what came in.
+        socket: the name of the input it came through, for the message.
+
+    Raises:
+        InputError: it is not (channels, time) of floating-point samples, is empty, has no sample rate, or
+            holds values that are not numbers.
+    """
+    samples = sound.samples_CT
+    if samples.ndim != 2 or not samples.is_floating_point():
+        raise InputError(
+            f"{socket}: got samples of shape {tuple(samples.shape)} and type {samples.dtype}, expected "
+            "floating-point samples (channels, time); load the sound with Load Audio"
+        )
+    if samples.numel() == 0:
+        raise InputError(
+            f"{socket}: the sound is empty ({samples.shape[0]} channels, {samples.shape[1]} samples), "
+            "expected at least one sample; choose another file, or widen the cut that made it"
+        )
+    if sound.sample_rate_hz <= 0:
+        raise InputError(
+            f"{socket}: the sample rate is {sound.sample_rate_hz} Hz, expected more than 0; load the sound "
+            "again with Load Audio"
+        )
+    bad = int((~samples.isfinite()).sum())
+    if bad:
+        raise InputError(
+            f"{socket}: {bad} of {samples.numel()} samples are NaN or infinite, expected numbers; a node "
+            "before this one broke the sound: connect its input instead, or load the sound again"
+        )
+
+
+def video_frames_of(sound: Waveform) -> int:
+    """Frames of the video that lasts as long as `sound`, and at least 1.
+
+    Python's own `round`: of two equally near counts it takes the even one; 0.1 s (2.5 frames) give 2.
+    """
+    return max(1, round(FPS * sound.duration_s))
+
+
+def to_mono(sound: Waveform) -> Waveform:
+    """The mean of all channels."""
+    return Waveform(sound.samples_CT.mean(dim=0, keepdim=True), sound.sample_rate_hz)
+
+
+def resampled(sound: Waveform, sample_rate_hz: int) -> Waveform:
+    """The same sound at another rate, through librosa's default (soxr_hq) as the weights' authors did.
+
+    Its length is ceil(samples * ratio): a sound never becomes empty.
+    """
+    if sound.sample_rate_hz == sample_rate_hz:
+        return sound
+    import librosa  # noqa: PLC0415  # seconds to import: only when a sound really has another rate
+
+    samples = librosa.resample(
+        sound.samples_CT.float().numpy(), orig_sr=sound.sample_rate_hz, target_sr=sample_rate_hz
+    )
+    return Waveform(torch.from_numpy(samples), sample_rate_hz)
+
+
+def to_speech(sound: Waveform) -> Waveform:
+    """One channel at SPEECH_RATE_HZ: channels are mixed first, then resampled, as librosa.load does."""
+    return resampled(to_mono(sound), SPEECH_RATE_HZ)
+
+
+def padded(sound: Waveform, num_samples: int) -> Waveform:
+    """The sound, followed by silence up to `num_samples`, which is not less than it has."""
+    missing = num_samples - sound.samples_CT.shape[1]
+    assert missing >= 0, f"{sound.samples_CT.shape[1]} samples do not fit into {num_samples}"
+    return Waveform(F.pad(sound.samples_CT, (0, missing)), sound.sample_rate_hz)
+
+
+def with_silent_tail(speech: Waveform, video_frames: int) -> Waveform:
+    """A voice at SPEECH_RATE_HZ, followed by silence up to exactly video_frames + TAIL_FRAMES frames."""
+    assert speech.sample_rate_hz == SPEECH_RATE_HZ, "frames are counted in samples of the speech rate"
+    return padded(speech, (video_frames + TAIL_FRAMES) * SAMPLES_PER_FRAME)

@@ -1,0 +1,80 @@
+"""The node that turns what a sampler returned into frames and a video."""
+
+import logging
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..multitalk.result import classify, describe, needs_vae
+from .host.outputs import output_is_taken, taken_fingerprint
+from .host.result import open_result, preview_ui
+
+LOG = logging.getLogger("evertalk")
+
+_IMAGE_SLOT = 0
+_NOT_CONNECTED = object()
+
+
+class EverTalkDecode(io.ComfyNode):
+    """Looks what the socket carries before it touches the VAE: a finished video needs none."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EverTalkDecode",
+            display_name="EverTalk Decode",
+            category="EverTalk",
+            description="Gives the video that the sampler made. A finished video is passed on as it is, "
+            "without a VAE, raw latents are decoded. Takes the output of EverTalkSampler, WanVideoWrapper's "
+            "sampler and of ComfyUI's samplers.",
+            inputs=[
+                io.Latent.Input(
+                    "samples", tooltip="What the sampler returned: a finished video, or latents."
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    lazy=True,
+                    tooltip="Decodes raw latents. For a finished video it is not needed, and if it is "
+                    "connected, it is not even loaded. (Raw latents of WanVideoWrapper have another scale: "
+                    "convert them with its WanVideoLatentReScale first.)",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    display_name="images",
+                    tooltip="All frames. Read into memory only if this output is connected: a minute of "
+                    "832x480 takes 7 GB.",
+                ),
+                io.Video.Output(
+                    display_name="video",
+                    tooltip="The video with its sound, for Save Video. A finished file is not encoded again.",
+                ),
+                io.String.Output(
+                    display_name="output_path",
+                    tooltip="Where the sampler saved the video; empty if it saved none (raw latents, frames "
+                    "in memory).",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, samples: Any = None, vae: Any = None) -> bool | float:  # noqa: ARG003
+        return taken_fingerprint(_IMAGE_SLOT)
+
+    @classmethod
+    def check_lazy_status(cls, samples: Any, vae: Any = _NOT_CONNECTED) -> list[str]:
+        return ["vae"] if vae is None and needs_vae(samples) else []
+
+    @classmethod
+    def execute(cls, samples: Any, vae: Any = None) -> io.NodeOutput:
+        LOG.info("Processing sampler output...")
+        LOG.info("%s", describe(samples))
+        result = classify(samples)
+        want_images = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, _IMAGE_SLOT)
+        opened = open_result(result, vae, want_images=want_images)
+        return io.NodeOutput(
+            opened.images_FHWC, opened.video, opened.output_path, ui=preview_ui(opened.preview)
+        )

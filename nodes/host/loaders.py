@@ -1,0 +1,99 @@
+"""Loads a base model through the host's own loader, and the audio weights into a patcher of their own."""
+
+import logging
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.ops
+import comfy.sd
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.utils import load_torch_file
+
+from ...multitalk.errors import ModelFileError
+from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
+from ...multitalk.talk_model import TalkModel
+
+LOG = logging.getLogger("evertalk")
+
+
+class Quantization(Enum):
+    """How the base model's weights are held."""
+
+    AS_STORED = "as stored"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    FP32 = "fp32"
+    FP8_E4M3FN = "fp8_e4m3fn"
+    FP8_E4M3FN_FAST = "fp8_e4m3fn_fast"
+    FP8_E5M2 = "fp8_e5m2"
+
+
+_DTYPES = {
+    Quantization.BF16: torch.bfloat16,
+    Quantization.FP16: torch.float16,
+    Quantization.FP32: torch.float32,
+    Quantization.FP8_E4M3FN: torch.float8_e4m3fn,
+    Quantization.FP8_E4M3FN_FAST: torch.float8_e4m3fn,
+    Quantization.FP8_E5M2: torch.float8_e5m2,
+}
+
+
+def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str]:
+    """Load a base model, and say in what precision it is held and computed."""
+    options: dict[str, Any] = {}
+    if quantization in _DTYPES:
+        options["dtype"] = _DTYPES[quantization]
+    if quantization is Quantization.FP8_E4M3FN_FAST:
+        options["fp8_optimizations"] = True
+    model = comfy.sd.load_diffusion_model(str(path), model_options=options)
+    return model, precision_note(model, quantization)
+
+
+def precision_note(model: ModelPatcher, asked: Quantization) -> str:
+    """What was asked for and what the host made of it."""
+    weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
+    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    fast = "" if asked is not Quantization.FP8_E4M3FN_FAST else f", {_fast_note(model)}"
+    return f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
+
+
+def _fast_note(model: ModelPatcher) -> str:
+    device = model.load_device
+    if comfy.model_management.supports_fp8_compute(device):
+        return "fp8 matrix products"
+    return f"no fp8 matrix products on {device}: it cannot; fp8_e4m3fn says the same"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
+    """Load audio weights in their own precision, for the host's memory manager to move.
+
+    Raises:
+        ModelFileError: weights are missing or of another shape.
+    """
+    state = {
+        bare: value
+        for name, value in load_torch_file(str(path), safe_load=True).items()
+        if (bare := strip_prefix(name, config.prefix)) is not None
+    }
+    dtype = state["blocks.0.audio_cross_attn.q_linear.weight"].dtype
+    operations: Any = comfy.ops.manual_cast
+    if config.is_scaled_fp8:
+        operations = comfy.ops.scaled_fp8_ops(override_dtype=dtype)
+    # Made without memory and given the file's own tensors: norms keep their precision beside fp8 matrices.
+    model = TalkModel(config, operations, dtype, torch.device("meta")).eval()
+    try:
+        model.load_state_dict(state, strict=True, assign=True)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
+        ) from error
+    LOG.info("audio weights %s: held as %s, %d blocks", path.name, _name(dtype), config.num_layers)
+    device, offload_device = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    return ModelPatcher(model, device, offload_device)

@@ -1,0 +1,150 @@
+"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.model_sampling import ModelSamplingDiscreteFlow
+from comfy.samplers import calculate_sigmas, sampler_object
+from node_helpers import conditioning_set_values
+
+from ...multitalk.generate import WindowRequest
+from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.modes import WindowCondition
+from ...multitalk.noise import window_seed
+from ...multitalk.run_settings import INFINITETALK_SCHEDULE, MULTITALK_SCHEDULE, ScheduleSettings
+from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from .backend import Backend, NotFiniteError
+from .codecs import decode_frames, encode_frames
+from .guider import GuiderSettings, TalkGuider
+from .progress import RunProgress
+
+Conditioning = list[Any]
+SeeFrame = Callable[[torch.Tensor], Any]
+"""A frame (H, W, 3) -> the host's CLIP vision output, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """What a run samples with.
+
+    Attributes:
+        model: the patched MODEL.
+        vae: Wan 2.1's VAE.
+        positive: CONDITIONING of the prompt.
+        negative: CONDITIONING of the negative prompt; the positive one where guidance does not use it.
+        see: what CLIP sees of a window's frame.
+    """
+
+    model: ModelPatcher
+    vae: Any
+    positive: Conditioning
+    negative: Conditioning
+    see: SeeFrame
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How a run samples.
+
+    Attributes:
+        sigmas: noise levels, from 1 down to 0.
+        sampler: name of the host's sampler.
+        guidance: text and audio scales.
+        seed: of the noise that samplers add themselves.
+    """
+
+    sigmas: torch.Tensor
+    sampler: str
+    guidance: GuidanceSettings
+    seed: int
+
+
+def sigmas_for(schedule: ScheduleSettings) -> torch.Tensor:
+    """Noise levels of a schedule, steps + 1 values from 1 to 0."""
+    if schedule.scheduler == MULTITALK_SCHEDULE:
+        return sigmas_of(multitalk_timesteps(schedule.shift))
+    if schedule.scheduler == INFINITETALK_SCHEDULE:
+        return sigmas_of(infinitetalk_timesteps(schedule.steps, schedule.shift))
+    # The host's schedulers read a model's sampling; this one has Wan's form and the shift asked for.
+    sampling = ModelSamplingDiscreteFlow()
+    sampling.set_parameters(shift=schedule.shift, multiplier=NUM_TIMESTEPS)
+    return calculate_sigmas(sampling, schedule.scheduler, schedule.steps)
+
+
+class HostStudio:
+    """multitalk.generate.Studio on the host.
+
+    Args:
+        cast: models and conditioning.
+        settings: how to sample.
+        backend: the attention backend to begin with; a window whose first step gives no numbers is begun
+            again on the next one.
+        progress: where steps are shown.
+    """
+
+    def __init__(
+        self, cast: Cast, settings: SamplingSettings, backend: Backend, progress: RunProgress
+    ) -> None:
+        self.cast = cast
+        self.settings = settings
+        self.backend = backend
+        self.progress = progress
+
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """See Studio."""
+        return encode_frames(self.cast.vae, frames_FHWC)
+
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """See Studio."""
+        return decode_frames(self.cast.vae, latents_BCTHW)
+
+    def sample(self, request: WindowRequest) -> torch.Tensor:
+        """See Studio; stops between steps and windows when the user interrupts."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        while True:
+            try:
+                return self._sample_once(request)
+            except NotFiniteError:
+                self.backend = self.backend.after_failure()
+                self.progress.say(self.backend.choice.notes[-1])
+
+    def _sample_once(self, request: WindowRequest) -> torch.Tensor:
+        guider = TalkGuider(
+            self.cast.model, GuiderSettings(self.settings.guidance, self.backend.attention), request
+        )
+        values = self.conditions(request.condition)
+        guider.set_conds(
+            conditioning_set_values(self.cast.positive, values),
+            conditioning_set_values(self.cast.negative, values),
+        )
+        index = request.window.index
+
+        def after_step(step: int, denoised: torch.Tensor, _x: torch.Tensor, _total: int) -> None:
+            self.progress.step(index, step + 1, denoised)
+
+        latents = guider.sample(
+            request.noise_BCTHW,
+            torch.zeros_like(request.noise_BCTHW),
+            sampler_object(self.settings.sampler),
+            self.settings.sigmas,
+            callback=after_step,
+            disable_pbar=True,
+            seed=window_seed(self.settings.seed, index),
+        )
+        return latents.to(comfy.model_management.intermediate_device())
+
+    def conditions(self, condition: WindowCondition) -> dict[str, Any]:
+        """A window's entries of the host's CONDITIONING."""
+        picture = condition.picture_BCTHW
+        unknown = torch.ones((1, 1, *picture.shape[2:]), dtype=picture.dtype, device=picture.device)
+        unknown[:, :, : condition.known_latents] = 0
+        values = {"concat_latent_image": picture, "concat_mask": unknown}
+        seen = self.cast.see(condition.clip_frame_HWC)
+        return values if seen is None else {**values, "clip_vision_output": seen}

@@ -1,0 +1,140 @@
+"""Golden cases of one forward pass and of the audio projector."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from einops import rearrange
+from evertalk_pack.attention.sdpa import sdpa
+from evertalk_pack.multitalk.projector import AudioProjector, group_by_latent_frame
+from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
+from evertalk_pack.multitalk.talk_model import TalkHook, TalkModel
+from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
+from evertalk_pack.wanvideo.rope import grid_rotation
+from parity_case import Case, Runner
+from plain_wan import PlainConfig, PlainWan
+from torch import nn
+
+
+def talk_config(model: Mapping[str, int], dim: int, num_layers: int) -> TalkConfig:
+    return TalkConfig(
+        dim=dim,
+        num_layers=num_layers,
+        feature_dim=model["audio_blocks"] * model["audio_channels"],
+        intermediate_dim=model["audio_intermediate_dim"],
+        context_tokens=model["audio_context_tokens"],
+        output_dim=model["audio_output_dim"],
+    )
+
+
+def load_models(case: Case) -> tuple[PlainWan, TalkModel]:
+    model = case.config["model"]
+    tree = PlainWan(PlainConfig.of(model))
+    talk = TalkModel(talk_config(model, model["dim"], model["num_layers"]))
+    is_talk = {name: "audio" in name or "norm_x" in name for name in case.weights}
+    tree.load_state_dict({name: value for name, value in case.weights.items() if not is_talk.get(name)})
+    talk.load_state_dict({name: value for name, value in case.weights.items() if is_talk[name]})
+    return tree, talk
+
+
+class Recorder:
+    """Keeps what single layers gave, by golden name."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, torch.Tensor] = {}
+
+    def after(self, name: str, layer: nn.Module) -> None:
+        def keep(_layer: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            self.seen[name] = output
+
+        layer.register_forward_hook(keep)
+
+
+def inputs_of(case: Case, tree: PlainWan) -> WanInputs:
+    model, inputs = case.config["model"], case.inputs
+    x_BCTHW = torch.cat((inputs["in_x"][None], inputs["in_y"]), dim=1)
+    frames, height, width = x_BCTHW.shape[2:]
+    context = inputs["in_context"]
+    padded = nn.functional.pad(context, (0, 0, 0, model["text_len"] - len(context)))
+    return WanInputs(
+        x_BCTHW=x_BCTHW,
+        timestep_B=inputs["in_t"],
+        text_BMC=padded[None],
+        clip_BMC=inputs["in_clip_fea"],
+        rotation=grid_rotation(
+            (frames, height // 2, width // 2), model["dim"] // tree.num_heads, x_BCTHW.device
+        ),
+    )
+
+
+def record_layers(tree: PlainWan, talk: TalkModel) -> Recorder:
+    recorder = Recorder()
+    block = tree.blocks[0]
+    recorder.after("out_self_attn_block0", block.get_submodule("self_attn.o"))
+    recorder.after("out_cross_attn_block0", block.get_submodule("cross_attn.o"))
+    recorder.after("out_audio_cross_attn_block0", talk.get_submodule("blocks.0.audio_cross_attn.proj"))
+    recorder.after("out_audio_proj", talk.audio_proj)
+    recorder.after("out_context_text", tree.text_embedding)
+    recorder.after("out_context_img", tree.img_emb)
+    recorder.after("out_tokens_in", tree.patch_embedding)
+    return recorder
+
+
+def run_model(case: Case) -> Mapping[str, torch.Tensor]:
+    """Every intermediate of a one-voice forward that the golden holds."""
+    tree, talk = load_models(case)
+    inputs = inputs_of(case, tree)
+    recorder = record_layers(tree, talk)
+    outputs: dict[str, torch.Tensor] = {}
+    tokens_BTNC = talk.audio_tokens(case.inputs["in_audio"][None])
+    hook = TalkHook(talk, tokens_BTNC, tree.num_heads, sdpa)
+
+    def note_blocks(
+        index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        outputs[f"out_block{index}"] = run(x_BLC)
+        return outputs[f"out_block{index}"]
+
+    outputs["out_pred"] = wan_forward(tree, inputs, sdpa, hook, note_blocks)
+    time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, torch.float32)
+    seen = recorder.seen
+    grid = seen.pop("out_tokens_in")
+    outputs |= seen
+    outputs |= {
+        "out_e": time_BC,
+        "out_e0": modulation_BNC,
+        "out_tokens_in": rearrange(grid, "b c t h w -> b (t h w) c"),
+        "out_context": outputs.pop("out_context_text"),
+        "out_context_img": outputs["out_context_img"][..., : case.outputs["out_context_img"].shape[-1]],
+        "out_audio_embedding": tokens_BTNC,
+        "out_grid_sizes": torch.tensor([grid.shape[2:]]),
+        "out_human_num": torch.tensor(len(case.inputs["in_audio"])),
+    }
+    return outputs
+
+
+def run_projector(case: Case) -> Mapping[str, torch.Tensor]:
+    """The grouping by latent frame and the projection, of one voice and of several."""
+    projector = AudioProjector(talk_config(case.config["model"], dim=0, num_layers=0))
+    projector.load_state_dict(
+        {name.removeprefix("audio_proj."): value for name, value in case.weights.items()}
+    )
+    outputs: dict[str, torch.Tensor] = {}
+    for name, audio_SFKLC in case.inputs.items():
+        if not name.startswith("in_audio"):
+            continue
+        voices = name.removeprefix("in_audio")
+        first, later = group_by_latent_frame(audio_SFKLC)
+        tokens = projector(audio_SFKLC)
+        outputs |= {
+            f"out_first_frame{voices}": first,
+            f"out_latter_frames{voices}": later,
+            f"out_proj{voices}": tokens,
+            f"out_audio_embedding{voices}": rearrange(tokens, "s t n c -> 1 t (s n) c"),
+        }
+    return outputs
+
+
+RUNNERS: dict[str, Runner] = {
+    "audio_proj": run_projector,
+    "model_single": run_model,
+}

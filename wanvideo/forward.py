@@ -1,0 +1,193 @@
+"""The forward pass of Wan 2.1 image-to-video as pure functions over a module tree.
+
+Shape letters: B batch, L video tokens, M context tokens, H heads, D head dimension, C channels, N modulation
+rows; video tensors are BCTHW. Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/model.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from einops import rearrange
+
+from ..attention.protocol import Attention
+from .geometry import PATCH_HW
+from .protocols import BlockHook, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
+from .rope import Rotation, rotate
+
+TIME_PERIOD = 10000.0
+
+
+@dataclass(frozen=True, slots=True)
+class WanInputs:
+    """One evaluation's inputs.
+
+    Attributes:
+        x_BCTHW: noisy latents, mask and picture latents on the channel axis (36 channels).
+        timestep_B: 0..1000.
+        text_BMC: text embedding, padded to its full length by whoever made it (the pad takes part).
+        clip_BMC: CLIP picture embedding, or None: the picture cross-attention is left out.
+        rotation: of the token grid.
+    """
+
+    x_BCTHW: torch.Tensor
+    timestep_B: torch.Tensor
+    text_BMC: torch.Tensor
+    clip_BMC: torch.Tensor | None
+    rotation: Rotation
+
+
+@dataclass(frozen=True, slots=True)
+class BlockContext:
+    """What all blocks of one evaluation share.
+
+    Attributes:
+        modulation_BNC: six rows: shift, scale and gate of the self-attention and of the feed-forward.
+        text_BMC: embedded text.
+        clip_BMC: embedded picture or None.
+        rotation: of the token grid.
+        num_heads: attention heads.
+        attention: the attention backend.
+        hook: added after the cross-attention, or None.
+    """
+
+    modulation_BNC: torch.Tensor
+    text_BMC: torch.Tensor
+    clip_BMC: torch.Tensor | None
+    rotation: Rotation
+    num_heads: int
+    attention: Attention
+    hook: BlockHook | None
+
+
+RunBlock = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
+"""(index, x_BLC, run) -> x_BLC: how a host wraps or replaces single blocks; `run` is the block itself."""
+
+
+def wan_forward(
+    tree: WanTree,
+    inputs: WanInputs,
+    attention: Attention,
+    hook: BlockHook | None = None,
+    run_block: RunBlock | None = None,
+) -> torch.Tensor:
+    """Predict noise minus data, (batch, 16, frames, height, width), for one timestep."""
+    x_BLC, grid_THW = embed_latents(tree, inputs.x_BCTHW)
+    time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, x_BLC.dtype)
+    context = BlockContext(
+        modulation_BNC=modulation_BNC,
+        text_BMC=tree.text_embedding(inputs.text_BMC),
+        clip_BMC=None if inputs.clip_BMC is None else tree.img_emb(inputs.clip_BMC),
+        rotation=inputs.rotation,
+        num_heads=tree.num_heads,
+        attention=attention,
+        hook=hook,
+    )
+    for index, block in enumerate(tree.blocks):
+        run = partial(block_forward, block, index, context)
+        x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
+    return unpatchify(project_out(tree.head, x_BLC, time_BC), grid_THW)
+
+
+def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """Tokens (batch, tokens, channels) of the latents, and their grid (frames, rows, columns)."""
+    # The host keeps the patch convolution in float32: its input must be too.
+    embedded = tree.patch_embedding(x_BCTHW.float()).to(x_BCTHW.dtype)
+    frames, rows, columns = embedded.shape[2:]
+    return embedded.flatten(2).transpose(1, 2), (frames, rows, columns)
+
+
+def sinusoid(timestep_B: torch.Tensor, channels: int) -> torch.Tensor:
+    """Sinusoidal embedding (batch, channels), float32; float64 inside, since 1000 rad cost float32 four digits."""
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float64, device=timestep_B.device) / half
+    angles = timestep_B.double()[:, None] * TIME_PERIOD**-exponents
+    return torch.cat((angles.cos(), angles.sin()), dim=1).float()
+
+
+def embed_time(
+    tree: WanTree, timestep_B: torch.Tensor, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embedding of the timestep (batch, channels) and its six modulation rows (batch, 6, channels)."""
+    time_BC = tree.time_embedding(sinusoid(timestep_B.flatten(), tree.freq_dim).to(dtype))
+    return time_BC, tree.time_projection(time_BC).unflatten(1, (6, -1))
+
+
+def modulated(normed_BLC: torch.Tensor, shift_BNC: torch.Tensor, scale_BNC: torch.Tensor) -> torch.Tensor:
+    """Shifted and scaled tokens: normed * (1 + scale) + shift."""
+    return torch.addcmul(shift_BNC, normed_BLC, 1 + scale_BNC)
+
+
+def modulation_rows(weight_1NC: torch.Tensor, modulation_BNC: torch.Tensor) -> list[torch.Tensor]:
+    """The rows (batch, 1, channels) of a block's own modulation plus the timestep's."""
+    weight = weight_1NC.to(device=modulation_BNC.device, dtype=modulation_BNC.dtype)
+    return list((weight + modulation_BNC).split(1, dim=1))
+
+
+def block_forward(block: WanBlock, index: int, context: BlockContext, x_BLC: torch.Tensor) -> torch.Tensor:
+    """One block: self-attention, cross-attention to text and picture, the hook, feed-forward."""
+    shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation_rows(
+        block.modulation, context.modulation_BNC
+    )
+    attended, watched = self_attend(
+        block.self_attn, index, modulated(block.norm1(x_BLC), shift, scale), context
+    )
+    x_BLC = torch.addcmul(x_BLC, attended, gate)
+    del attended
+    x_BLC = x_BLC + cross_attend(block.cross_attn, block.norm3(x_BLC), context)
+    if context.hook is not None:
+        x_BLC = context.hook.add(index, x_BLC, watched)
+    return torch.addcmul(x_BLC, block.ffn(modulated(block.norm2(x_BLC), ffn_shift, ffn_scale)), ffn_gate)
+
+
+def split_heads(x_BLC: torch.Tensor, num_heads: int) -> torch.Tensor:
+    """(batch, tokens, channels) -> (batch, tokens, heads, head dimension)."""
+    return x_BLC.unflatten(-1, (num_heads, -1))
+
+
+def self_attend(
+    layer: WanSelfAttention, index: int, x_BLC: torch.Tensor, context: BlockContext
+) -> tuple[torch.Tensor, Any]:
+    """Self-attention of the modulated tokens, and what the hook made of its queries and keys."""
+    heads = context.num_heads
+    q_BLHD = rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation)
+    k_BLHD = rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation)
+    watched = None if context.hook is None else context.hook.watch(index, q_BLHD, k_BLHD)
+    v_BLHD = split_heads(layer.v(x_BLC), heads)
+    return layer.o(context.attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)), watched
+
+
+def cross_attend(layer: WanCrossAttention, x_BLC: torch.Tensor, context: BlockContext) -> torch.Tensor:
+    """Cross-attention to the text and, where there is one, to the CLIP picture."""
+    heads = context.num_heads
+    q_BLHD = split_heads(layer.norm_q(layer.q(x_BLC)), heads)
+    k_BMHD = split_heads(layer.norm_k(layer.k(context.text_BMC)), heads)
+    v_BMHD = split_heads(layer.v(context.text_BMC), heads)
+    attended = context.attention(q_BLHD, k_BMHD, v_BMHD)
+    if context.clip_BMC is not None:
+        k_BMHD = split_heads(layer.norm_k_img(layer.k_img(context.clip_BMC)), heads)
+        v_BMHD = split_heads(layer.v_img(context.clip_BMC), heads)
+        attended = attended + context.attention(q_BLHD, k_BMHD, v_BMHD)
+    return layer.o(attended.flatten(2))
+
+
+def project_out(head: WanHead, x_BLC: torch.Tensor, time_BC: torch.Tensor) -> torch.Tensor:
+    """The last modulated norm and projection: (batch, tokens, 16 * patch)."""
+    shift, scale = modulation_rows(head.modulation, time_BC[:, None])
+    return head.head(modulated(head.norm(x_BLC), shift, scale))
+
+
+def unpatchify(x_BLC: torch.Tensor, grid_THW: tuple[int, int, int]) -> torch.Tensor:
+    """Tokens back to latents (batch, channels, frames, height, width)."""
+    frames, rows, columns = grid_THW
+    return rearrange(
+        x_BLC,
+        "b (t h w) (ph pw c) -> b c t (h ph) (w pw)",
+        t=frames,
+        h=rows,
+        w=columns,
+        ph=PATCH_HW,
+        pw=PATCH_HW,
+    )

@@ -1,0 +1,52 @@
+"""Rotary positions of Wan 2.1: three axes (time, rows, columns), interleaved pairs, base 10000.
+
+Shape letters: B batch, L tokens, H heads, D head dimension, P = D/2 pairs.
+Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/model.py) for the split of the head dimension over the axes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+BASE = 10000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Cosine and sine of every token's angles.
+
+    Attributes:
+        cos_BLHP: (1 or batch, tokens, 1, head_dim / 2), float32.
+        sin_BLHP: as cos_BLHP.
+    """
+
+    cos_BLHP: torch.Tensor
+    sin_BLHP: torch.Tensor
+
+
+def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
+    """Angles (tokens, pairs) in float64 of 1-D positions: in float32 the far frames would drift."""
+    exponents = torch.arange(pairs, dtype=torch.float64, device=positions_L.device) / pairs
+    return positions_L.double()[:, None] * BASE**-exponents
+
+
+def rotation_of_angles(angles_LP: torch.Tensor) -> Rotation:
+    """The rotation by the given angles (tokens, pairs)."""
+    return Rotation(angles_LP.cos().float()[None, :, None], angles_LP.sin().float()[None, :, None])
+
+
+def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.device) -> Rotation:
+    """The rotation of a token grid (frames, rows, columns), in the order of the flattened grid."""
+    side = 2 * (head_dim // 6)
+    pairs = (head_dim - 2 * side) // 2, side // 2, side // 2
+    axes = torch.meshgrid(*(torch.arange(size, device=device) for size in grid_THW), indexing="ij")
+    return rotation_of_angles(
+        torch.cat([angles(axis.flatten(), count) for axis, count in zip(axes, pairs, strict=True)], dim=1)
+    )
+
+
+def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:
+    """Rotate each interleaved pair of x by its token's angles; computed in float32, returned in x's dtype."""
+    even, odd = x_BLHD.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = rotation.cos_BLHP, rotation.sin_BLHP
+    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).type_as(x_BLHD)

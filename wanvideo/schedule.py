@@ -1,0 +1,32 @@
+"""Timestep schedules of InfiniteTalk and MultiTalk, as sigmas for any flow-matching sampler.
+
+A sigma is a timestep over 1000. Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
+"""
+
+import torch
+
+NUM_TIMESTEPS = 1000
+MULTITALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
+"""The distilled list: what the `multitalk` schedule runs, whatever number of steps is asked for."""
+
+
+def shift_timesteps(timesteps: torch.Tensor, shift: float) -> torch.Tensor:
+    """Move timesteps (0..1000) toward noise: 1000 * shift * s / (1 + (shift - 1) * s) with s = t / 1000."""
+    s = timesteps / NUM_TIMESTEPS
+    return shift * s / (1 + (shift - 1) * s) * NUM_TIMESTEPS
+
+
+def multitalk_timesteps(shift: float) -> torch.Tensor:
+    """The four fixed timesteps and the final 0, shifted; float32, five values."""
+    return shift_timesteps(torch.tensor([*MULTITALK_TIMESTEPS, 0.0]), shift)
+
+
+def infinitetalk_timesteps(steps: int, shift: float) -> torch.Tensor:
+    """`steps` evenly spaced timesteps from 1000 to 1 and the final 0, shifted; float32, steps + 1 values."""
+    spaced = torch.linspace(NUM_TIMESTEPS, 1, steps, dtype=torch.float64).float()
+    return shift_timesteps(torch.cat((spaced, torch.zeros(1))), shift)
+
+
+def sigmas_of(timesteps: torch.Tensor) -> torch.Tensor:
+    """Timesteps as sigmas (0..1)."""
+    return timesteps / NUM_TIMESTEPS
