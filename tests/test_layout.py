@@ -16,7 +16,6 @@ GENERATED = {"run", "__pycache__"}
 MAX_FILE_LINES = 300
 MAX_NODE_FILE_LINES = 149
 MAX_FUNCTION_LINES = 60
-MAX_PARAMETERS = 8
 HOST_MODULES = {
     "comfy",
     "comfy_api",
@@ -86,13 +85,9 @@ def test_no_function_is_longer_than_60_lines() -> None:
     assert long == []
 
 
-def test_no_function_of_the_pack_collects_keyword_arguments() -> None:
-    soup = [
-        f"{place(file, f.lineno)} {f.name}"
-        for file in python_files(*PACKAGES)
-        for f in functions(file)
-        if f.args.kwarg
-    ]
+def test_no_function_collects_keyword_arguments_but_where_the_host_passes_its_own() -> None:
+    files = [file for file in python_files(*PACKAGES) if "host" not in file.relative_to(ROOT).parts]
+    soup = [f"{place(file, f.lineno)} {f.name}" for file in files for f in functions(file) if f.args.kwarg]
     assert soup == []
 
 
