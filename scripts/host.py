@@ -46,6 +46,10 @@ REMEDIES = (
         "The package index's certificate was refused: set PIP_CERT to your organisation's bundle.",
     ),
     (
+        ("from versions: none",),
+        "The package index offers no release at all: check the network, proxy and index (pip config list).",
+    ),
+    (
         ("no matching distribution", "requires-python", "requires a different python"),
         "The package index has no such release for this Python: use 3.11 to 3.13 (PYTHON=python3.12).",
     ),

@@ -15,6 +15,10 @@ from evertalk_pack.scripts.host import SetupError
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("NewConnectionError: Temporary failure in name resolution", "could not be reached"),
         ("SSLError: certificate verify failed", "certificate was refused"),
+        (
+            "satisfies torch==2.11.0 (from versions: none)\nNo matching distribution",
+            "offers no release at all",
+        ),
         ("ERROR: No matching distribution found for numpy==2.4.6", "no such release for this Python"),
         ("[Errno 13] Permission denied: '.venv'", "not writable"),
         ("Segmentation fault", "run `make host` again"),
