@@ -6,7 +6,7 @@ The same modules serve InfiniteTalk and MultiTalk; only the values differ, so a 
 from dataclasses import dataclass
 from typing import Literal
 
-from ..wanvideo.checkpoint_kind import CheckpointDescription, WanDims, count_blocks
+from ..wanvideo.checkpoint_kind import CheckpointDescription, count_blocks
 from ..wanvideo.errors import CheckpointError
 from ..wanvideo.header import CheckpointHeader
 from .types import CONTEXT_FRAMES
@@ -98,18 +98,26 @@ def strip_prefix(name: str, prefix: str) -> str | None:
     return bare if any(part in f".{bare}" for part in TALK_PARTS) else None
 
 
-def check_fits(base: CheckpointDescription, talk_name: str, talk: TalkConfig) -> None:
+@dataclass(frozen=True, slots=True)
+class BaseSize:
+    """The size of a base model, and what it is called in messages."""
+
+    name: str
+    dim: int
+    num_layers: int
+
+
+def check_fits(base: BaseSize, talk_name: str, talk: TalkConfig) -> None:
     """Refuse a talk model that was made for a base of another size.
 
     Raises:
         CheckpointError: the width or the number of blocks differs.
     """
-    wan = base.wan
-    assert wan is not None, "the base was checked to be a Wan transformer"
-    if (wan.dim, wan.num_layers) != (talk.dim, talk.num_layers):
+    if (base.dim, base.num_layers) != (talk.dim, talk.num_layers):
         raise CheckpointError(
             f"`{talk_name}` was made for {_size(talk.dim, talk.num_layers)}, but the base model "
-            f"`{base.file_name}` has {_size(wan.dim, wan.num_layers)}. {_remedy(wan)}"
+            f"`{base.name}` has {_size(base.dim, base.num_layers)}. Choose a talk model made for a base of width "
+            f"{base.dim}, or a Wan 2.1 I2V 14B base (width 5120, 40 blocks)."
         )
 
 
@@ -136,13 +144,6 @@ def _matrix(header: CheckpointHeader, name: str) -> tuple[int, int]:
 
 def _size(dim: int, num_layers: int) -> str:
     return f"a width of {dim} and {num_layers} blocks"
-
-
-def _remedy(wan: WanDims) -> str:
-    return (
-        f"Choose a talk model made for a base of {_size(wan.dim, wan.num_layers)}; the InfiniteTalk and "
-        "MultiTalk weights need Wan 2.1 I2V 14B (5120, 40)."
-    )
 
 
 def _unusable(header: CheckpointHeader, what: str) -> CheckpointError:

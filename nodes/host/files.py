@@ -7,7 +7,7 @@ from typing import TypeVar
 import folder_paths
 
 from ...multitalk.errors import ModelFileError
-from ...multitalk.talk_checkpoint import TalkConfig, check_fits, read_talk_config
+from ...multitalk.talk_checkpoint import BaseSize, TalkConfig, check_fits, read_talk_config
 from ...wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ...wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
 from ...wanvideo.checkpoint_layout import CheckpointKind, folder_of
@@ -68,13 +68,19 @@ def check_base_file(path: Path) -> CheckpointDescription:
     return with_label(BASE_LABEL, lambda: _describe_base(path))
 
 
-def check_talk_file(path: Path, base: CheckpointDescription) -> TalkConfig:
+def check_talk_file(path: Path, base: BaseSize) -> TalkConfig:
     """The sizes of the talk model at `path`, read from its header; it must fit the `base`.
 
     Raises:
         ModelFileError: unreadable, a pickle, damaged, another kind of model, or made for another base.
     """
     return with_label(TALK_LABEL, lambda: _read_talk(path, base))
+
+
+def base_size(description: CheckpointDescription) -> BaseSize:
+    """The size of a base model that check_base_file has passed."""
+    assert description.wan is not None, "a Wan transformer has sizes"
+    return BaseSize(description.file_name, description.wan.dim, description.wan.num_layers)
 
 
 def with_label(label: str, read: Callable[[], _T]) -> _T:
@@ -96,7 +102,7 @@ def _describe_base(path: Path) -> CheckpointDescription:
     return description
 
 
-def _read_talk(path: Path, base: CheckpointDescription) -> TalkConfig:
+def _read_talk(path: Path, base: BaseSize) -> TalkConfig:
     header = read_header(path)
     description = describe_checkpoint(header)
     if not description.has_talk_weights:
