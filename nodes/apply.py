@@ -39,9 +39,7 @@ class EverTalkApply(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(
-        cls, model: io.Model.Type, talk_model: str, mode: str, attention_mode: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, talk_model: str, mode: str, attention_mode: str) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
         patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode))
         show_on_node("; ".join(attachment_of(patched).notes))

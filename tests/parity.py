@@ -43,7 +43,7 @@ TOPICS = (
 RUNNERS: dict[str, Runner] = {kind: run for topic in TOPICS for kind, run in topic.RUNNERS.items()}
 """How each kind of case is run."""
 
-GIVEN: dict[str, dict[str, str]] = {kind: parity_runners.loop.GIVEN for kind in parity_runners.loop.RUNNERS}
+GIVEN: dict[str, dict[str, str]] = dict.fromkeys(parity_runners.loop.RUNNERS, parity_runners.loop.GIVEN)
 """Outputs of the reference that a run is given instead of computing them, by kind: pattern -> why."""
 
 

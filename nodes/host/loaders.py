@@ -59,7 +59,9 @@ def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
     fast = "" if asked is not Quantization.FP8_E4M3FN_FAST else f", {_fast_note(model)}"
-    return f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
+    return (
+        f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
+    )
 
 
 def _fast_note(model: ModelPatcher) -> str:
@@ -116,5 +118,8 @@ def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, _name(dtype), config.num_layers)
-    device, offload_device = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    device, offload_device = (
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+    )
     return ModelPatcher(model, device, offload_device)

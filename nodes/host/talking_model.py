@@ -63,7 +63,10 @@ def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
         return mode, f"mode {mode}: as chosen"
     named = mode_from_name(choice.talk_model)
     if named is None:
-        return "infinitetalk", f"mode infinitetalk: auto, the name {choice.talk_model} does not say; choose it"
+        return (
+            "infinitetalk",
+            f"mode infinitetalk: auto, the name {choice.talk_model} does not say; choose it",
+        )
     return named, f"mode {named}: auto, from the name {choice.talk_model}"
 
 

@@ -61,7 +61,9 @@ def test_a_lora_given_as_base_model_is_sent_to_its_folder(tmp_path: Path) -> Non
     from evertalk_pack.nodes.host.files import check_base_file
 
     path = save(tmp_path / "x.safetensors", {"blocks.0.self_attn.q.lora_down.weight": (4, 8)})
-    expected = r"base_model: `x.safetensors` is a LoRA \(lora_down keys\); put it into models/loras and choose"
+    expected = (
+        r"base_model: `x.safetensors` is a LoRA \(lora_down keys\); put it into models/loras and choose"
+    )
     with pytest.raises(ModelFileError, match=expected):
         check_base_file(path)
 

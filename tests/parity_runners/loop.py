@@ -36,7 +36,9 @@ class Recorder:
     steps: list[tuple[torch.Tensor, list[torch.Tensor]]] = field(default_factory=list)
     picture_BCTHW: torch.Tensor | None = None
 
-    def __call__(self, executor: Callable[..., torch.Tensor], x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(
+        self, executor: Callable[..., torch.Tensor], x: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
         prediction = executor(x, *args, **kwargs)
         options = args[4] if len(args) > 4 else kwargs["transformer_options"]
         order = options["cond_or_uncond"]
@@ -58,13 +60,27 @@ def host_models(case: Case, recorder: Recorder) -> tuple[Any, Any]:
     from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
 
     dims = case.config["model"]
-    names = ("dim", "ffn_dim", "num_heads", "num_layers", "text_dim", "text_len", "freq_dim", "in_dim", "out_dim")
-    settings = WAN21_I2V({"image_model": "wan2.1", "model_type": "i2v", **{name: dims[name] for name in names}})
+    names = (
+        "dim",
+        "ffn_dim",
+        "num_heads",
+        "num_layers",
+        "text_dim",
+        "text_len",
+        "freq_dim",
+        "in_dim",
+        "out_dim",
+    )
+    settings = WAN21_I2V(
+        {"image_model": "wan2.1", "model_type": "i2v", **{name: dims[name] for name in names}}
+    )
     settings.unet_config["dtype"] = torch.float32
     settings.set_inference_dtype(torch.float32, None)
     wan = WAN21(settings, image_to_video=True)
     vae_weights = {name: value for name, value in case.weights.items() if name.startswith(WAN_PARTS)}
-    talk_weights = {name: value for name, value in case.weights.items() if "audio" in name or "norm_x" in name}
+    talk_weights = {
+        name: value for name, value in case.weights.items() if "audio" in name or "norm_x" in name
+    }
     rest = {name: value for name, value in case.weights.items() if name not in vae_weights | talk_weights}
     wan.diffusion_model.load_state_dict(rest)
     talk = TalkModel(talk_config(dims, dims["dim"], dims["num_layers"]))
@@ -236,7 +252,9 @@ class ObservedStudio:
         self.outputs[f"{self.prefix}_decoded"] = golden_frames(frames_FHWC)
         return frames_FHWC
 
-    def finishing(self, finish: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    def finishing(
+        self, finish: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """`finish`, its result noted."""
 
         def noted(frames_FHWC: torch.Tensor) -> torch.Tensor:

@@ -130,8 +130,9 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
         "out_token_ref_target_masks": masks_MP,
         "out_x_ref_attn_map_block0": map_BML[0],
         "out_q_pos_block0": query_positions(map_BML)[0],
-        "out_k_pos_block0": key_positions(len(audio_SFKLC), talk.audio_proj.tokens)
-        .repeat(case.outputs["out_grid_sizes"][0, 0]),
+        "out_k_pos_block0": key_positions(len(audio_SFKLC), talk.audio_proj.tokens).repeat(
+            case.outputs["out_grid_sizes"][0, 0]
+        ),
         "out_pred_null_audio": wan_forward(tree, inputs, sdpa, silent),
     }
 
