@@ -74,6 +74,10 @@ class ComfyServer:
         command = [sys.executable, str(self._comfyui / "main.py"), "--cpu", "--disable-auto-launch"]
         command += ["--listen", "127.0.0.1", "--port", str(self._port)]
         command += ["--base-directory", str(self.base), "--output-directory", str(self.output)]
+        command += [
+            "--database-url",
+            f"sqlite:///{self.base / 'user' / 'comfyui.db'}",
+        ]  # else in ComfyUI's folder
         # The pack's folder must not be on the server's path: its nodes/ would hide ComfyUI's nodes.py.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment["PYTHONUNBUFFERED"] = "1"

@@ -67,9 +67,7 @@ class AudioCrossAttention(nn.Module):
         """
         batch, frames = audio_BTNC.shape[:2]
         q_BLHD = self.q_linear(x_BLC).unflatten(-1, (num_heads, -1))
-        k_FNHD, v_FNHD = (
-            self.kv_linear(audio_BTNC).flatten(0, 1).unflatten(-1, (2, num_heads, -1)).unbind(2)
-        )
+        k_FNHD, v_FNHD = self.kv_linear(audio_BTNC).flatten(0, 1).unflatten(-1, (2, num_heads, -1)).unbind(2)
         if rotations is not None:
             q_BLHD = rotate(q_BLHD, rotations.query)
             k_FNHD = rotate(k_FNHD, rotations.key)

@@ -56,7 +56,11 @@ class WindowMode(Protocol):
     def name(self) -> str: ...
 
     def condition(
-        self, reference_HWC: torch.Tensor, motion_FHWC: torch.Tensor | None, window_frames: int, encode: Encode
+        self,
+        reference_HWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        window_frames: int,
+        encode: Encode,
     ) -> WindowCondition:
         """The condition of a window.
 
@@ -88,7 +92,11 @@ class InfiniteTalkMode:
         self._picture_BCTHW: torch.Tensor | None = None
 
     def condition(
-        self, reference_HWC: torch.Tensor, motion_FHWC: torch.Tensor | None, window_frames: int, encode: Encode
+        self,
+        reference_HWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        window_frames: int,
+        encode: Encode,
     ) -> WindowCondition:
         """See WindowMode; the first window pins the reference itself."""
         picture = self._encoded(reference_HWC, window_frames, encode)
@@ -109,7 +117,11 @@ class MultiTalkMode:
     name = "multitalk"
 
     def condition(
-        self, reference_HWC: torch.Tensor, motion_FHWC: torch.Tensor | None, window_frames: int, encode: Encode
+        self,
+        reference_HWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        window_frames: int,
+        encode: Encode,
     ) -> WindowCondition:
         """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
         known = reference_HWC[None] if motion_FHWC is None else motion_FHWC

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import torch
 from av.error import FFmpegError
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
 
 from .errors import ResultError
 
@@ -76,12 +79,24 @@ def _decoded(path: Path) -> Iterator[torch.Tensor]:
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            # Older PyAV takes every video for BT.601 unless told.
-            rgb = frame.reformat(format="rgb24", src_colorspace=frame.colorspace)
-            yield torch.from_numpy(rgb.to_ndarray()).float().div_(255)
+            yield torch.from_numpy(_rgb(frame)).float().div_(255)
 
 
 def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     """Pictures one by one, float32 0..1, (height, width, 3)."""
     for path in paths:
         yield next(_decoded(path))
+
+
+def _rgb(frame: av.VideoFrame) -> NDArray[Any]:
+    if frame.format.is_rgb:
+        return frame.to_ndarray(format="rgb24")
+    full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    # PyAV before 18 takes every video for BT.601 unless colour space and both ranges are given.
+    rgb = frame.reformat(
+        format="rgb24",
+        src_colorspace=frame.colorspace,
+        src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    )
+    return rgb.to_ndarray()

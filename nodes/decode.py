@@ -24,9 +24,9 @@ class EverTalkDecode(io.ComfyNode):
             node_id="EverTalkDecode",
             display_name="EverTalk Decode",
             category="EverTalk",
-            description="Gives the video that the sampler made. A finished video is passed on as it is, "
-            "without a VAE, raw latents are decoded. Takes the output of EverTalkSampler, WanVideoWrapper's "
-            "sampler and of ComfyUI's samplers.",
+            description="Gives the video that the sampler made. A finished video is passed on as it is and "
+            "needs no VAE; raw latents are decoded. Takes what EverTalkSampler, WanVideoWrapper's sampler "
+            "and ComfyUI's samplers return.",
             inputs=[
                 io.Latent.Input(
                     "samples", tooltip="What the sampler returned: a finished video, or latents."

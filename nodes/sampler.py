@@ -10,10 +10,10 @@ from ..multitalk.run_settings import MAX_SIZE_PX, OWN_SCHEDULES, ScheduleSetting
 from ..multitalk.types import WINDOW_FRAMES
 from ..multitalk.video_writer import VideoWriter
 from . import sampler_tooltips as tips
-from .host.output import output_file, run_metadata
 from .host.request import CUSTOM_SIZE, SIZES, OutputForm, SamplerWidgets, plan_run
 from .host.run import latent_result, play, saved_result
 from .host.studio import Cast
+from .host.video_file import output_file, run_metadata
 from .sockets import AudioEmbedsSocket
 
 LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output")

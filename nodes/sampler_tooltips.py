@@ -26,7 +26,9 @@ SIZE = (
 )
 WIDTH = "Width in pixels, with size custom. Taken to the nearest multiple of 16."
 HEIGHT = "Height in pixels, with size custom. Taken to the nearest multiple of 16."
-WINDOW_FRAMES = "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on."
+WINDOW_FRAMES = (
+    "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on."
+)
 MOTION_FRAMES = (
     "Frames each window takes over from the one before, 4n+1 (others are taken down to it) and fewer than "
     "window_frames. 9 for InfiniteTalk, 25 for MultiTalk."
@@ -39,7 +41,9 @@ STEPS = (
     f"Steps a window. Not used with scheduler {MULTITALK_SCHEDULE}, which always runs its four. 40 without a "
     "distilled LoRA."
 )
-SHIFT = "Moves the noise levels up: 11 with the lightx2v LoRA or at 720p, 7 at 480p without LoRA, 2 with FusionX."
+SHIFT = (
+    "Moves the noise levels up: 11 with the lightx2v LoRA or at 720p, 7 at 480p without LoRA, 2 with FusionX."
+)
 SAMPLER_NAME = "ComfyUI's sampler. euler is what the weights' authors use."
 TEXT_SCALE = "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without."
 AUDIO_SCALE = (
@@ -51,4 +55,6 @@ OUTPUT = (
     "video: every window is decoded as it is made and written to the file. latent: raw latents for EverTalk "
     "Decode, one window only."
 )
-FILENAME_PREFIX = "File name within ComfyUI's output folder; may name subfolders. A number and .mp4 are added."
+FILENAME_PREFIX = (
+    "File name within ComfyUI's output folder; may name subfolders. A number and .mp4 are added."
+)

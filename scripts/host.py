@@ -46,6 +46,10 @@ REMEDIES = (
         "The package index's certificate was refused: set PIP_CERT to your organisation's bundle.",
     ),
     (
+        ("from versions: none",),
+        "The package index offers no release at all: check the network, proxy and index (pip config list).",
+    ),
+    (
         ("no matching distribution", "requires-python", "requires a different python"),
         "The package index has no such release for this Python: use 3.11 to 3.13 (PYTHON=python3.12).",
     ),
@@ -210,8 +214,9 @@ def check_existing(folder: Path, python: str) -> None:
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it does not start"
         raise SetupError(
-            f"{python} cannot run the pack ({reason}).\nInstall its needs with `{python} -m pip install -r "
-            f"{ROOT / 'requirements.txt'}`, or name ComfyUI's own Python: COMFYUI_PYTHON=/path/to/python"
+            f"{python} cannot run the pack ({reason}).\nIf it is not ComfyUI's own Python, name that one: "
+            "COMFYUI_PYTHON=/its/python\nIf it is, install what the pack needs: "
+            f"{python} -m pip install -r {ROOT / 'requirements.txt'}"
         )
     say(
         f"using the ComfyUI in {folder} with {python}; "

@@ -1,5 +1,6 @@
 """A golden case read from its folder: what went into the reference and what came out of it."""
 
+import importlib
 import json
 import os
 import sys
@@ -125,3 +126,5 @@ def use_comfyui() -> None:
     from comfy.cli_args import args
 
     args.cpu = True  # read once, when comfy.model_management is imported
+    # main.py imports it first too: nodes.py puts comfy/ on sys.path, whose utils.py would take the name.
+    importlib.import_module("utils.install_util")

@@ -25,24 +25,25 @@ class Rotation:
 
 
 def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
-    """Angles (tokens, pairs) in float64 of 1-D positions: in float32 the far frames would drift."""
-    exponents = torch.arange(pairs, dtype=torch.float64, device=positions_L.device) / pairs
-    return positions_L.double()[:, None] * BASE**-exponents
+    """Angles (..., tokens, pairs) of 1-D positions (..., tokens), in the precision of the positions."""
+    exponents = torch.arange(pairs, dtype=positions_L.dtype, device=positions_L.device) / pairs
+    return positions_L[..., None] * BASE**-exponents
 
 
-def rotation_of_angles(angles_LP: torch.Tensor) -> Rotation:
-    """The rotation by the given angles (tokens, pairs)."""
-    return Rotation(angles_LP.cos().float()[None, :, None], angles_LP.sin().float()[None, :, None])
+def rotation_of_angles(angles_BLP: torch.Tensor) -> Rotation:
+    """The rotation by the given angles (1 or batch, tokens, pairs)."""
+    return Rotation(angles_BLP.cos().float()[:, :, None], angles_BLP.sin().float()[:, :, None])
 
 
 def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.device) -> Rotation:
     """The rotation of a token grid (frames, rows, columns), in the order of the flattened grid."""
     side = 2 * (head_dim // 6)
     pairs = (head_dim - 2 * side) // 2, side // 2, side // 2
-    axes = torch.meshgrid(*(torch.arange(size, device=device) for size in grid_THW), indexing="ij")
-    return rotation_of_angles(
-        torch.cat([angles(axis.flatten(), count) for axis, count in zip(axes, pairs, strict=True)], dim=1)
-    )
+    # float64: in float32 the angles of far tokens would be off in the fifth digit.
+    places = (torch.arange(size, dtype=torch.float64, device=device) for size in grid_THW)
+    axes = torch.meshgrid(*places, indexing="ij")
+    parts = [angles(axis.flatten(), count) for axis, count in zip(axes, pairs, strict=True)]
+    return rotation_of_angles(torch.cat(parts, dim=1)[None])
 
 
 def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:

@@ -64,7 +64,7 @@ class TalkGuider(CFGGuider):
     def pinned(
         self, x_BCTHW: torch.Tensor, motion_BCTHW: torch.Tensor, pin: Pin, timestep: torch.Tensor
     ) -> torch.Tensor:
-        """x with the motion frames set in: clean, or with fresh noise of the call's level."""
+        """X with the motion frames set in: clean, or with fresh noise of the call's level."""
         if pin.noised:
             sigma = timestep.flatten()[0]
             noise = self.request.draw(tuple(motion_BCTHW.shape)).to(x_BCTHW)
@@ -120,9 +120,7 @@ class TalkGuider(CFGGuider):
             audio = [audio_of(branch, voices.audio_SFKLC, single=silent) for branch in group]
             masks = None if silent else voices.token_masks_MP
             options = create_model_options_clone(model_options)
-            options["transformer_options"][KEY] = TalkCall(
-                torch.stack(audio), masks, self.settings.attention
-            )
+            options["transformer_options"][KEY] = TalkCall(torch.stack(audio), masks, self.settings.attention)
             conds = [self.conds["negative" if branch in NEGATIVE else "positive"] for branch in group]
             predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
             denoised |= dict(zip(group, predictions, strict=True))
@@ -130,7 +128,7 @@ class TalkGuider(CFGGuider):
 
 
 def with_start(x_BCTHW: torch.Tensor, start_BCTHW: torch.Tensor) -> torch.Tensor:
-    """x with its first latent frames replaced."""
+    """X with its first latent frames replaced."""
     return torch.cat((start_BCTHW, x_BCTHW[:, :, start_BCTHW.shape[2] :]), dim=2)
 
 

@@ -5,6 +5,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import comfy.lora
+import comfy.lora_convert
 import comfy.model_management
 import comfy.ops
 import comfy.sd
@@ -57,7 +59,9 @@ def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
     fast = "" if asked is not Quantization.FP8_E4M3FN_FAST else f", {_fast_note(model)}"
-    return f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
+    return (
+        f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
+    )
 
 
 def _fast_note(model: ModelPatcher) -> str:
@@ -69,6 +73,25 @@ def _fast_note(model: ModelPatcher) -> str:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPatcher, str]:
+    """A clone with a LoRA on the base's weights, as the host applies it, and how much of it matched.
+
+    Raises:
+        ModelFileError: nothing of the LoRA belongs to this model.
+    """
+    keys = comfy.lora.model_lora_keys_unet(model.model, {})
+    state = comfy.lora_convert.convert_lora(load_torch_file(str(path), safe_load=True))
+    patches = comfy.lora.load_lora(state, keys)
+    patched = model.clone()
+    matched = set(patched.add_patches(patches, strength))
+    if not matched:
+        raise ModelFileError(
+            f"lora: {path.name} has {len(state)} tensors and none belongs to this base model. Choose a LoRA made "
+            "for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
+        )
+    return patched, f"LoRA {path.name} at {strength:g}: {len(matched)} of the model's weights changed"
 
 
 def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
@@ -95,5 +118,8 @@ def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, _name(dtype), config.num_layers)
-    device, offload_device = comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
+    device, offload_device = (
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+    )
     return ModelPatcher(model, device, offload_device)

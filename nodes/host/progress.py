@@ -14,6 +14,15 @@ LOG = logging.getLogger("evertalk")
 PREVIEW_FORMAT = "JPEG"
 
 
+def show_on_node(text: str) -> None:
+    """Show a line of text on the node that is running, and in the log."""
+    LOG.info("%s", text)
+    context = get_executing_context()
+    server = getattr(PromptServer, "instance", None)  # there is none where a node is run without a server
+    if server is not None and context is not None:
+        server.send_progress_text(text, context.node_id)
+
+
 class RunProgress:
     """Progress over all windows of a run.
 
@@ -25,8 +34,6 @@ class RunProgress:
     """
 
     def __init__(self, model: ModelPatcher, num_windows: int, num_steps: int, note: str = "") -> None:
-        context = get_executing_context()
-        self._node_id = None if context is None else context.node_id
         self._bar = ProgressBar(num_windows * num_steps)
         self._previewer = get_previewer(model.load_device, model.model.latent_format)
         self._num_windows = num_windows
@@ -41,17 +48,8 @@ class RunProgress:
         if self._previewer is not None and denoised_BCTHW is not None:
             preview = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, denoised_BCTHW)
         self._bar.update_absolute(done, preview=preview)
-        text = (
-            f"Window {window_index + 1} of {self._num_windows}, step {steps_done}/{self._num_steps}{self._note}"
-        )
-        self.say(f"{text}, {self._seconds_left(done):.0f} s left" if done else text)
-
-    def say(self, text: str) -> None:
-        """Show a line of text on the node and in the log."""
-        LOG.info("%s", text)
-        server = getattr(PromptServer, "instance", None)
-        if server is not None and self._node_id is not None:
-            server.send_progress_text(text, self._node_id)
+        text = f"Window {window_index + 1} of {self._num_windows}, step {steps_done}/{self._num_steps}{self._note}"
+        show_on_node(f"{text}, {self._seconds_left(done):.0f} s left" if done else text)
 
     def _seconds_left(self, done: int) -> float:
         elapsed_s = time.monotonic() - self._started_s

@@ -25,7 +25,7 @@ from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
 from .patcher import TalkAttachment, attachment_of
-from .progress import RunProgress
+from .progress import RunProgress, show_on_node
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
 
 LOG = logging.getLogger("evertalk")
@@ -97,9 +97,9 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> HostStu
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed)
-    progress.say(summary_of(plan, attachment, backend.choice.ran, steps))
+    show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
     for note in (*attachment.notes, *backend.choice.notes, *plan.notes):
-        progress.say(note)
+        show_on_node(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed)
     return HostStudio(cast, settings, backend, progress)
 

@@ -23,7 +23,7 @@ from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multital
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
 from .guider import GuiderSettings, TalkGuider
-from .progress import RunProgress
+from .progress import RunProgress, show_on_node
 
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
@@ -113,7 +113,7 @@ class HostStudio:
                 return self._sample_once(request)
             except NotFiniteError:
                 self.backend = self.backend.after_failure()
-                self.progress.say(self.backend.choice.notes[-1])
+                show_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         guider = TalkGuider(

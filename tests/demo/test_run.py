@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+import wave
 from pathlib import Path
 
 import pytest
 from comfy_client import JsonObject, Outcome
 from comfy_server import ComfyServer
-from media_check import Sound, Video
-from run import DemoError, main, parse_size, put_inputs, read_workflow, summary, video_file
+from media_check import Sound, Video, check_video, measure_sound, measure_video
+from PIL import Image
+from run import DemoError, main, parse_size, put_inputs, read_workflow, run_job, summary, video_file
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 
@@ -90,6 +92,31 @@ def test_summary_is_one_line() -> None:
     video = Video(218, 256, 128, Sound(139_285, 16_000))
     assert summary(video, 3, 41.6) == "218 frames, 8.72 s, 256x128, 3 windows, 42 s of computing"
     assert summary(video, None, 41.6) == "218 frames, 8.72 s, 256x128, 42 s of computing"
+
+
+def write_media(folder: Path, speech_s: float) -> tuple[Path, Path]:
+    Image.new("RGB", (32, 32), (200, 120, 90)).save(folder / "face.png")
+    with wave.open(str(folder / "voice.wav"), "wb") as speech:
+        speech.setparams((1, 2, 16_000, 0, "NONE", ""))
+        speech.writeframes(bytes(2 * round(16_000 * speech_s)))
+    return folder / "face.png", folder / "voice.wav"
+
+
+@pytest.mark.host
+def test_job_in_the_real_server_gives_a_video_as_long_as_the_speech(
+    comfy_server: ComfyServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, audio = write_media(tmp_path, speech_s=0.96)
+    repeated = {"class_type": "RepeatImageBatch", "inputs": {"image": ["1", 0], "amount": 24}}
+    made = {"class_type": "CreateVideo", "inputs": {"images": ["3", 0], "audio": ["2", 0], "fps": 25.0}}
+    saved = {"video": ["4", 0], "filename_prefix": "job", "format": "mp4", "codec": "h264"}
+    job = workflow() | {"3": repeated, "4": made, "5": {"class_type": "SaveVideo", "inputs": saved}}
+    put_inputs(job, comfy_server.client.upload(image), comfy_server.client.upload(audio), None)
+    outcome, _ = run_job(comfy_server.client, job)
+    video = measure_video(video_file(outcome, comfy_server, time.time()))
+    check_video(video, measure_sound(audio))
+    assert (video.num_frames, video.width_px) == (24, 32)
+    assert "  CreateVideo\n  SaveVideo\n" in capsys.readouterr().out
 
 
 def test_missing_file_ends_the_demo_with_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from einops import rearrange
-from evertalk_pack.attention.sdpa import sdpa
+from evertalk_pack.attention.sdpa import attend as sdpa
+from evertalk_pack.multitalk.audio_attention import SpeakerRotations
 from evertalk_pack.multitalk.projector import AudioProjector, group_by_latent_frame
+from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, speaker_map
+from evertalk_pack.multitalk.speaker_masks import token_masks
+from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkHook, TalkModel
 from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
@@ -72,21 +76,39 @@ def record_layers(tree: PlainWan, talk: TalkModel) -> Recorder:
     recorder.after("out_self_attn_block0", block.get_submodule("self_attn.o"))
     recorder.after("out_cross_attn_block0", block.get_submodule("cross_attn.o"))
     recorder.after("out_audio_cross_attn_block0", talk.get_submodule("blocks.0.audio_cross_attn.proj"))
-    recorder.after("out_audio_proj", talk.audio_proj)
     recorder.after("out_context_text", tree.text_embedding)
     recorder.after("out_context_img", tree.img_emb)
     recorder.after("out_tokens_in", tree.patch_embedding)
     return recorder
 
 
+class WatchedHook:
+    """A talk hook whose first block's queries and keys are kept."""
+
+    def __init__(self, hook: TalkHook) -> None:
+        self.hook = hook
+        self.q_BLHD = self.k_BLHD = torch.empty(0)
+
+    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+        if block_index == 0:
+            self.q_BLHD, self.k_BLHD = q_BLHD, k_BLHD
+        return self.hook.watch(block_index, q_BLHD, k_BLHD)
+
+    def add(self, block_index: int, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
+        return self.hook.add(block_index, x_BLC, watched)
+
+
 def run_model(case: Case) -> Mapping[str, torch.Tensor]:
-    """Every intermediate of a one-voice forward that the golden holds."""
+    """Every intermediate that the golden of one forward holds, of one voice or of several."""
     tree, talk = load_models(case)
     inputs = inputs_of(case, tree)
+    audio_SFKLC = case.inputs["in_audio"]
+    masks_MP = token_masks(case.inputs["in_ref_target_masks"])
+    tokens_BTNC = talk.audio_tokens(audio_SFKLC[None])
+    route = SpeakerRouter(masks_MP, tokens_BTNC.shape[2], sdpa) if len(audio_SFKLC) > 1 else None
+    hook = WatchedHook(TalkHook(talk, tokens_BTNC, tree.num_heads, sdpa, route))
     recorder = record_layers(tree, talk)
     outputs: dict[str, torch.Tensor] = {}
-    tokens_BTNC = talk.audio_tokens(case.inputs["in_audio"][None])
-    hook = TalkHook(talk, tokens_BTNC, tree.num_heads, sdpa)
 
     def note_blocks(
         index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
@@ -95,21 +117,37 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
         return outputs[f"out_block{index}"]
 
     outputs["out_pred"] = wan_forward(tree, inputs, sdpa, hook, note_blocks)
+    outputs |= layer_outputs(case, dict(recorder.seen))
     time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, torch.float32)
-    seen = recorder.seen
-    grid = seen.pop("out_tokens_in")
-    outputs |= seen
-    outputs |= {
+    map_BML = speaker_map(hook.q_BLHD, hook.k_BLHD[:, : masks_MP.shape[1]], masks_MP, sdpa)
+    silent = TalkHook(talk, talk.audio_tokens(torch.zeros_like(audio_SFKLC[None, :1])), tree.num_heads, sdpa)
+    return outputs | {
         "out_e": time_BC,
         "out_e0": modulation_BNC,
-        "out_tokens_in": rearrange(grid, "b c t h w -> b (t h w) c"),
-        "out_context": outputs.pop("out_context_text"),
-        "out_context_img": outputs["out_context_img"][..., : case.outputs["out_context_img"].shape[-1]],
+        "out_audio_proj": talk.audio_proj(audio_SFKLC),
         "out_audio_embedding": tokens_BTNC,
-        "out_grid_sizes": torch.tensor([grid.shape[2:]]),
-        "out_human_num": torch.tensor(len(case.inputs["in_audio"])),
+        "out_human_num": torch.tensor(len(audio_SFKLC)),
+        "out_token_ref_target_masks": masks_MP,
+        "out_x_ref_attn_map_block0": map_BML[0],
+        "out_q_pos_block0": query_positions(map_BML)[0],
+        "out_k_pos_block0": key_positions(len(audio_SFKLC), talk.audio_proj.tokens).repeat(
+            case.outputs["out_grid_sizes"][0, 0]
+        ),
+        "out_pred_null_audio": wan_forward(tree, inputs, sdpa, silent),
     }
-    return outputs
+
+
+def layer_outputs(case: Case, seen: dict[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """What single layers gave, in the golden's shapes."""
+    grid = seen.pop("out_tokens_in")
+    context = seen.pop("out_context_text")
+    stored = case.outputs["out_context_img"].shape[-1]
+    return seen | {
+        "out_tokens_in": rearrange(grid, "b c t h w -> b (t h w) c"),
+        "out_context": context,
+        "out_context_img": seen["out_context_img"][..., :stored],
+        "out_grid_sizes": torch.tensor([grid.shape[2:]]),
+    }
 
 
 def run_projector(case: Case) -> Mapping[str, torch.Tensor]:
@@ -136,5 +174,6 @@ def run_projector(case: Case) -> Mapping[str, torch.Tensor]:
 
 RUNNERS: dict[str, Runner] = {
     "audio_proj": run_projector,
+    "model_dual": run_model,
     "model_single": run_model,
 }

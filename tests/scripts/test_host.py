@@ -1,8 +1,10 @@
+import re
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import tomllib
 from evertalk_pack.scripts import host
 from evertalk_pack.scripts.host import SetupError
 
@@ -13,6 +15,10 @@ from evertalk_pack.scripts.host import SetupError
         ("OSError: [Errno 28] No space left on device", "disk is full"),
         ("NewConnectionError: Temporary failure in name resolution", "could not be reached"),
         ("SSLError: certificate verify failed", "certificate was refused"),
+        (
+            "satisfies torch==2.11.0 (from versions: none)\nNo matching distribution",
+            "offers no release at all",
+        ),
         ("ERROR: No matching distribution found for numpy==2.4.6", "no such release for this Python"),
         ("[Errno 13] Permission denied: '.venv'", "not writable"),
         ("Segmentation fault", "run `make host` again"),
@@ -86,18 +92,32 @@ def test_existing_python_that_lacks_a_need_is_refused_with_the_command_to_instal
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'librosa'\" >&2\nexit 1\n")
     python.chmod(0o755)
     with pytest.raises(
-        SetupError, match=r"No module named 'librosa'\)\.\n.*pip install -r .*requirements\.txt"
+        SetupError, match=r"No module named 'librosa'\)\.[\s\S]*pip install -r .*requirements\.txt"
     ):
         host.check_existing(tmp_path, str(python))
     with pytest.raises(SetupError, match=r"There is no Python at .*nowhere"):
         host.check_existing(tmp_path, str(tmp_path / "nowhere"))
 
 
+def names_of(requirements: list[str]) -> set[str]:
+    lines = [line.split("#")[0].strip() for line in requirements]
+    return {re.split(r"[=<>~\[]", line)[0].strip().lower() for line in lines if line}
+
+
 def test_every_need_of_the_pack_is_pinned_in_the_host() -> None:
-    pinned = {
-        line.split("==")[0].lower() for line in host.REQUIREMENTS[0].read_text().splitlines() if "==" in line
-    }
-    needs = (host.ROOT / "requirements.txt").read_text().splitlines()
-    names = {line.split(">=")[0].lower() for line in needs if line and not line.startswith("#")}
-    assert names
-    assert names <= pinned
+    needs = names_of((host.ROOT / "requirements.txt").read_text().splitlines())
+    assert "librosa" in needs
+    assert needs <= names_of(host.REQUIREMENTS[0].read_text().splitlines())
+
+
+def test_requirements_are_those_of_the_project_file_but_for_torch() -> None:
+    project = tomllib.loads((host.ROOT / "pyproject.toml").read_text())["project"]
+    needs = names_of((host.ROOT / "requirements.txt").read_text().splitlines())
+    # torch is left out: pip might replace the build that the user's ComfyUI runs on.
+    assert names_of(project["dependencies"]) - {"torch"} == needs
+
+
+def test_every_pin_is_exact() -> None:
+    lines = [line for file in host.REQUIREMENTS for line in file.read_text().splitlines()]
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.\[\]-]+==[\w.]+", pin)] == []

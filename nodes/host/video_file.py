@@ -26,7 +26,9 @@ def output_file(prefix: str, width_px: int, height_px: int) -> Path:
             f"filename_prefix: {prefix!r} leads out of the output folder {root}. Use a name or a subfolder of it, "
             "like EverTalk/talk."
         )
-    folder_name, name, counter, _, _ = folder_paths.get_save_image_path(prefix, str(root), width_px, height_px)
+    folder_name, name, counter, _, _ = folder_paths.get_save_image_path(
+        prefix, str(root), width_px, height_px
+    )
     return Path(folder_name) / f"{name}_{counter:05}_.mp4"
 
 

@@ -1,0 +1,40 @@
+"""FlashAttention 3: `flash_attn_interface.flash_attn_func`, from the hopper folder of flash-attention. Exact.
+
+Written for Hopper (sm_90); the package index has no wheel, so it is built from source. Older builds return
+(output, log-sum-exp), newer ones the output alone: both are taken.
+Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
+"""
+
+import torch
+
+from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .hardware import Hardware
+from .self_test import EXACT_TOLERANCE
+
+KERNEL = Kernel("flash_attn_interface", "flash_attn_func")
+
+
+def _run(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+    out = KERNEL.load()(q_BQHD, k_BKHD, v_BKHD)
+    return (out[0] if isinstance(out, tuple) else out).contiguous()
+
+
+def _runs_on(hardware: Hardware) -> bool:
+    return hardware.is_nvidia(range(9, 10))
+
+
+BACKEND = Backend(
+    name="flash_attn_3",
+    label="FlashAttention 3",
+    description="FlashAttention 3 for Hopper GPUs (module flash_attn_interface). Exact.",
+    exact=True,
+    attention=as_operator("flash_attn_3", _run),
+    why_missing=KERNEL.why_missing,
+    runs_on=_runs_on,
+    needs="an NVIDIA Hopper GPU (sm_90)",
+    remedy="build it from the folder hopper of https://github.com/Dao-AILab/flash-attention",
+    dtypes=HALF_DTYPES,
+    max_head_dim=256,
+    tolerance=EXACT_TOLERANCE,
+    fallback="flash_attn_2",
+)

@@ -1,0 +1,168 @@
+"""Which backend runs: the names on offer, their probes and the fallbacks between them.
+
+    sageattn_3_fp4 -> sageattn_3 -> sageattn -> sdpa
+    flash_attn_4 -> flash_attn_3 -> flash_attn_2 -> sdpa
+    cudnn -> sdpa          comfy -> sdpa (only after it failed in a run)
+
+A backend steps aside, with one warning for each resolution, when the GPU cannot run it, when the tensors are
+not of its kind, when its package is missing or broken, or when its self-test fails. None of this raises; only
+a name that nobody knows does.
+"""
+
+import logging
+from collections.abc import Callable
+
+import torch
+
+from . import cudnn, flash2, flash3, flash4, sage, sage3, sdpa
+from .backend import Backend, first_line
+from .choice import AttentionChoice, Site
+from .errors import UnknownBackendError
+from .hardware import Hardware, hardware_of
+from .probe import ADVICE, obstacle
+from .protocol import Attention
+from .speed import measure_ms, pick_fastest
+
+log = logging.getLogger("evertalk")
+
+AUTO, COMFY = "auto", "comfy"
+BACKENDS: tuple[Backend, ...] = (
+    sdpa.BACKEND,
+    cudnn.BACKEND,
+    flash2.BACKEND,
+    flash3.BACKEND,
+    flash4.BACKEND,
+    sage.BACKEND,
+    sage3.BACKEND,
+    sage3.FP4_BACKEND,
+)
+BACKEND_OF = {backend.name: backend for backend in BACKENDS}
+DESCRIPTION_OF = {
+    AUTO: "The fastest exact backend on this GPU, found by a probe of milliseconds.",
+    COMFY: "What ComfyUI itself uses, by its start options and by patches on the model.",
+    **{backend.name: backend.description for backend in BACKENDS},
+}
+NAMES = tuple(DESCRIPTION_OF)
+
+
+class Resolver:
+    """Turns names into backends and remembers its probes: each is made once a process."""
+
+    def __init__(self, hardware_of: Callable[[torch.device], Hardware] = hardware_of) -> None:
+        self._hardware_of = hardware_of
+        self._obstacles: dict[tuple[str, Site], str | None] = {}
+        self._fastest: dict[Site, str] = {}
+
+    def resolve(
+        self,
+        name: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        head_dim: int,
+        host_attention: Attention | None = None,
+    ) -> AttentionChoice:
+        """Choose what runs for `name` with tensors of `dtype` and `head_dim` on `device`; call it once a run.
+
+        `host_attention` is the host's own attention, which `comfy` stands for. It is taken as it is,
+        untested: it may hold patches that expect the real tokens. Without one, `comfy` falls back to `sdpa`.
+
+        Raises:
+            UnknownBackendError: `name` is none of `NAMES`.
+        """
+        if name not in NAMES:
+            raise UnknownBackendError(
+                f"attention backend {name!r} is unknown; choose from {', '.join(NAMES)}"
+            )
+        site = _site(device, dtype, head_dim)
+        if name == AUTO:
+            fastest = BACKEND_OF[self._fastest_exact(site)]
+            return AttentionChoice(name, fastest.name, fastest.attention, fastest.exact)
+        if name != COMFY:
+            return self._choose(name, name, site, ())
+        why_not = self._obstacles.get((COMFY, site))
+        if host_attention is not None and why_not is None:
+            return AttentionChoice(name, COMFY, host_attention, exact=False)
+        note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not or f"the host gave none. Instead, {ADVICE}.")
+        return self._choose(name, sdpa.BACKEND.name, site, (note,))
+
+    def resolve_next(
+        self, failed: AttentionChoice, reason: str, device: torch.device, dtype: torch.dtype, head_dim: int
+    ) -> AttentionChoice | None:
+        """Choose what follows a backend that failed in a run, and keep later runs from choosing it again.
+
+        `reason` ends a sentence: "the first step gave NaN or infinite values". Returns None when PyTorch's
+        own attention failed: then the fault lies elsewhere.
+        """
+        if failed.ran == sdpa.BACKEND.name:
+            return None
+        site = _site(device, dtype, head_dim)
+        why_not = f"{reason}. To be rid of this warning, {ADVICE}."
+        self._obstacles[failed.ran, site] = why_not
+        self._fastest.pop(site, None)
+        if failed.ran != COMFY:
+            return self._choose(failed.asked, failed.ran, site, failed.notes)
+        note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not)
+        return self._choose(failed.asked, sdpa.BACKEND.name, site, (*failed.notes, note))
+
+    def why_not(self, name: str, device: torch.device, dtype: torch.dtype, head_dim: int) -> str | None:
+        """Why the kernel backend `name` cannot run there, with the remedy, or None if it can."""
+        return self._obstacle(BACKEND_OF[name], _site(device, dtype, head_dim))
+
+    def _choose(self, asked: str, first: str, site: Site, notes: tuple[str, ...]) -> AttentionChoice:
+        backend = BACKEND_OF[first]
+        while backend.fallback is not None:
+            why_not = self._obstacle(backend, site)
+            if why_not is None:
+                break
+            notes = (*notes, _warn(backend.label, backend.fallback, why_not))
+            backend = BACKEND_OF[backend.fallback]
+        return AttentionChoice(asked, backend.name, backend.attention, backend.exact, notes)
+
+    def _obstacle(self, backend: Backend, site: Site) -> str | None:
+        key = (backend.name, site)
+        if key not in self._obstacles:
+            self._obstacles[key] = obstacle(backend, site, self._hardware_of(site.device))
+        return self._obstacles[key]
+
+    def _fastest_exact(self, site: Site) -> str:
+        if site not in self._fastest:
+            self._fastest[site] = self._measure(site)
+        return self._fastest[site]
+
+    def _measure(self, site: Site) -> str:
+        usable = [b for b in BACKENDS if b.exact and self._obstacle(b, site) is None]
+        if len(usable) == 1 or site.device.type != "cuda":
+            return sdpa.BACKEND.name
+        times_ms = [(b.name, time_ms) for b in usable if (time_ms := _time_ms(b, site)) is not None]
+        fastest = pick_fastest(times_ms) if times_ms else sdpa.BACKEND.name
+        log.info(
+            "attention backend auto is %s (%s)", fastest, ", ".join(f"{n} {t:.2f} ms" for n, t in times_ms)
+        )
+        return fastest
+
+
+_COMFY_LABEL = "ComfyUI's attention"
+_RESOLVER = Resolver()
+resolve = _RESOLVER.resolve
+resolve_next = _RESOLVER.resolve_next
+
+
+def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> Site:
+    if device == torch.device("cuda"):  # an alias of one with a number: both shall share their probes
+        device = torch.device("cuda", torch.cuda.current_device())
+    return Site(device, dtype, head_dim)
+
+
+def _warn(label: str, fallback: str, why_not: str) -> str:
+    message = f"{label} not available, falling back to {fallback} mode: {why_not}"
+    log.warning("%s", message)
+    return message
+
+
+def _time_ms(backend: Backend, site: Site) -> float | None:
+    # What passed its self-test can still refuse the larger tensor, or find no memory for it.
+    try:
+        return measure_ms(backend.attention, site)
+    except Exception as error:  # noqa: BLE001
+        log.info("attention backend %s left out of the probe: %s", backend.name, first_line(error))
+        return None

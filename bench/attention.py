@@ -1,0 +1,149 @@
+"""Time and error of every attention backend that runs here, as JSON.
+
+    python bench/attention.py                                   on the first CUDA device
+    python bench/attention.py --device cpu --scale 64 --runs 1  with all lengths and heads over 64
+
+The shapes are those of an 832x480, 81-frame window. For each shape and backend: ms (the shortest and the
+median of the runs), TFLOP/s (from the shortest), and the error |out - reference| / |reference| against
+float32 attention, on some of the queries and heads. Backends that cannot run here are listed with the
+reason. Needs nothing but torch and the pack's own folder.
+
+Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
+"""
+
+import argparse
+import importlib.machinery
+import importlib.util
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+# The folder may have any name, and its __init__.py needs a running ComfyUI: give it a name of our own without
+# running that file. This file's own folder leaves the path, lest `import attention` find this.
+_ROOT = Path(__file__).resolve().parent.parent
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _ROOT / "bench"]
+_spec = importlib.machinery.ModuleSpec("evertalk_pack", None, is_package=True)
+_spec.submodule_search_locations = [str(_ROOT)]
+sys.modules.setdefault(_spec.name, importlib.util.module_from_spec(_spec))
+
+from evertalk_pack.attention import sdpa  # noqa: E402 - only importable now
+from evertalk_pack.attention.hardware import hardware_of  # noqa: E402
+from evertalk_pack.attention.protocol import Attention  # noqa: E402
+from evertalk_pack.attention.registry import BACKENDS, Resolver  # noqa: E402
+from evertalk_pack.attention.self_test import relative_error  # noqa: E402
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One attention of the model; `tokens` and `keys` are lengths."""
+
+    name: str
+    batch: int
+    tokens: int
+    keys: int
+    heads: int
+    head_dim: int
+
+    def over(self, scale: int) -> "Shape":
+        """The same with lengths and heads divided by `scale`, at least 32 tokens, 32 keys and 2 heads."""
+        return Shape(
+            self.name,
+            self.batch,
+            max(32, self.tokens // scale),
+            max(32, self.keys // scale),
+            max(2, self.heads // scale),
+            self.head_dim,
+        )
+
+    def tflop(self) -> float:
+        """Two products of 2 flop a term."""
+        return 4e-12 * self.batch * self.tokens * self.keys * self.heads * self.head_dim
+
+
+# 21 latent frames of 30 x 52 tokens; 512 text tokens; 32 audio tokens for each latent frame.
+SHAPES = (
+    Shape("self", 1, 32760, 32760, 40, 128),
+    Shape("text", 1, 32760, 512, 40, 128),
+    Shape("audio", 21, 1560, 32, 40, 128),
+)
+
+
+def timed_ms(attention: Attention, qkv: list[torch.Tensor], device: torch.device, runs: int) -> list[float]:
+    """Duration of each of `runs` calls, after one that is not counted."""
+    attention(*qkv)
+    times_ms: list[float] = []
+    for _ in range(runs):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        start_s = time.perf_counter()
+        attention(*qkv)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times_ms.append(1000 * (time.perf_counter() - start_s))
+    return times_ms
+
+
+def subset_error(attention: Attention, qkv: list[torch.Tensor]) -> float:
+    """Error on every 64th query, first two heads, first two of the batch, all keys."""
+    out_BQHD = attention(*qkv)[:2, ::64, :2]
+    q_BQHD, k_BKHD, v_BKHD = (x[:2, :, :2].float() for x in qkv)
+    return relative_error(out_BQHD, sdpa.attend(q_BQHD[:, ::64], k_BKHD, v_BKHD))
+
+
+def measure(shape: Shape, device: torch.device, dtype: torch.dtype, runs: int) -> list[dict[str, object]]:
+    """One row for each backend."""
+    resolver = Resolver()
+    generator = torch.Generator(device).manual_seed(0)
+    qkv = [
+        torch.randn(
+            shape.batch, length, shape.heads, shape.head_dim, generator=generator, device=device, dtype=dtype
+        )
+        for length in (shape.tokens, shape.keys, shape.keys)
+    ]
+    rows: list[dict[str, object]] = []
+    for backend in BACKENDS:
+        row: dict[str, object] = {"shape": shape.name, "backend": backend.name, "exact": backend.exact}
+        rows.append(row)
+        why_not = resolver.why_not(backend.name, device, dtype, shape.head_dim)
+        if why_not is not None:
+            row["why_not"] = why_not
+            continue
+        times_ms = timed_ms(backend.attention, qkv, device, runs)
+        row["ms"] = round(min(times_ms), 4)
+        row["median_ms"] = round(statistics.median(times_ms), 4)
+        row["tflop_per_s"] = round(shape.tflop() / min(times_ms) * 1000, 2)
+        row["relative_error"] = float(f"{subset_error(backend.attention, qkv):.3g}")
+    return rows
+
+
+def main() -> None:
+    """Measure what the command line asks for and write the JSON to standard output."""
+    parser = argparse.ArgumentParser(description="Times every attention backend that runs here.")
+    parser.add_argument("--device", default="cuda", type=torch.device)
+    parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
+    parser.add_argument("--scale", default=1, type=int, help="divide lengths and heads by this")
+    parser.add_argument("--runs", default=5, type=int)
+    arguments = parser.parse_args()
+    device: torch.device = arguments.device
+    dtype: torch.dtype = getattr(torch, arguments.dtype)
+    shapes = [shape.over(arguments.scale) if arguments.scale > 1 else shape for shape in SHAPES]
+    report: dict[str, object] = {
+        "device": str(hardware_of(device)),
+        "torch": torch.__version__,
+        "cudnn": torch.backends.cudnn.version(),
+        "dtype": arguments.dtype,
+        "auto": Resolver().resolve("auto", device, dtype, SHAPES[0].head_dim).ran,
+        "shapes": [asdict(shape) for shape in shapes],
+        "rows": [row for shape in shapes for row in measure(shape, device, dtype, arguments.runs)],
+    }
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    with torch.inference_mode():
+        main()

@@ -1,0 +1,47 @@
+"""Who speaks in a window, of three or four voices.
+
+The weights know two positions, so two voices are heard at a time.
+
+Shape letters: S speakers, F video frames, T samples.
+"""
+
+import torch
+
+from .types import FPS, Waveform
+
+PAIR = 2
+"""Positions that the weights were trained on."""
+
+
+def track_activity(waveform: Waveform, video_frames: int) -> torch.Tensor:
+    """Mean power of a waveform in each video frame, (video_frames,) float32; 0 beyond its end."""
+    power_T = waveform.samples_CT.float().square().mean(dim=0)
+    edges = torch.arange(video_frames + 1, dtype=torch.float64) * waveform.sample_rate_hz / FPS
+    edges = edges.round().long().clamp(max=power_T.shape[0])
+    total = torch.cat([torch.zeros(1, dtype=torch.float64), power_T.double().cumsum(0)])[edges]
+    return (total.diff() / (edges.diff().clamp(min=1))).float()
+
+
+def active_pair(activity_SF: torch.Tensor, window: range) -> tuple[int, ...]:
+    """The speakers whose tracks are heard in a window, at most two, in their own order.
+
+    Args:
+        activity_SF: power of each track in each video frame, as `track_activity` gives it.
+        window: the window's video frames; frames past the end count as silent.
+
+    Of equals the earlier speaker wins, so a silent window belongs to the first two.
+    """
+    speakers = activity_SF.shape[0]
+    energy: list[float] = activity_SF[:, window.start : window.stop].double().sum(dim=1).tolist()
+    loudest = sorted(range(speakers), key=lambda speaker: (-energy[speaker], speaker))
+    return tuple(sorted(loudest[:PAIR]))
+
+
+def voices_note(speakers: int) -> str | None:
+    """What a node says beside more voices than the weights know, or None."""
+    if speakers <= PAIR:
+        return None
+    return (
+        f"The weights know two speakers. Of the {speakers} voices, each window hears the two that speak most "
+        "in it; this is extrapolation, and a face may miss words or take over another's."
+    )

@@ -1,0 +1,50 @@
+"""Times written by people (`7`, `12.5s`, `1:07`, `1:02:03.5`), and errors that point at the character."""
+
+import re
+
+from .errors import InputError
+
+TIME = r"(?:(?:(\d{1,6}):)?(\d{1,6}):)?(\d{1,6}(?:\.\d+)?)s?"
+"""Hours, minutes and seconds; the first two may be missing."""
+
+TIME_PATTERN = re.compile(TIME)
+SECONDS_PER_MINUTE = 60
+SECONDS_PER_HOUR = 3600
+
+
+def pointed_error(socket: str, problem: str, text: str, position: int) -> InputError:
+    """An error whose message shows the line of `text` with a caret under the character at `position`."""
+    line_start = text.rfind("\n", 0, position) + 1
+    line = text[line_start:].split("\n", 1)[0]
+    return InputError(
+        f"{socket}: {problem} (character {position + 1}):\n  {line}\n  {' ' * (position - line_start)}^"
+    )
+
+
+def skip_space(text: str, position: int) -> int:
+    """The first position from `position` on that holds no white space, or the text's end."""
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
+
+
+def read_time(text: str, position: int, socket: str) -> tuple[float, int]:
+    """Reads the time at `position`, after white space.
+
+    Returns:
+        seconds, and the position behind it.
+
+    Raises:
+        InputError: there is no time, or it has 60 or more seconds or minutes beside a larger unit.
+    """
+    start = skip_space(text, position)
+    match = TIME_PATTERN.match(text, start)
+    if match is None:
+        raise pointed_error(socket, "expected a time such as 12.5s or 0:12.5", text, start)
+    hours, minutes, seconds = match.groups()
+    if minutes is not None and float(seconds) >= SECONDS_PER_MINUTE:
+        raise pointed_error(socket, f"{seconds} seconds beside minutes; write 0 to 59", text, match.start(3))
+    if hours is not None and int(minutes or 0) >= SECONDS_PER_MINUTE:
+        raise pointed_error(socket, f"{minutes} minutes beside hours; write 0 to 59", text, match.start(2))
+    total_s = int(hours or 0) * SECONDS_PER_HOUR + int(minutes or 0) * SECONDS_PER_MINUTE + float(seconds)
+    return total_s, match.end()

@@ -1,0 +1,46 @@
+"""The apply node: audio weights on any Wan 2.1 I2V MODEL."""
+
+from comfy_api.latest import io
+
+from ..multitalk.errors import ModelFileError
+from .host.files import TALK_FOLDERS, TALK_LABEL, find_model_file
+from .host.patcher import attachment_of
+from .host.progress import show_on_node
+from .host.talking_model import TalkChoice, apply_choice
+from .talk_widgets import talk_widgets
+
+
+class EverTalkApply(io.ComfyNode):
+    """Puts audio weights on a MODEL from any loader."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Sockets, widgets and tooltips."""
+        return io.Schema(
+            node_id="EverTalkApply",
+            display_name="EverTalk Apply",
+            category="EverTalk",
+            description="Adds InfiniteTalk or MultiTalk audio weights to a Wan 2.1 I2V model from any loader: ComfyUI's, "
+            "GGUF, with LoRA. The model given stays as it is.",
+            inputs=[
+                io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
+                *talk_widgets(),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, talk_model: str) -> bool | str:
+        """Say which file is missing and where it was looked for, before anything runs."""
+        try:
+            find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS)
+        except ModelFileError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, model: io.Model.Type, talk_model: str, mode: str, attention_mode: str) -> io.NodeOutput:
+        """Check the file, load it, and show what was done."""
+        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode))
+        show_on_node("; ".join(attachment_of(patched).notes))
+        return io.NodeOutput(patched)

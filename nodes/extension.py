@@ -1,0 +1,32 @@
+"""The list of nodes that ComfyUI asks for."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from .apply import EverTalkApply
+from .audio_embeds import EverTalkAudioEmbeds
+from .audio_encoder_loader import EverTalkAudioEncoderLoader
+from .decode import EverTalkDecode
+from .model_loader import EverTalkModelLoader
+from .sampler import EverTalkSampler
+from .text_embeds import EverTalkTextEmbeds
+
+
+class EverTalkExtension(ComfyExtension):
+    """All nodes of the pack."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """The nodes, in the order of the menu."""
+        return [
+            EverTalkModelLoader,
+            EverTalkApply,
+            EverTalkAudioEncoderLoader,
+            EverTalkAudioEmbeds,
+            EverTalkTextEmbeds,
+            EverTalkSampler,
+            EverTalkDecode,
+        ]
+
+
+async def comfy_entrypoint() -> EverTalkExtension:
+    """What ComfyUI calls when it loads the pack."""
+    return EverTalkExtension()

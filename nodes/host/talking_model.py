@@ -1,0 +1,110 @@
+"""From file names to a MODEL that can speak: the work of the loader and of the apply node."""
+
+from dataclasses import dataclass
+
+from comfy.model_patcher import ModelPatcher
+
+from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
+from .files import (
+    BASE_FOLDERS,
+    BASE_LABEL,
+    TALK_FOLDERS,
+    TALK_LABEL,
+    base_size,
+    check_base_file,
+    check_talk_file,
+    find_model_file,
+)
+from .loaders import Quantization, load_base, load_lora, load_talk
+from .patcher import TalkAttachment, apply_talk, check_base
+
+AUTO_MODE = "auto"
+MODES: tuple[str, ...] = (AUTO_MODE, "infinitetalk", "multitalk")
+NO_LORA = "none"
+LORA_FOLDERS = ("loras",)
+
+
+@dataclass(frozen=True, slots=True)
+class TalkChoice:
+    """What the user chose about the audio weights.
+
+    Attributes:
+        talk_model: file name as the combo lists it.
+        mode: whose windows: auto, infinitetalk or multitalk.
+        attention_mode: name of the attention backend.
+    """
+
+    talk_model: str
+    mode: str
+    attention_mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseChoice:
+    """What the user chose about the base model.
+
+    Attributes:
+        base_model: file name as the combo lists it.
+        quantization: how its weights are held.
+        lora: file name, or `none`.
+        lora_strength: of the LoRA.
+    """
+
+    base_model: str
+    quantization: Quantization
+    lora: str
+    lora_strength: float
+
+
+def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
+    """Whose windows to use, and a sentence on how that was decided: the weights themselves do not tell."""
+    if choice.mode in ("infinitetalk", "multitalk"):
+        mode: TalkMode = "infinitetalk" if choice.mode == "infinitetalk" else "multitalk"
+        return mode, f"mode {mode}: as chosen"
+    named = mode_from_name(choice.talk_model)
+    if named is None:
+        return (
+            "infinitetalk",
+            f"mode infinitetalk: auto, the name {choice.talk_model} does not say; choose it",
+        )
+    return named, f"mode {named}: auto, from the name {choice.talk_model}"
+
+
+def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...] = ()) -> ModelPatcher:
+    """Put audio weights on any Wan 2.1 I2V MODEL; `notes` are shown by the sampler before its own.
+
+    Raises:
+        InputError: the MODEL is something else.
+        ModelFileError: the file is missing, damaged, something else, or made for another size.
+    """
+    check_base(model)
+    tree = model.model.diffusion_model
+    path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
+    config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
+    mode, mode_note = resolved_mode(choice)
+    attachment = TalkAttachment(
+        talk_name=path.name,
+        mode=mode,
+        attention_mode=choice.attention_mode,
+        talk=load_talk(path, config),
+        notes=(*notes, mode_note),
+    )
+    return apply_talk(model, attachment)
+
+
+def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
+    """Load a base model and its audio weights; both files are checked before either loads.
+
+    Raises:
+        ModelFileError: a file is missing, damaged, something else, or does not fit the other.
+    """
+    base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
+    talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
+    lora_path = None if base.lora == NO_LORA else find_model_file("lora", base.lora, LORA_FOLDERS)
+    check_talk_file(talk_path, base_size(check_base_file(base_path)))
+    model, precision_note = load_base(base_path, base.quantization)
+    notes = [precision_note]
+    if lora_path is not None:
+        model, lora_note = load_lora(model, lora_path, base.lora_strength)
+        notes.append(lora_note)
+    return apply_choice(model, talk, tuple(notes))

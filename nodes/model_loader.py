@@ -1,0 +1,91 @@
+"""The model loader node: base model and audio weights in, a MODEL that can speak out."""
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..multitalk.errors import ModelFileError
+from .host.files import (
+    BASE_FOLDERS,
+    BASE_LABEL,
+    TALK_FOLDERS,
+    TALK_LABEL,
+    find_model_file,
+    list_base_files,
+)
+from .host.loaders import Quantization
+from .host.patcher import attachment_of
+from .host.progress import show_on_node
+from .host.talking_model import LORA_FOLDERS, NO_LORA, BaseChoice, TalkChoice, load_choice
+from .talk_widgets import talk_widgets
+
+
+class EverTalkModelLoader(io.ComfyNode):
+    """Loads Wan 2.1 I2V and puts the audio weights on it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Widgets, defaults and tooltips."""
+        return io.Schema(
+            node_id="EverTalkModelLoader",
+            display_name="EverTalk Model Loader",
+            category="EverTalk",
+            description="Loads Wan 2.1 image-to-video through ComfyUI's own loader and adds the audio weights.",
+            inputs=[
+                io.Combo.Input(
+                    "base_model",
+                    options=list_base_files(),
+                    tooltip="Wan 2.1 I2V 14B (480p or 720p) from models/diffusion_models.",
+                ),
+                *talk_widgets(),
+                io.Combo.Input(
+                    "quantization",
+                    options=[quantization.value for quantization in Quantization],
+                    tooltip="How the base model's weights are held. 'as stored' keeps the file's own precision, fp8 "
+                    "scaled included. What was done is shown beside what was asked. The audio weights keep theirs.",
+                ),
+                io.Combo.Input(
+                    "lora",
+                    options=[NO_LORA, *folder_paths.get_filename_list(LORA_FOLDERS[0])],
+                    tooltip="A LoRA for the base model, usually lightx2v's 4-step one. For more of them, chain "
+                    "ComfyUI's LoRA loaders behind this node.",
+                ),
+                io.Float.Input(
+                    "lora_strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="Strength of the LoRA.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, base_model: str, talk_model: str) -> bool | str:
+        """Say which file is missing and where it was looked for, before anything runs."""
+        try:
+            find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)
+            find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS)
+        except ModelFileError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        base_model: str,
+        talk_model: str,
+        mode: str,
+        attention_mode: str,
+        quantization: str,
+        lora: str,
+        lora_strength: float,
+    ) -> io.NodeOutput:
+        """Check both files, load them, and show what was done."""
+        model = load_choice(
+            BaseChoice(base_model, Quantization(quantization), lora, lora_strength),
+            TalkChoice(talk_model, mode, attention_mode),
+        )
+        show_on_node("; ".join(attachment_of(model).notes))
+        return io.NodeOutput(model)

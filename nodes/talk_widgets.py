@@ -1,0 +1,32 @@
+"""The widgets that the model loader and the apply node share."""
+
+from comfy_api.latest import io
+
+from ..attention.registry import DESCRIPTION_OF, NAMES
+from .host.files import list_talk_files
+from .host.talking_model import MODES
+
+_BACKENDS = " ".join(f"{name}: {description}" for name, description in DESCRIPTION_OF.items())
+
+
+def talk_widgets() -> list[io.Input]:
+    """talk_model, mode and attention_mode."""
+    return [
+        io.Combo.Input(
+            "talk_model",
+            options=list_talk_files(),
+            tooltip="InfiniteTalk or MultiTalk weights (safetensors), from models/model_patches or "
+            "models/diffusion_models, made for the base model's size.",
+        ),
+        io.Combo.Input(
+            "mode",
+            options=list(MODES),
+            tooltip="Whose windows: infinitetalk or multitalk. The weights do not say which they are; auto goes by "
+            "the file's name and shows what it picked.",
+        ),
+        io.Combo.Input(
+            "attention_mode",
+            options=list(NAMES),
+            tooltip=f"Attention backend; one that cannot run falls back to the next, with a warning. {_BACKENDS}",
+        ),
+    ]

@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+from evertalk_pack.multitalk.talk_checkpoint import (
+    TalkConfig,
+    check_fits,
+    mode_from_name,
+    read_talk_config,
+    strip_prefix,
+    talk_shapes,
+)
+from evertalk_pack.wanvideo.checkpoint import read_header
+from evertalk_pack.wanvideo.checkpoint_kind import CheckpointDescription, WanDims, describe_checkpoint
+from evertalk_pack.wanvideo.checkpoint_layout import CheckpointKind
+from evertalk_pack.wanvideo.errors import CheckpointError
+from evertalk_pack.wanvideo.header import CheckpointHeader, TensorInfo
+
+GOLDENS = Path(__file__).resolve().parent.parent / "goldens" / "public"
+SMALL = TalkConfig(256, 2, 96, 24, 4, 48)
+
+
+def header(config: TalkConfig, prefix: str = "") -> CheckpointHeader:
+    tensors = {prefix + name: TensorInfo("F16", shape) for name, shape in talk_shapes(config).items()}
+    return CheckpointHeader("talk.safetensors", tensors)
+
+
+def read(file: CheckpointHeader) -> TalkConfig:
+    return read_talk_config(file, describe_checkpoint(file))
+
+
+def base(dim: int, num_layers: int) -> CheckpointDescription:
+    dims = WanDims(dim, num_layers, 512, 4096, 36, 16)
+    return CheckpointDescription("base.safetensors", CheckpointKind.WAN21_I2V, "", "", dims)
+
+
+@pytest.mark.parametrize("config", [SMALL, TalkConfig(5120, 40, 9216, 512, 32, 768)])
+def test_sizes_are_read_back_from_the_shapes(config: TalkConfig) -> None:
+    assert read(header(config)) == config
+
+
+def test_reads_talk_weights_merged_into_a_base_of_the_golden_cases() -> None:
+    file = read_header(GOLDENS / "shared_dit" / "weights-00001-of-00002.safetensors")
+    assert read(file) == SMALL
+
+
+def test_prefix_and_scaled_fp8_are_kept_for_the_loader() -> None:
+    file = header(SMALL, "diffusion_model.")
+    tensors = {**file.tensors, "scaled_fp8": TensorInfo("F8_E4M3", (2,))}
+    config = read(CheckpointHeader("talk.safetensors", tensors))
+    assert config.prefix == "diffusion_model."
+    assert config.is_scaled_fp8
+
+
+def test_a_missing_weight_is_named() -> None:
+    file = header(SMALL)
+    tensors = {name: info for name, info in file.tensors.items() if name != "blocks.1.norm_x.bias"}
+    with pytest.raises(
+        CheckpointError, match=r"`talk.safetensors` is not a whole .*`blocks.1.norm_x.bias` is missing"
+    ):
+        read(CheckpointHeader("talk.safetensors", tensors))
+
+
+def test_a_missing_projector_matrix_is_named() -> None:
+    file = header(SMALL)
+    tensors = {name: info for name, info in file.tensors.items() if name != "audio_proj.proj3.weight"}
+    with pytest.raises(CheckpointError, match=r"`audio_proj.proj3.weight` is missing"):
+        read(CheckpointHeader("talk.safetensors", tensors))
+
+
+def test_a_shape_that_contradicts_the_others_is_named() -> None:
+    tensors = {**header(SMALL).tensors, "audio_proj.proj1_vf.weight": TensorInfo("F16", (24, 700))}
+    with pytest.raises(CheckpointError, match=r"proj1_vf.weight` has the shape \[24, 700\], not \[24, 768\]"):
+        read(CheckpointHeader("talk.safetensors", tensors))
+
+
+def test_a_vector_in_place_of_a_matrix_is_named() -> None:
+    tensors = {**header(SMALL).tensors, "audio_proj.proj1.weight": TensorInfo("F16", (24,))}
+    with pytest.raises(CheckpointError, match=r"proj1.weight` has the shape \[24\], which is no matrix"):
+        read(CheckpointHeader("talk.safetensors", tensors))
+
+
+def test_a_talk_model_of_the_bases_size_fits() -> None:
+    check_fits(base(256, 2), "talk.safetensors", SMALL)
+
+
+@pytest.mark.parametrize("size", [(1536, 2), (256, 30)])
+def test_a_talk_model_for_another_base_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(CheckpointError, match="made for a width of 256 and 2 blocks, but the base model"):
+        check_fits(base(*size), "talk.safetensors", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("Wan2_1-InfiniTetalk-Single_fp16.safetensors", "infinitetalk"),
+        ("wan2.1_infiniteTalk_single_fp16.safetensors", "infinitetalk"),
+        ("WanVideo_2_1_Multitalk_14B_fp8_e4m3fn.safetensors", "multitalk"),
+        ("multi/infinitetalk.safetensors", "infinitetalk"),
+        ("talk.safetensors", None),
+    ],
+)
+def test_the_name_picks_the_default_of_auto(name: str, mode: str | None) -> None:
+    assert mode_from_name(name) == mode
+
+
+def test_only_talk_weights_pass_the_prefix_filter() -> None:
+    prefix = "diffusion_model."
+    assert strip_prefix(f"{prefix}blocks.3.norm_x.bias", prefix) == "blocks.3.norm_x.bias"
+    assert strip_prefix(f"{prefix}audio_proj.norm.weight", prefix) == "audio_proj.norm.weight"
+    assert strip_prefix(f"{prefix}blocks.3.norm3.bias", prefix) is None
+    assert strip_prefix("scaled_fp8", prefix) is None

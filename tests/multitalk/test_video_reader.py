@@ -1,0 +1,48 @@
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from evertalk_pack.multitalk.errors import ResultError
+from evertalk_pack.multitalk.sound_track import SoundTrack
+from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.video_reader import probe_video, read_frames, read_pictures
+from evertalk_pack.multitalk.video_writer import VideoWriter
+
+
+def test_frames_are_float_in_the_unit_range(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with VideoWriter(path, 32, 16, None) as writer:
+        writer.write(torch.rand(5, 16, 32, 3, generator=torch.Generator().manual_seed(0)))
+    frames_FHWC = read_frames(path)
+    assert (frames_FHWC.dtype, tuple(frames_FHWC.shape)) == (torch.float32, (5, 16, 32, 3))
+    assert 0 <= float(frames_FHWC.min()) < 0.3
+    assert 0.7 < float(frames_FHWC.max()) <= 1
+
+
+def test_file_that_is_no_video_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"no video at all")
+    with pytest.raises(ResultError, match=r"a\.mp4 cannot be read as a video.*run the sampler again"):
+        read_frames(path)
+
+
+def test_file_without_a_video_stream_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        track = SoundTrack(container, Waveform(torch.zeros(1, 16000), 16000), Fraction(25))
+        track.take_rest()
+        track.flush()
+    with pytest.raises(ResultError, match="holds no video stream"):
+        probe_video(path)
+
+
+def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (32, 16), (255, 128, 0)).save(tmp_path / "a.png")
+    Image.new("L", (32, 16), 51).save(tmp_path / "b.png")
+    colour_HWC, grey_HWC = read_pictures([tmp_path / "a.png", tmp_path / "b.png"])
+    assert (colour_HWC[0, 0] * 255).tolist() == [255, 128, 0]
+    torch.testing.assert_close(grey_HWC, torch.full((16, 32, 3), 0.2))

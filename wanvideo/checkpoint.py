@@ -1,0 +1,52 @@
+"""Opens a model file just far enough to know what it is, and never unpickles."""
+
+from pathlib import Path
+
+from .errors import CheckpointError
+from .gguf_header import GGUF_MAGIC, read_gguf_header
+from .header import CheckpointHeader
+from .safetensors_header import LENGTH_BYTES, read_safetensors_header
+
+SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
+GGUF_SUFFIX = ".gguf"
+PICKLE_SUFFIXES = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".pickle")
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How torch.save writes: a zip archive, or a bare pickle of protocol 2 to 5."""
+
+
+def read_header(path: Path) -> CheckpointHeader:
+    """The names, types, shapes and remarks in the model file at `path`, without loading a tensor.
+
+    Raises:
+        CheckpointError: a pickle, a file that is neither safetensors nor GGUF, or a damaged one.
+    """
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        raise _is_pickle(path)
+    try:
+        with path.open("rb") as file:
+            start = file.read(LENGTH_BYTES + 1)
+        if start.startswith(GGUF_MAGIC):
+            return read_gguf_header(path)
+        if _looks_pickled(start):
+            raise _is_pickle(path)
+        if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
+            raise CheckpointError(f"`{path.name}` is no model file: choose a .safetensors or .gguf file.")
+        return read_safetensors_header(path)
+    except OSError as error:
+        raise CheckpointError(
+            f"`{path.name}` cannot be read: {error.strerror}. Check that it is there and its access rights."
+        ) from error
+
+
+def _looks_pickled(start: bytes) -> bool:
+    """Whether these first 9 bytes begin a pickle.
+
+    A safetensors header of 128 bytes begins with 0x80 too, but `{` follows its 8-byte length.
+    """
+    return start.startswith(PICKLE_STARTS) and start[LENGTH_BYTES:] != b"{"
+
+
+def _is_pickle(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"`{path.name}` is a pickle, and pickle files can run code: use the .safetensors of this model."
+    )

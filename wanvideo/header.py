@@ -1,0 +1,33 @@
+"""What is in a model file, without its tensors' values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class TensorInfo(NamedTuple):
+    """One tensor's type, as the file spells it (`F16`, `F8_E4M3`, `Q8_0`), and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointHeader:
+    """The names, types and shapes in a model file.
+
+    Attributes:
+        file_name: the file's name without its folder, for messages.
+        tensors: what is stored, by name.
+        metadata: the file's own remarks (text by text); may be empty.
+        is_gguf: the file is GGUF, whose tensors are block-quantised.
+    """
+
+    file_name: str
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_gguf: bool = False
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of the tensor `name`, which must be there."""
+        return self.tensors[name].shape

@@ -1,0 +1,116 @@
+"""Reads the header of a .safetensors file and believes nothing in it.
+
+Layout (public specification of the format): 8 bytes little-endian header length, that many bytes of JSON
+(`name -> {dtype, shape, data_offsets}` and `__metadata__`), then the tensors' bytes without gaps.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, cast
+
+from .errors import CheckpointError
+from .header import CheckpointHeader, TensorInfo
+
+MAX_HEADER_BYTES = 100_000_000
+"""The format's own limit; a 14B model needs about 200 kB."""
+
+LENGTH_BYTES = 8
+
+BITS_PER_ELEMENT = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32,
+    "U64": 64, "I64": 64, "F64": 64, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+
+
+def read_safetensors_header(path: Path) -> CheckpointHeader:
+    """The header of the .safetensors file at `path`; no tensor is loaded.
+
+    Raises:
+        CheckpointError: the header is cut off, too long, no JSON of the right form, or does not agree with
+            the file's size.
+    """
+    file_bytes = path.stat().st_size
+    if file_bytes < LENGTH_BYTES:
+        raise _damaged(path, f"it has {file_bytes} bytes, less than a safetensors file's first field")
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        if header_bytes > MAX_HEADER_BYTES:
+            raise _damaged(path, f"its header claims {header_bytes} bytes, more than {MAX_HEADER_BYTES}")
+        if LENGTH_BYTES + header_bytes > file_bytes:
+            raise _damaged(path, f"its header claims {header_bytes} bytes, the file has {file_bytes}")
+        entries = _parse_json(path, file.read(header_bytes))
+    metadata = _metadata(path, entries.pop("__metadata__", None))
+    data_bytes = file_bytes - LENGTH_BYTES - header_bytes
+    tensors = {name: _tensor_info(path, name, entry, data_bytes) for name, entry in entries.items()}
+    _check_layout(path, entries, data_bytes)
+    return CheckpointHeader(path.name, tensors, metadata)
+
+
+def _parse_json(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "its header is no JSON") from error
+    if not isinstance(entries, dict):
+        raise _damaged(path, "its header is no JSON object")
+    return cast("dict[str, Any]", entries)
+
+
+def _metadata(path: Path, value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _damaged(path, "its metadata is no JSON object")
+    metadata = cast("dict[str, object]", value)
+    if not all(isinstance(text, str) for text in metadata.values()):
+        raise _damaged(path, "its metadata holds something that is no text")
+    return cast("dict[str, str]", metadata)
+
+
+def _tensor_info(path: Path, name: str, entry: object, data_bytes: int) -> TensorInfo:
+    """One checked header entry: a known type, sizes that are whole numbers, bytes inside the file."""
+    if not isinstance(entry, dict):
+        raise _damaged(path, f"the entry of {_short(name)} is no JSON object")
+    fields = cast("dict[str, object]", entry)
+    dtype, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
+    if not isinstance(dtype, str) or dtype not in BITS_PER_ELEMENT:
+        raise _damaged(path, f"{_short(name)} has the unknown type {dtype!r:.40}")
+    if not _are_sizes(shape) or not _are_sizes(offsets) or len(cast("list[int]", offsets)) != 2:
+        raise _damaged(path, f"{_short(name)} has a shape or offsets that are no sizes")
+    sizes = tuple(cast("list[int]", shape))
+    begin, end = cast("list[int]", offsets)
+    if not 0 <= begin <= end <= data_bytes:
+        raise _damaged(path, f"{_short(name)} ends at byte {end} of {data_bytes}: the file is cut off")
+    if math.prod(sizes) * BITS_PER_ELEMENT[dtype] != (end - begin) * 8:
+        raise _damaged(path, f"{_short(name)} has {end - begin} bytes, which is not {dtype} {list(sizes)}")
+    return TensorInfo(dtype, sizes)
+
+
+def _check_layout(path: Path, entries: dict[str, Any], data_bytes: int) -> None:
+    """The tensors' bytes follow one another without gap, overlap or rest, as the format demands."""
+    expected = 0
+    for begin, end in sorted(cast("list[int]", entry["data_offsets"]) for entry in entries.values()):
+        if begin != expected:
+            raise _damaged(path, f"its tensors overlap or leave a gap at byte {expected}")
+        expected = end
+    if expected != data_bytes:
+        raise _damaged(path, f"its tensors end at byte {expected}, the file at {data_bytes}")
+
+
+def _are_sizes(value: object) -> bool:
+    if not isinstance(value, list):
+        return False
+    return all(type(item) is int and 0 <= item < 2**63 for item in cast("list[object]", value))
+
+
+def _short(name: str) -> str:
+    """A tensor's name for a message, however long it is."""
+    return f"`{name[:80]}`"
+
+
+def _damaged(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"`{path.name}` is not a usable safetensors file: {what}. Delete it and download it again."
+    )
