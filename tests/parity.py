@@ -124,23 +124,23 @@ def check(case: Case, runner: Runner) -> list[Finding]:
 def report(folder: Path) -> bool:
     """Runs the case in `folder`, prints its findings and tells whether all passed."""
     case = load_case(folder, kind_of)
-    print(f"{case.name} ({case.kind})")
+    print(f"{case.name} ({case.kind})")  # noqa: T201
     if case.kind not in RUNNERS:
-        print(f"  FAIL no runner for kind {case.kind!r}; there are: {', '.join(sorted(RUNNERS))}")
+        print(f"  FAIL no runner for kind {case.kind!r}; there are: {', '.join(sorted(RUNNERS))}")  # noqa: T201
         return False
     findings = check(case, RUNNERS[case.kind])
     for finding in findings:
-        print(finding)
+        print(finding)  # noqa: T201
     for name in sorted(case.outputs):
         if reason := given(case.kind, name):
-            print(f"  --   {name:36s} not compared: {reason}")
+            print(f"  --   {name:36s} not compared: {reason}")  # noqa: T201
     return bool(findings) and all(finding.passed for finding in findings)
 
 
 def main(folders: list[str]) -> int:
     """Reports every folder; 0 if all passed, 1 if one did not, 2 without folders."""
     if not folders:
-        print(f"usage: python tests/parity.py CASE_DIR [CASE_DIR...]   (public cases: {PUBLIC_CASES})")
+        print(f"usage: python tests/parity.py CASE_DIR [CASE_DIR...]   (public cases: {PUBLIC_CASES})")  # noqa: T201
         return 2
     failed: list[str] = []
     for folder in folders:
@@ -151,7 +151,7 @@ def main(folders: list[str]) -> int:
             passed = False
         if not passed:
             failed.append(folder)
-    print(f"{len(folders) - len(failed)} of {len(folders)} cases passed", *failed, sep="\n  failed: ")
+    print(f"{len(folders) - len(failed)} of {len(folders)} cases passed", *failed, sep="\n  failed: ")  # noqa: T201
     return 1 if failed else 0
 
 
