@@ -116,8 +116,8 @@ def check_fits(base: BaseSize, talk_name: str, talk: TalkConfig) -> None:
     if (base.dim, base.num_layers) != (talk.dim, talk.num_layers):
         raise CheckpointError(
             f"`{talk_name}` was made for {_size(talk.dim, talk.num_layers)}, but the base model "
-            f"`{base.name}` has {_size(base.dim, base.num_layers)}. Choose a talk model made for a base of width "
-            f"{base.dim}, or a Wan 2.1 I2V 14B base (width 5120, 40 blocks)."
+            f"`{base.name}` has {_size(base.dim, base.num_layers)}. Choose a talk model made for a base of "
+            f"width {base.dim}, or a Wan 2.1 I2V 14B base (width 5120, 40 blocks)."
         )
 
 

@@ -50,13 +50,13 @@ def test_running_again_writes_only_what_differs(models: Path) -> None:
 
 @pytest.mark.host
 def test_the_talk_model_fits_the_base_and_loads(models: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
     from evertalk_pack.nodes.host.loaders import load_talk
 
     base = check_base_file(models / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors")
     assert base.wan == WanDims(256, 2, 512, 4096, 36, 16)
     path = models / "model_patches" / "evertalk_tiny_infinitetalk.safetensors"
-    config = check_talk_file(path, base)
+    config = check_talk_file(path, base_size(base))
     assert config == TalkConfig(256, 2, 256, 64, 8, 64)
     assert mode_from_name(path.name) == "infinitetalk"
     assert load_talk(path, config).model.config == config

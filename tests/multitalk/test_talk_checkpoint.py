@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.talk_checkpoint import (
+    BaseSize,
     TalkConfig,
     check_fits,
     mode_from_name,
@@ -10,8 +11,7 @@ from evertalk_pack.multitalk.talk_checkpoint import (
     talk_shapes,
 )
 from evertalk_pack.wanvideo.checkpoint import read_header
-from evertalk_pack.wanvideo.checkpoint_kind import CheckpointDescription, WanDims, describe_checkpoint
-from evertalk_pack.wanvideo.checkpoint_layout import CheckpointKind
+from evertalk_pack.wanvideo.checkpoint_kind import describe_checkpoint
 from evertalk_pack.wanvideo.errors import CheckpointError
 from evertalk_pack.wanvideo.header import CheckpointHeader, TensorInfo
 
@@ -26,11 +26,6 @@ def header(config: TalkConfig, prefix: str = "") -> CheckpointHeader:
 
 def read(file: CheckpointHeader) -> TalkConfig:
     return read_talk_config(file, describe_checkpoint(file))
-
-
-def base(dim: int, num_layers: int) -> CheckpointDescription:
-    dims = WanDims(dim, num_layers, 512, 4096, 36, 16)
-    return CheckpointDescription("base.safetensors", CheckpointKind.WAN21_I2V, "", "", dims)
 
 
 @pytest.mark.parametrize("config", [SMALL, TalkConfig(5120, 40, 9216, 512, 32, 768)])
@@ -80,13 +75,13 @@ def test_a_vector_in_place_of_a_matrix_is_named() -> None:
 
 
 def test_a_talk_model_of_the_bases_size_fits() -> None:
-    check_fits(base(256, 2), "talk.safetensors", SMALL)
+    check_fits(BaseSize("base.safetensors", 256, 2), "talk.safetensors", SMALL)
 
 
 @pytest.mark.parametrize("size", [(1536, 2), (256, 30)])
 def test_a_talk_model_for_another_base_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(CheckpointError, match="made for a width of 256 and 2 blocks, but the base model"):
-        check_fits(base(*size), "talk.safetensors", SMALL)
+        check_fits(BaseSize("base.safetensors", *size), "talk.safetensors", SMALL)
 
 
 @pytest.mark.parametrize(

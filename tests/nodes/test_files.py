@@ -4,16 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import ModelFileError
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig, talk_shapes
-from evertalk_pack.wanvideo.checkpoint_kind import CheckpointDescription, WanDims
-from evertalk_pack.wanvideo.checkpoint_layout import CheckpointKind
+from evertalk_pack.multitalk.talk_checkpoint import BaseSize, TalkConfig, talk_shapes
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
 
-BASE = CheckpointDescription(
-    "base.safetensors", CheckpointKind.WAN21_I2V, "", "", WanDims(32, 1, 64, 64, 36, 16)
-)
+BASE = BaseSize("base.safetensors", 32, 1)
 
 
 @pytest.fixture
