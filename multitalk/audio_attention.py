@@ -1,7 +1,7 @@
 """Audio cross-attention: each latent frame's video tokens attend to the same frame's audio tokens.
 
-Shape letters: B batch, T latent frames, L video tokens of all frames, P video tokens of one frame, N audio tokens
-of one frame (all voices), H heads, D head dimension, C channels.
+Shape letters: B batch, T latent frames, L video tokens of all frames, P video tokens of one frame, N audio
+tokens of one frame (all voices), H heads, D head dimension, C channels.
 Source: MeiGen-AI/MultiTalk, wan/modules/attention.py (SingleStreamMutiAttention).
 """
 

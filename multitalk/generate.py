@@ -1,7 +1,7 @@
 """The window loop: one window after the other, each from the end of the one before.
 
-Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames,
-S voices, K encoder frames around a frame, L encoder layers, M masks, P tokens of a frame.
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames, S voices, K encoder frames around a frame, L encoder layers, M masks, P tokens of a frame.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,8 @@ class WindowVoices:
 
     Attributes:
         audio_SFKLC: encoder features of the window, a voice a row.
-        token_masks_MP: with several voices, a mask a voice and then the background, over the tokens of a frame.
+        token_masks_MP: with several voices, a mask a voice and then the background, over the tokens of a
+            frame.
     """
 
     audio_SFKLC: torch.Tensor

@@ -1,7 +1,7 @@
 """What a window is conditioned on: InfiniteTalk's way and MultiTalk's.
 
-Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
-Frames hold 0..1; the VAE's mid-grey is 0.5.
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames. Frames hold 0..1; the VAE's mid-grey is 0.5.
 Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
 """
 

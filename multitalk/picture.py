@@ -21,7 +21,8 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
         )
     if 0 in image_BHWC.shape:
         raise InputError(
-            f"start_image: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image with a "
+            f"start_image: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image "
+            f"with a "
             "picture of at least 16x16 pixels."
         )
     if image_BHWC.shape[-1] < 3:
@@ -31,7 +32,8 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     picture_HWC = image_BHWC[0, ..., :3].float()
     if not torch.isfinite(picture_HWC).all():
         raise InputError(
-            "start_image: the picture holds NaN or infinite values. Load it again, or look at the node that made it."
+            "start_image: the picture holds NaN or infinite values. Load it again, or look at the node that "
+            "made it."
         )
     count = len(image_BHWC)
     notes = (f"start_image holds {count} pictures; the first is used",) if count > 1 else ()

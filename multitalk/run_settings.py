@@ -69,7 +69,8 @@ def checked_windows(asked: WindowSettings) -> tuple[WindowSettings, tuple[str, .
     """
     if not MIN_WINDOW_FRAMES <= asked.window_frames <= WINDOW_FRAMES:
         raise InputError(
-            f"window_frames: {asked.window_frames} frames, expected {MIN_WINDOW_FRAMES} to {WINDOW_FRAMES}: the "
+            f"window_frames: {asked.window_frames} frames, expected {MIN_WINDOW_FRAMES} to {WINDOW_FRAMES}: "
+            f"the "
             f"weights were trained on {WINDOW_FRAMES}. Use {WINDOW_FRAMES} unless memory is short."
         )
     if asked.motion_frames < 1:
@@ -81,7 +82,8 @@ def checked_windows(asked: WindowSettings) -> tuple[WindowSettings, tuple[str, .
     if used.motion_frames >= used.window_frames:
         raise InputError(
             f"motion_frames: {asked.motion_frames} frames, expected fewer than window_frames "
-            f"({used.window_frames}): a window must add frames of its own. Use {MOTION_FRAMES} for motion_frames."
+            f"({used.window_frames}): a window must add frames of its own. Use {MOTION_FRAMES} for "
+            f"motion_frames."
         )
     notes = (
         snapped_note("window_frames", asked.window_frames, used.window_frames, "frames come as 4n+1"),
@@ -122,7 +124,10 @@ def checked_schedule(asked: ScheduleSettings) -> tuple[ScheduleSettings, tuple[s
     if asked.steps_are_fixed:
         steps = len(MULTITALK_TIMESTEPS)
         listed = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
-        note = f"scheduler multitalk always runs its {steps} timesteps ({listed}); steps={asked.steps} is not used"
+        note = (
+            f"scheduler multitalk always runs its {steps} timesteps ({listed}); "
+            f"steps={asked.steps} is not used"
+        )
         return replace(asked, steps=steps), (note,)
     if asked.steps < 1:
         raise InputError(f"steps: {asked.steps}, expected 1 or more. Use 4 with a 4-step LoRA, else 40.")

@@ -1,7 +1,7 @@
 """Several voices: each video token is turned toward the voice of the person it belongs to.
 
-Shape letters: B batch, L video tokens, H heads, D head dimension, M masks (people, then background), P tokens of
-one latent frame.
+Shape letters: B batch, L video tokens, H heads, D head dimension, M masks (people, then background), P tokens
+of one latent frame.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The audio weights as one module, named as in the published files, and the hook that runs them in each block.
+"""The audio weights as one module, named as in the published files, and the hook that runs them.
 
-Shape letters: B batch, S voices, F video frames, T latent frames, K encoder frames around a frame, L tokens or
-encoder layers, N audio tokens, C channels.
+Shape letters: B batch, S voices, F video frames, T latent frames, K encoder frames around a frame, L tokens
+or encoder layers, N audio tokens, C channels.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,13 @@ from .projector import AudioProjector
 from .talk_checkpoint import TalkConfig
 
 RouteSpeakers = Callable[[torch.Tensor, torch.Tensor], SpeakerRotations]
-"""Who is moved by whom, from a block's rotated self-attention queries and keys (batch, tokens, heads, dim)."""
+"""Who is moved by whom, from a block's rotated self-attention queries and keys (batch, tokens, heads,
+dim).
+"""
 
 
 class TalkModel(nn.Module):
-    """InfiniteTalk's or MultiTalk's audio weights: the projector, and a norm and a cross-attention a block."""
+    """InfiniteTalk's or MultiTalk's audio weights: the projector, and in each block a norm and attention."""
 
     def __init__(
         self,

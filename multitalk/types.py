@@ -47,8 +47,8 @@ class AudioEmbeds:
     """Encoded speech, ready for the sampler.
 
     Attributes:
-        tracks_NLC: one tensor a speaker, (video_frames + TAIL_FRAMES, encoder layers, channels), float32 on the
-            CPU. The tail is encoded silence.
+        tracks_NLC: one tensor a speaker, (video_frames + TAIL_FRAMES, encoder layers, channels), float32 on
+            the CPU. The tail is encoded silence.
         video_frames: length of the video: round(FPS * seconds of the audio).
         sound: the sound as it is muxed into the file; with several voices, their mix.
         masks_SHW: one mask a speaker over the start image, (speakers, height, width), 1 inside, or None: one

@@ -29,7 +29,8 @@ class EverTalkModelLoader(io.ComfyNode):
             node_id="EverTalkModelLoader",
             display_name="EverTalk Model Loader",
             category="EverTalk",
-            description="Loads Wan 2.1 image-to-video through ComfyUI's own loader and adds the audio weights.",
+            description="Loads Wan 2.1 image-to-video through ComfyUI's own loader and adds the audio "
+            "weights.",
             inputs=[
                 io.Combo.Input(
                     "base_model",
@@ -40,13 +41,16 @@ class EverTalkModelLoader(io.ComfyNode):
                 io.Combo.Input(
                     "quantization",
                     options=[quantization.value for quantization in Quantization],
-                    tooltip="How the base model's weights are held. 'as stored' keeps the file's own precision, fp8 "
-                    "scaled included. What was done is shown beside what was asked. The audio weights keep theirs.",
+                    tooltip="How the base model's weights are held. 'as stored' keeps the file's own "
+                    "precision, fp8 "
+                    "scaled included. What was done is shown beside what was asked. The audio weights keep "
+                    "theirs.",
                 ),
                 io.Combo.Input(
                     "lora",
                     options=[NO_LORA, *folder_paths.get_filename_list(LORA_FOLDERS[0])],
-                    tooltip="A LoRA for the base model, usually lightx2v's 4-step one. For more of them, chain "
+                    tooltip="A LoRA for the base model, usually lightx2v's 4-step one. For more of them, "
+                    "chain "
                     "ComfyUI's LoRA loaders behind this node.",
                 ),
                 io.Float.Input(

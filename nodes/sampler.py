@@ -2,18 +2,15 @@
 
 from typing import Any
 
-from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
-from ..multitalk.guidance import GuidanceSettings
-from ..multitalk.run_settings import MAX_SIZE_PX, OWN_SCHEDULES, ScheduleSettings, WindowSettings
-from ..multitalk.types import WINDOW_FRAMES
 from ..multitalk.video_writer import VideoWriter
 from . import sampler_tooltips as tips
-from .host.request import CUSTOM_SIZE, SIZES, OutputForm, SamplerWidgets, plan_run
+from .host.request import OutputForm, SamplerWidgets, plan_run
 from .host.run import latent_result, play, saved_result
 from .host.studio import Cast
 from .host.video_file import output_file, run_metadata
+from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket
 
 LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output")
@@ -31,7 +28,7 @@ class EverTalkSampler(io.ComfyNode):
             display_name="EverTalk Sampler",
             category="EverTalk",
             description=tips.NODE,
-            inputs=[*cls.socket_inputs(), *cls.widget_inputs()],
+            inputs=[*cls.socket_inputs(), *sampler_widgets()],
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
         )
@@ -49,37 +46,6 @@ class EverTalkSampler(io.ComfyNode):
             io.ClipVisionOutput.Input(
                 "clip_vision_output", optional=True, lazy=True, tooltip=tips.CLIP_VISION_OUTPUT
             ),
-        ]
-
-    @classmethod
-    def widget_inputs(cls) -> list[io.Input]:
-        """What the user sets on the node."""
-        windows, schedule, guidance = WindowSettings(), ScheduleSettings(), GuidanceSettings()
-        side = {"min": 16, "max": MAX_SIZE_PX, "step": 16}
-        scale = {"min": 0.0, "max": 30.0, "step": 0.1}
-        return [
-            io.Combo.Input("size", options=[*SIZES, CUSTOM_SIZE], tooltip=tips.SIZE),
-            io.Int.Input("width", default=832, tooltip=tips.WIDTH, **side),
-            io.Int.Input("height", default=480, tooltip=tips.HEIGHT, **side),
-            io.Int.Input(
-                "window_frames", windows.window_frames, min=1, max=WINDOW_FRAMES, tooltip=tips.WINDOW_FRAMES
-            ),
-            io.Int.Input(
-                "motion_frames", windows.motion_frames, min=1, max=WINDOW_FRAMES, tooltip=tips.MOTION_FRAMES
-            ),
-            io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
-            io.Int.Input("steps", default=schedule.steps, min=1, max=200, tooltip=tips.STEPS),
-            io.Float.Input("shift", default=schedule.shift, min=0.1, max=100.0, step=0.1, tooltip=tips.SHIFT),
-            io.Combo.Input(
-                "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
-            ),
-            io.Float.Input("text_scale", default=guidance.text_scale, tooltip=tips.TEXT_SCALE, **scale),
-            io.Float.Input("audio_scale", default=guidance.audio_scale, tooltip=tips.AUDIO_SCALE, **scale),
-            io.Int.Input(
-                "seed", default=0, min=0, max=2**63 - 1, control_after_generate=True, tooltip=tips.SEED
-            ),
-            io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT),
-            io.String.Input("filename_prefix", default="EverTalk/talk", tooltip=tips.FILENAME_PREFIX),
         ]
 
     @classmethod

@@ -6,18 +6,22 @@ from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 _FIXED = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
 
 NODE = (
-    "Makes a talking video of any length from a picture and speech, window by window. Frames are written to the "
+    "Makes a talking video of any length from a picture and speech, window by window. Frames are written to "
+    "the "
     "file as they are made."
 )
 SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single window (see output)."
-MODEL = "A model with audio weights, from EverTalk Model Loader or EverTalk Apply. LoRA loaders may stand between."
+MODEL = (
+    "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
+)
 POSITIVE = "The prompt: what is seen and how, besides the speech."
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
 START_IMAGE = "The picture of who speaks. Resized to cover the size, then cut at the centre."
 NEGATIVE = "Negative prompt. Needed only when text_scale is not 1."
 CLIP_VISION_OUTPUT = (
-    "CLIP ViT-H's view of the start picture. Without it the picture still conditions the video through the VAE, "
+    "CLIP ViT-H's view of the start picture. Without it the picture still conditions the video through the "
+    "VAE, "
     "but the likeness is weaker."
 )
 SIZE = (
@@ -34,7 +38,8 @@ MOTION_FRAMES = (
     "window_frames. 9 for InfiniteTalk, 25 for MultiTalk."
 )
 SCHEDULER = (
-    f"{MULTITALK_SCHEDULE}: always the four timesteps {_FIXED}, shifted, for 4-step LoRAs; steps is not used. "
+    f"{MULTITALK_SCHEDULE}: always the four timesteps {_FIXED}, shifted, for 4-step LoRAs; steps is not "
+    f"used. "
     "infinitetalk: evenly spaced, the authors' own, for many steps. The others are ComfyUI's."
 )
 STEPS = (
@@ -47,7 +52,8 @@ SHIFT = (
 SAMPLER_NAME = "ComfyUI's sampler. euler is what the weights' authors use."
 TEXT_SCALE = "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without."
 AUDIO_SCALE = (
-    "How strongly the speech moves the lips. 1: one pass less; 3 to 5 gives the best lips without a distilled "
+    "How strongly the speech moves the lips. 1: one pass less; 3 to 5 gives the best lips without a "
+    "distilled "
     "LoRA, 1 or 2 with one. 0 is silent."
 )
 SEED = "Seed of all noise: the same inputs on the same machine give the same video."

@@ -21,12 +21,14 @@ def talk_widgets() -> list[io.Input]:
         io.Combo.Input(
             "mode",
             options=list(MODES),
-            tooltip="Whose windows: infinitetalk or multitalk. The weights do not say which they are; auto goes by "
+            tooltip="Whose windows: infinitetalk or multitalk. The weights do not say which they are; auto "
+            "goes by "
             "the file's name and shows what it picked.",
         ),
         io.Combo.Input(
             "attention_mode",
             options=list(NAMES),
-            tooltip=f"Attention backend; one that cannot run falls back to the next, with a warning. {_BACKENDS}",
+            tooltip=f"Attention backend; one that cannot run falls back to the next, with a warning. "
+            f"{_BACKENDS}",
         ),
     ]

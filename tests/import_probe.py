@@ -26,6 +26,9 @@ def main(comfyui: str, pack: Path) -> None:
     from comfy.cli_args import args
 
     args.cpu = True
+    # What main.py has imported, in its order, before it loads a pack.
+    importlib.import_module("utils.install_util")
+    importlib.import_module("server")
     from comfy_api.latest import io
 
     import nodes

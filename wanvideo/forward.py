@@ -100,7 +100,7 @@ def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> tuple[torch.Tensor, t
 
 
 def sinusoid(timestep_B: torch.Tensor, channels: int) -> torch.Tensor:
-    """Sinusoidal embedding (batch, channels), float32; float64 inside, since 1000 rad cost float32 four digits."""
+    """Sinusoidal embedding (batch, channels), float32; made in float64: 1000 rad cost four digits."""
     half = channels // 2
     exponents = torch.arange(half, dtype=torch.float64, device=timestep_B.device) / half
     angles = timestep_B.double()[:, None] * TIME_PERIOD**-exponents

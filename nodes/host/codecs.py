@@ -1,6 +1,7 @@
 """The host's VAE as the window loop wants it: frames to latents and back.
 
-Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames.
 """
 
 from typing import Any
@@ -21,8 +22,10 @@ def check_vae(vae: Any) -> None:
     if channels != LATENT_CHANNELS or vae.latent_dim != 3 or stride != SPACE_STRIDE:
         kind = "video" if vae.latent_dim == 3 else "image"
         raise InputError(
-            f"vae: this is an {kind} VAE with {channels} latent channels and a stride of {stride} pixels. EverTalk "
-            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load wan_2.1_vae."
+            f"vae: this is an {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
+            f"EverTalk "
+            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
+            f"wan_2.1_vae."
         )
 
 

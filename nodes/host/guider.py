@@ -74,7 +74,7 @@ class TalkGuider(CFGGuider):
     def guided(
         self, x_BCTHW: torch.Tensor, sigma: torch.Tensor, model_options: dict[str, Any]
     ) -> torch.Tensor:
-        """The combined prediction of the clean latents of all branches that are needed at this level of noise."""
+        """The clean latents that all branches needed at this level of noise predict together."""
         guidance = self.settings.guidance
         active = guidance.audio_active(self.progress(sigma, model_options))
         branches = branches_needed(guidance, audio_active=active)
@@ -112,7 +112,7 @@ class TalkGuider(CFGGuider):
         sigma: torch.Tensor,
         model_options: dict[str, Any],
     ) -> dict[Branch, torch.Tensor]:
-        """Each branch's prediction of the clean latents; branches of one form are offered to the host as a batch."""
+        """The clean latents that each branch predicts; the host may run branches of one form as a batch."""
         voices = self.request.voices
         denoised: dict[Branch, torch.Tensor] = {}
         for group in branch_groups(branches, several_voices=voices.token_masks_MP is not None):
@@ -139,7 +139,7 @@ def audio_of(branch: Branch, audio_SFKLC: torch.Tensor, *, single: bool) -> torc
 
 
 def branch_groups(branches: tuple[Branch, ...], *, several_voices: bool) -> list[tuple[Branch, ...]]:
-    """Branches that may share a batch: with several voices the silent ones, which hear one track, go apart."""
+    """Branches that may share a batch; beside several voices the silent ones, of one track, go apart."""
     if not several_voices:
         return [branches]
     heard = tuple(branch for branch in branches if branch not in SILENT)

@@ -88,7 +88,8 @@ def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPa
     matched = set(patched.add_patches(patches, strength))
     if not matched:
         raise ModelFileError(
-            f"lora: {path.name} has {len(state)} tensors and none belongs to this base model. Choose a LoRA made "
+            f"lora: {path.name} has {len(state)} tensors and none belongs to this base model. Choose a LoRA "
+            f"made "
             "for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
         )
     return patched, f"LoRA {path.name} at {strength:g}: {len(matched)} of the model's weights changed"
@@ -100,9 +101,10 @@ def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
     Raises:
         ModelFileError: weights are missing or of another shape.
     """
+    stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
     state = {
         bare: value
-        for name, value in load_torch_file(str(path), safe_load=True).items()
+        for name, value in stored.items()
         if (bare := strip_prefix(name, config.prefix)) is not None
     }
     dtype = state["blocks.0.audio_cross_attn.q_linear.weight"].dtype

@@ -1,11 +1,12 @@
 """Joins the audio weights to a Wan MODEL of the host, on a clone, without touching its modules.
 
-Shape letters: B batch, S voices, F video frames, K encoder frames around a frame, L encoder layers, C channels,
-T latent frames, H and W latent rows and columns, M masks, P tokens of a frame.
+Shape letters: B batch, S voices, F video frames, K encoder frames around a frame, L encoder layers, C
+channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,14 +96,15 @@ class TalkForward:
         transformer_options: dict[str, Any] | None = None,
         **host_options: Any,
     ) -> torch.Tensor:
-        """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotary matrices."""
+        """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotations."""
         options = transformer_options or {}
         call = options.get(KEY)
         if call is None:
             return self.host_forward(
                 x, t, context, clip_fea=clip_fea, freqs=freqs, transformer_options=options, **host_options
             )
-        assert isinstance(call, TalkCall) and freqs is not None
+        assert isinstance(call, TalkCall)
+        assert freqs is not None
         attention = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
         hook = self.hook(call, x, options["cond_or_uncond"], attention)
@@ -111,7 +113,7 @@ class TalkForward:
     def hook(
         self, call: TalkCall, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention
     ) -> TalkHook:
-        """The audio branch of this call: the host says which of the conds each part of the batch belongs to."""
+        """The audio branch of this call; the host says which cond each part of the batch belongs to."""
         chunk = x_BCTHW.shape[0] // len(branch_of_chunk)
         audio = call.audio_BSFKLC[branch_of_chunk].repeat_interleave(chunk, dim=0)
         tokens_BTNC = self.talk.audio_tokens(audio.to(x_BCTHW))
@@ -129,10 +131,13 @@ def rotation_of_host(freqs: torch.Tensor) -> Rotation:
 def block_patches(
     options: Mapping[str, Any],
 ) -> Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor] | None:
-    """Runs blocks through the replacements that other nodes registered in the host; None when there are none."""
+    """Runs blocks through the replacements that other nodes registered; None when there are none."""
     patches = options.get("patches_replace", {}).get("dit", {})
     if not patches:
         return None
+
+    def run_original(run: Callable[[torch.Tensor], torch.Tensor], given: dict[str, Any]) -> dict[str, Any]:
+        return {"img": run(given["img"])}
 
     def run_block(
         index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
@@ -141,7 +146,7 @@ def block_patches(
         if patch is None:
             return run(x_BLC)
         arguments = {"img": x_BLC, "txt": None, "vec": None, "pe": None, "transformer_options": options}
-        return patch(arguments, {"original_block": lambda given: {"img": run(given["img"])}})["img"]
+        return patch(arguments, {"original_block": partial(run_original, run)})["img"]
 
     return run_block
 
@@ -157,7 +162,8 @@ def check_base(model: ModelPatcher) -> None:
     if isinstance(model.model, WAN21) and type(tree) is WanModel:
         if tree.img_emb is not None and tree.in_dim == I2V_CHANNELS:
             return
-        what = f"Wan with {tree.in_dim} input channels and {'no ' if tree.img_emb is None else ''}CLIP picture input"
+        clip = "no CLIP picture input" if tree.img_emb is None else "CLIP picture input"
+        what = f"Wan with {tree.in_dim} input channels and {clip}"
     raise InputError(
         f"model: this is {what}. EverTalk's audio weights were trained on Wan 2.1 image-to-video (36 input "
         "channels, CLIP picture input). Load wan2.1_i2v_480p_14B or wan2.1_i2v_720p_14B instead."
@@ -187,7 +193,8 @@ def attachment_of(model: ModelPatcher) -> TalkAttachment:
     attachment = model.get_attachment(KEY)
     if attachment is None:
         raise InputError(
-            "model: this MODEL has no audio weights. Load it with the EverTalk model loader, or put EverTalk Apply "
+            "model: this MODEL has no audio weights. Load it with the EverTalk model loader, or put EverTalk "
+            "Apply "
             "between your loader and the sampler."
         )
     assert isinstance(attachment, TalkAttachment)

@@ -48,7 +48,8 @@ class RunProgress:
         if self._previewer is not None and denoised_BCTHW is not None:
             preview = self._previewer.decode_latent_to_preview_image(PREVIEW_FORMAT, denoised_BCTHW)
         self._bar.update_absolute(done, preview=preview)
-        text = f"Window {window_index + 1} of {self._num_windows}, step {steps_done}/{self._num_steps}{self._note}"
+        window = f"Window {window_index + 1} of {self._num_windows}"
+        text = f"{window}, step {steps_done}/{self._num_steps}{self._note}"
         show_on_node(f"{text}, {self._seconds_left(done):.0f} s left" if done else text)
 
     def _seconds_left(self, done: int) -> float:

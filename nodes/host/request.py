@@ -18,11 +18,11 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import bucket_for
+from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.types import AudioEmbeds
 from .run import RunPlan, fit_picture, windows_of
 
-SIZES = ("480p", "720p")
+SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
 
 
@@ -78,7 +78,8 @@ def plan_run(
     """
     if not isinstance(audio_embeds, AudioEmbeds):
         raise InputError(
-            f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio Embeds."
+            f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
+            f"Embeds."
         )
     windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
     schedule, schedule_notes = checked_schedule(
@@ -87,7 +88,8 @@ def plan_run(
     guidance = widgets.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
-            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt with a "
+            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
+            f"with a "
             "negative one. Connect a negative prompt, or set text_scale to 1."
         )
     size, size_notes = size_of(widgets, start_image)
@@ -105,7 +107,8 @@ def plan_run(
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
-            f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take {len(plan.windows)} "
+            f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
+            f"{len(plan.windows)} "
             "windows, each of which continues from decoded frames. Choose 'video', or shorten the audio to "
             f"{windows.window_frames} frames."
         )
@@ -114,7 +117,8 @@ def plan_run(
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:
     """The video's size: the widgets' own, or the trained size nearest to the picture's shape."""
-    if widgets.size == CUSTOM_SIZE:
+    resolution: Resolution | None = next((name for name in SIZES if name == widgets.size), None)
+    if resolution is None:
         return checked_size(widgets.height, widgets.width)
     picture_HWC, _ = checked_picture(start_image)
-    return FrameSize(*bucket_for(picture_HWC.shape[0], picture_HWC.shape[1], widgets.size)), ()
+    return FrameSize(*bucket_for(picture_HWC.shape[0], picture_HWC.shape[1], resolution)), ()

@@ -1,4 +1,4 @@
-"""One run of the sampler: inputs checked before weights load, then windows, decoded and written as they are made.
+"""One run of the sampler: a plan, then windows that are decoded and written as they are made.
 
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
@@ -109,7 +109,8 @@ def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps:
     frames = plan.embeds.video_frames
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
-        f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} mode, "
+        f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
+        f"mode, "
         f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
         f"attention {attention} (asked: {attachment.attention_mode})"
     )
@@ -126,7 +127,8 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
     if found != expected:
         raise InputError(
             f"audio_embeds: the speech encoder gave {found} values a frame, but {attachment.talk_name} was "
-            f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for InfiniteTalk "
+            f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for "
+            f"InfiniteTalk "
             "and MultiTalk) in the EverTalk audio encoder loader."
         )
 

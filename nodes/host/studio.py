@@ -1,6 +1,7 @@
 """The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
 
-Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames.
 """
 
 from collections.abc import Callable
@@ -111,7 +112,7 @@ class HostStudio:
         while True:
             try:
                 return self._sample_once(request)
-            except NotFiniteError:
+            except NotFiniteError:  # noqa: PERF203  # a window takes seconds to minutes
                 self.backend = self.backend.after_failure()
                 show_on_node(self.backend.choice.notes[-1])
 

@@ -23,7 +23,8 @@ def output_file(prefix: str, width_px: int, height_px: int) -> Path:
     folder = (root / prefix).parent.resolve()
     if Path(prefix).is_absolute() or ":" in prefix or not folder.is_relative_to(root):
         raise InputError(
-            f"filename_prefix: {prefix!r} leads out of the output folder {root}. Use a name or a subfolder of it, "
+            f"filename_prefix: {prefix!r} leads out of the output folder {root}. Use a name or a subfolder "
+            f"of it, "
             "like EverTalk/talk."
         )
     folder_name, name, counter, _, _ = folder_paths.get_save_image_path(

@@ -1,77 +1,32 @@
 """Which backend runs for each name, on made-up GPUs with real (if fake) packages on the path."""
 
-import logging
-from typing import Protocol
-
 import pytest
 import torch
-from evertalk_pack.attention import sdpa
-from evertalk_pack.attention.choice import AttentionChoice
+from attention_machines import (
+    ADA,
+    BLACKWELL,
+    CPU,
+    CUDNN_LINE,
+    FLASH2_LINE,
+    FLASH3_LINE,
+    FLASH4_LINE,
+    FP4_LINE,
+    HOPPER,
+    RAISES,
+    SAGE3_LINE,
+    SAGE_LINE,
+    TURING,
+    Machine,
+    choose,
+    hnd,
+    nhd,
+    on,
+    starts,
+    warnings_in,
+)
 from evertalk_pack.attention.errors import UnknownBackendError
 from evertalk_pack.attention.hardware import Hardware
-from evertalk_pack.attention.registry import BACKENDS, DESCRIPTION_OF, NAMES, Resolver, resolve
-
-CPU = torch.device("cpu")
-BLACKWELL = Hardware("cuda", "NVIDIA GeForce RTX 5090", (12, 0))
-HOPPER = Hardware("cuda", "NVIDIA H100", (9, 0))
-ADA = Hardware("cuda", "NVIDIA GeForce RTX 4090", (8, 9))
-TURING = Hardware("cuda", "NVIDIA GeForce RTX 2080", (7, 5))
-
-SDPA = "torch.nn.functional.scaled_dot_product_attention"
-RAISES = """
-def sageattn(q, k, v, **options):
-    raise RuntimeError("no kernel image is available for execution.\\nand much advice")
-"""
-
-
-def nhd(function: str, result: str = "out") -> str:
-    """Source of a package with a kernel that takes (B, L, H, D)."""
-    return f"""
-import torch
-def {function}(q, k, v, **options):
-    out = {SDPA}(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
-    return {result}
-"""
-
-
-def hnd(function: str) -> str:
-    """Source of a package with a kernel that takes (B, H, L, D) and keeps the options of each call."""
-    return f"""
-import torch
-CALLS = []
-def {function}(q, k, v, **options):
-    CALLS.append(options)
-    return {SDPA}(q, k, v)
-"""
-
-
-FP4_LINE = "SageAttention3 FP4 not available, falling back to sageattn_3 mode"
-SAGE3_LINE = "SageAttention3 not available, falling back to sageattn mode"
-SAGE_LINE = "SageAttention not available, falling back to sdpa mode"
-FLASH4_LINE = "FlashAttention 4 not available, falling back to flash_attn_3 mode"
-FLASH3_LINE = "FlashAttention 3 not available, falling back to flash_attn_2 mode"
-FLASH2_LINE = "FlashAttention 2 not available, falling back to sdpa mode"
-CUDNN_LINE = "cuDNN attention not available, falling back to sdpa mode"
-
-
-class Machine(Protocol):
-    def install(self, module: str, source: str) -> None: ...
-
-
-def on(hardware: Hardware) -> Resolver:
-    return Resolver(lambda _device: hardware)
-
-
-def choose(resolver: Resolver, name: str, dtype: torch.dtype = torch.bfloat16) -> AttentionChoice:
-    return resolver.resolve(name, CPU, dtype, 64)
-
-
-def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and r.name == "evertalk"]
-
-
-def starts(notes: tuple[str, ...] | list[str]) -> list[str]:
-    return [note.split(":")[0] for note in notes]
+from evertalk_pack.attention.registry import BACKENDS, DESCRIPTION_OF, NAMES, resolve
 
 
 def test_names_are_offered_in_a_fixed_order_each_with_a_description() -> None:
@@ -306,54 +261,3 @@ def test_auto_on_a_cpu_is_sdpa_and_says_nothing(caplog: pytest.LogCaptureFixture
     choice = resolve("auto", CPU, torch.float32, 64)
     assert (choice.asked, choice.ran, choice.notes) == ("auto", "sdpa", ())
     assert warnings_in(caplog) == []
-
-
-def host(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
-    return sdpa.attend(q_BQHD, k_BKHD, v_BKHD)
-
-
-def test_comfy_is_the_host_s_own_callable() -> None:
-    choice = Resolver().resolve("comfy", CPU, torch.bfloat16, 64, host)
-    assert (choice.ran, choice.exact, choice.notes) == ("comfy", False, ())
-    assert choice.attention is host
-
-
-def test_comfy_without_a_host_is_sdpa_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    choice = Resolver().resolve("comfy", CPU, torch.bfloat16, 64)
-    assert choice.ran == "sdpa"
-    assert starts(choice.notes) == ["ComfyUI's attention not available, falling back to sdpa mode"]
-    assert warnings_in(caplog) == list(choice.notes)
-
-
-def test_a_backend_that_fails_in_a_run_is_followed_by_the_next_and_not_chosen_again(
-    packages: Machine,
-) -> None:
-    packages.install("sageattn3", hnd("sageattn3_blackwell"))
-    packages.install("sageattention", nhd("sageattn"))
-    resolver = on(BLACKWELL)
-    first = choose(resolver, "sageattn_3_fp4")
-    reason = "the first step gave NaN or infinite values"
-    second = resolver.resolve_next(first, reason, CPU, torch.bfloat16, 64)
-    assert second is not None
-    assert (second.asked, second.ran) == ("sageattn_3_fp4", "sageattn_3")
-    assert second.notes == (
-        f"{FP4_LINE}: {reason}. To be rid of this warning, choose auto for the fastest exact one here.",
-    )
-    third = resolver.resolve_next(second, reason, CPU, torch.bfloat16, 64)
-    assert third is not None
-    assert (third.ran, starts(third.notes)) == ("sageattn", [FP4_LINE, SAGE3_LINE])
-    assert choose(resolver, "sageattn_3_fp4").ran == "sageattn"
-
-
-def test_the_host_s_attention_that_fails_in_a_run_is_followed_by_sdpa() -> None:
-    resolver = Resolver()
-    first = resolver.resolve("comfy", CPU, torch.bfloat16, 64, host)
-    second = resolver.resolve_next(first, "the first step gave NaN", CPU, torch.bfloat16, 64)
-    assert second is not None
-    assert (second.asked, second.ran, len(second.notes)) == ("comfy", "sdpa", 1)
-    assert resolver.resolve("comfy", CPU, torch.bfloat16, 64, host).ran == "sdpa"
-
-
-def test_nothing_follows_sdpa() -> None:
-    choice = resolve("sdpa", CPU, torch.bfloat16, 64)
-    assert Resolver().resolve_next(choice, "NaN", CPU, torch.bfloat16, 64) is None

@@ -1,7 +1,8 @@
 """Golden cases of the whole window loop, run through the host's own sampler, VAE and memory management.
 
-Given to the run from the golden: noise, reference pictures, and what the reference appended to the audio; all else
-is computed and compared. The reference cuts the video short (goldens' README, 3): of its frames, all are compared.
+Given to the run from the golden: noise, reference pictures, and what the reference appended to the audio; all
+else is computed and compared. The reference cuts the video short (goldens' README, 3): of its frames, all are
+compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -74,7 +75,6 @@ def host_models(case: Case, recorder: Recorder) -> tuple[Any, Any]:
     settings = WAN21_I2V(
         {"image_model": "wan2.1", "model_type": "i2v", **{name: dims[name] for name in names}}
     )
-    settings.unet_config["dtype"] = torch.float32
     settings.set_inference_dtype(torch.float32, None)
     wan = WAN21(settings, image_to_video=True)
     vae_weights = {name: value for name, value in case.weights.items() if name.startswith(WAN_PARTS)}
@@ -93,7 +93,9 @@ def host_models(case: Case, recorder: Recorder) -> tuple[Any, Any]:
 
 
 def golden_tracks(case: Case, *, padded: bool) -> list[torch.Tensor]:
-    """Each speaker's features; for the last window with the tail that the reference appends just before it."""
+    """Each speaker's features; for the last window with the tail that the reference appends just before
+    it.
+    """
     tracks: list[torch.Tensor] = []
     while (name := f"in_audio_emb_{len(tracks) + 1}") in case.inputs:
         pad = case.outputs.get(name.replace("in_audio_emb", "out_audio_pad")) if padded else None
@@ -167,7 +169,7 @@ def conditionings(case: Case) -> tuple[Any, Any, Any]:
     from comfy.clip_vision import Output
 
     length = case.config["model"]["text_len"]
-    seen = Output()
+    seen: Any = Output()
     seen.penultimate_hidden_states = case.inputs["in_clip_fea"]
     padded = [
         nn.functional.pad(case.inputs[name], (0, 0, 0, length - len(case.inputs[name])))[None]
@@ -275,6 +277,7 @@ RUNNERS: dict[str, Runner] = {"loop_infinitetalk": run_loop, "loop_multitalk": r
 
 GIVEN = {
     "out_w*_motion_noise": "the draws are given to the run; InfiniteTalk never uses them",
-    "out_audio_pad_*": "the reference's mirrored tail is given to the run; the pack encodes real silence instead",
+    "out_audio_pad_*": "the reference's mirrored tail is given to the run; the pack encodes real silence "
+    "instead",
 }
 """What is not compared, and why."""

@@ -1,6 +1,7 @@
 """Golden cases of one forward pass and of the audio projector."""
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from einops import rearrange
@@ -13,6 +14,7 @@ from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkHook, TalkModel
 from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
+from evertalk_pack.wanvideo.protocols import WanTree
 from evertalk_pack.wanvideo.rope import grid_rotation
 from parity_case import Case, Runner
 from plain_wan import PlainConfig, PlainWan
@@ -116,9 +118,11 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
         outputs[f"out_block{index}"] = run(x_BLC)
         return outputs[f"out_block{index}"]
 
-    outputs["out_pred"] = wan_forward(tree, inputs, sdpa, hook, note_blocks)
+    wan = cast(WanTree, tree)
+    frames = inputs.x_BCTHW.shape[2]
+    outputs["out_pred"] = wan_forward(wan, inputs, sdpa, hook, note_blocks)
     outputs |= layer_outputs(case, dict(recorder.seen))
-    time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, torch.float32)
+    time_BC, modulation_BNC = embed_time(wan, inputs.timestep_B, torch.float32)
     map_BML = speaker_map(hook.q_BLHD, hook.k_BLHD[:, : masks_MP.shape[1]], masks_MP, sdpa)
     silent = TalkHook(talk, talk.audio_tokens(torch.zeros_like(audio_SFKLC[None, :1])), tree.num_heads, sdpa)
     return outputs | {
@@ -130,10 +134,8 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
         "out_token_ref_target_masks": masks_MP,
         "out_x_ref_attn_map_block0": map_BML[0],
         "out_q_pos_block0": query_positions(map_BML)[0],
-        "out_k_pos_block0": key_positions(len(audio_SFKLC), talk.audio_proj.tokens).repeat(
-            case.outputs["out_grid_sizes"][0, 0]
-        ),
-        "out_pred_null_audio": wan_forward(tree, inputs, sdpa, silent),
+        "out_k_pos_block0": key_positions(len(audio_SFKLC), talk.audio_proj.tokens).repeat(frames),
+        "out_pred_null_audio": wan_forward(wan, inputs, sdpa, silent),
     }
 
 
