@@ -24,6 +24,7 @@ from attention_machines import (
     starts,
     warnings_in,
 )
+from evertalk_pack.attention import sdpa
 from evertalk_pack.attention.errors import UnknownBackendError
 from evertalk_pack.attention.hardware import Hardware
 from evertalk_pack.attention.registry import BACKENDS, DESCRIPTION_OF, NAMES, resolve
