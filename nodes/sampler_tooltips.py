@@ -11,9 +11,7 @@ NODE = (
     "file as they are made."
 )
 SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single window (see output)."
-MODEL = (
-    "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
-)
+MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
 POSITIVE = "The prompt: what is seen and how, besides the speech."
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
