@@ -31,7 +31,9 @@ WEIGHTS = {
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
     parser.add_argument("--attention", default="auto", help="backend of the pack")
@@ -88,7 +90,9 @@ def forward_inputs(width: int, height: int, frames: int, device: torch.device) -
     }
 
 
-def measure_forward(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock) -> dict[str, Any]:
+def measure_forward(
+    model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock
+) -> dict[str, Any]:
     """The host's own forward, then one voice and two."""
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks

@@ -17,7 +17,7 @@ def prepare(*, use_cpu: bool) -> None:
     spec.submodule_search_locations = [str(ROOT)]
     sys.modules["evertalk_pack"] = importlib.util.module_from_spec(spec)
     arguments, sys.argv = sys.argv, sys.argv[:1]  # the host parses the command line when it is imported
-    from comfy.cli_args import args  # noqa: PLC0415
+    from comfy.cli_args import args
 
     sys.argv = arguments
     args.cpu = use_cpu

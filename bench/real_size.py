@@ -40,7 +40,7 @@ TINY = WanSize(dim=256, ffn_dim=512, num_heads=2, num_layers=2, vae_dim=16)
 def fill(module: nn.Module) -> None:
     """Random weights of a plausible size; norms near 1."""
     for name, parameter in module.named_parameters():
-        parameter.requires_grad_(requires_grad=False)
+        parameter.requires_grad = False
         if parameter.dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
             noise = torch.randn(parameter.shape, device=parameter.device, dtype=torch.bfloat16)
             parameter.data.copy_((noise * WEIGHT_STD).to(parameter.dtype))
@@ -95,7 +95,6 @@ def talking(model: ModelPatcher, talk: ModelPatcher, attention_mode: str) -> Mod
 
 def wan_vae(size: WanSize, device: torch.device) -> Any:
     """The host's VAE with random weights."""
-    shape = {"dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "temperal_downsample": [False, True, True]}
-    module = WanVAE(dim=size.vae_dim, z_dim=16, **shape).to(device)
+    module = WanVAE(dim=size.vae_dim, z_dim=16, temperal_downsample=[False, True, True]).to(device)
     fill(module)
     return comfy.sd.VAE(sd=module.state_dict())
