@@ -105,10 +105,18 @@ class Score:
     noise: Callable[[Window], Draw]
 
 
-def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
-    """Play the windows of a score in order; each is yielded when its frames are final."""
-    motion_FHWC: torch.Tensor | None = None
-    for window in score.windows:
+def generate(
+    score: Score, studio: Studio, first: int = 0, motion_FHWC: torch.Tensor | None = None
+) -> Iterator[FinishedWindow]:
+    """Play the windows of a score in order; each is yielded when its frames are final.
+
+    Args:
+        score: what to play.
+        studio: the host's part.
+        first: index of the window to begin with; what it gives is the same as if those before were played.
+        motion_FHWC: the last frames of the window before, as many as window `first` takes over; else None.
+    """
+    for window in score.windows[first:]:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
         frames_FHWC = score.finish(studio.decode(latents))
         yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])

@@ -6,47 +6,25 @@ Shape letters: F frames, H height, W width; the last axis of frames is red, gree
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import av
 import torch
 from av.error import FFmpegError
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from .errors import InputError
+from .frame_encoder import FrameEncoder, VideoSettings
 from .sound_track import SoundTrack
-from .types import FPS, Waveform
+from .types import Waveform
 
 LOG = logging.getLogger("evertalk")
 
-BT709 = 1
-"""Matrix, transfer and primaries of HD video (ITU-T H.273): the tag that every player reads alike."""
-
-_ENCODER_THREADS = 4  # x264's output depends on their number, so it is not left to the machine
-_SCALER_FLAGS = 0x4 | 0x4000 | 0x40000 | 0x80000  # bicubic, full chroma input, accurate rounding, bit-exact
-
-_MP4_OPTIONS = {
+MP4_OPTIONS = {
     # the index first, for browsers; keys of any name, so that ComfyUI finds the workflow in a dropped file
     "movflags": "faststart+use_metadata_tags",
     "fflags": "bitexact",  # no library version in the file: the same input gives the same bytes
 }
-
-
-@dataclass(frozen=True, slots=True)
-class VideoSettings:
-    """How frames are encoded.
-
-    Attributes:
-        fps: frames a second.
-        crf: x264's constant quality, 0 (lossless) to 51; 17 looks lossless.
-        preset: x264's speed preset, "ultrafast" to "veryslow".
-    """
-
-    fps: Fraction = Fraction(FPS)
-    crf: int = 17
-    preset: str = "medium"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,44 +85,19 @@ class VideoWriter:
 
     def __enter__(self) -> "VideoWriter":
         settings = self._settings
-        self._container = av.open(str(self._part_path), "w", format="mp4", options=_MP4_OPTIONS)
+        self._container = av.open(str(self._part_path), "w", format="mp4", options=MP4_OPTIONS)
         self._container.metadata.update(self._metadata)
-        stream = self._container.add_stream("libx264", rate=settings.fps)
-        stream.height, stream.width = self._size
-        stream.pix_fmt = "yuv420p"
-        stream.options = {
-            "crf": str(settings.crf),
-            "preset": settings.preset,
-            "threads": str(_ENCODER_THREADS),
-        }
-        codec = stream.codec_context
-        codec.colorspace = codec.color_trc = codec.color_primaries = BT709
-        codec.color_range = ColorRange.MPEG
-        self._stream = stream
+        self._frames = FrameEncoder(self._container, *self._size, settings)
         self._track = (
             SoundTrack(self._container, self._sound, settings.fps) if self._sound is not None else None
         )
-        self._reformatter = VideoReformatter()
         return self
 
     def write(self, frames_FHWC: torch.Tensor) -> None:
         """Encode frames, 0..1, (frames, height, width, 3), and the sound that belongs to them."""
         assert tuple(frames_FHWC.shape[1:]) == (*self._size, 3), f"frames of {tuple(frames_FHWC.shape)}"
         for frame_HWC in frames_FHWC:
-            bytes_HWC = frame_HWC.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8)
-            rgb = av.VideoFrame.from_ndarray(bytes_HWC.contiguous().numpy(), format="rgb24")
-            frame = self._reformatter.reformat(
-                rgb,
-                format="yuv420p",
-                src_colorspace=Colorspace.ITU709,
-                dst_colorspace=Colorspace.ITU709,
-                interpolation=_SCALER_FLAGS,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
-            frame.pts = self.frames_written
-            frame.time_base = 1 / self._settings.fps
-            self._container.mux(self._stream.encode(frame))
+            self._frames.encode(frame_HWC)
             self.frames_written += 1
             if self._track is not None:
                 self._track.advance(self.frames_written)
@@ -163,7 +116,7 @@ class VideoWriter:
     def _close(self, path: Path, *, complete: bool) -> None:
         if self._track is not None and complete:
             self._track.take_rest()
-        self._container.mux(self._stream.encode(None))
+        self._frames.flush()
         if self._track is not None:
             self._track.flush()
         self._container.close()

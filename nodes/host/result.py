@@ -14,10 +14,11 @@ import torch
 from comfy_api.latest import Input, InputImpl, Types, io, ui
 
 from ...multitalk.errors import ResultError
+from ...multitalk.frame_encoder import VideoSettings
 from ...multitalk.result import FramesInMemory, RawLatents, Result, SavedFrames, SavedVideo, VideoObject
 from ...multitalk.types import FPS, Waveform
 from ...multitalk.video_reader import read_frames, read_pictures
-from ...multitalk.video_writer import VideoSettings, VideoWriter
+from ...multitalk.video_writer import VideoWriter
 
 LOG = logging.getLogger("evertalk")
 

@@ -1,0 +1,67 @@
+"""Files that are either whole or not there, whatever happens to the machine meanwhile.
+
+A file is written under a temporary name in its own folder, flushed to the disk, and renamed; then the folder
+is flushed, since a rename is a change of the folder. Temporary names begin with TEMPORARY, so that what a
+crash left behind can be told from everything else.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = ".part-"
+
+
+@contextmanager
+def whole_file(path: Path) -> Generator[Path, None, None]:
+    """A temporary path to write to; it becomes `path` when the block ends well, else it is removed.
+
+    The temporary name has the suffix of `path`. A file that `path` names is replaced.
+
+    Raises:
+        OSError: the disk is full, the folder is gone or not writable.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        flush_file(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file, whole or not at all; see whole_file."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def flush_file(path: Path) -> None:
+    """Wait until the file's content is on the disk."""
+    # Windows flushes only what is open for writing.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the folder's list of files is on the disk; Windows has no such call and needs none."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that a crash left in a folder which nobody else writes to."""
+    for file in folder.glob(f"{TEMPORARY}*"):
+        file.unlink(missing_ok=True)

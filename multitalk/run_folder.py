@@ -1,0 +1,198 @@
+"""A run's folder on the disk: where its files are, and which of them can be believed.
+
+Shape letters: F frames, H height, W width.
+"""
+
+import contextlib
+import errno
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from av.error import FFmpegError
+
+from .atomic_file import write_whole
+from .errors import InputError, RunStoreError
+from .fingerprint import SHORT_CHARACTERS, fingerprint_file
+from .manifest import (
+    NAME,
+    DamagedManifestError,
+    FileRecord,
+    Manifest,
+    WindowRecord,
+    dump_manifest,
+    motion_name,
+    read_manifest,
+    segment_name,
+)
+from .motion_file import read_motion
+from .safe_path import Prefix, checked_prefix
+from .windows import Window
+
+SUFFIX = ".run"
+
+DiskError = (OSError, FFmpegError)
+"""What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Where a run's files go.
+
+    Attributes:
+        root: the output folder, which nothing leaves.
+        run: what the run's folder is named after; the same whenever the workflow is queued.
+        final: what the finished video is named after; may hold the date.
+    """
+
+    root: Path
+    run: Prefix
+    final: Prefix
+
+
+def run_folder(place: RunPlace, run_fingerprint: str) -> Path:
+    """The folder of a run. The letter keeps a fingerprint of digits from being taken for a video's number."""
+    return place.run.folder / f"{place.run.name}_r{run_fingerprint[:SHORT_CHARACTERS]}{SUFFIX}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make the run's folder, or find it.
+
+    Raises:
+        RunStoreError: something else has its name, or it cannot be made.
+    """
+    if folder.is_symlink():
+        raise RunStoreError(
+            f"run folder {folder}: it is a link, and windows are only kept in folders of the output folder "
+            "itself. Remove the link, or choose another filename_prefix"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise store_error(folder, error) from error
+
+
+def stored_manifest(folder: Path) -> tuple[Manifest | None, str]:
+    """The folder's manifest, or None; a damaged one is renamed, and the sentence says so.
+
+    Raises:
+        NewerFormatError: a later EverTalk made it.
+        RunStoreError: it cannot be read.
+    """
+    path = folder / NAME
+    try:
+        return read_manifest(path), ""
+    except FileNotFoundError:
+        return None, ""
+    except DamagedManifestError as error:
+        aside = free_name(folder, "manifest.damaged", ".json")
+        path.replace(aside)
+        return None, f"{error}; it was set aside as {aside.name}, and the run begins anew"
+    except OSError as error:
+        raise store_error(folder, error) from error
+
+
+def store_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the folder's manifest. Raises OSError."""
+    write_whole(folder / NAME, dump_manifest(manifest))
+
+
+def record_of(path: Path, name: str = "") -> FileRecord:
+    """A whole file as a manifest names it. Raises OSError."""
+    return FileRecord(name or path.name, path.stat().st_size, fingerprint_file(path))
+
+
+def is_whole(path: Path, record: FileRecord) -> bool:
+    """Whether a plain file with these bytes stands there."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != record.bytes:
+            return False
+        return fingerprint_file(path) == record.digest
+    except OSError:
+        return False
+
+
+def final_path(root: Path, record: FileRecord) -> Path | None:
+    """Where a manifest's finished video stands, if it does, whole, and inside the output folder."""
+    try:
+        named = checked_prefix(record.name, root)
+    except InputError:
+        return None
+    path = named.folder / named.name
+    return path if is_whole(path, record) else None
+
+
+def whole_windows(
+    folder: Path, windows: Sequence[WindowRecord], keys: Sequence[str]
+) -> tuple[WindowRecord, ...]:
+    """The windows from the first on that belong to the run with these keys and whose segments are whole."""
+    whole: list[WindowRecord] = []
+    for window, key in zip(windows, keys, strict=False):
+        if window.key != key or not is_whole(folder / segment_name(window.index), window.segment):
+            break
+        whole.append(window)
+    return tuple(whole)
+
+
+def beginning(
+    folder: Path, windows: tuple[WindowRecord, ...], plan: Sequence[Window], size: tuple[int, int]
+) -> tuple[tuple[WindowRecord, ...], torch.Tensor | None]:
+    """How much of the finished windows can be continued, and the motion frames to continue from.
+
+    Motion frames of the last two windows are kept: with the last one's damaged, the last window is made
+    again. A window that begins afresh, or a run that is complete, needs none.
+    """
+    while windows:
+        following = plan[len(windows)] if len(windows) < len(plan) else None
+        if following is None or following.motion == 0:
+            return windows, None
+        record = windows[-1].motion
+        path = folder / motion_name(windows[-1].index)
+        if record is not None and is_whole(path, record):
+            with contextlib.suppress(RunStoreError, OSError):
+                return windows, read_motion(path, (following.motion, *size, 3))
+        windows = windows[:-1]
+    return (), None
+
+
+def free_name(folder: Path, stem: str, suffix: str) -> Path:
+    """A name in the folder that nothing has: with _2, _3, ... if need be."""
+    path, number = folder / f"{stem}{suffix}", 1
+    while path.exists() or path.is_symlink():
+        number += 1
+        path = folder / f"{stem}_{number}{suffix}"
+    return path
+
+
+def store_error(path: Path, error: Exception) -> RunStoreError:
+    """A disk's error as a sentence with a move in it."""
+    code = getattr(error, "errno", None)
+    kept = "The windows that were finished are kept: queue the workflow again and the run goes on"
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return RunStoreError(
+            f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. {kept}"
+        )
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return RunStoreError(
+            f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
+            f"start ComfyUI with another --output-directory. {kept}"
+        )
+    if not path.exists():
+        return RunStoreError(
+            f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
+            "Put it back and queue the workflow again; without it the run begins anew"
+        )
+    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {kept}")
+
+
+def _free_text(path: Path) -> str:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        return f"{shutil.disk_usage(path).free / 1e6:.0f} MB free"
+    except OSError:
+        return "free space unknown"

@@ -1,0 +1,133 @@
+"""What a run finds in its folder when it is queued: nothing, finished windows, or the whole video.
+
+Shape letters: F frames, H height, W width.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .atomic_file import remove_leftovers
+from .final_video import FINAL_NAME
+from .manifest import Manifest, WindowRecord
+from .run_card import Resume, RunCard, VideoForm
+from .run_folder import RunPlace, beginning, final_path, store_manifest, stored_manifest, whole_windows
+from .shared_windows import TakeOverError, find_donor, take_over
+
+LOG = logging.getLogger("evertalk")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRun:
+    """A run's folder, looked through and tidied.
+
+    Attributes:
+        manifest: names what was found whole.
+        motion_FHWC: the frames that the first unfinished window begins from, or None.
+        final: the finished video, if it stands.
+    """
+
+    manifest: Manifest
+    motion_FHWC: torch.Tensor | None = None
+    final: Path | None = None
+
+
+def open_run(
+    folder: Path,
+    place: RunPlace,
+    card: RunCard,
+    form: VideoForm,
+    resume: Resume,
+    say: Callable[[str], None],
+) -> OpenedRun:
+    """Look through the folder of a run, whose lock is held, and bring its manifest to what can be believed.
+
+    Raises:
+        RunStoreError: a later EverTalk's folder.
+        OSError: the folder cannot be read or written.
+    """
+    remove_leftovers(folder)
+    stored, note = stored_manifest(folder)
+    if note:
+        say(note)
+    if stored is not None and (resume is Resume.RESTART or stored.fingerprint != card.fingerprint):
+        stored = None
+    final = None if stored is None or stored.final is None else final_path(place.root, stored.final)
+    if stored is not None and final is not None:
+        clear_away(folder, stored)
+        say(f"all {len(card.windows)} windows were finished; the video is {final}")
+        return OpenedRun(stored, None, final)
+    found = _Finder(folder, place, card, form, say)
+    windows, motion_FHWC, source = found.own(stored)
+    if not windows and resume is Resume.AUTO:
+        windows, motion_FHWC, source = found.of_another_run()
+    if windows:
+        say(f"resumed: {len(windows)} of {len(card.windows)} windows were finished{source}")
+    manifest = Manifest(card.fingerprint, card.settings, len(card.windows), windows)
+    store_manifest(folder, manifest)
+    _delete_unnamed(folder, manifest)
+    return OpenedRun(manifest, motion_FHWC)
+
+
+Found = tuple[tuple[WindowRecord, ...], torch.Tensor | None, str]
+"""Windows, the frames that the next one begins from, and where they come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finder:
+    folder: Path
+    place: RunPlace
+    card: RunCard
+    form: VideoForm
+    say: Callable[[str], None]
+
+    def continued(self, windows: tuple[WindowRecord, ...], source: str) -> Found:
+        size = (self.form.height_px, self.form.width_px)
+        return (*beginning(self.folder, windows, self.card.windows, size), source)
+
+    def own(self, stored: Manifest | None) -> Found:
+        """The run's own windows."""
+        if stored is None:
+            return (), None, ""
+        found = self.continued(whole_windows(self.folder, stored.windows, self.card.keys), "")
+        lost = len(stored.windows) - len(found[0])
+        if lost and stored.final is not None:
+            self.say(f"the finished video {stored.final.name} is gone or was changed: the run begins anew")
+        elif lost:
+            self.say(
+                f"{lost} of {len(stored.windows)} finished windows are damaged or gone from "
+                f"{self.folder.name}, and are made again"
+            )
+        return found
+
+    def of_another_run(self) -> Found:
+        """The first windows of a run whose sound was shorter."""
+        donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows)
+        if donor is None:
+            return (), None, ""
+        try:
+            windows = take_over(donor, self.folder, self.place.root, self.form.settings)
+        except TakeOverError as error:
+            LOG.info("windows of %s cannot be used: %s", donor.folder.name, error)
+            return (), None, ""
+        return self.continued(windows, f" by {donor.folder.name}, whose sound is the same up to there")
+
+
+def clear_away(folder: Path, manifest: Manifest) -> None:
+    """Delete the segments of a finished run, whose frames are in the video. Raises OSError."""
+    (folder / FINAL_NAME).unlink(missing_ok=True)
+    for window in manifest.windows:
+        (folder / window.segment.name).unlink(missing_ok=True)
+
+
+def _delete_unnamed(folder: Path, manifest: Manifest) -> None:
+    """Files of windows that the manifest does not name, or names no more."""
+    named = {window.segment.name for window in manifest.windows}
+    named |= {window.motion.name for window in manifest.windows if window.motion is not None}
+    for pattern in ("w*.mp4", "m*.safetensors", FINAL_NAME):
+        for file in folder.glob(pattern):
+            if file.name not in named:
+                file.unlink(missing_ok=True)

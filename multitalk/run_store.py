@@ -1,0 +1,249 @@
+"""A run's finished windows on the disk: kept as they are made, found again when the run is queued again.
+
+One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
+
+    manifest.json           names whole files alone, see manifest
+    w000000.mp4, ...        each finished window's part of the video, playable
+    m000003.safetensors     the frames that the next window begins from, of the last two windows; those of
+                            earlier ones are deleted, since an hour's would fill the disk
+    lock                    who writes, see run_lock
+
+A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
+are on the disk, and the run goes on behind them: every window has noise of its own, nothing else is random,
+and the video is the same to the byte as that of a run that was never stopped.
+
+When the finished video stands and was read back, the segments are deleted: an hour would be on the disk
+twice. The manifest stays with the video's digest, so that the same run, queued again, finds the video; so do
+the last motion frames, so that a run with a longer sound can go on behind this one. The folder may be deleted
+by hand.
+
+Shape letters: F frames, H height, W width.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import torch
+
+from .atomic_file import whole_file
+from .background import Background
+from .errors import InputError, RunStoreError
+from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
+from .manifest import MAX_WINDOWS, FileRecord, Manifest, WindowRecord, WindowStats, motion_name, segment_name
+from .motion_file import write_motion
+from .run_card import Resume, RunCard, VideoForm
+from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
+from .run_lock import RunLock
+from .run_opening import clear_away, open_run
+from .segment import Piece, write_segment
+from .windows import Window
+
+LOG = logging.getLogger("evertalk")
+
+KEPT_MOTIONS = 2
+
+
+class RunStore:
+    """Context manager: the store of one run. If the block ends with an error, what there is becomes a video.
+
+    Attributes:
+        folder: the run's folder.
+        first: the first window that is not finished; the number of windows when all are.
+        motion_FHWC: the frames that window `first` begins from, or None.
+        final: the finished video, if it already stands.
+        incomplete: the playable file of a run that was stopped.
+
+    Args:
+        place: where its files go.
+        card: which run it is.
+        form: what the video is like.
+        resume: what to do with finished windows.
+        say: shows a sentence to the user.
+        waiting: see RunLock.
+    """
+
+    def __init__(
+        self,
+        place: RunPlace,
+        card: RunCard,
+        form: VideoForm,
+        resume: Resume = Resume.AUTO,
+        *,
+        say: Callable[[str], None] = LOG.info,
+        waiting: Callable[[float], None] | None = None,
+    ) -> None:
+        if len(card.windows) > MAX_WINDOWS:
+            raise InputError(
+                f"audio_embeds: {len(card.windows)} windows, expected {MAX_WINDOWS} at most. Use longer "
+                "windows, or cut the sound"
+            )
+        self.folder = run_folder(place, card.fingerprint)
+        self.first = 0
+        self.motion_FHWC: torch.Tensor | None = None
+        self.final: Path | None = None
+        self.incomplete: Path | None = None
+        self._place, self._card, self._form, self._resume = place, card, form, resume
+        self._say, self._waiting = say, waiting
+        self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
+        self._stack = ExitStack()
+
+    @property
+    def stats(self) -> tuple[WindowStats, ...]:
+        """Figures of the windows that are finished and written."""
+        return tuple(window.stats for window in self._manifest.windows)
+
+    def __enter__(self) -> "RunStore":
+        make_folder(self.folder)
+        with self._stack as stack:
+            try:
+                self._lock = stack.enter_context(RunLock(self.folder, self._waiting))
+                opened = open_run(self.folder, self._place, self._card, self._form, self._resume, self._say)
+            except DiskError as error:
+                raise store_error(self.folder, error) from error
+            self._manifest, self.final = opened.manifest, opened.final
+            self.motion_FHWC = opened.motion_FHWC
+            self.first = len(self._manifest.windows)
+            self._background = stack.enter_context(Background("evertalk-writer"))
+            self._stack = stack.pop_all()
+        return self
+
+    def add(
+        self,
+        window: Window,
+        frames_FHWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        stats: WindowStats,
+    ) -> None:
+        """Hand over the next window; it is written in the background, after the one before.
+
+        Args:
+            window: which one.
+            frames_FHWC: the frames that the video gets, 0..1.
+            motion_FHWC: the frames that the next window begins from, or None.
+            stats: its figures.
+
+        Raises:
+            RunStoreError: the window before could not be written.
+        """
+        self._background.submit(lambda: self._write(window, frames_FHWC, motion_FHWC, stats))
+
+    def finish(self) -> Path:
+        """The finished video, made of all windows, which are finished. Its segments are deleted.
+
+        Raises:
+            RunStoreError: the last window or the video could not be written.
+        """
+        self._background.wait()
+        if self.final is not None:
+            return self.final
+        assert len(self._manifest.windows) == len(self._card.windows), "all windows are finished"
+        try:
+            self._lock.check()
+            with whole_file(self.folder / FINAL_NAME) as temporary:
+                make_video(temporary, self._pieces(), self._form, complete=True)
+            self.final = put_in_place(self.folder / FINAL_NAME, self._place, self._name_final)
+            clear_away(self.folder, self._manifest)
+        except DiskError as error:
+            raise store_error(self.folder, error) from error
+        return self.final
+
+    def keep_finished(self) -> Path:
+        """A playable video of the finished windows, its sound cut to them; replaces an earlier, shorter one.
+
+        Raises:
+            RunStoreError: it could not be written.
+            InputError: no window has finished.
+        """
+        if not self._manifest.windows:
+            raise InputError(
+                f"resume: only_finished was chosen, but no window of this run has finished in {self.folder}. "
+                "Choose auto"
+            )
+        if self.final is not None:
+            return self.final
+        path = self.folder.with_name(f"{self.folder.stem}_{INCOMPLETE}.mp4")
+        try:
+            with whole_file(path) as temporary:
+                make_video(temporary, self._pieces(), self._form, complete=False)
+        except DiskError as error:
+            raise store_error(path, error) from error
+        self.incomplete = path
+        return path
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if exc_type is not None:
+                self._rescue()
+
+    def _rescue(self) -> None:
+        # The error that ended the run goes on to the caller; those in here must not hide it.
+        try:
+            self._background.wait()
+        except RunStoreError as error:
+            LOG.error("%s", error)  # noqa: TRY400
+        done, planned = len(self._manifest.windows), len(self._card.windows)
+        if not done or self.final is not None:
+            return
+        try:
+            path = self.keep_finished()
+        except RunStoreError as error:
+            LOG.error("The unfinished video could not be made: %s", error)  # noqa: TRY400
+        else:
+            self._say(f"stopped: {done} of {planned} windows are finished and kept; they play in {path}")
+
+    def _write(
+        self,
+        window: Window,
+        frames_FHWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        stats: WindowStats,
+    ) -> None:
+        index = window.index
+        assert index == len(self._manifest.windows), "windows are finished in order"
+        segment, motion = self.folder / segment_name(index), self.folder / motion_name(index)
+        try:
+            self._lock.check()
+            with whole_file(segment) as temporary:
+                write_segment(temporary, frames_FHWC, self._form.settings)
+            if motion_FHWC is not None:
+                with whole_file(motion) as temporary:
+                    write_motion(temporary, motion_FHWC)
+            record = WindowRecord(
+                index=index,
+                frames=len(frames_FHWC),
+                key=self._card.keys[index],
+                segment=record_of(segment),
+                motion=None if motion_FHWC is None else record_of(motion),
+                stats=replace(stats, finite=bool(torch.isfinite(frames_FHWC).all())),
+            )
+            self._name_window(record)
+        except DiskError as error:
+            raise store_error(self.folder, error) from error
+        LOG.info("window %d of %d written", index + 1, len(self._card.windows))
+
+    def _name_window(self, record: WindowRecord) -> None:
+        """From here on the window is finished."""
+        windows, spent = list(self._manifest.windows), record.index - KEPT_MOTIONS
+        if spent >= 0:
+            windows[spent] = replace(windows[spent], motion=None)
+        manifest = replace(self._manifest, windows=(*windows, record))
+        store_manifest(self.folder, manifest)
+        self._manifest = manifest
+        if spent >= 0:
+            (self.folder / motion_name(spent)).unlink(missing_ok=True)
+
+    def _name_final(self, final: FileRecord) -> None:
+        manifest = replace(self._manifest, final=final)
+        store_manifest(self.folder, manifest)
+        self._manifest = manifest
+
+    def _pieces(self) -> Sequence[Piece]:
+        return [
+            Piece(self.folder / window.segment.name, 0, window.frames) for window in self._manifest.windows
+        ]

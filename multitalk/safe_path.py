@@ -1,0 +1,116 @@
+r"""File name prefixes from a prompt: a name within a folder, or an error; on every system by the same rules.
+
+A prefix that one system takes for a name is a way out on another (`C:x`, `\\server\share`, `NUL`), and
+workflows travel. So what any of them could misread is refused everywhere.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import InputError
+
+MAX_PREFIX_CHARACTERS = 200
+"""The names made of a prefix are longer by 40 at most, and a name may have 255 bytes."""
+
+MAX_NAME_BYTES = 200
+
+RESERVED_NAMES = re.compile(
+    r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$)(?: *\..*)?", re.IGNORECASE
+)
+"""Names that Windows gives to devices, in any folder and with any suffix."""
+
+FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+"""What Windows allows in no name; a colon is also its drive and its hidden streams, NUL ends a path."""
+
+EXAMPLE = "Use a name or a subfolder and a name, like EverTalk/talk."
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """A checked prefix.
+
+    Attributes:
+        folder: existing or yet to be made, inside the root.
+        name: what file names in it begin with.
+    """
+
+    folder: Path
+    name: str
+
+
+def checked_prefix(prefix: str, root: Path, socket: str = "filename_prefix") -> Prefix:
+    """Where files of a prefix go; nothing is made.
+
+    Args:
+        prefix: names and slashes.
+        root: the folder that must not be left; it exists.
+        socket: what messages call the prefix.
+
+    Raises:
+        InputError: the prefix is no name, or leads out of the root, by itself or through a link.
+    """
+    parts = checked_parts(prefix, socket)
+    real_root = root.resolve()
+    folder = real_root.joinpath(*parts[:-1])
+    try:
+        real_folder = folder.resolve()
+    except (OSError, RuntimeError) as error:  # links that point at each other
+        raise InputError(f"{socket}: {prefix!r} cannot be followed ({error}). {EXAMPLE}") from error
+    if not real_folder.is_relative_to(real_root):
+        raise InputError(
+            f"{socket}: {prefix!r} leads through a link to {real_folder}, out of the output folder "
+            f"{real_root}. {EXAMPLE}"
+        )
+    return Prefix(real_folder, parts[-1])
+
+
+def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ...]:
+    """The names in a prefix, each of them harmless on every system; the last one is the file's.
+
+    Raises:
+        InputError: says which part is wrong.
+    """
+    if not prefix.strip():
+        raise InputError(f"{socket}: {prefix!r} is no file name. {EXAMPLE}")
+    if len(prefix) > MAX_PREFIX_CHARACTERS:
+        raise InputError(
+            f"{socket}: {len(prefix)} characters, expected {MAX_PREFIX_CHARACTERS} at most. {EXAMPLE}"
+        )
+    if prefix.startswith("/"):
+        raise InputError(
+            f"{socket}: {prefix!r} leads out of the output folder: it begins at the root. {EXAMPLE}"
+        )
+    parts = tuple(part for part in prefix.split("/") if part not in ("", "."))
+    if prefix.endswith("/") or not parts:
+        raise InputError(f"{socket}: {prefix!r} ends in a folder, expected a file's name. {EXAMPLE}")
+    for part in parts:
+        problem = problem_of(part)
+        if problem:
+            raise InputError(f"{socket}: {part!r} in {prefix!r} {problem}. {EXAMPLE}")
+    return parts
+
+
+def problem_of(name: str) -> str:
+    """What is wrong with one name of a path, or nothing."""
+    found = FORBIDDEN.search(name)
+    if name == "..":
+        return "leads out of the output folder"
+    if found is not None:
+        return f"has the character {found.group()!r}, which means something else in paths of some systems"
+    if RESERVED_NAMES.fullmatch(name.rstrip(" .")):
+        return "is the name of a device on Windows"
+    if name.endswith((" ", ".")):
+        return "ends in a space or a full stop, which Windows drops"
+    if not is_text(name):
+        return "has half a character (a lone surrogate)"
+    return f"is longer than {MAX_NAME_BYTES} bytes" if len(name.encode()) > MAX_NAME_BYTES else ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,128 @@
+"""Windows that another run has already made: those before the place where the two begin to differ.
+
+A run whose sound only grew at its end is another run, with a folder of its own, but its first windows saw and
+heard the same. They are copied from the folder of the shorter run. What a window hears is compared as sound,
+while the speech encoder listens to the whole track at once: a window that is taken over was made of features
+that were encoded under the shorter sound, and differs from what a run from the start would give as much as
+these features do.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from glob import escape
+from itertools import accumulate
+from pathlib import Path
+
+from .atomic_file import whole_file
+from .errors import RunStoreError
+from .frame_encoder import VideoSettings
+from .manifest import NAME, Manifest, WindowRecord, motion_name, read_manifest, segment_name
+from .run_folder import SUFFIX, DiskError, RunPlace, final_path, is_whole, record_of
+from .segment import Piece, check_frames, remux
+from .windows import Window
+
+MAX_DONORS = 100
+"""How many folders of the same prefix are looked into, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """Another run whose first windows are also this one's.
+
+    Attributes:
+        folder: its folder.
+        manifest: its manifest.
+        shared: how many windows can be taken over.
+    """
+
+    folder: Path
+    manifest: Manifest
+    shared: int
+
+
+def find_donor(place: RunPlace, own: Path, keys: Sequence[str], plan: Sequence[Window]) -> Donor | None:
+    """The run of the same prefix with the most windows to take over."""
+    best: Donor | None = None
+    for folder in other_folders(place, own):
+        try:
+            manifest = read_manifest(folder / NAME)
+        except (RunStoreError, OSError):
+            continue
+        shared = continuable(folder, manifest, keys, plan)
+        if shared > (best.shared if best else 0):
+            best = Donor(folder, manifest, shared)
+    return best
+
+
+def other_folders(place: RunPlace, own: Path) -> list[Path]:
+    """Run folders of the same prefix, the newest first."""
+    found = [
+        (folder.stat().st_mtime, folder)
+        for folder in place.run.folder.glob(f"{escape(place.run.name)}_r*{SUFFIX}")
+        if folder != own and not folder.is_symlink() and folder.is_dir()
+    ]
+    return [folder for _, folder in sorted(found, reverse=True)[:MAX_DONORS]]
+
+
+def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Sequence[Window]) -> int:
+    """How many of a run's windows have these keys, up to one that can be continued from."""
+    shared = 0
+    for record, key in zip(manifest.windows, keys, strict=False):
+        if record.key != key:
+            break
+        shared += 1
+    while 0 < shared < len(plan) and plan[shared].motion:
+        motion = manifest.windows[shared - 1].motion
+        if motion is not None and is_whole(folder / motion.name, motion):
+            break
+        shared -= 1
+    return shared
+
+
+def take_over(donor: Donor, folder: Path, root: Path, settings: VideoSettings) -> tuple[WindowRecord, ...]:
+    """Copy a donor's windows into a run's folder; none of them if the donor changes meanwhile.
+
+    Raises:
+        RunStoreError, OSError: a file cannot be copied or is not what its manifest says.
+    """
+    records: list[WindowRecord] = []
+    for record, piece in zip(donor.manifest.windows[: donor.shared], pieces_of(donor, root), strict=True):
+        target = folder / segment_name(record.index)
+        with whole_file(target) as temporary:
+            if piece.path.name == record.segment.name:
+                shutil.copyfile(piece.path, temporary)
+            else:
+                remux(temporary, [piece], None, {}, settings, complete=True)
+                check_frames(temporary, piece.frames)
+        motion = record.motion
+        if motion is not None and record.index < donor.shared - 2:
+            motion = None
+        if motion is not None:
+            with whole_file(folder / motion_name(record.index)) as temporary:
+                shutil.copyfile(donor.folder / motion.name, temporary)
+        records.append(replace(record, segment=record_of(target), motion=motion))
+    return tuple(records)
+
+
+def pieces_of(donor: Donor, root: Path) -> Iterator[Piece]:
+    """Where each window's frames are: in its segment, or in the finished video.
+
+    Raises:
+        RunStoreError: in neither.
+    """
+    windows = donor.manifest.windows[: donor.shared]
+    starts = accumulate((window.frames for window in windows), initial=0)
+    final = None if donor.manifest.final is None else final_path(root, donor.manifest.final)
+    for window, start in zip(windows, starts, strict=False):
+        segment = donor.folder / window.segment.name
+        if is_whole(segment, window.segment):
+            yield Piece(segment, 0, window.frames)
+        elif final is not None:
+            yield Piece(final, start, window.frames)
+        else:
+            raise RunStoreError(f"{segment} is gone or damaged")
+
+
+TakeOverError = (RunStoreError, *DiskError)
+"""What take_over raises when there is nothing to take over after all."""
