@@ -57,11 +57,13 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         frames_FHWC: the frames that it adds to the video, 0..1.
+        motion_FHWC: the frames that the next window begins from, or None.
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
+    motion_FHWC: torch.Tensor | None
 
 
 class Studio(Protocol):
@@ -119,10 +121,11 @@ def generate(
     for window in score.windows[first:]:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
         frames_FHWC = score.finish(studio.decode(latents))
-        yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])
-        if window.index + 1 < len(score.windows):
-            # A copy: a view would keep the whole window in memory through the next one.
-            motion_FHWC = frames_FHWC[-score.windows[window.index + 1].motion :].clone()
+        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
+        # A copy: a view would keep the whole window in memory through the next one.
+        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
+        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        yield FinishedWindow(window, latents, new_FHWC, motion_FHWC)
 
 
 def request_window(

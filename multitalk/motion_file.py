@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ..wanvideo.errors import CheckpointError
 from ..wanvideo.safetensors_header import read_safetensors_header
@@ -22,10 +22,8 @@ TYPES = {"F32", "F16", "BF16"}
 
 def write_motion(path: Path, motion_FHWC: torch.Tensor) -> None:
     """Save frames, lossless. Raises OSError if the disk is full or the folder gone."""
-    try:
-        save_file({TENSOR: motion_FHWC.detach().cpu().contiguous()}, str(path))
-    except SafetensorError as error:  # how safetensors reports what the system refused
-        raise OSError(str(error)) from error
+    # Not by safetensors' own save_file, whose errors hide what the system said.
+    path.write_bytes(save({TENSOR: motion_FHWC.detach().cpu().contiguous()}))
 
 
 def read_motion(path: Path, expected: tuple[int, ...]) -> torch.Tensor:

@@ -33,7 +33,7 @@ from .atomic_file import whole_file
 from .background import Background
 from .errors import InputError, RunStoreError
 from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
-from .manifest import MAX_WINDOWS, FileRecord, Manifest, WindowRecord, WindowStats, motion_name, segment_name
+from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, motion_name, segment_name
 from .motion_file import write_motion
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
@@ -145,7 +145,11 @@ class RunStore:
             self._lock.check()
             with whole_file(self.folder / FINAL_NAME) as temporary:
                 make_video(temporary, self._pieces(), self._form, complete=True)
-            self.final = put_in_place(self.folder / FINAL_NAME, self._place, self._name_final)
+            self.final = put_in_place(
+                self.folder / FINAL_NAME,
+                self._place,
+                lambda final: self._name(replace(self._manifest, final=final)),
+            )
             clear_away(self.folder, self._manifest)
         except DiskError as error:
             raise store_error(self.folder, error) from error
@@ -229,17 +233,15 @@ class RunStore:
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
-        windows, spent = list(self._manifest.windows), record.index - KEPT_MOTIONS
-        if spent >= 0:
-            windows[spent] = replace(windows[spent], motion=None)
-        manifest = replace(self._manifest, windows=(*windows, record))
-        store_manifest(self.folder, manifest)
-        self._manifest = manifest
-        if spent >= 0:
-            (self.folder / motion_name(spent)).unlink(missing_ok=True)
+        windows = [*self._manifest.windows, record]
+        spent = [window.index for window in windows if window.motion is not None][:-KEPT_MOTIONS]
+        for index in spent:
+            windows[index] = replace(windows[index], motion=None)
+        self._name(replace(self._manifest, windows=tuple(windows)))
+        for index in spent:
+            (self.folder / motion_name(index)).unlink(missing_ok=True)
 
-    def _name_final(self, final: FileRecord) -> None:
-        manifest = replace(self._manifest, final=final)
+    def _name(self, manifest: Manifest) -> None:
         store_manifest(self.folder, manifest)
         self._manifest = manifest
 

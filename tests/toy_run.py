@@ -1,0 +1,132 @@
+"""A run with a toy studio, through the window loop and the run store; no weights, milliseconds a window.
+
+Shape letters: F frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from evertalk_pack.multitalk.fingerprint import chained, fingerprint
+from evertalk_pack.multitalk.frame_encoder import VideoSettings
+from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
+from evertalk_pack.multitalk.manifest import WindowStats
+from evertalk_pack.multitalk.modes import InfiniteTalkMode
+from evertalk_pack.multitalk.noise import seeded_noise
+from evertalk_pack.multitalk.run_card import Resume, RunCard, VideoForm
+from evertalk_pack.multitalk.run_folder import RunPlace
+from evertalk_pack.multitalk.run_store import RunStore
+from evertalk_pack.multitalk.safe_path import checked_prefix
+from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.windows import plan_windows
+from torch.nn import functional as F
+
+SIZE = 64
+WINDOW_FRAMES = 17
+MOTION_FRAMES = 5
+RATE_HZ = 16_000
+QUICK = VideoSettings(preset="ultrafast")
+
+
+class ToyStudio:
+    """Frames are blurred noise, drawn towards the motion frames; counts the windows it samples."""
+
+    def __init__(self) -> None:
+        self.sampled: list[int] = []
+
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """Means of 8 x 8 pixels; of every fourth frame."""
+        means_FCHW = F.avg_pool2d(frames_FHWC[::4].movedim(-1, 1), 8)
+        return means_FCHW.movedim(0, 1).repeat(6, 1, 1, 1)[None, :16]
+
+    def sample(self, request: WindowRequest) -> torch.Tensor:
+        """The window's noise around the mean of what it begins from."""
+        self.sampled.append(request.window.index)
+        assert request.condition.pin is not None
+        return request.noise_BCTHW * 0.2 + request.condition.pin.latents_BCTHW.mean()
+
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """Three of the channels, enlarged."""
+        small_FCHW = latents_BCTHW[0, :3].repeat_interleave(4, dim=1)[:, 3:].movedim(0, 1)
+        return F.interpolate(small_FCHW, scale_factor=8.0, mode="bilinear").movedim(1, -1)
+
+
+@dataclass
+class ToyRun:
+    """A run of toy windows.
+
+    Attributes:
+        output: the output folder.
+        frames: length of the video.
+        seed: of the noise.
+        prefix: of file names.
+        resume: see RunStore.
+        before_window: called with each window's index before it is made; may raise.
+        studio: counts what is made.
+        said: what the store told.
+        store: the store, once the run has begun.
+    """
+
+    output: Path
+    frames: int = 60
+    seed: int = 0
+    prefix: str = "EverTalk/toy"
+    resume: Resume = Resume.AUTO
+    before_window: Callable[[int], None] | None = None
+    settings: VideoSettings = QUICK
+    studio: ToyStudio = field(default_factory=ToyStudio)
+    said: list[str] = field(default_factory=list[str])
+    store: RunStore | None = None
+
+    @property
+    def sound(self) -> Waveform:
+        """A voice of noise; of a longer run the same from the beginning on."""
+        generator = torch.Generator().manual_seed(7)
+        samples = torch.rand(1, 40 * RATE_HZ, generator=generator)[:, : self.frames * RATE_HZ // 25] - 0.5
+        return Waveform(samples * 0.1, RATE_HZ)
+
+    def card(self) -> RunCard:
+        """What the run is known by."""
+        windows = plan_windows(self.frames, WINDOW_FRAMES, MOTION_FRAMES)
+        keys: list[str] = []
+        for window in windows:
+            start, end = window.start * RATE_HZ // 25, (window.start + window.frames) * RATE_HZ // 25
+            heard = self.sound.samples_CT[:, start:end]
+            keys.append(chained(keys[-1] if keys else "", self.seed, window, heard))
+        whole = fingerprint(keys, self.sound)
+        return RunCard(whole, tuple(keys), windows, {"seed": str(self.seed)})
+
+    def new_store(self) -> RunStore:
+        """A store of this run."""
+        prefix = checked_prefix(self.prefix, self.output)
+        form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings)
+        place = RunPlace(self.output, prefix, prefix)
+        return RunStore(place, self.card(), form, self.resume, say=self.said.append)
+
+    def score(self) -> Score:
+        """What is played."""
+        picture_HWC = torch.full((SIZE, SIZE, 3), 0.4)
+        silence = torch.zeros(1, WINDOW_FRAMES, 5, 1, 1)
+        return Score(
+            windows=self.card().windows,
+            mode=InfiniteTalkMode(),
+            height_px=SIZE,
+            width_px=SIZE,
+            reference=lambda _window: picture_HWC,
+            voices=lambda _window: WindowVoices(silence),
+            finish=lambda frames_FHWC: frames_FHWC,
+            noise=lambda window: seeded_noise(self.seed, window.index),
+        )
+
+    def play(self) -> Path:
+        """Make what is not finished yet; the finished video's path."""
+        score = self.score()
+        with self.new_store() as self.store:
+            if self.resume is Resume.ONLY_FINISHED:
+                return self.store.keep_finished()
+            for done in generate(score, self.studio, self.store.first, self.store.motion_FHWC):
+                if self.before_window is not None:
+                    self.before_window(done.window.index)
+                self.store.add(done.window, done.frames_FHWC, done.motion_FHWC, WindowStats(0.5))
+            return self.store.finish()
