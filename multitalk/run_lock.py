@@ -8,6 +8,7 @@ lock, so that of several who find it stale one gets it; and whoever was asleep f
 """
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -140,9 +141,12 @@ class RunLock:
         """Make sure that the lock is still ours, before something is written.
 
         Raises:
-            RunStoreError: it was taken over, or is gone with its folder.
+            RunStoreError: it was taken over, or deleted.
+            FileNotFoundError: the folder is gone.
         """
         holder = self._holder()
+        if holder is None and not self._path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path.parent))
         if holder is None or holder.token != self._me.token:
             whose = "is gone" if holder is None else f"belongs to process {holder.pid} on {holder.host}"
             raise RunStoreError(

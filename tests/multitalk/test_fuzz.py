@@ -1,0 +1,300 @@
+"""Whatever a file or a prompt holds ends in a value that was checked, or in an error that a person can read.
+
+`make test` draws a quick sample; EVERTALK_FUZZ_CASES=100000 (make soak) draws as many of each.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from evertalk_pack.multitalk.errors import EverTalkError, RunStoreError
+from evertalk_pack.multitalk.manifest import (
+    MAX_BYTES,
+    MAX_WINDOWS,
+    FileRecord,
+    Manifest,
+    WindowRecord,
+    WindowStats,
+    dump_manifest,
+    motion_name,
+    parse_manifest,
+    segment_name,
+)
+from evertalk_pack.multitalk.motion_file import read_motion
+from evertalk_pack.multitalk.run_folder import final_path
+from evertalk_pack.multitalk.run_lock import Holder
+from evertalk_pack.multitalk.safe_path import checked_prefix, problem_of
+from evertalk_pack.multitalk.schedule_text import parse_image_schedule, parse_schedule
+from evertalk_pack.multitalk.timeline import parse_timeline
+from evertalk_pack.wanvideo.errors import CheckpointError
+from evertalk_pack.wanvideo.safetensors_header import read_safetensors_header
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+CASES = int(os.environ.get("EVERTALK_FUZZ_CASES", "150"))
+LIMIT_MS = 2000
+
+T = TypeVar("T")
+Test = Callable[..., None]
+
+
+def fuzzed(test: Test) -> Test:
+    """Many cases, none of which may take long; nothing is written beside the repository."""
+    health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    chosen = settings(
+        max_examples=CASES, deadline=LIMIT_MS, database=None, derandomize=True, suppress_health_check=health
+    )
+    return pytest.mark.timeout(7200)(chosen(test))
+
+
+DIGESTS = st.text("0123456789abcdef", min_size=32, max_size=32)
+FIGURES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+SIZES = st.integers(1, 2**53)
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    """Whole manifests."""
+    windows: list[WindowRecord] = []
+    for index in range(draw(st.integers(0, 4))):
+        motion = FileRecord(motion_name(index), draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
+        segment = FileRecord(segment_name(index), draw(SIZES), draw(DIGESTS))
+        stats = WindowStats(draw(st.floats(0, 1e9)), draw(FIGURES), draw(FIGURES), draw(st.booleans()))
+        windows.append(WindowRecord(index, draw(SIZES), draw(DIGESTS), segment, motion, stats))
+    final = (
+        FileRecord("EverTalk/talk_00001_.mp4", draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
+    )
+    planned = draw(st.integers(max(1, len(windows)), MAX_WINDOWS))
+    texts = draw(st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
+    return Manifest(draw(DIGESTS), texts, planned, tuple(windows), final)
+
+
+HOSTILE_TEXTS = st.sampled_from(
+    ["", "../x", "/etc/passwd", "w000000.mp4", "w000001.mp4", "m000000.safetensors", "a\0b", "C:\\x", "NUL",
+     "..", ".", "x" * 5000, "\ud800", "w000000.mp4/", "./w000000.mp4", "EverTalk/../../x.mp4", "NUL.mp4"]
+)  # fmt: skip
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=12)
+    | HOSTILE_TEXTS
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6) | HOSTILE_TEXTS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where every part of a JSON value is."""
+    keys: Any = (
+        value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
+    return [path, *(place for key in keys for place in places_in(value[key], (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], other: Any) -> Any:
+    """A JSON value with one part of it changed."""
+    if not path:
+        return other
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], other)
+    return copy
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Bytes with one stretch of them cut out, repeated or overwritten."""
+    start = draw(st.integers(0, len(whole)))
+    end = draw(st.integers(start, min(len(whole), start + 40)))
+    return whole[:start] + draw(st.binary(max_size=20)) + whole[end if draw(st.booleans()) else start :]
+
+
+@st.composite
+def hostile_manifests(draw: st.DrawFn) -> bytes:
+    """Anything from noise to a manifest with one thing wrong."""
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return draw(st.binary(max_size=200))
+    if kind == 1:
+        return json.dumps(draw(VALUES)).encode()
+    whole = dump_manifest(draw(manifests()))
+    if kind == 2:
+        return draw(damaged(whole))
+    value = json.loads(whole)
+    place = draw(st.sampled_from(places_in(value)))
+    return json.dumps(replaced(value, place, draw(VALUES))).encode()
+
+
+@fuzzed
+@given(manifests())
+def test_manifest_is_read_as_it_was_written(manifest: Manifest) -> None:
+    assert parse_manifest(dump_manifest(manifest)) == manifest
+
+
+@fuzzed
+@given(hostile_manifests())
+def test_hostile_manifest_is_refused_or_names_harmless_files_alone(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    try:
+        manifest = parse_manifest(content)
+    except RunStoreError:
+        return
+    assert len(manifest.windows) <= manifest.planned_windows <= MAX_WINDOWS
+    for index, window in enumerate(manifest.windows):
+        assert window.index == index
+        assert window.segment.name == segment_name(index)
+        assert window.motion is None or window.motion.name == motion_name(index)
+        assert min(window.frames, window.segment.bytes) > 0
+    if manifest.final is not None:
+        assert final_path(tmp_path_factory.getbasetemp(), manifest.final) is None
+    assert parse_manifest(dump_manifest(manifest)) == manifest
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" * (MAX_BYTES - 1),
+        b'{"a":' * 100_000,
+        b"[" + b"[]," * 5_000_000 + b"[]]",
+        b'{"format":1' + b"0" * 5000 + b"}",
+        b'{"format": 1e999}',
+        b'{"format": NaN}',
+        b" " * (MAX_BYTES + 1),
+    ],
+)
+def test_manifest_that_is_made_to_exhaust_is_refused_at_once(content: bytes) -> None:
+    with pytest.raises(RunStoreError, match="the manifest is damaged"):
+        parse_manifest(content)
+
+
+PARTS = st.sampled_from(
+    ["..", ".", "", " ", "a", "talk", "CON", "nul.txt", "C:", "\\", "\\\\server", "~", "$HOME", "%year%", "a.",
+     "a ", "\0", "\n", "\u202e", "\ud800", "／", "．．", "link", "loop", "x" * 120, "COM¹", "é", "a:b", "*", "?"]
+)  # fmt: skip
+
+
+@fuzzed
+@given(st.lists(PARTS | st.text(max_size=5), max_size=6).map("/".join) | st.text(max_size=20))
+def test_prefix_stays_in_the_output_folder(tmp_path_factory: pytest.TempPathFactory, prefix: str) -> None:
+    root = tmp_path_factory.getbasetemp() / "output"
+    if not root.exists():
+        root.mkdir()
+        (root / "link").symlink_to("/")
+        (root / "loop").symlink_to(root / "loop")
+    try:
+        found = checked_prefix(prefix, root)
+    except EverTalkError as error:
+        assert str(error).startswith("filename_prefix: ")  # noqa: PT017
+        return
+    assert found.folder.resolve().is_relative_to(root.resolve())
+    assert problem_of(found.name) == ""
+    assert "/" not in found.name
+    assert (found.folder / found.name).parent == found.folder
+
+
+MOTION = {"motion_FHWC": {"dtype": "F32", "shape": [2, 2, 2, 3], "data_offsets": [0, 96]}}
+
+
+@st.composite
+def hostile_tensors(draw: st.DrawFn) -> bytes:
+    """Safetensors files with lies in their headers."""
+    kind = draw(st.integers(0, 3))
+    if kind == 0:
+        return draw(st.binary(max_size=64))
+    value: Any = MOTION
+    for _ in range(draw(st.integers(0, 2))):
+        value = replaced(value, draw(st.sampled_from(places_in(value))), draw(VALUES))
+    header = json.dumps(value).encode()
+    length = draw(st.just(len(header)) | st.integers(0, 2**64 - 1)) if kind == 1 else len(header)
+    whole = length.to_bytes(8, "little") + header + bytes(draw(st.sampled_from([96, 0, 95, 97])))
+    return draw(damaged(whole)) if kind == 2 else whole
+
+
+@fuzzed
+@given(hostile_tensors())
+def test_hostile_safetensors_file_is_refused_or_holds_what_is_expected(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "hostile.safetensors"
+    file.write_bytes(content)
+    try:
+        header = read_safetensors_header(file)
+    except CheckpointError:
+        with pytest.raises(RunStoreError):
+            read_motion(file, (2, 2, 2, 3))
+        return
+    for info in header.tensors.values():
+        assert all(0 <= size < 2**63 for size in info.shape)
+    try:
+        motion = read_motion(file, (2, 2, 2, 3))
+    except RunStoreError:
+        return
+    assert tuple(motion.shape) == (2, 2, 2, 3)
+
+
+SCRIPT = st.text("0123456789:.;-–s AB+,x\n\t", max_size=40) | st.text(max_size=20)
+ENTRIES = st.lists(
+    st.sampled_from(
+        ["0:00-0:07 A", "7s-9s B", "0-20 A+B", "12.5-13 a", "0:61-1:00 A", "1:99:00-2 B", "5s: dawn", "0s: 1",
+         "9s: 2", "0s: smile; it's 5:30", "99999999999", "9" * 30 + "s: x", "3-2 A", "A", "-", ":", ""]
+    )
+    | SCRIPT,
+    max_size=5,
+).map("; ".join)  # fmt: skip
+
+
+@fuzzed
+@given(ENTRIES, st.floats(0.1, 1e5))
+def test_timeline_is_refused_or_lies_in_the_sound(text: str, duration_s: float) -> None:
+    try:
+        entries = parse_timeline(text, ["A", "B"], duration_s, "timeline")
+    except EverTalkError as error:
+        assert str(error).startswith("timeline")  # noqa: PT017
+        return
+    for entry in entries:
+        assert 0 <= entry.start_s < entry.end_s <= duration_s
+        assert set(entry.speakers) <= {0, 1}
+
+
+@fuzzed
+@given(ENTRIES, st.integers(1, 5))
+def test_schedule_is_refused_or_rises(text: str, num_images: int) -> None:
+    try:
+        starts = [entry.start_s for entry in parse_schedule(text, "prompts")]
+    except EverTalkError as error:
+        assert str(error).startswith("prompts")  # noqa: PT017
+    else:
+        assert starts == sorted(set(starts))
+    try:
+        images = parse_image_schedule(text, num_images, "picture_times")
+    except EverTalkError as error:
+        assert str(error).startswith("picture_times")  # noqa: PT017
+    else:
+        assert all(0 <= index < num_images for _, index in images)
+
+
+@fuzzed
+@given(st.binary(max_size=80) | VALUES.map(lambda value: json.dumps(value).encode()))
+def test_hostile_lock_file_names_a_holder_or_none(content: bytes) -> None:
+    holder = Holder.parse(content)
+    if holder is not None:
+        assert holder.is_gone in (True, False)
+
+
+def test_files_of_other_kinds_are_no_manifests(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.json")
+    from evertalk_pack.multitalk.run_folder import stored_manifest
+
+    manifest, note = stored_manifest(tmp_path)
+    assert manifest is None
+    assert "a link or a special file" in note
