@@ -92,5 +92,5 @@ def test_links_that_point_at_each_other_are_refused(tmp_path: Path) -> None:
 
 
 def test_message_names_the_socket() -> None:
-    with pytest.raises(InputError, match="^save_as: "):
+    with pytest.raises(InputError, match=r"^save_as: "):
         checked_parts("../x", "save_as")
