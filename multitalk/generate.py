@@ -40,6 +40,7 @@ class WindowRequest:
         voices: who speaks.
         noise_BCTHW: the starting noise.
         draw: more noise of the window, for pins that want it at every model call.
+        start_BCTHW: raw VAE latents that the noise is laid over, or None: sampling starts from noise alone.
     """
 
     window: Window
@@ -47,6 +48,7 @@ class WindowRequest:
     voices: WindowVoices
     noise_BCTHW: torch.Tensor
     draw: Draw
+    start_BCTHW: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Score:
         voices: who speaks in a window.
         finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
         noise: a window's noise; the first draw is the starting noise.
+        start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
     """
 
     windows: tuple[Window, ...]
@@ -101,8 +104,9 @@ class Score:
     width_px: int
     reference: Callable[[Window], torch.Tensor]
     voices: Callable[[Window], WindowVoices]
-    finish: Callable[[torch.Tensor], torch.Tensor]
+    finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
+    start: Callable[[Window], torch.Tensor] | None = None
 
 
 def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
@@ -110,11 +114,11 @@ def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
     motion_FHWC: torch.Tensor | None = None
     for window in score.windows:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
-        frames_FHWC = score.finish(studio.decode(latents))
+        frames_FHWC = score.finish(window, studio.decode(latents))
         yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])
-        if window.index + 1 < len(score.windows):
-            # A copy: a view would keep the whole window in memory through the next one.
-            motion_FHWC = frames_FHWC[-score.windows[window.index + 1].motion :].clone()
+        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
+        # A copy: a view would keep the whole window in memory through the next one.
+        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
 
 
 def request_window(
@@ -124,10 +128,12 @@ def request_window(
     condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
     draw = score.noise(window)
     grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
+    start = None if score.start is None else studio.encode(score.start(window))
     return WindowRequest(
         window=window,
         condition=condition,
         voices=score.voices(window),
         noise_BCTHW=draw((1, LATENT_CHANNELS, *grid)),
         draw=draw,
+        start_BCTHW=start,
     )

@@ -148,7 +148,7 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
         width_px=plan.size.width_px,
         reference=lambda _window: plan.picture_HWC,
         voices=voices,
-        finish=lambda frames_FHWC: frames_FHWC,
+        finish=lambda _window, frames_FHWC: frames_FHWC,
         noise=lambda window: seeded_noise(plan.seed, window.index),
     )
 
