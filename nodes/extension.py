@@ -6,8 +6,11 @@ from .apply import EverTalkApply
 from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
+from .guidance import EverTalkGuidance
+from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
+from .schedule import EverTalkSchedule
 from .text_embeds import EverTalkTextEmbeds
 
 
@@ -22,6 +25,9 @@ class EverTalkExtension(ComfyExtension):
             EverTalkAudioEncoderLoader,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
+            EverTalkGuidance,
+            EverTalkSchedule,
+            EverTalkLook,
             EverTalkSampler,
             EverTalkDecode,
         ]
