@@ -9,7 +9,9 @@ import torch
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.picture import checked_picture
+from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
     FrameSize,
     ScheduleSettings,
@@ -20,7 +22,9 @@ from ...multitalk.run_settings import (
 )
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.types import AudioEmbeds
-from .run import RunPlan, fit_picture, windows_of
+from .dubs import first_picture, run_pictures
+from .run import RunPlan, windows_of
+from .run_options import RunOptions
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -69,7 +73,12 @@ class SamplerWidgets:
 
 
 def plan_run(
-    widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
+    widgets: SamplerWidgets,
+    audio_embeds: object,
+    start_image: object,
+    options: RunOptions | None = None,
+    *,
+    has_negative: bool,
 ) -> RunPlan:
     """Check everything that can be checked without weights, and plan the run.
 
@@ -82,28 +91,41 @@ def plan_run(
             f"Embeds."
         )
     windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
+    options = options or RunOptions()
+    denoise = 1.0 if options.source is None else options.source.denoise
     schedule, schedule_notes = checked_schedule(
-        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
+        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, denoise)
     )
-    guidance = widgets.guidance
+    guidance, guidance_notes = guidance_of(widgets, options)
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
             f"with a "
             "negative one. Connect a negative prompt, or set text_scale to 1."
         )
-    size, size_notes = size_of(widgets, start_image)
-    assert isinstance(start_image, torch.Tensor), "size_of looked at it"
-    picture_HWC, picture_notes = fit_picture(start_image, size)
+    picture_BHWC = first_picture(start_image, options.source)
+    size, size_notes = size_of(widgets, picture_BHWC)
+    assert isinstance(picture_BHWC, torch.Tensor), "size_of looked at it"
+    cues = options.schedule or RunSchedule()
+    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    pictures = run_pictures(picture_BHWC, options.source, cues, look, size, audio_embeds.video_frames)
+    planned = windows_of(audio_embeds, windows, pictures.cuts)
     plan = RunPlan(
         embeds=audio_embeds,
-        picture_HWC=picture_HWC,
+        picture_HWC=pictures.reference(planned[0]),
+        reference=pictures.reference,
         size=size,
-        windows=windows_of(audio_embeds, windows),
+        windows=planned,
         schedule=schedule,
         guidance=guidance,
         seed=widgets.seed,
-        notes=(*size_notes, *picture_notes, *window_notes, *schedule_notes),
+        notes=(
+            *(*size_notes, *pictures.notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes),
+            *unused_cues("prompt", cues.prompts, planned),
+            *unused_cues("picture", cues.pictures, planned),
+        ),
+        look=look,
+        dub=pictures.dub,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
@@ -113,6 +135,18 @@ def plan_run(
             f"{windows.window_frames} frames."
         )
     return plan
+
+
+def guidance_of(widgets: SamplerWidgets, options: RunOptions) -> tuple[GuidanceSettings, tuple[str, ...]]:
+    """The guidance that is connected, said aloud, or the widgets' own."""
+    connected = options.guidance
+    if connected is None:
+        return widgets.guidance, ()
+    note = (
+        f"guidance: text_scale {connected.text_scale:g} and audio_scale {connected.audio_scale:g} from the "
+        f"socket; the sampler's own {widgets.text_scale:g} and {widgets.audio_scale:g} are not used"
+    )
+    return connected, (note,)
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:
