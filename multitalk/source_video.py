@@ -32,7 +32,7 @@ class SourceVideo:
         video: its path, or the bytes of its file.
         name: what messages call it.
         duration_s: how long its pictures last.
-        fps: average frames a second; frames are found by their own times, whatever the rate does.
+        fps: its usual frames a second; frames are found by their own times, whatever the rate does.
         width_px, height_px: size as it is seen, turned upright.
         has_sound: whether it has a sound track.
     """
@@ -94,7 +94,7 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                 video=data,
                 name=name,
                 duration_s=pictures_duration_s(container, stream),
-                fps=float(stream.average_rate or 0),
+                fps=float(stream.guessed_rate or stream.average_rate or 0),
                 width_px=width_px,
                 height_px=height_px,
                 has_sound=bool(container.streams.audio),

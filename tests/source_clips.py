@@ -35,7 +35,11 @@ def write_clip(
     """Encode pictures (H, W, 3), each with its time in seconds; sound is a tone from the beginning."""
     pictures = list(pictures)
     with av.open(str(path), mode="w") as container:
-        stream = cast(VideoStream, container.add_stream(codec, rate=25, options={"g": str(gop), "crf": "10"}))
+        rate = 1 / (pictures[1][0] - pictures[0][0]) if len(pictures) > 1 else 25
+        frame_rate = Fraction(rate).limit_denominator(1001)
+        stream = cast(
+            VideoStream, container.add_stream(codec, rate=frame_rate, options={"g": str(gop), "crf": "10"})
+        )
         stream.height, stream.width = pictures[0][1].shape[:2] if pictures else (64, 64)
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         stream.time_base = stream.codec_context.time_base = time_base
