@@ -21,6 +21,7 @@ from ...multitalk.run_settings import (
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.types import AudioEmbeds
 from .run import RunPlan, fit_picture, windows_of
+from .video_file import check_prefix
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -68,19 +69,35 @@ class SamplerWidgets:
         return OutputForm(self.output)
 
 
-def plan_run(
-    widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
-) -> RunPlan:
-    """Check everything that can be checked without weights, and plan the run.
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the widgets and the start picture say, checked.
+
+    Attributes:
+        windows: how the video is cut.
+        schedule: noise levels and sampler.
+        guidance: text and audio scales.
+        size: of the video.
+        picture_HWC: the start picture, cut to the video's size.
+        notes: what was changed on the way, a sentence each.
+    """
+
+    windows: WindowSettings
+    schedule: ScheduleSettings
+    guidance: GuidanceSettings
+    size: FrameSize
+    picture_HWC: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negative: bool) -> RunSettings:
+    """Check everything that can be checked before the speech is encoded.
 
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
-    if not isinstance(audio_embeds, AudioEmbeds):
-        raise InputError(
-            f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
-            f"Embeds."
-        )
+    if widgets.form is OutputForm.VIDEO:
+        check_prefix(widgets.filename_prefix)
     windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
     schedule, schedule_notes = checked_schedule(
         ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
@@ -89,28 +106,43 @@ def plan_run(
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
-            f"with a "
-            "negative one. Connect a negative prompt, or set text_scale to 1."
+            "with a negative one. Connect a negative prompt, or set text_scale to 1."
         )
     size, size_notes = size_of(widgets, start_image)
-    assert isinstance(start_image, torch.Tensor), "size_of looked at it"
     picture_HWC, picture_notes = fit_picture(start_image, size)
+    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes)
+    return RunSettings(windows, schedule, guidance, size, picture_HWC, notes)
+
+
+def plan_run(
+    widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
+) -> RunPlan:
+    """Check everything that can be checked without weights, and plan the run.
+
+    Raises:
+        InputError: names the socket or widget, what came, what was expected and what to do.
+    """
+    settings = checked_settings(widgets, start_image, has_negative=has_negative)
+    if not isinstance(audio_embeds, AudioEmbeds):
+        raise InputError(
+            f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
+            "Embeds."
+        )
     plan = RunPlan(
         embeds=audio_embeds,
-        picture_HWC=picture_HWC,
-        size=size,
-        windows=windows_of(audio_embeds, windows),
-        schedule=schedule,
-        guidance=guidance,
+        picture_HWC=settings.picture_HWC,
+        size=settings.size,
+        windows=windows_of(audio_embeds, settings.windows),
+        schedule=settings.schedule,
+        guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*size_notes, *picture_notes, *window_notes, *schedule_notes),
+        notes=settings.notes,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
             f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
-            f"{len(plan.windows)} "
-            "windows, each of which continues from decoded frames. Choose 'video', or shorten the audio to "
-            f"{windows.window_frames} frames."
+            f"{len(plan.windows)} windows, each of which continues from decoded frames. Choose 'video', or "
+            f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
 

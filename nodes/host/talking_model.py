@@ -92,6 +92,19 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
     return apply_talk(model, attachment)
 
 
+def check_files(base_model: str | None, talk_model: str | None) -> None:
+    """Refuse files that cannot be used, by their headers, in milliseconds; None is a name not known yet.
+
+    Raises:
+        ModelFileError: a file is missing, damaged, something else, or does not fit the other.
+    """
+    base = None
+    if base_model is not None:
+        base = base_size(check_base_file(find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)))
+    if talk_model is not None:
+        check_talk_file(find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS), base)
+
+
 def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     """Load a base model and its audio weights; both files are checked before either loads.
 
@@ -99,9 +112,8 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
         ModelFileError: a file is missing, damaged, something else, or does not fit the other.
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
-    talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
     lora_path = None if base.lora == NO_LORA else find_model_file("lora", base.lora, LORA_FOLDERS)
-    check_talk_file(talk_path, base_size(check_base_file(base_path)))
+    check_files(base.base_model, talk.talk_model)
     model, precision_note = load_base(base_path, base.quantization)
     notes = [precision_note]
     if lora_path is not None:
