@@ -66,13 +66,15 @@ class EverTalkModelLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, base_model: str | None = None, talk_model: str | None = None) -> bool | str:
+    def validate_inputs(
+        cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None
+    ) -> bool | str:
         """Refuse files that are missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
         try:
-            check_files(base_model, talk_model)
+            check_files(base_model, talk_model, lora)
         except ModelFileError as error:
             return str(error)
         return True

@@ -77,6 +77,15 @@ def check_talk_file(path: Path, base: BaseSize | None) -> TalkConfig:
     return with_label(TALK_LABEL, lambda: _read_talk(path, base))
 
 
+def check_readable(label: str, path: Path) -> None:
+    """Refuse a pickle or a damaged file, by its header; what is in it does not matter.
+
+    Raises:
+        ModelFileError: unreadable, a pickle, or damaged.
+    """
+    with_label(label, lambda: read_header(path))
+
+
 def base_size(description: CheckpointDescription) -> BaseSize:
     """The size of a base model that check_base_file has passed."""
     assert description.wan is not None, "a Wan transformer has sizes"

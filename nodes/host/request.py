@@ -1,16 +1,18 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import torch
+from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.picture import checked_picture
 from ...multitalk.run_settings import (
+    OWN_SCHEDULES,
     FrameSize,
     ScheduleSettings,
     WindowSettings,
@@ -102,6 +104,8 @@ def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negati
     schedule, schedule_notes = checked_schedule(
         ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
     )
+    check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
+    check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
     guidance = widgets.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
@@ -112,6 +116,16 @@ def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negati
     picture_HWC, picture_notes = fit_picture(start_image, size)
     notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes)
     return RunSettings(windows, schedule, guidance, size, picture_HWC, notes)
+
+
+def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
+    """Refuse what a widget does not offer, which scripts and workflows of other hosts may hold.
+
+    Raises:
+        InputError: lists what there is.
+    """
+    if value not in offered:
+        raise InputError(f"{widget}: {value!r} is unknown here. Choose one of {', '.join(offered)}.")
 
 
 def plan_run(

@@ -71,7 +71,8 @@ def test_audio_with_nan_is_refused(stage: Stage) -> None:
         ({"window_frames": 85}, "Value 85 bigger than max of 81: window_frames"),
         ({"text_scale": 5.0}, r"negative: nothing is connected.*or set text_scale to 1"),
         ({"filename_prefix": "../outside"}, r"filename_prefix: '\.\./outside' leads out .*EverTalk/talk"),
-        ({"scheduler": "nothing"}, "Value not in list: scheduler: 'nothing' not in"),
+        ({"scheduler": "nothing"}, "scheduler: 'nothing' is unknown here. Choose one of multitalk, infin"),
+        ({"sampler_name": "unipc"}, r"sampler_name: 'unipc' is unknown here. Choose one of .*\buni_pc\b"),
     ],
 )
 def test_widgets_that_cannot_be_are_refused(stage: Stage, widgets: dict[str, Any], message: str) -> None:
@@ -147,6 +148,40 @@ def test_a_missing_file_is_named_with_the_folders_that_were_searched(stage: Stag
     graph[MODEL]["inputs"][place] = "absent.safetensors"
     run = refused(stage, graph, rf"{place}: there is no file `absent.safetensors` in .*models.*Put it there")
     assert run.nodes == []
+
+
+def test_a_missing_lora_is_named_when_queued(stage: Stage) -> None:
+    graph = stage.graph(stage.speech(SHORT))
+    graph[MODEL]["inputs"]["lora"] = "absent.safetensors"
+    run = refused(stage, graph, r"lora: there is no file `absent.safetensors` in .*loras.*Put it there")
+    assert run.nodes == []
+
+
+def test_a_pickled_lora_is_refused_when_queued(stage: Stage) -> None:
+    loras = stage.server.models / "loras"
+    loras.mkdir(exist_ok=True)
+    pickled(loras / "pickled.pt")
+    graph = stage.graph(stage.speech(SHORT))
+    graph[MODEL]["inputs"]["lora"] = "pickled.pt"
+    run = refused(stage, graph, r"lora: `pickled.pt` is a pickle")
+    assert run.nodes == []
+
+
+@pytest.mark.parametrize(
+    ("widget", "message"),
+    [
+        ("attention_mode", "attention_mode: 'fast' is unknown. Choose one of auto, comfy, sdpa"),
+        ("quantization", "'fast' is not a valid Quantization"),
+    ],
+)
+def test_choices_that_nobody_offers_are_refused_before_weights_load(
+    stage: Stage, widget: str, message: str
+) -> None:
+    graph = stage.graph(stage.speech(SHORT))
+    graph[MODEL]["inputs"][widget] = "fast"
+    run = stage.run(graph)
+    assert message in run.refusal
+    assert "weights held as" not in " ".join(run.texts)
 
 
 def test_base_and_talk_model_in_each_others_place_are_refused(stage: Stage) -> None:
