@@ -63,7 +63,7 @@ class RunPlan:
     look: LookSettings
 
 
-def fit_picture(image_BHWC: torch.Tensor, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
+def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
@@ -106,7 +106,7 @@ def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
     stretch: Stretch | None = None
     windows = generate(score_of(plan, attachment), studio)
     for stretch in join_windows(windows, plan.look.blend_frames, len(plan.windows)):
-        if writer is not None:
+        if writer is not None and len(stretch.frames_FHWC):
             writer.write(stretch.frames_FHWC)
         reports.append(reporter.report(stretch))
         show_on_node(f"Window {len(reports)} of {len(plan.windows)} done: {reports[-1]}")
