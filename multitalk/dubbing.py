@@ -136,9 +136,8 @@ class Dub:
             self._scene_HWC = frame_HWC
         return frame_HWC
 
-    def scene_picture(self, window: Window) -> torch.Tensor:
-        """The first reference of the scene that a window belongs to, once `reference` gave the window's."""
-        del window
+    def scene_picture(self) -> torch.Tensor:
+        """The first reference of the scene that plays now; `reference` was asked for it."""
         assert self._scene_HWC is not None, "a scene begins with its reference"
         return self._scene_HWC
 

@@ -36,6 +36,8 @@ def join_windows(
 ) -> Iterator[Stretch]:
     """The video's frames, in order and each once, as they become final.
 
+    Where a window begins afresh, there is nothing to blend and its frames follow as they are.
+
     Args:
         finished: the windows, in order.
         blend_frames: how many of a window's last frames the next one's rendering of them is blended into; no
@@ -47,13 +49,21 @@ def join_windows(
         is_last = window.window.index + 1 == num_windows
         frames_FHWC, join = window.frames_FHWC, 0
         if held_FHWC is not None:
-            if window.window.motion:  # a window that begins afresh, at a cut, shares none of them
-                overlap_FHWC = window.overlap_FHWC[-blend_frames:]
-                held_FHWC = blend_overlap(held_FHWC, overlap_FHWC, blend_frames)
-            frames_FHWC, join = torch.cat((held_FHWC, frames_FHWC)), len(held_FHWC)
-        if blend_frames and not is_last:
+            frames_FHWC = torch.cat((blended_into(held_FHWC, window.overlap_FHWC), frames_FHWC))
+            join = len(held_FHWC)
+        held_FHWC = None
+        waiting = 0 if is_last else min(blend_frames, len(window.frames_FHWC))
+        if waiting:
             # A copy: a view would keep the whole window in memory through the next one.
-            held = min(blend_frames, window.window.new)
-            held_FHWC = frames_FHWC[-held:].clone()
-            frames_FHWC = frames_FHWC[:-held]
+            held_FHWC = frames_FHWC[-waiting:].clone()
+            frames_FHWC = frames_FHWC[:-waiting]
         yield Stretch(window, frames_FHWC, join, is_last)
+
+
+def blended_into(held_FHWC: torch.Tensor, overlap_FHWC: torch.Tensor) -> torch.Tensor:
+    """Frames that waited, with the next window's rendering of as many of them as it has."""
+    shared = min(len(held_FHWC), len(overlap_FHWC))
+    if shared == 0:
+        return held_FHWC
+    tail_FHWC = blend_overlap(held_FHWC[-shared:], overlap_FHWC[-shared:], shared)
+    return torch.cat((held_FHWC[:-shared], tail_FHWC))

@@ -21,7 +21,7 @@ class WindowReport:
         index: 0 for the first.
         drift: how far its mean colour lies from the first picture's, a distance in Lab; 2 is just visible.
         seam: the step from the frame before its first one, against the change from frame to frame around it;
-            1 cannot be seen. None for the first window, and at a cut.
+            1 cannot be seen. None for the first window and one that begins afresh.
         seconds: what it took.
     """
 
@@ -54,13 +54,12 @@ class WindowReporter:
     def report(self, stretch: Stretch) -> WindowReport:
         """The figures of the window that the stretch finished."""
         before_FHWC, own_FHWC = stretch.frames_FHWC[: stretch.join], stretch.frames_FHWC[stretch.join :]
-        seam = None
-        if self._before_FHWC is not None and stretch.finished.window.motion and len(own_FHWC):
+        if self._before_FHWC is not None:
             before_FHWC = torch.cat((self._before_FHWC, before_FHWC))
-            seam = measure_seam(before_FHWC, own_FHWC).figure
+        window = stretch.finished.window
+        # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
+        seam = measure_seam(before_FHWC, own_FHWC).figure if window.motion and len(own_FHWC) else None
         self._before_FHWC = torch.cat((before_FHWC[-NEIGHBOURS:], own_FHWC[-NEIGHBOURS:]))[-NEIGHBOURS:]
         now_s = self._clock_s()
         seconds, self._since_s = now_s - self._since_s, now_s
-        return WindowReport(
-            stretch.finished.window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds
-        )
+        return WindowReport(window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds)

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.video_writer import VideoWriter
 from . import sampler_tooltips as tips
-from .host.request import OutputForm, SamplerWidgets, plan_run
+from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
 from .host.run import latent_result, play, saved_result
 from .host.run_options import RunOptions
 from .host.schedule import prompts_of
@@ -43,7 +43,7 @@ class EverTalkSampler(io.ComfyNode):
             io.Model.Input("model", lazy=True, tooltip=tips.MODEL),
             io.Conditioning.Input("positive", lazy=True, tooltip=tips.POSITIVE),
             io.Vae.Input("vae", lazy=True, tooltip=tips.VAE),
-            AudioEmbedsSocket.Input("audio_embeds", tooltip=tips.AUDIO_EMBEDS),
+            AudioEmbedsSocket.Input("audio_embeds", lazy=True, tooltip=tips.AUDIO_EMBEDS),
             io.Image.Input("start_image", optional=True, tooltip=tips.START_IMAGE),
             io.Conditioning.Input("negative", optional=True, lazy=True, tooltip=tips.NEGATIVE),
             io.ClipVisionOutput.Input(
@@ -60,17 +60,15 @@ class EverTalkSampler(io.ComfyNode):
     def check_lazy_status(cls, **inputs: Any) -> list[str]:
         """Refuse what can be refused without weights; then ask for the sockets that bring them.
 
-        The schedule comes first and alone: it may hold prompts that a text encoder has to load for, but what
-        it holds is checked before the model is asked for.
+        Widgets and picture come first, then the speech, whose encoder is small, then the schedule, whose
+        prompts a text encoder may have to load for, then all others.
         """
-        options = RunOptions.of(inputs)
-        plan_run(
-            SamplerWidgets.of(inputs),
-            inputs["audio_embeds"],
-            inputs.get("start_image"),
-            options,
-            has_negative="negative" in inputs,
-        )
+        asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
+        has_negative = "negative" in inputs
+        if inputs["audio_embeds"] is None:
+            checked_settings(asked, picture, options, has_negative=has_negative)
+            return ["audio_embeds"]
+        plan_run(asked, inputs["audio_embeds"], picture, options, has_negative=has_negative)
         if "schedule" in inputs and options.schedule is None:
             return ["schedule"]
         unused = {"positive"} if options.has_prompts else set[str]()

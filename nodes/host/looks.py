@@ -10,9 +10,11 @@ import torch
 
 from ...multitalk.colour import CHUNK_PIXELS, colour_drift, match_colour
 from ...multitalk.look import LookSettings
-from ...multitalk.references import Reference
 from ...multitalk.windows import Window
 from ...wanvideo.geometry import TIME_STRIDE
+
+Picture = Callable[[], torch.Tensor]
+"""The first picture (H, W, 3) of the scene that plays now."""
 
 MATCH_BYTES = 1 << 30
 """Memory that a chunk of frames and the copies in between take at most."""
@@ -21,15 +23,15 @@ DRIFT_STRIDE = TIME_STRIDE
 """Every how manieth frame is measured: drift is slow, and each costs a copy to the device."""
 
 
-def finishing(look: LookSettings, reference: Reference) -> Callable[[Window, torch.Tensor], torch.Tensor]:
+def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.Tensor], torch.Tensor]:
     """The last touch on a window's frames: their colours matched to the first picture of the scene."""
     method = look.colour
     if method is None or not look.matches_colour:
         return lambda _window, frames_FHWC: frames_FHWC
 
-    def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+    def finish(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
         device = make_room()
-        reference_HWC = reference(window).to(device)
+        reference_HWC = picture().to(device)
         chunk = max(1, CHUNK_PIXELS // frames_FHWC[0, ..., 0].numel())
         # In pieces: after a decode the device has little memory to spare.
         return torch.cat(
@@ -44,12 +46,12 @@ def finishing(look: LookSettings, reference: Reference) -> Callable[[Window, tor
     return finish
 
 
-def drift_from(reference_HWC: torch.Tensor) -> Callable[[torch.Tensor], float]:
-    """How far frames' colours lie from the run's first picture, by every fourth frame."""
+def drift_from(picture: Picture) -> Callable[[torch.Tensor], float]:
+    """How far frames' colours lie from the first picture of the scene, by every fourth frame."""
 
     def drift(frames_FHWC: torch.Tensor) -> float:
         device = make_room()
-        return colour_drift(frames_FHWC[::DRIFT_STRIDE].to(device), reference_HWC.to(device))
+        return colour_drift(frames_FHWC[::DRIFT_STRIDE].to(device), picture().to(device))
 
     return drift
 

@@ -1,11 +1,12 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import torch
+from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
@@ -13,6 +14,7 @@ from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.picture import checked_picture
 from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
+    OWN_SCHEDULES,
     FrameSize,
     ScheduleSettings,
     WindowSettings,
@@ -25,6 +27,7 @@ from ...multitalk.types import AudioEmbeds
 from .dubs import first_picture, run_pictures
 from .run import RunPlan, windows_of
 from .run_options import RunOptions
+from .video_file import check_prefix
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -72,6 +75,73 @@ class SamplerWidgets:
         return OutputForm(self.output)
 
 
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the widgets and the start picture say, checked.
+
+    Attributes:
+        windows: how the video is cut.
+        schedule: noise levels and sampler.
+        guidance: text and audio scales.
+        size: of the video.
+        look: colour, joins and camera.
+        picture_BHWC: the IMAGE that decides the shape: the start picture, or the clip's first frame.
+        notes: what was changed on the way, a sentence each.
+    """
+
+    windows: WindowSettings
+    schedule: ScheduleSettings
+    guidance: GuidanceSettings
+    size: FrameSize
+    look: LookSettings
+    picture_BHWC: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def checked_settings(
+    widgets: SamplerWidgets, start_image: object, options: RunOptions | None = None, *, has_negative: bool
+) -> RunSettings:
+    """Check everything that can be checked before the speech is encoded.
+
+    Raises:
+        InputError: names the socket or widget, what came, what was expected and what to do.
+    """
+    if widgets.form is OutputForm.VIDEO:
+        check_prefix(widgets.filename_prefix)
+    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
+    options = options or RunOptions()
+    schedule, schedule_notes = checked_schedule(
+        ScheduleSettings(
+            widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise
+        )
+    )
+    check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
+    check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
+    guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
+    if guidance.text_scale != 1 and not has_negative:
+        raise InputError(
+            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
+            "with a negative one. Connect a negative prompt, or set text_scale to 1."
+        )
+    picture_BHWC = first_picture(start_image, options.source)
+    size, size_notes = size_of(widgets, picture_BHWC)
+    checked_picture(picture_BHWC)
+    assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
+    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    notes = (*size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
+
+
+def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
+    """Refuse what a widget does not offer, which scripts and workflows of other hosts may hold.
+
+    Raises:
+        InputError: lists what there is.
+    """
+    if value not in offered:
+        raise InputError(f"{widget}: {value!r} is unknown here. Choose one of {', '.join(offered)}.")
+
+
 def plan_run(
     widgets: SamplerWidgets,
     audio_embeds: object,
@@ -85,68 +155,43 @@ def plan_run(
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
+    settings = checked_settings(widgets, start_image, options, has_negative=has_negative)
     if not isinstance(audio_embeds, AudioEmbeds):
         raise InputError(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
-            f"Embeds."
+            "Embeds."
         )
-    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
     options = options or RunOptions()
-    denoise = 1.0 if options.source is None else options.source.denoise
-    schedule, schedule_notes = checked_schedule(
-        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, denoise)
-    )
-    guidance, guidance_notes = guidance_of(widgets, options)
-    if guidance.text_scale != 1 and not has_negative:
-        raise InputError(
-            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
-            f"with a "
-            "negative one. Connect a negative prompt, or set text_scale to 1."
-        )
-    picture_BHWC = first_picture(start_image, options.source)
-    size, size_notes = size_of(widgets, picture_BHWC)
-    assert isinstance(picture_BHWC, torch.Tensor), "size_of looked at it"
     cues = options.schedule or RunSchedule()
-    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    pictures = run_pictures(picture_BHWC, options.source, cues, look, size, audio_embeds.video_frames)
-    planned = windows_of(audio_embeds, windows, pictures.cuts)
+    video_frames = audio_embeds.video_frames
+    pictures = run_pictures(
+        settings.picture_BHWC, options.source, cues, settings.look, settings.size, video_frames
+    )
+    windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    cue_notes = (
+        *unused_cues("prompt", cues.prompts, windows),
+        *unused_cues("picture", cues.pictures, windows),
+    )
     plan = RunPlan(
         embeds=audio_embeds,
-        picture_HWC=pictures.reference(planned[0]),
+        picture_HWC=pictures.reference(windows[0]),
         reference=pictures.reference,
-        size=size,
-        windows=planned,
-        schedule=schedule,
-        guidance=guidance,
+        size=settings.size,
+        windows=windows,
+        schedule=settings.schedule,
+        guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(
-            *(*size_notes, *pictures.notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes),
-            *unused_cues("prompt", cues.prompts, planned),
-            *unused_cues("picture", cues.pictures, planned),
-        ),
-        look=look,
+        notes=(*pictures.notes, *settings.notes, *cue_notes),
+        look=settings.look,
         dub=pictures.dub,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
             f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
-            f"{len(plan.windows)} "
-            "windows, each of which continues from decoded frames. Choose 'video', or shorten the audio to "
-            f"{windows.window_frames} frames."
+            f"{len(plan.windows)} windows, each of which continues from decoded frames. Choose 'video', or "
+            f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
-
-
-def guidance_of(widgets: SamplerWidgets, options: RunOptions) -> tuple[GuidanceSettings, tuple[str, ...]]:
-    """The guidance that is connected, said aloud, or the widgets' own."""
-    connected = options.guidance
-    if connected is None:
-        return widgets.guidance, ()
-    note = (
-        f"guidance: text_scale {connected.text_scale:g} and audio_scale {connected.audio_scale:g} from the "
-        f"socket; the sampler's own {widgets.text_scale:g} and {widgets.audio_scale:g} are not used"
-    )
-    return connected, (note,)
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:

@@ -41,7 +41,7 @@ class RunPlan:
 
     Attributes:
         embeds: the speech.
-        picture_HWC: the first picture of the run, at the video's size: colours are matched to it.
+        picture_HWC: the first picture of the run, at the video's size.
         reference: each window's picture.
         size: of the video.
         windows: the windows.
@@ -65,12 +65,12 @@ class RunPlan:
     look: LookSettings
     dub: Dub | None = None
 
-    def scene_picture(self, window: Window) -> torch.Tensor:
-        """The picture that a window's colours are matched to."""
-        return self.picture_HWC if self.dub is None else self.dub.scene_picture(window)
+    def scene_picture(self) -> torch.Tensor:
+        """The first picture of the scene that plays now: colours are matched to it."""
+        return self.picture_HWC if self.dub is None else self.dub.scene_picture()
 
 
-def fit_picture(image_BHWC: torch.Tensor, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
+def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
@@ -110,12 +110,12 @@ def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
     check_vae(cast.vae)
     check_speech(plan.embeds, attachment)
     studio = studio_for(plan, cast, attachment)
-    reporter = WindowReporter(drift_from(plan.picture_HWC))
+    reporter = WindowReporter(drift_from(plan.scene_picture))
     reports: list[WindowReport] = []
     stretch: Stretch | None = None
     windows = generate(score_of(plan, attachment), studio)
     for stretch in join_windows(windows, plan.look.blend_frames, len(plan.windows)):
-        if writer is not None:
+        if writer is not None and len(stretch.frames_FHWC):
             writer.write(stretch.frames_FHWC)
         reports.append(reporter.report(stretch))
         show_on_node(f"Window {len(reports)} of {len(plan.windows)} done: {reports[-1]}")

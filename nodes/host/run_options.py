@@ -47,6 +47,22 @@ class RunOptions:
         return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
     @property
+    def denoise(self) -> float:
+        """How much of the way from noise to picture is gone: less than all where a clip is made over."""
+        return 1.0 if self.source is None else self.source.denoise
+
+    @property
     def has_prompts(self) -> bool:
         """Whether the schedule brings the prompts, so that the sampler's own is not needed."""
         return self.schedule is not None and bool(self.schedule.prompts)
+
+    def guidance_instead_of(self, own: GuidanceSettings) -> tuple[GuidanceSettings, tuple[str, ...]]:
+        """The guidance that is connected, said aloud, or the sampler's own."""
+        if self.guidance is None:
+            return own, ()
+        note = (
+            f"guidance: text_scale {self.guidance.text_scale:g} and audio_scale "
+            f"{self.guidance.audio_scale:g} from the socket; the sampler's own {own.text_scale:g} and "
+            f"{own.audio_scale:g} are not used"
+        )
+        return self.guidance, (note,)

@@ -58,7 +58,7 @@ def test_scenes_picture_is_its_first_reference(clip: SourceVideo) -> None:
     shown: list[int] = []
     for window in plan_windows(20, 9, 5, cuts=[11]):
         dub.reference(window)
-        shown.append(level_of(dub.scene_picture(window)))
+        shown.append(level_of(dub.scene_picture()))
     assert shown == [0, 0, 22]
 
 

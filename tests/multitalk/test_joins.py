@@ -12,7 +12,7 @@ LATENTS = torch.zeros(1, 16, 1, 1, 1)
 
 def render(window: Window, gap: float) -> torch.Tensor:
     """A window's frames: each holds its number in the video, plus `gap` times the window's."""
-    numbers = torch.arange(window.start, window.start + window.frames) + gap * window.index
+    numbers = torch.arange(window.start, window.start + window.frames).float() + gap * window.index
     return numbers[:, None, None, None].expand(-1, 1, 1, 3)
 
 
@@ -50,6 +50,20 @@ def test_last_shared_frames_go_over_linearly_from_one_rendering_to_the_next() ->
     expected[10:13] += torch.tensor([250.0, 500.0, 750.0])
     expected[13:] += 1000
     torch.testing.assert_close(frames, expected)
+
+
+def test_where_a_window_begins_afresh_nothing_is_blended() -> None:
+    windows = (Window(0, 0, 13, 0, 13), Window(1, 13, 13, 0, 8))
+    first, second = play(windows, 3)
+    numbers = torch.cat([first.frames_FHWC, second.frames_FHWC])[:, 0, 0, 0]
+    assert numbers.tolist() == [*range(13), *range(1013, 1021)]
+    assert second.join == 3
+
+
+def test_scene_shorter_than_the_blend_waits_whole() -> None:
+    windows = (Window(0, 0, 13, 0, 2), Window(1, 2, 13, 0, 5))
+    first, second = play(windows, 3)
+    assert (len(first.frames_FHWC), len(second.frames_FHWC), second.join) == (0, 7, 2)
 
 
 def test_frames_that_wait_are_counted_before_the_join_of_the_window_that_frees_them() -> None:

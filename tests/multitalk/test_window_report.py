@@ -6,7 +6,7 @@ from evertalk_pack.multitalk.generate import FinishedWindow
 from evertalk_pack.multitalk.joins import Stretch, join_windows
 from evertalk_pack.multitalk.seam import measure_seam
 from evertalk_pack.multitalk.window_report import WindowReport, WindowReporter
-from evertalk_pack.multitalk.windows import plan_windows
+from evertalk_pack.multitalk.windows import Window, plan_windows
 
 WINDOWS = plan_windows(29, 13, 5)
 LATENTS = torch.zeros(1, 16, 1, 1, 1)
@@ -46,6 +46,15 @@ def test_seam_compares_with_the_frames_before_across_stretches() -> None:
     video = torch.rand((29, 2, 2, 3), generator=generator)
     reports = reports_of(join_windows(windows_of(video), 0, len(WINDOWS)))
     assert reports[1].seam == pytest.approx(measure_seam(video[:13], video[13:21]).figure)
+
+
+def test_a_window_that_begins_afresh_has_no_seam() -> None:
+    video = torch.rand((10, 2, 2, 3), generator=torch.Generator().manual_seed(3))
+    scenes = [
+        FinishedWindow(Window(0, 0, 9, 0, 5), LATENTS, video[:5], video[:0]),
+        FinishedWindow(Window(1, 5, 9, 0, 5), LATENTS, video[5:], video[:0]),
+    ]
+    assert [report.seam for report in reports_of(join_windows(scenes, 3, 2))] == [None, None]
 
 
 def test_drift_and_seconds_are_the_windows_own() -> None:
