@@ -40,6 +40,7 @@ class WindowRequest:
         voices: who speaks.
         noise_BCTHW: the starting noise.
         draw: more noise of the window, for pins that want it at every model call.
+        start_BCTHW: raw VAE latents that the noise is laid over, or None: sampling starts from noise alone.
     """
 
     window: Window
@@ -47,6 +48,7 @@ class WindowRequest:
     voices: WindowVoices
     noise_BCTHW: torch.Tensor
     draw: Draw
+    start_BCTHW: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,22 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         frames_FHWC: the frames that it adds to the video, 0..1.
-        motion_FHWC: the frames that the next window begins from, or None.
+        frames_FHWC = score.finish(window, studio.decode(latents))
+        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
+        # A copy: a view would keep the whole window in memory through the next one.
+        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
+        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion], motion_FHWC)
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
+<<<<<<< HEAD
     motion_FHWC: torch.Tensor | None
+=======
+    overlap_FHWC: torch.Tensor
+>>>>>>> dubbing
 
 
 class Studio(Protocol):
@@ -95,6 +106,7 @@ class Score:
         voices: who speaks in a window.
         finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
         noise: a window's noise; the first draw is the starting noise.
+        start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
     """
 
     windows: tuple[Window, ...]
@@ -103,8 +115,9 @@ class Score:
     width_px: int
     reference: Callable[[Window], torch.Tensor]
     voices: Callable[[Window], WindowVoices]
-    finish: Callable[[torch.Tensor], torch.Tensor]
+    finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
+    start: Callable[[Window], torch.Tensor] | None = None
 
 
 def generate(
@@ -120,12 +133,21 @@ def generate(
     """
     for window in score.windows[first:]:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
+<<<<<<< HEAD
         frames_FHWC = score.finish(studio.decode(latents))
         motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
         # A copy: a view would keep the whole window in memory through the next one.
         motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
         new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
         yield FinishedWindow(window, latents, new_FHWC, motion_FHWC)
+=======
+        frames_FHWC = score.finish(window, studio.decode(latents))
+        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion])
+        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
+        # A copy: a view would keep the whole window in memory through the next one.
+        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
+>>>>>>> dubbing
 
 
 def request_window(
@@ -135,10 +157,12 @@ def request_window(
     condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
     draw = score.noise(window)
     grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
+    start = None if score.start is None else studio.encode(score.start(window))
     return WindowRequest(
         window=window,
         condition=condition,
         voices=score.voices(window),
         noise_BCTHW=draw((1, LATENT_CHANNELS, *grid)),
         draw=draw,
+        start_BCTHW=start,
     )

@@ -1,0 +1,52 @@
+"""The host's VIDEO as a source clip, and its scene cuts with progress shown."""
+
+from io import BytesIO
+from typing import Any
+
+import comfy.model_management
+from av.error import FFmpegError
+from comfy.utils import ProgressBar
+
+from ...multitalk.errors import InputError
+from ...multitalk.scene_cuts import find_cuts
+from ...multitalk.source_video import SourceVideo, open_source
+
+
+def clip_of(video: Any) -> SourceVideo:
+    """The clip behind a VIDEO value, opened where it lies: in a file, or in memory.
+
+    Raises:
+        InputError: it is no video, or cannot be read as one.
+    """
+    if not hasattr(video, "get_stream_source"):
+        raise InputError(
+            f"source_video: {type(video).__name__}, expected a VIDEO. Connect Load Video, or Create Video "
+            "for separate pictures."
+        )
+    try:
+        source: str | BytesIO = video.get_stream_source()
+    except (FFmpegError, OSError, ValueError) as error:
+        raise InputError(
+            f"source_video: the video gives no data ({error}). Connect Load Video, or look at the node that "
+            "made it."
+        ) from error
+    return open_source(source)
+
+
+def find_scene_cuts(video: SourceVideo, threshold: float) -> tuple[float, ...]:
+    """Times, in seconds, at which another scene begins; the user may interrupt the search."""
+    bar = ProgressBar(max(1, round(video.duration_s)))
+    shown_s = 0
+
+    def on_frame(time_s: float) -> None:
+        nonlocal shown_s
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if time_s >= shown_s + 1:
+            shown_s = int(time_s)
+            bar.update_absolute(shown_s)
+
+    reader = video.reader()
+    try:
+        return find_cuts(reader, threshold, on_frame)
+    finally:
+        reader.close()
