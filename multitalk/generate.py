@@ -59,22 +59,15 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         frames_FHWC: the frames that it adds to the video, 0..1.
-        frames_FHWC = score.finish(window, studio.decode(latents))
-        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
-        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
-        # A copy: a view would keep the whole window in memory through the next one.
-        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
-        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion], motion_FHWC)
+        overlap_FHWC: its own rendering of the motion frames that come before them; none in the first.
+        motion_FHWC: the frames that the next window begins from; None if it begins afresh, or there is none.
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
-<<<<<<< HEAD
-    motion_FHWC: torch.Tensor | None
-=======
     overlap_FHWC: torch.Tensor
->>>>>>> dubbing
+    motion_FHWC: torch.Tensor | None
 
 
 class Studio(Protocol):
@@ -133,21 +126,12 @@ def generate(
     """
     for window in score.windows[first:]:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
-<<<<<<< HEAD
-        frames_FHWC = score.finish(studio.decode(latents))
-        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
-        # A copy: a view would keep the whole window in memory through the next one.
-        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
-        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
-        yield FinishedWindow(window, latents, new_FHWC, motion_FHWC)
-=======
         frames_FHWC = score.finish(window, studio.decode(latents))
         new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
-        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion])
         motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
         # A copy: a view would keep the whole window in memory through the next one.
         motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
->>>>>>> dubbing
+        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion], motion_FHWC)
 
 
 def request_window(

@@ -83,16 +83,18 @@ class WindowRecord:
         index: 0 for the first.
         frames: video frames in its segment.
         key: stands for all that it was made of, see fingerprint.chained.
-        segment: its part of the video.
-        motion: the frames that the next window begins from; None for a window that none continues.
+        segment: its part of the video; None if all of its frames wait to be blended with the next window's.
+        carries: whether the next window needs something of it.
+        carry: the file of that; None once later windows have made it useless.
         stats: its figures.
     """
 
     index: int
     frames: int
     key: str
-    segment: FileRecord
-    motion: FileRecord | None
+    segment: FileRecord | None
+    carries: bool
+    carry: FileRecord | None
     stats: WindowStats
 
 
@@ -121,9 +123,9 @@ def segment_name(index: int) -> str:
     return f"w{index:06}.mp4"
 
 
-def motion_name(index: int) -> str:
-    """File name of the frames that follow from a window."""
-    return f"m{index:06}.safetensors"
+def carry_name(index: int) -> str:
+    """File name of what a window gives to the next."""
+    return f"c{index:06}.safetensors"
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
@@ -183,21 +185,31 @@ def _window(entry: object, index: int) -> WindowRecord:
     fields = _fields(entry, f"window {index}")
     if _number(fields, "index", 0) != index:
         _damaged(f"window {index} is not in its place")
-    motion = fields.get("motion")
     stats = _fields(fields.get("stats"), "stats")
-    finite = stats.get("finite")
-    if not isinstance(finite, bool):
-        _damaged(f"'finite' is {finite!r:.40}")
-    return WindowRecord(
+    record = WindowRecord(
         index=index,
-        frames=_number(fields, "frames", 1),
+        frames=_number(fields, "frames", 0),
         key=_digest(fields, "key"),
-        segment=_file(fields.get("segment"), segment_name(index)),
-        motion=None if motion is None else _file(motion, motion_name(index)),
+        segment=_file_or_none(fields, "segment", segment_name(index)),
+        carries=_flag(fields, "carries"),
+        carry=_file_or_none(fields, "carry", carry_name(index)),
         stats=WindowStats(
-            _figure(stats, "seconds") or 0.0, _figure(stats, "drift"), _figure(stats, "seam"), finite
+            _figure(stats, "seconds") or 0.0,
+            _figure(stats, "drift"),
+            _figure(stats, "seam"),
+            _flag(stats, "finite"),
         ),
     )
+    if (record.segment is None) != (record.frames == 0):
+        _damaged(f"window {index} has {record.frames} frames and {record.segment or 'no file'}")
+    if record.carry is not None and not record.carries:
+        _damaged(f"window {index} has a file that the next one does not need")
+    return record
+
+
+def _file_or_none(fields: Fields, name: str, file_name: str) -> FileRecord | None:
+    entry = fields.get(name)
+    return None if entry is None else _file(entry, file_name)
 
 
 def _file(entry: object, name: str) -> FileRecord:
@@ -239,6 +251,13 @@ def _number(fields: Fields, name: str, least: int, most: int = MAX_NUMBER) -> in
     value = fields.get(name)
     if type(value) is not int or not least <= value <= most:
         _damaged(f"{name!r} is {value!r:.40}, expected a whole number from {least} to {most}")
+    return value
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    value = fields.get(name)
+    if not isinstance(value, bool):
+        _damaged(f"{name!r} is {value!r:.40}, expected true or false")
     return value
 
 

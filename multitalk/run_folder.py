@@ -1,7 +1,4 @@
-"""A run's folder on the disk: where its files are, and which of them can be believed.
-
-Shape letters: F frames, H height, W width.
-"""
+"""A run's folder on the disk: where its files are, and which of them can be believed."""
 
 import contextlib
 import errno
@@ -11,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from av.error import FFmpegError
 
 from .atomic_file import write_whole
+from .carry_file import Carry, read_carry
 from .errors import InputError, RunStoreError
 from .fingerprint import SHORT_CHARACTERS, fingerprint_file
 from .manifest import (
@@ -23,12 +20,11 @@ from .manifest import (
     FileRecord,
     Manifest,
     WindowRecord,
+    carry_name,
     dump_manifest,
-    motion_name,
     read_manifest,
     segment_name,
 )
-from .motion_file import read_motion
 from .safe_path import Prefix, checked_prefix
 from .windows import Window
 
@@ -132,7 +128,8 @@ def whole_windows(
     """The windows from the first on that belong to the run with these keys and whose segments are whole."""
     whole: list[WindowRecord] = []
     for window, key in zip(windows, keys, strict=False):
-        if window.key != key or not is_whole(folder / segment_name(window.index), window.segment):
+        segment = window.segment
+        if window.key != key or (segment and not is_whole(folder / segment_name(window.index), segment)):
             break
         whole.append(window)
     return tuple(whole)
@@ -140,23 +137,21 @@ def whole_windows(
 
 def beginning(
     folder: Path, windows: tuple[WindowRecord, ...], plan: Sequence[Window], size: tuple[int, int]
-) -> tuple[tuple[WindowRecord, ...], torch.Tensor | None]:
-    """How much of the finished windows can be continued, and the motion frames to continue from.
+) -> tuple[tuple[WindowRecord, ...], Carry]:
+    """How much of the finished windows can be continued, and what the next one continues from.
 
-    Motion frames of the last two windows are kept: with the last one's damaged, the last window is made
-    again. A window that begins afresh, or a run that is complete, needs none.
+    That of the last two windows is kept: with the last one's damaged, the last window is made again.
     """
     while windows:
-        following = plan[len(windows)] if len(windows) < len(plan) else None
-        if following is None or following.motion == 0:
-            return windows, None
-        record = windows[-1].motion
-        path = folder / motion_name(windows[-1].index)
-        if record is not None and is_whole(path, record):
+        record = windows[-1]
+        if len(windows) == len(plan) or not record.carries:
+            return windows, Carry()
+        path = folder / carry_name(record.index)
+        if record.carry is not None and is_whole(path, record.carry):
             with contextlib.suppress(RunStoreError, OSError):
-                return windows, read_motion(path, (following.motion, *size, 3))
+                return windows, read_carry(path, plan[len(windows)].motion, size)
         windows = windows[:-1]
-    return (), None
+    return (), Carry()
 
 
 def free_name(folder: Path, stem: str, suffix: str) -> Path:

@@ -1,18 +1,14 @@
-"""What a run finds in its folder when it is queued: nothing, finished windows, or the whole video.
-
-Shape letters: F frames, H height, W width.
-"""
+"""What a run finds in its folder when it is queued: nothing, finished windows, or the whole video."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from .atomic_file import remove_leftovers
+from .carry_file import Carry
 from .final_video import FINAL_NAME
-from .manifest import Manifest, WindowRecord
+from .manifest import Manifest, WindowRecord, segment_name
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import RunPlace, beginning, final_path, store_manifest, stored_manifest, whole_windows
 from .shared_windows import TakeOverError, find_donor, take_over
@@ -26,12 +22,12 @@ class OpenedRun:
 
     Attributes:
         manifest: names what was found whole.
-        motion_FHWC: the frames that the first unfinished window begins from, or None.
+        carry: what the first unfinished window continues from.
         final: the finished video, if it stands.
     """
 
     manifest: Manifest
-    motion_FHWC: torch.Tensor | None = None
+    carry: Carry = field(default_factory=Carry)
     final: Path | None = None
 
 
@@ -59,21 +55,21 @@ def open_run(
     if stored is not None and final is not None:
         clear_away(folder, stored)
         say(f"all {len(card.windows)} windows were finished; the video is {final}")
-        return OpenedRun(stored, None, final)
+        return OpenedRun(stored, Carry(), final)
     found = _Finder(folder, place, card, form, say)
-    windows, motion_FHWC, source = found.own(stored)
+    windows, carry, source = found.own(stored)
     if not windows and resume is Resume.AUTO:
-        windows, motion_FHWC, source = found.of_another_run()
+        windows, carry, source = found.of_another_run()
     if windows:
         say(f"resumed: {len(windows)} of {len(card.windows)} windows were finished{source}")
     manifest = Manifest(card.fingerprint, card.settings, len(card.windows), windows)
     store_manifest(folder, manifest)
     _delete_unnamed(folder, manifest)
-    return OpenedRun(manifest, motion_FHWC)
+    return OpenedRun(manifest, carry)
 
 
-Found = tuple[tuple[WindowRecord, ...], torch.Tensor | None, str]
-"""Windows, the frames that the next one begins from, and where they come from."""
+Found = tuple[tuple[WindowRecord, ...], Carry, str]
+"""Windows, what the next one continues from, and where they come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +87,7 @@ class _Finder:
     def own(self, stored: Manifest | None) -> Found:
         """The run's own windows."""
         if stored is None:
-            return (), None, ""
+            return (), Carry(), ""
         found = self.continued(whole_windows(self.folder, stored.windows, self.card.keys), "")
         lost = len(stored.windows) - len(found[0])
         if lost and stored.final is not None:
@@ -107,12 +103,12 @@ class _Finder:
         """The first windows of a run whose sound was shorter."""
         donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows)
         if donor is None:
-            return (), None, ""
+            return (), Carry(), ""
         try:
             windows = take_over(donor, self.folder, self.place.root, self.form.settings)
         except TakeOverError as error:
             LOG.info("windows of %s cannot be used: %s", donor.folder.name, error)
-            return (), None, ""
+            return (), Carry(), ""
         return self.continued(windows, f" by {donor.folder.name}, whose sound is the same up to there")
 
 
@@ -120,14 +116,14 @@ def clear_away(folder: Path, manifest: Manifest) -> None:
     """Delete the segments of a finished run, whose frames are in the video. Raises OSError."""
     (folder / FINAL_NAME).unlink(missing_ok=True)
     for window in manifest.windows:
-        (folder / window.segment.name).unlink(missing_ok=True)
+        (folder / segment_name(window.index)).unlink(missing_ok=True)
 
 
 def _delete_unnamed(folder: Path, manifest: Manifest) -> None:
     """Files of windows that the manifest does not name, or names no more."""
-    named = {window.segment.name for window in manifest.windows}
-    named |= {window.motion.name for window in manifest.windows if window.motion is not None}
-    for pattern in ("w*.mp4", "m*.safetensors", FINAL_NAME):
+    files = [file for window in manifest.windows for file in (window.segment, window.carry)]
+    named = {file.name for file in files if file is not None}
+    for pattern in ("w*.mp4", "c*.safetensors", FINAL_NAME):
         for file in folder.glob(pattern):
             if file.name not in named:
                 file.unlink(missing_ok=True)

@@ -4,8 +4,8 @@ One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
     manifest.json           names whole files alone, see manifest
     w000000.mp4, ...        each finished window's part of the video, playable
-    m000003.safetensors     the frames that the next window begins from, of the last two windows; those of
-                            earlier ones are deleted, since an hour's would fill the disk
+    c000003.safetensors     the frames that the next window begins from, lossless, of the last two windows;
+                            those of earlier ones are deleted, since an hour's would fill the disk
     lock                    who writes, see run_lock
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
@@ -31,10 +31,10 @@ import torch
 
 from .atomic_file import whole_file
 from .background import Background
+from .carry_file import Carry, write_carry
 from .errors import InputError, RunStoreError
 from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
-from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, motion_name, segment_name
-from .motion_file import write_motion
+from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
 from .run_lock import RunLock
@@ -44,7 +44,7 @@ from .windows import Window
 
 LOG = logging.getLogger("evertalk")
 
-KEPT_MOTIONS = 2
+KEPT_CARRIES = 2
 
 
 class RunStore:
@@ -53,7 +53,7 @@ class RunStore:
     Attributes:
         folder: the run's folder.
         first: the first window that is not finished; the number of windows when all are.
-        motion_FHWC: the frames that window `first` begins from, or None.
+        carry: what window `first` continues from.
         final: the finished video, if it already stands.
         incomplete: the playable file of a run that was stopped.
 
@@ -83,13 +83,18 @@ class RunStore:
             )
         self.folder = run_folder(place, card.fingerprint)
         self.first = 0
-        self.motion_FHWC: torch.Tensor | None = None
+        self.carry = Carry()
         self.final: Path | None = None
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
         self._say, self._waiting = say, waiting
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
+
+    @property
+    def frames(self) -> int:
+        """Video frames of the windows that are finished and written."""
+        return sum(window.frames for window in self._manifest.windows)
 
     @property
     def stats(self) -> tuple[WindowStats, ...]:
@@ -105,7 +110,7 @@ class RunStore:
             except DiskError as error:
                 raise store_error(self.folder, error) from error
             self._manifest, self.final = opened.manifest, opened.final
-            self.motion_FHWC = opened.motion_FHWC
+            self.carry = opened.carry
             self.first = len(self._manifest.windows)
             self._background = stack.enter_context(Background("evertalk-writer"))
             self._stack = stack.pop_all()
@@ -115,21 +120,21 @@ class RunStore:
         self,
         window: Window,
         frames_FHWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
+        carry: Carry,
         stats: WindowStats,
     ) -> None:
         """Hand over the next window; it is written in the background, after the one before.
 
         Args:
             window: which one.
-            frames_FHWC: the frames that the video gets, 0..1.
-            motion_FHWC: the frames that the next window begins from, or None.
+            frames_FHWC: the frames that the video gets, 0..1; none if all of them wait for the next window.
+            carry: what the next window continues from.
             stats: its figures.
 
         Raises:
             RunStoreError: the window before could not be written.
         """
-        self._background.submit(lambda: self._write(window, frames_FHWC, motion_FHWC, stats))
+        self._background.submit(lambda: self._write(window, frames_FHWC, carry, stats))
 
     def finish(self) -> Path:
         """The finished video, made of all windows, which are finished. Its segments are deleted.
@@ -162,7 +167,7 @@ class RunStore:
             RunStoreError: it could not be written.
             InputError: no window has finished.
         """
-        if not self._manifest.windows:
+        if not self.frames:
             raise InputError(
                 f"resume: only_finished was chosen, but no window of this run has finished in {self.folder}. "
                 "Choose auto"
@@ -174,7 +179,7 @@ class RunStore:
             with whole_file(path) as temporary:
                 make_video(temporary, self._pieces(), self._form, complete=False)
         except DiskError as error:
-            raise store_error(path, error) from error
+            raise store_error(self.folder, error) from error
         self.incomplete = path
         return path
 
@@ -192,7 +197,7 @@ class RunStore:
         except RunStoreError as error:
             LOG.error("%s", error)  # noqa: TRY400
         done, planned = len(self._manifest.windows), len(self._card.windows)
-        if not done or self.final is not None:
+        if not self.frames or self.final is not None:
             return
         try:
             path = self.keep_finished()
@@ -205,25 +210,27 @@ class RunStore:
         self,
         window: Window,
         frames_FHWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
+        carry: Carry,
         stats: WindowStats,
     ) -> None:
         index = window.index
         assert index == len(self._manifest.windows), "windows are finished in order"
-        segment, motion = self.folder / segment_name(index), self.folder / motion_name(index)
+        segment, following = self.folder / segment_name(index), self.folder / carry_name(index)
         try:
             self._lock.check()
-            with whole_file(segment) as temporary:
-                write_segment(temporary, frames_FHWC, self._form.settings)
-            if motion_FHWC is not None:
-                with whole_file(motion) as temporary:
-                    write_motion(temporary, motion_FHWC)
+            if len(frames_FHWC):
+                with whole_file(segment) as temporary:
+                    write_segment(temporary, frames_FHWC, self._form.settings)
+            if not carry.is_empty:
+                with whole_file(following) as temporary:
+                    write_carry(temporary, carry)
             record = WindowRecord(
                 index=index,
                 frames=len(frames_FHWC),
                 key=self._card.keys[index],
-                segment=record_of(segment),
-                motion=None if motion_FHWC is None else record_of(motion),
+                segment=record_of(segment) if len(frames_FHWC) else None,
+                carries=not carry.is_empty,
+                carry=None if carry.is_empty else record_of(following),
                 stats=replace(stats, finite=bool(torch.isfinite(frames_FHWC).all())),
             )
             self._name_window(record)
@@ -234,12 +241,12 @@ class RunStore:
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
-        spent = [window.index for window in windows if window.motion is not None][:-KEPT_MOTIONS]
+        spent = [window.index for window in windows if window.carry is not None][:-KEPT_CARRIES]
         for index in spent:
-            windows[index] = replace(windows[index], motion=None)
+            windows[index] = replace(windows[index], carry=None)
         self._name(replace(self._manifest, windows=tuple(windows)))
         for index in spent:
-            (self.folder / motion_name(index)).unlink(missing_ok=True)
+            (self.folder / carry_name(index)).unlink(missing_ok=True)
 
     def _name(self, manifest: Manifest) -> None:
         store_manifest(self.folder, manifest)
@@ -247,5 +254,7 @@ class RunStore:
 
     def _pieces(self) -> Sequence[Piece]:
         return [
-            Piece(self.folder / window.segment.name, 0, window.frames) for window in self._manifest.windows
+            Piece(self.folder / window.segment.name, 0, window.frames)
+            for window in self._manifest.windows
+            if window.segment is not None
         ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from .atomic_file import whole_file
 from .errors import RunStoreError
 from .frame_encoder import VideoSettings
-from .manifest import NAME, Manifest, WindowRecord, motion_name, read_manifest, segment_name
+from .manifest import NAME, FileRecord, Manifest, WindowRecord, carry_name, read_manifest, segment_name
 from .run_folder import SUFFIX, DiskError, RunPlace, final_path, is_whole, record_of
 from .segment import Piece, check_frames, remux
 from .windows import Window
@@ -72,9 +72,9 @@ def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Seq
         if record.key != key:
             break
         shared += 1
-    while 0 < shared < len(plan) and plan[shared].motion:
-        motion = manifest.windows[shared - 1].motion
-        if motion is not None and is_whole(folder / motion.name, motion):
+    while 0 < shared < len(plan) and manifest.windows[shared - 1].carries:
+        carry = manifest.windows[shared - 1].carry
+        if carry is not None and is_whole(folder / carry.name, carry):
             break
         shared -= 1
     return shared
@@ -88,25 +88,28 @@ def take_over(donor: Donor, folder: Path, root: Path, settings: VideoSettings) -
     """
     records: list[WindowRecord] = []
     for record, piece in zip(donor.manifest.windows[: donor.shared], pieces_of(donor, root), strict=True):
-        target = folder / segment_name(record.index)
-        with whole_file(target) as temporary:
-            if piece.path.name == record.segment.name:
-                shutil.copyfile(piece.path, temporary)
-            else:
-                remux(temporary, [piece], None, {}, settings, complete=True)
-                check_frames(temporary, piece.frames)
-        motion = record.motion
-        if motion is not None and record.index < donor.shared - 2:
-            motion = None
-        if motion is not None:
-            with whole_file(folder / motion_name(record.index)) as temporary:
-                shutil.copyfile(donor.folder / motion.name, temporary)
-        records.append(replace(record, segment=record_of(target), motion=motion))
+        segment = None if piece is None else _copied(piece, folder / segment_name(record.index), settings)
+        carry = record.carry if record.index == donor.shared - 1 else None
+        if carry is not None:
+            with whole_file(folder / carry_name(record.index)) as temporary:
+                shutil.copyfile(donor.folder / carry.name, temporary)
+        records.append(replace(record, segment=segment, carry=carry))
     return tuple(records)
 
 
-def pieces_of(donor: Donor, root: Path) -> Iterator[Piece]:
-    """Where each window's frames are: in its segment, or in the finished video.
+def _copied(piece: Piece, target: Path, settings: VideoSettings) -> FileRecord:
+    """Bring a window's frames into a file of their own."""
+    with whole_file(target) as temporary:
+        if piece.path.name == target.name:
+            shutil.copyfile(piece.path, temporary)
+        else:
+            remux(temporary, [piece], None, {}, settings, complete=True)
+            check_frames(temporary, piece.frames)
+    return record_of(target)
+
+
+def pieces_of(donor: Donor, root: Path) -> Iterator[Piece | None]:
+    """Where each window's frames are: in its segment, in the finished video, or nowhere as there are none.
 
     Raises:
         RunStoreError: in neither.
@@ -115,6 +118,9 @@ def pieces_of(donor: Donor, root: Path) -> Iterator[Piece]:
     starts = accumulate((window.frames for window in windows), initial=0)
     final = None if donor.manifest.final is None else final_path(root, donor.manifest.final)
     for window, start in zip(windows, starts, strict=False):
+        if window.segment is None:
+            yield None
+            continue
         segment = donor.folder / window.segment.name
         if is_whole(segment, window.segment):
             yield Piece(segment, 0, window.frames)

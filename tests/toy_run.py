@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.frame_encoder import VideoSettings
 from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
@@ -115,7 +116,7 @@ class ToyRun:
             width_px=SIZE,
             reference=lambda _window: picture_HWC,
             voices=lambda _window: WindowVoices(silence),
-            finish=lambda frames_FHWC: frames_FHWC,
+            finish=lambda _window, frames_FHWC: frames_FHWC,
             noise=lambda window: seeded_noise(self.seed, window.index),
         )
 
@@ -125,8 +126,8 @@ class ToyRun:
         with self.new_store() as self.store:
             if self.resume is Resume.ONLY_FINISHED:
                 return self.store.keep_finished()
-            for done in generate(score, self.studio, self.store.first, self.store.motion_FHWC):
+            for done in generate(score, self.studio, self.store.first, self.store.carry.motion_FHWC):
                 if self.before_window is not None:
                     self.before_window(done.window.index)
-                self.store.add(done.window, done.frames_FHWC, done.motion_FHWC, WindowStats(0.5))
+                self.store.add(done.window, done.frames_FHWC, Carry(done.motion_FHWC), WindowStats(0.5))
             return self.store.finish()

@@ -55,8 +55,8 @@ def adder(amount: float) -> Any:
 DIFFERENT: list[Any] = [
     None, False, True, 0, 1, -1, 2**80, 0.0, -0.0, 1.0, float("inf"), float("nan"), "", "0", "1", "None", b"",
     b"1", [], [[]], [1, 2], [[1], 2], [12], {}, {"a": 1}, {"a": 2}, {"b": 1}, {1: "a"}, {"a": {"b": 1}}, {1},
-    {1, 2}, Colour.RED, Colour.BLUE, Pair(1, 2), Pair(2, 1), Pair(1, None), Seen(1), Seen(2), adder(1), adder(2),
-    partial(adder, 1), partial(adder, 2), WindowSettings(), WindowSettings(77), ScheduleSettings(),
+    {1, 2}, Colour.RED, Colour.BLUE, Pair(1, 2), Pair(2, 1), Pair(1, None), Seen(1), Seen(2), adder(1),
+    adder(2), partial(adder, 1), partial(adder, 2), WindowSettings(), WindowSettings(77), ScheduleSettings(),
     torch.zeros(2), torch.zeros(3), torch.zeros(1, 2), torch.zeros(2, dtype=torch.float16),
     torch.zeros(2, dtype=torch.int32), torch.tensor([0.0, -0.0]), torch.tensor(0.0), Path("a"), torch.float32,
 ]  # fmt: skip

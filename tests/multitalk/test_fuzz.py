@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from evertalk_pack.multitalk.carry_file import read_carry
 from evertalk_pack.multitalk.errors import EverTalkError, RunStoreError
 from evertalk_pack.multitalk.manifest import (
     MAX_BYTES,
@@ -18,12 +19,11 @@ from evertalk_pack.multitalk.manifest import (
     Manifest,
     WindowRecord,
     WindowStats,
+    carry_name,
     dump_manifest,
-    motion_name,
     parse_manifest,
     segment_name,
 )
-from evertalk_pack.multitalk.motion_file import read_motion
 from evertalk_pack.multitalk.run_folder import final_path
 from evertalk_pack.multitalk.run_lock import Holder
 from evertalk_pack.multitalk.safe_path import checked_prefix, problem_of
@@ -60,10 +60,12 @@ def manifests(draw: st.DrawFn) -> Manifest:
     """Whole manifests."""
     windows: list[WindowRecord] = []
     for index in range(draw(st.integers(0, 4))):
-        motion = FileRecord(motion_name(index), draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
-        segment = FileRecord(segment_name(index), draw(SIZES), draw(DIGESTS))
+        carry = FileRecord(carry_name(index), draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
+        carries = carry is not None or draw(st.booleans())
+        frames = draw(st.integers(0, 100))
+        segment = FileRecord(segment_name(index), draw(SIZES), draw(DIGESTS)) if frames else None
         stats = WindowStats(draw(st.floats(0, 1e9)), draw(FIGURES), draw(FIGURES), draw(st.booleans()))
-        windows.append(WindowRecord(index, draw(SIZES), draw(DIGESTS), segment, motion, stats))
+        windows.append(WindowRecord(index, frames, draw(DIGESTS), segment, carries, carry, stats))
     final = (
         FileRecord("EverTalk/talk_00001_.mp4", draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
     )
@@ -73,7 +75,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 HOSTILE_TEXTS = st.sampled_from(
-    ["", "../x", "/etc/passwd", "w000000.mp4", "w000001.mp4", "m000000.safetensors", "a\0b", "C:\\x", "NUL",
+    ["", "../x", "/etc/passwd", "w000000.mp4", "w000001.mp4", "c000000.safetensors", "a\0b", "C:\\x", "NUL",
      "..", ".", "x" * 5000, "\ud800", "w000000.mp4/", "./w000000.mp4", "EverTalk/../../x.mp4", "NUL.mp4"]
 )  # fmt: skip
 LEAVES = (
@@ -152,9 +154,9 @@ def test_hostile_manifest_is_refused_or_names_harmless_files_alone(
     assert len(manifest.windows) <= manifest.planned_windows <= MAX_WINDOWS
     for index, window in enumerate(manifest.windows):
         assert window.index == index
-        assert window.segment.name == segment_name(index)
-        assert window.motion is None or window.motion.name == motion_name(index)
-        assert min(window.frames, window.segment.bytes) > 0
+        for file, name in ((window.segment, segment_name(index)), (window.carry, carry_name(index))):
+            assert file is None or (file.name == name and file.bytes > 0)
+        assert window.frames >= 0
     if manifest.final is not None:
         assert final_path(tmp_path_factory.getbasetemp(), manifest.final) is None
     assert parse_manifest(dump_manifest(manifest)) == manifest
@@ -232,15 +234,16 @@ def test_hostile_safetensors_file_is_refused_or_holds_what_is_expected(
         header = read_safetensors_header(file)
     except CheckpointError:
         with pytest.raises(RunStoreError):
-            read_motion(file, (2, 2, 2, 3))
+            read_carry(file, 2, (2, 2))
         return
     for info in header.tensors.values():
         assert all(0 <= size < 2**63 for size in info.shape)
     try:
-        motion = read_motion(file, (2, 2, 2, 3))
+        motion = read_carry(file, 2, (2, 2))
     except RunStoreError:
         return
-    assert tuple(motion.shape) == (2, 2, 2, 3)
+    assert motion.motion_FHWC is not None
+    assert tuple(motion.motion_FHWC.shape) == (2, 2, 2, 3)
 
 
 SCRIPT = st.text("0123456789:.;-\u2013s AB+,x\n\t", max_size=40) | st.text(max_size=20)

@@ -121,8 +121,8 @@ def test_finished_run_is_found_again_and_its_segments_are_gone(tmp_path: Path) -
     path = first.play()
     assert first.store is not None
     assert sorted(file.name for file in first.store.folder.iterdir()) == [
-        "m000002.safetensors",
-        "m000003.safetensors",
+        "c000002.safetensors",
+        "c000003.safetensors",
         "manifest.json",
     ]
     again = ToyRun(tmp_path)
@@ -203,7 +203,7 @@ def test_damaged_motion_frames_cost_one_window(tmp_path: Path) -> None:
     expected = run_to_the_end(tmp_path / "whole")
     run = stopped_run(tmp_path, 3)
     assert run.store is not None
-    (run.store.folder / "m000002.safetensors").write_bytes(b"\xff" * 100)
+    (run.store.folder / "c000002.safetensors").write_bytes(b"\xff" * 100)
     again = ToyRun(tmp_path)
     assert again.play().read_bytes() == expected
     assert again.studio.sampled == [2, 3, 4]
@@ -255,7 +255,7 @@ def test_folder_that_is_deleted_during_the_run_ends_it_with_its_name(tmp_path: P
     def delete(index: int) -> None:
         if index == 2:
             assert run.store is not None
-            shutil.rmtree(run.store.folder)
+            run.store.folder.rename(tmp_path / "moved")  # at once: the writer may be at work in it
 
     run.before_window = delete
     with pytest.raises(RunStoreError, match=r"toy_r\w{10}\.run is gone: it was deleted"):
@@ -279,11 +279,11 @@ def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
 def test_motion_frames_of_the_last_two_windows_are_kept(tmp_path: Path) -> None:
     run = stopped_run(tmp_path, 4)
     assert run.store is not None
-    assert sorted(file.name for file in run.store.folder.glob("m*.safetensors")) == [
-        "m000002.safetensors",
-        "m000003.safetensors",
+    assert sorted(file.name for file in run.store.folder.glob("c*.safetensors")) == [
+        "c000002.safetensors",
+        "c000003.safetensors",
     ]
-    assert [window.motion is None for window in read_manifest(run.store.folder / NAME).windows] == [
+    assert [window.carry is None for window in read_manifest(run.store.folder / NAME).windows] == [
         True,
         True,
         False,
