@@ -35,6 +35,14 @@ class Carry:
     held_FHWC: torch.Tensor | None = None
 
     @property
+    def emitted(self) -> torch.Tensor | None:
+        """The last frames of the video so far, as far as they are carried: those that no longer wait."""
+        if self.motion_FHWC is None:
+            return None
+        held = 0 if self.held_FHWC is None else len(self.held_FHWC)
+        return self.motion_FHWC[: max(0, len(self.motion_FHWC) - held)]
+
+    @property
     def is_empty(self) -> bool:
         """Whether the next window needs nothing."""
         return self.motion_FHWC is None and self.held_FHWC is None

@@ -67,7 +67,7 @@ class FinishedWindow:
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
     overlap_FHWC: torch.Tensor
-    motion_FHWC: torch.Tensor | None
+    motion_FHWC: torch.Tensor | None = None
 
 
 class Studio(Protocol):

@@ -23,16 +23,21 @@ class Stretch:
         frames_FHWC: the frames, 0..1.
         join: how many of them belong before the window's own first new frame.
         is_last: whether the video ends with them.
+        held_FHWC: the window's frames that wait for the next one, or None.
     """
 
     finished: FinishedWindow
     frames_FHWC: torch.Tensor
     join: int
     is_last: bool
+    held_FHWC: torch.Tensor | None = None
 
 
 def join_windows(
-    finished: Iterable[FinishedWindow], blend_frames: int, num_windows: int
+    finished: Iterable[FinishedWindow],
+    blend_frames: int,
+    num_windows: int,
+    held_FHWC: torch.Tensor | None = None,
 ) -> Iterator[Stretch]:
     """The video's frames, in order and each once, as they become final.
 
@@ -42,9 +47,9 @@ def join_windows(
         finished: the windows, in order.
         blend_frames: how many of a window's last frames the next one's rendering of them is blended into; no
             more than windows share, and fewer than a window adds.
-        num_windows: how many windows will come.
+        num_windows: how many windows the video has.
+        held_FHWC: frames of the window before the first of these that wait for it.
     """
-    held_FHWC: torch.Tensor | None = None
     for window in finished:
         is_last = window.window.index + 1 == num_windows
         frames_FHWC, join = window.frames_FHWC, 0
@@ -57,7 +62,7 @@ def join_windows(
             # A copy: a view would keep the whole window in memory through the next one.
             held_FHWC = frames_FHWC[-waiting:].clone()
             frames_FHWC = frames_FHWC[:-waiting]
-        yield Stretch(window, frames_FHWC, join, is_last)
+        yield Stretch(window, frames_FHWC, join, is_last, held_FHWC)
 
 
 def blended_into(held_FHWC: torch.Tensor, overlap_FHWC: torch.Tensor) -> torch.Tensor:

@@ -41,15 +41,19 @@ class WindowReporter:
     Args:
         drift: the colour drift of frames (F, H, W, 3).
         clock_s: seconds that only go up.
+        before_FHWC: the frames before the first stretch, if there are any.
     """
 
     def __init__(
-        self, drift: Callable[[torch.Tensor], float], clock_s: Callable[[], float] = time.monotonic
+        self,
+        drift: Callable[[torch.Tensor], float],
+        clock_s: Callable[[], float] = time.monotonic,
+        before_FHWC: torch.Tensor | None = None,
     ) -> None:
         self._drift = drift
         self._clock_s = clock_s
         self._since_s = clock_s()
-        self._before_FHWC: torch.Tensor | None = None
+        self._before_FHWC = None if before_FHWC is None else before_FHWC[-NEIGHBOURS:]
 
     def report(self, stretch: Stretch) -> WindowReport:
         """The figures of the window that the stretch finished."""

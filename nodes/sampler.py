@@ -4,15 +4,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.video_writer import VideoWriter
+from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
+from .host.durable_run import Wish, saved_run
 from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
-from .host.run import latent_result, play, saved_result
+from .host.run import latent_result, play
 from .host.run_options import RunOptions
 from .host.schedule import prompts_of
 from .host.seeing import seeing
 from .host.studio import Cast
-from .host.video_file import output_file, run_metadata
+from .host.video_file import run_metadata, run_place
 from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
@@ -96,9 +97,6 @@ class EverTalkSampler(io.ComfyNode):
         cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
             return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
-        path = output_file(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
+        place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        sound = plan.embeds.sound
-        with VideoWriter(path, plan.size.width_px, plan.size.height_px, sound, metadata=metadata) as writer:
-            played = play(plan, cast, writer)
-        return io.NodeOutput(saved_result(plan, path, played))
+        return io.NodeOutput(saved_run(plan, cast, Wish(place, Resume(asked.resume), metadata)))

@@ -80,3 +80,8 @@ OUTPUT = (
 FILENAME_PREFIX = (
     "File name within ComfyUI's output folder; may name subfolders. A number and .mp4 are added."
 )
+RESUME = (
+    "What to do if the same run was stopped before. auto: go on behind the windows that are finished; a "
+    "finished run gives its video at once. restart: make all of them again. only_finished: make a playable "
+    "video of the finished ones and sample nothing."
+)

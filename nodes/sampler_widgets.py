@@ -4,6 +4,7 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
 from ..multitalk.guidance import GuidanceSettings
+from ..multitalk.run_card import Resume
 from ..multitalk.run_settings import MAX_SIZE_PX, OWN_SCHEDULES, ScheduleSettings, WindowSettings
 from ..multitalk.types import WINDOW_FRAMES
 from ..wanvideo.geometry import SIZE_MULTIPLE
@@ -39,6 +40,13 @@ def sampler_widgets() -> list[io.Input]:
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tips.SEED),
         io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT),
         io.String.Input("filename_prefix", default="EverTalk/talk", tooltip=tips.FILENAME_PREFIX),
+        io.Combo.Input(
+            "resume",
+            options=[choice.value for choice in Resume],
+            default=Resume.AUTO.value,
+            optional=True,
+            tooltip=tips.RESUME,
+        ),
     ]
 
 

@@ -32,14 +32,18 @@ class RunProgress:
         num_windows: windows of the run.
         num_steps: steps of a window.
         note: a few words that belong behind the step, for instance that the steps are fixed.
+        first: the window that is begun with; those before were finished by an earlier run.
     """
 
-    def __init__(self, model: ModelPatcher, num_windows: int, num_steps: int, note: str = "") -> None:
+    def __init__(
+        self, model: ModelPatcher, num_windows: int, num_steps: int, note: str = "", first: int = 0
+    ) -> None:
         self._bar = ProgressBar(num_windows * num_steps)
         self._previewer = get_previewer(model.load_device, model.model.latent_format)
         self._num_windows = num_windows
         self._num_steps = num_steps
         self._note = f" ({note})" if note else ""
+        self._first = first
         self._started_s = time.monotonic()
 
     def step(self, window_index: int, steps_done: int, denoised_BCTHW: torch.Tensor | None) -> None:
@@ -51,8 +55,9 @@ class RunProgress:
         self._bar.update_absolute(done, preview=preview)
         window = f"Window {window_index + 1} of {self._num_windows}"
         text = f"{window}, step {steps_done}/{self._num_steps}{self._note}"
-        show_on_node(f"{text}, {self._seconds_left(done):.0f} s left" if done else text)
+        show_on_node(f"{text}, {self._seconds_left(done):.0f} s left" if done > self._first * self._num_steps else text)
 
     def _seconds_left(self, done: int) -> float:
         elapsed_s = time.monotonic() - self._started_s
-        return elapsed_s / done * (self._num_windows * self._num_steps - done)
+        done_now = done - self._first * self._num_steps
+        return elapsed_s / done_now * (self._num_windows * self._num_steps - done)

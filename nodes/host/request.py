@@ -12,6 +12,7 @@ from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.picture import checked_picture
+from ...multitalk.run_card import Resume
 from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
     OWN_SCHEDULES,
@@ -58,11 +59,12 @@ class SamplerWidgets:
     seed: int
     output: str
     filename_prefix: str
+    resume: str = Resume.AUTO.value
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "SamplerWidgets":
         """Pick the widgets out of what the host hands a node."""
-        return cls(**{field.name: inputs[field.name] for field in fields(cls)})
+        return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
     @property
     def guidance(self) -> GuidanceSettings:

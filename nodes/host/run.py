@@ -3,28 +3,29 @@
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from comfy.utils import common_upscale
 
 from ...multitalk.audio_frames import window_of_frames
+from ...multitalk.carry_file import Carry
 from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
 from ...multitalk.generate import FinishedWindow, Score, WindowVoices, generate
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.joins import Stretch, join_windows
 from ...multitalk.look import LookSettings
+from ...multitalk.manifest import WindowStats
 from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
 from ...multitalk.noise import seeded_noise
 from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
 from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
+from ...multitalk.run_store import RunStore
 from ...multitalk.types import FPS, AudioEmbeds
-from ...multitalk.video_writer import VideoWriter
-from ...multitalk.window_report import WindowReport, WindowReporter
+from ...multitalk.window_report import WindowReporter
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
@@ -69,6 +70,11 @@ class RunPlan:
         """The first picture of the scene that plays now: colours are matched to it."""
         return self.picture_HWC if self.dub is None else self.dub.scene_picture()
 
+    def begin_at(self, first: int) -> None:
+        """Get ready to play from a window on: its scene is the one that began last."""
+        if self.dub is not None and first < len(self.windows):
+            self.dub.reference(next(one for one in self.windows[first::-1] if one.motion == 0))
+
 
 def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
@@ -87,21 +93,8 @@ def windows_of(
     return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What a run gave beside the frames that it wrote.
-
-    Attributes:
-        last: the last window.
-        reports: figures of each window.
-    """
-
-    last: FinishedWindow
-    reports: tuple[WindowReport, ...]
-
-
-def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
-    """Run all windows; their frames go to the writer as they are made.
+def check_cast(plan: RunPlan, cast: Cast) -> TalkAttachment:
+    """Refuse weights that do not fit; what is attached to the model.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
@@ -109,27 +102,42 @@ def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
     attachment = attachment_of(cast.model)
     check_vae(cast.vae)
     check_speech(plan.embeds, attachment)
-    studio = studio_for(plan, cast, attachment)
-    reporter = WindowReporter(drift_from(plan.scene_picture))
-    reports: list[WindowReport] = []
+    return attachment
+
+
+def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> FinishedWindow:
+    """Run the windows that are not finished yet; the store gets them as they are made. Gives the last one.
+
+    Raises:
+        InputError: a model, VAE or speech that does not fit the others.
+        RunStoreError: a window could not be written.
+    """
+    attachment = check_cast(plan, cast)
+    first, carry = (0, Carry()) if store is None else (store.first, store.carry)
+    studio = studio_for(plan, cast, attachment, first)
+    plan.begin_at(first)
+    reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
+    blend, count = plan.look.blend_frames, len(plan.windows)
     stretch: Stretch | None = None
-    windows = generate(score_of(plan, attachment), studio)
-    for stretch in join_windows(windows, plan.look.blend_frames, len(plan.windows)):
-        if writer is not None and len(stretch.frames_FHWC):
-            writer.write(stretch.frames_FHWC)
-        reports.append(reporter.report(stretch))
-        show_on_node(f"Window {len(reports)} of {len(plan.windows)} done: {reports[-1]}")
+    windows = generate(score_of(plan, attachment), studio, first, carry.motion_FHWC)
+    for stretch in join_windows(windows, blend, count, carry.held_FHWC):
+        report = reporter.report(stretch)
+        if store is not None:
+            done = stretch.finished
+            stats = WindowStats(report.seconds, report.drift, report.seam)
+            store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
+        show_on_node(f"Window {report.index + 1} of {count} done: {report}")
     assert stretch is not None, "a plan has a window"
-    return Played(stretch.finished, tuple(reports))
+    return stretch.finished
 
 
-def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> HostStudio:
+def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int = 0) -> HostStudio:
     """The host's side of a run; says what runs and what was changed."""
     backend = backend_for(cast.model, attachment.attention_mode)
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
-    progress = RunProgress(cast.model, len(plan.windows), steps, fixed)
+    progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
     show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
     for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
         show_on_node(note)
@@ -208,27 +216,11 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     )
 
 
-def saved_result(plan: RunPlan, path: Path, played: Played) -> dict[str, Any]:
-    """The LATENT dict of a run whose video is in a file."""
-    return {
-        "video": {
-            "path": str(path),
-            "frames": plan.embeds.video_frames,
-            "fps": float(FPS),
-            "width": plan.size.width_px,
-            "height": plan.size.height_px,
-            "seconds": plan.embeds.video_frames / FPS,
-        },
-        "output_path": str(path),
-        "windows": [asdict(report) for report in played.reports],
-    }
-
-
-def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
+def latent_result(plan: RunPlan, last: FinishedWindow) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
     sound = plan.embeds.sound
     return {
-        "samples": played.last.latents_BCTHW,
+        "samples": last.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
         "audio": {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz},

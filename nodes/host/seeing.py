@@ -14,10 +14,14 @@ from .studio import SeeFrame
 
 
 class ClipEye:
-    """Shows a window's frame to a CLIP vision model; a frame that stays the same is encoded once."""
+    """Shows a window's frame to a CLIP vision model; a frame that stays the same is encoded once.
+
+    Attributes:
+        clip_vision: the model.
+    """
 
     def __init__(self, clip_vision: Any) -> None:
-        self._clip_vision = clip_vision
+        self.clip_vision = clip_vision
         self._frame_HWC: torch.Tensor | None = None
         self._seen: Any = None
 
@@ -25,7 +29,7 @@ class ClipEye:
         """The host's CLIP vision output of a frame, 0..1."""
         if self._frame_HWC is not frame_HWC:
             # Squeezed to CLIP's square, not cut: so Wan's image-to-video models were trained.
-            self._seen = self._clip_vision.encode_image(frame_HWC[None], crop=False)
+            self._seen = self.clip_vision.encode_image(frame_HWC[None], crop=False)
             self._frame_HWC = frame_HWC
         return self._seen
 

@@ -1,6 +1,7 @@
-"""Names of output files and what is written into them about the run."""
+"""Where a run's files go in the host's output folder, and what is written into them about the run."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,13 @@ from typing import Any
 import folder_paths
 from comfy.cli_args import args
 
-from ...multitalk.errors import InputError
+from ...multitalk.run_folder import RunPlace
+from ...multitalk.safe_path import checked_parts, checked_prefix
+
+TIME_TOKENS = re.compile(r"[-_. ]?%(?:year|month|day|hour|minute|second)%")
+"""The host's words for the time in a prefix, with what sets them off from the rest."""
+
+NAMELESS = "run"
 
 
 def check_prefix(prefix: str) -> None:
@@ -17,29 +24,31 @@ def check_prefix(prefix: str) -> None:
     Raises:
         InputError: the prefix is empty or leads out of the output folder.
     """
-    if not prefix.strip() or "\0" in prefix or "\\" in prefix:
-        raise InputError(f"filename_prefix: {prefix!r} is no file name. Use something like EverTalk/talk.")
-    root = Path(folder_paths.get_output_directory()).resolve()
-    path = Path(prefix)
-    leads_out = path.is_absolute() or ":" in prefix or ".." in path.parts
-    # The folder is resolved too: a link in the output folder may lead out of it.
-    if leads_out or not (root / path).parent.resolve().is_relative_to(root):
-        raise InputError(
-            f"filename_prefix: {prefix!r} leads out of the output folder {root}. Use a name or a subfolder "
-            "of it, like EverTalk/talk."
-        )
+    checked_prefix(prefix, Path(folder_paths.get_output_directory()))
 
 
-def output_file(prefix: str, width_px: int, height_px: int) -> Path:
-    """The next free mp4 name for a prefix within the host's output folder; its folder exists afterwards.
+def run_place(prefix: str, width_px: int, height_px: int) -> RunPlace:
+    """Where a run's files go.
+
+    The video's name may hold the time (%year%), as the host's own nodes allow. The run's folder does not: the
+    same run, queued tomorrow, has to be found again.
 
     Raises:
         InputError: the prefix is empty or leads out of the output folder.
     """
+    root = Path(folder_paths.get_output_directory())
     check_prefix(prefix)
-    root = folder_paths.get_output_directory()
-    folder_name, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, width_px, height_px)
-    return Path(folder_name) / f"{name}_{counter:05}_.mp4"
+    sized = prefix.replace("%width%", str(width_px)).replace("%height%", str(height_px))
+    parts = [lasting_name(part) for part in checked_parts(sized)]
+    lasting = "/".join(part for part in (*parts[:-1], parts[-1] or NAMELESS) if part)
+    dated = folder_paths.get_save_image_path(sized, str(root), width_px, height_px)[4]
+    return RunPlace(root, checked_prefix(lasting, root), checked_prefix(dated, root))
+
+
+def lasting_name(name: str) -> str:
+    """A name without the time, and without what set it off."""
+    without = TIME_TOKENS.sub("", name)
+    return name if without == name else without.strip(" ._-")
 
 
 def run_metadata(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> dict[str, str]:

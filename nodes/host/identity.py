@@ -1,0 +1,105 @@
+"""What tells a model from another: its weights' shapes and samples, its LoRA, its patches.
+
+Nothing is loaded or moved for it: weights are read where they are, and what the host has patched into them in
+place is read from its backup. Of each weight a few hundred values are sampled at even steps: two checkpoints
+differ in nearly all of them, and a 14B model takes a second. A weight that was edited by hand in a place that
+is not sampled is not told apart.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import torch
+from comfy.model_patcher import ModelPatcher
+from torch import nn
+
+from ...multitalk.fingerprint import fingerprint
+from .patcher import KEY
+from .seeing import ClipEye, FixedSight
+
+SAMPLES = 256
+"""Values read of each weight."""
+
+MAX_DEPTH = 6
+
+
+def model_identity(patcher: ModelPatcher) -> str:
+    """The fingerprint of a MODEL as it would be sampled: weights, LoRA and other patches, model options."""
+    return fingerprint(
+        weights_identity(patcher),
+        {str(key): [patch_identity(patch) for patch in patches] for key, patches in patcher.patches.items()},
+        {str(name): named(value) for name, value in patcher.object_patches.items()},
+        outline(patcher.model_options),
+        str(patcher.model_dtype()),
+    )
+
+
+def weights_identity(patcher: ModelPatcher) -> str:
+    """The fingerprint of a patcher's weights, before any patch."""
+    model: nn.Module = patcher.model
+    return fingerprint(
+        type(model).__name__,
+        [(name, sampled(tensor)) for name, tensor in unpatched_weights(model, patcher.backup)],
+    )
+
+
+def unpatched_weights(model: nn.Module, backup: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each weight and buffer by name; of those that the host has patched in place, the original."""
+    for tensors in (model.named_parameters(), model.named_buffers()):
+        for name, tensor in tensors:
+            yield name, backup[name].weight if name in backup else tensor
+
+
+def sampled(tensor: torch.Tensor) -> tuple[str, str, torch.Tensor | None]:
+    """A tensor's type, its shape, and some of its values as bytes, read where it is."""
+    stored: torch.Tensor = getattr(tensor, "_qdata", tensor)  # the host's quantised weights
+    plain = stored.detach().as_subclass(torch.Tensor)  # GGUF loaders hold subclasses
+    if plain.is_meta or not plain.numel():
+        return str(tensor.dtype), str(tuple(tensor.shape)), None
+    # An odd step, so that the samples of a matrix do not all stand in one column.
+    values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1]
+    return str(tensor.dtype), str(tuple(tensor.shape)), values.cpu()
+
+
+def patch_identity(patch: tuple[Any, ...]) -> Any:
+    """A LoRA's or another patch of one weight: strengths, offset, and samples of what it holds."""
+    strength, value, strength_model, offset, function = patch
+    return strength, outline(value), strength_model, outline(offset), outline(function)
+
+
+def outline(value: Any, depth: int = 0) -> Any:
+    """A value of the host's as one that has a fingerprint: tensors sampled, functions and objects by name.
+
+    Objects of the host and of other packs hold counters, caches and whole models, so of them only the name of
+    the class counts, and for LoRA adapters their weights.
+    """
+    if depth > MAX_DEPTH:
+        return "..."
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, torch.Tensor):
+        return sampled(value)
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[Any, Any]", value)
+        return {str(key): outline(entry, depth + 1) for key, entry in entries.items() if key != KEY}
+    if isinstance(value, list | tuple):
+        return [outline(entry, depth + 1) for entry in cast("list[Any]", value)]
+    return [named(value), outline(getattr(value, "weights", None), depth + 1)]
+
+
+def named(value: Any) -> str:
+    """The name of a function, or of an object's class."""
+    return str(getattr(value, "__qualname__", type(value).__qualname__))
+
+
+def vae_identity(vae: Any) -> str:
+    """The fingerprint of a VAE."""
+    return fingerprint(weights_identity(vae.patcher), str(vae.vae_dtype))
+
+
+def sight_identity(see: Callable[[torch.Tensor], Any]) -> str:
+    """The fingerprint of what CLIP sees: the fixed picture, or the model that looks at each window's."""
+    if isinstance(see, ClipEye):
+        return weights_identity(see.clip_vision.patcher)
+    assert isinstance(see, FixedSight)
+    return fingerprint(None if see.seen is None else vars(see.seen))
