@@ -24,7 +24,7 @@ from ...multitalk.run_settings import (
 )
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.types import AudioEmbeds
-from .dubs import first_picture, run_pictures
+from .dubs import first_picture, picture_notes, run_pictures
 from .run import RunPlan, windows_of
 from .run_options import RunOptions
 from .video_file import check_prefix
@@ -128,7 +128,7 @@ def checked_settings(
     checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    notes = (*size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    notes = (*picture_notes(start_image, options.source), *size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
     return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
 
 
