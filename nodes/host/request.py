@@ -18,8 +18,9 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
+from ...multitalk.window_voices import VoicePlan
 from .run import RunPlan, fit_picture, windows_of
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
@@ -95,15 +96,19 @@ def plan_run(
     size, size_notes = size_of(widgets, start_image)
     assert isinstance(start_image, torch.Tensor), "size_of looked at it"
     picture_HWC, picture_notes = fit_picture(start_image, size)
+    planned = windows_of(audio_embeds, windows)
+    voices = VoicePlan(audio_embeds, Size(*start_image.shape[1:3]), Size(size.height_px, size.width_px))
+    voice_notes = voices.notes(planned)
     plan = RunPlan(
         embeds=audio_embeds,
+        voices=voices,
         picture_HWC=picture_HWC,
         size=size,
-        windows=windows_of(audio_embeds, windows),
+        windows=planned,
         schedule=schedule,
         guidance=guidance,
         seed=widgets.seed,
-        notes=(*size_notes, *picture_notes, *window_notes, *schedule_notes),
+        notes=(*size_notes, *picture_notes, *voice_notes, *window_notes, *schedule_notes),
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
