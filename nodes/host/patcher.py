@@ -124,8 +124,8 @@ class TalkForward:
 
 
 def rotation_of_host(freqs: torch.Tensor) -> Rotation:
-    """The host's rotation matrices (1, tokens, 1, pairs, 2, 2) as cosine and sine."""
-    return Rotation(freqs[..., 0, 0], freqs[..., 1, 0])
+    """The host's rotation matrices (1, tokens, 1, pairs, 2, 2) as complex numbers: their first column."""
+    return Rotation(torch.complex(freqs[..., 0, 0].float(), freqs[..., 1, 0].float()))
 
 
 def block_patches(
