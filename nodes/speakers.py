@@ -14,8 +14,9 @@ from .host.progress import show_on_node
 from .host.sound import audio_of, waveform_of
 from .sockets import SpeakersSocket
 
-# Fixed sockets instead of growing ones: in ComfyUI 0.3.75 `AutogrowDynamic` is not public, its inputs arrive
-# under names that later releases changed, and its frontend (1.32.9) does not know it and shows all of them.
+# Fixed sockets instead of growing ones: of ComfyUI 0.3.75's `AutogrowDynamic` its frontend (1.32.9) knows
+# nothing, so that all sockets show at once anyhow, and their names (`audio1_$voices_ag$`) are others in later
+# releases, so that saved workflows would lose their links.
 LETTERS = tuple(name.lower() for name in SPEAKER_NAMES)
 AUDIO_SOCKETS = tuple(f"audio_{letter}" for letter in LETTERS)
 MASK_SOCKETS = tuple(f"mask_{letter}" for letter in LETTERS)
