@@ -125,6 +125,18 @@ def test_swapping_the_two_voices_changes_the_video(stage: Stage) -> None:
     assert (videos[0] - videos[1]).abs().max() > 2
 
 
+def test_three_people_share_one_recording_by_a_timeline(stage: Stage) -> None:
+    timeline = "0-0.2 A; 0.2-0.4 B; 0.4-0.5 A+C"
+    boxes = "0%,0%,30%,100%; 35%,0%,30%,100%; 70%,0%,30%,100%"
+    graph = stage.graph(
+        stage.speech(1, 8000), stage.speech(2, 10), arrangement="timeline", timeline=timeline, boxes=boxes
+    )
+    del graph[SPEAKERS]["inputs"]["audio_b"]
+    del graph[VOICE_B]
+    assert len(frames_of(stage.video(graph))) == round(25 * 0.5)
+    assert sum("this is extrapolation" in text for text in stage.texts) == 2
+
+
 def test_bad_speakers_are_refused_before_weights_load(stage: Stage) -> None:
     voices = stage.speech(1, 3000), stage.speech(2, 3000)
     for speakers, complaint in (
