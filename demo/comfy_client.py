@@ -7,7 +7,6 @@ as any other program would.
 import asyncio
 import json
 import struct
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -22,7 +21,6 @@ import aiohttp
 JsonObject: TypeAlias = dict[str, Any]
 
 HTTP_TIMEOUT_S = 60
-RECORD_TIMEOUT_S = 10
 TEXT_EVENT = 3
 """ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
 
@@ -184,12 +182,7 @@ class ComfyClient:
         raise ServerError("The server closed the connection before the job ended; its log says why.")
 
     def _record(self, prompt_id: str) -> JsonObject:
-        # The server says that a job has ended a moment before it writes it down.
         record = self.history(prompt_id)
-        deadline_s = time.monotonic() + RECORD_TIMEOUT_S
-        while not record and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-            record = self.history(prompt_id)
         if not record:
             raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
         return record
