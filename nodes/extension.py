@@ -11,6 +11,7 @@ from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
 from .schedule import EverTalkSchedule
+from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
 
 
@@ -23,6 +24,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkModelLoader,
             EverTalkApply,
             EverTalkAudioEncoderLoader,
+            EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
             EverTalkGuidance,

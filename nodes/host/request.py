@@ -22,8 +22,9 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
+from ...multitalk.window_voices import VoicePlan
 from .pictures import reference_of
 from .run import RunPlan, windows_of
 from .run_options import RunOptions
@@ -155,26 +156,29 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
-    cues = (options and options.schedule) or RunSchedule()
     assert isinstance(start_image, torch.Tensor), "checked_settings looked at it"
+    cues, size = (options and options.schedule) or RunSchedule(), settings.size
     reference, picture_notes = reference_of(
-        start_image, cues.pictures, settings.size, settings.look.camera, audio_embeds.video_frames
+        start_image, cues.pictures, size, settings.look.camera, audio_embeds.video_frames
     )
     windows = windows_of(audio_embeds, settings.windows)
-    cue_notes = (
-        *unused_cues("prompt", cues.prompts, windows),
-        *unused_cues("picture", cues.pictures, windows),
-    )
+    voices = VoicePlan(audio_embeds, Size(*start_image.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
+        voices=voices,
         picture_HWC=reference(windows[0]),
         reference=reference,
-        size=settings.size,
+        size=size,
         windows=windows,
         schedule=settings.schedule,
         guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*picture_notes, *settings.notes, *cue_notes),
+        notes=(
+            *(*picture_notes, *settings.notes, *voices.notes(windows)),
+            *unused_cues("prompt", cues.prompts, windows),
+            *unused_cues("picture", cues.pictures, windows),
+            *moving_places_notes(audio_embeds, settings.look),
+        ),
         look=settings.look,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
@@ -184,6 +188,16 @@ def plan_run(
             f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
+    """Says that several speakers' places do not follow the camera."""
+    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
+        return ()
+    return (
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move small, "
+        "or their places wide",
+    )
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:

@@ -54,8 +54,7 @@ def tiny_clip(comfyui: Path) -> Any:
 def execute(prompts: str = "", picture_times: str = "", **inputs: Any) -> RunSchedule:
     from evertalk_pack.nodes.schedule import EverTalkSchedule
 
-    schedule = result_of(EverTalkSchedule.execute(prompts, picture_times, **inputs))
-    return schedule
+    return result_of(EverTalkSchedule.execute(prompts, picture_times, **inputs))
 
 
 def test_each_prompt_is_encoded_as_the_hosts_own_node_does_and_once(tiny_clip: Any) -> None:

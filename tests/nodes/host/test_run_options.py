@@ -1,5 +1,6 @@
 """The sampler's optional settings sockets: what they replace, and what they say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,8 +83,18 @@ def test_blend_is_cut_to_the_windows_and_said() -> None:
 
 
 @pytest.mark.parametrize("socket", ["guidance", "schedule", "look"])
+def test_several_speakers_under_a_moving_camera_are_remarked_upon() -> None:
+    from evertalk_pack.nodes.host.request import moving_places_notes
+
+    moving = LookSettings(camera=CameraMove(zoom=1.1))
+    two = replace(SPEECH, tracks_NLC=SPEECH.tracks_NLC * 2)
+    assert "speakers' places stay" in moving_places_notes(two, moving)[0]
+    assert moving_places_notes(two, LookSettings()) == ()
+    assert moving_places_notes(SPEECH, moving) == ()
+
+
 def test_something_else_in_a_socket_is_refused(socket: str) -> None:
     from evertalk_pack.nodes.host.run_options import RunOptions
 
     with pytest.raises(InputError, match=rf"{socket}: str, expected .*Connect EverTalk"):
-        RunOptions(**{socket: "text"})
+        RunOptions.of({socket: "text"})
