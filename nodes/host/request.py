@@ -195,8 +195,8 @@ def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, .
     if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
         return ()
     return (
-        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move small, "
-        "or their places wide",
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
+        "small, or their places wide",
     )
 
 
