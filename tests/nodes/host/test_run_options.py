@@ -82,7 +82,6 @@ def test_blend_is_cut_to_the_windows_and_said() -> None:
     assert said(planned, "blend_frames 30 became 3")
 
 
-@pytest.mark.parametrize("socket", ["guidance", "schedule", "look"])
 def test_several_speakers_under_a_moving_camera_are_remarked_upon() -> None:
     from evertalk_pack.nodes.host.request import moving_places_notes
 
@@ -93,6 +92,7 @@ def test_several_speakers_under_a_moving_camera_are_remarked_upon() -> None:
     assert moving_places_notes(SPEECH, moving) == ()
 
 
+@pytest.mark.parametrize("socket", ["guidance", "schedule", "look"])
 def test_something_else_in_a_socket_is_refused(socket: str) -> None:
     from evertalk_pack.nodes.host.run_options import RunOptions
 
