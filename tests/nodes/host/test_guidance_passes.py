@@ -60,13 +60,12 @@ def request(model: Any, voices: int = 1) -> WindowRequest:
     picture = torch.randn((1, 16, *GRID), generator=generator)
     halves = torch.zeros(3, 4, 4)
     halves[0, :, :2], halves[1, :, 2:] = 1, 1
-    draw = seeded_noise(1, 0)
     return WindowRequest(
         window=WINDOW,
         condition=WindowCondition(picture, 1, None, torch.zeros(64, 64, 3)),
         voices=WindowVoices(audio, halves.flatten(1) if voices > 1 else None),
-        noise_BCTHW=draw((1, 16, *GRID)),
-        draw=draw,
+        noise_BCTHW=seeded_noise(1, 0)((1, 16, *GRID)),
+        more_noise=lambda: seeded_noise(1, 0),
     )
 
 

@@ -53,7 +53,7 @@ def test_scheduled_pictures_take_the_place_of_the_start_image() -> None:
     planned = plan(schedule=schedule)
     levels = [float(planned.reference(window).mean()) for window in planned.windows]
     assert levels == [0.0, 0.0, 1.0], "new frames begin at 0, 0.36 and 0.52 s"
-    assert planned.reference(planned.windows[2]).shape == (64, 64, 3)
+    assert planned.reference(planned.windows[2]).shape == (tiny_host.SIDE_PX, tiny_host.SIDE_PX, 3)
     assert planned.reference(planned.windows[0]) is planned.picture_HWC
     assert said(planned, "take the place of start_image")
 
