@@ -36,7 +36,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--image", type=Path, default=DEMO / "media" / "portrait.jpg", help="the picture")
     parser.add_argument("--audio", type=Path, default=DEMO / "media" / "speech.flac", help="the speech")
     parser.add_argument(
-        "--workflow", type=Path, default=ROOT / "workflows" / "demo_tiny.api.json", help="in API format"
+        "--workflow", type=Path, default=ROOT / "workflows" / "api" / "demo_tiny.api.json", help="in API format"
     )
     parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT in pixels, instead of the workflow's")
     parser.add_argument("--output-dir", type=Path, default=RUN / "output", help="where the video goes")

@@ -67,8 +67,8 @@ class Place:
 def place_nodes(shapes: Mapping[str, NodeShape], sources: Mapping[str, Sequence[str]]) -> dict[str, Place]:
     """A place for every node.
 
-    A node's column is its longest way to an end of the graph, so that links go from left to right and what feeds
-    a node stands close to it. All nodes of a column are as wide as the widest.
+    A node's column is its longest way to an end of the graph, so that links go from left to right and what
+    feeds a node stands close to it. All nodes of a column are as wide as the widest.
 
     Args:
         shapes: the nodes.
@@ -82,7 +82,9 @@ def place_nodes(shapes: Mapping[str, NodeShape], sources: Mapping[str, Sequence[
         # What feeds a column further right stands lowest: its link passes below the column between.
         members = sorted(
             (node for node in order if steps_to_end[node] == column),
-            key=lambda node: any(node in sources[other] and steps_to_end[other] < column - 1 for other in order),
+            key=lambda node: any(
+                node in sources[other] and steps_to_end[other] < column - 1 for other in order
+            ),
         )
         width = max(shapes[node].width for node in members)
         x = right_edge - width
@@ -105,8 +107,10 @@ def slot_height(place: Place, slot: int) -> int:
     return place.y + slot * SLOT_HEIGHT + FIRST_SLOT
 
 
-def bends_of_link(start: Place, slot: int, end: Place, end_slot: int, places: Iterable[Place]) -> list[tuple[int, int]]:
-    """The two corners of a link that passes below a column: where it turns up, and where it turns to its target.
+def bends_of_link(
+    start: Place, slot: int, end: Place, end_slot: int, places: Iterable[Place]
+) -> list[tuple[int, int]]:
+    """The two corners of a link that passes below a column: where it turns up, and where to its target.
 
     No corners for a link to the next column, and for one that has no free way straight to the right.
     """

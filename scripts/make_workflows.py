@@ -2,9 +2,9 @@
 
     python scripts/make_workflows.py --comfyui /path/to/ComfyUI [--check]
 
-`workflows/api/NAME.api.json` is written by hand and is what a program queues; `workflows/NAME.json` is made from it
-with the node descriptions of a real server, so that the two never drift. ComfyUI offers the files in `workflows/`
-as templates; those in API format would not open there, which is why they stand in a folder of their own.
+`workflows/api/NAME.api.json` is written by hand and is what a program queues; `workflows/NAME.json` is made
+from it with the node descriptions of a real server, so that the two never drift. ComfyUI lists every file in
+`workflows/` as a template and its template browser opens the editor's format alone: hence the folder `api`.
 """
 
 import argparse
@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from graph_layout import NodeShape, Place, bends_of_link, place_nodes
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "demo"))  # the client and the server are the demo's
+from comfy_server import ComfyServer  # noqa: E402
+from graph_layout import NodeShape, Place, bends_of_link, place_nodes  # noqa: E402
+
 WORKFLOWS = ROOT / "workflows"
 API_SUFFIX = ".api.json"
 
@@ -78,7 +80,9 @@ def read_inputs(description: JsonObject) -> list[Input]:
     for group in ("required", "optional"):
         for name, (kind, *rest) in description["input"].get(group, {}).items():
             options = rest[0] if rest else {}
-            inputs.append(Input(name, "COMBO" if isinstance(kind, list) else kind, options, group == "optional"))
+            if isinstance(kind, list):  # how the server describes the choices of older nodes
+                kind, options = "COMBO", {**options, "options": kind}  # noqa: PLW2901
+            inputs.append(Input(name, kind, options, group == "optional"))
     return sorted(inputs, key=lambda one: one.is_widget)
 
 
@@ -96,7 +100,9 @@ def widget_values(inputs: list[Input], given: JsonObject) -> list[Any]:
         value = given.get(one.name, one.options.get("default"))
         values.append(one.options.get("default") if is_link(value) else value)
         values += [CONTROL_VALUE] if one.is_controlled else []
-        values += [extra for name in UPLOAD_WIDGETS if one.options.get(name) for extra in UPLOAD_WIDGETS[name]]
+        values += [
+            extra for name in UPLOAD_WIDGETS if one.options.get(name) for extra in UPLOAD_WIDGETS[name]
+        ]
     return values
 
 
@@ -105,7 +111,9 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
     inputs = read_inputs(description)
     values = widget_values(inputs, node["inputs"])
     texts = sum(one.is_text for one in inputs)
-    lines = [f"{one.name}{node['inputs'].get(one.name)}" for one in inputs if one.is_widget and not one.is_text]
+    lines = [
+        f"{one.name}{node['inputs'].get(one.name)}" for one in inputs if one.is_widget and not one.is_text
+    ]
     return NodeShape(
         num_inputs=sum(not one.is_widget for one in inputs),
         num_outputs=len(description["output"]),
@@ -128,7 +136,11 @@ class GraphBuilder:
     def build(self, name: str) -> JsonObject:
         """The editor's JSON; the same for the same workflow and descriptions."""
         sources = {
-            node_id: [node["inputs"][one.name][0] for one in self._inputs(node) if is_link(node["inputs"].get(one.name))]
+            node_id: [
+                node["inputs"][one.name][0]
+                for one in self._inputs(node)
+                if is_link(node["inputs"].get(one.name))
+            ]
             for node_id, node in self._workflow.items()
         }
         shapes = {
@@ -201,7 +213,16 @@ class GraphBuilder:
         if is_link(value):
             source, source_slot = value
             socket["link"] = len(self._links) + 1
-            self._links.append([socket["link"], int(source), source_slot, int(node_id), slot, self._kind(source, source_slot)])
+            self._links.append(
+                [
+                    socket["link"],
+                    int(source),
+                    source_slot,
+                    int(node_id),
+                    slot,
+                    self._kind(source, source_slot),
+                ]
+            )
         return socket
 
     def _kind(self, node_id: str, slot: int) -> str:
@@ -232,8 +253,6 @@ def api_files() -> list[Path]:
 
 def main() -> int:
     """Write the twins, or with --check only say which of them are out of date (exit code 1)."""
-    sys.path.insert(0, str(ROOT / "demo"))
-    from comfy_server import ComfyServer
     parser = argparse.ArgumentParser(description="Write the editor's workflows.")
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI", help="ComfyUI's folder")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
