@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 MEDIA = ROOT / "demo" / "media"
 GRAPH_IN_README = "infinitetalk_image"
 THUMBNAIL_PX = 640
-STRIP_FRAMES = (10, 40, 70, 100, 130, 160)
+STRIP_FRAMES = (10, 20, 70, 160)
 QUIET_EDITOR = {
     "Comfy.TutorialCompleted": True,  # else the template browser opens on top
     "Comfy.Minimap.Visible": False,
@@ -45,12 +45,12 @@ def shoot_graphs(comfyui: Path, browser: Path, out: Path) -> None:
 
 
 def write_graph_pictures(shots: Path) -> None:
-    """The thumbnails, and the README's picture with few colours, so that it stays small."""
+    """The thumbnails, and the README's picture."""
     for file in api_files():
         twin = twin_of(file)
         picture = Image.open(shots / f"{twin.stem}.png").convert("RGB")
         if twin.stem == GRAPH_IN_README:
-            picture.quantize(192, dither=Image.Dither.NONE).save(DOCS / "graph.png", optimize=True)
+            picture.save(DOCS / "graph.png", optimize=True)
         picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
         picture.save(WORKFLOWS / f"{twin.stem}.jpg", quality=85, optimize=True)
 
