@@ -11,8 +11,8 @@ from evertalk_pack.multitalk.look import LookSettings
 pytestmark = pytest.mark.host
 
 GENERATOR = torch.Generator().manual_seed(2)
-FRAMES = torch.rand((9, 16, 16, 3), generator=GENERATOR)
-REFERENCE = torch.rand((16, 16, 3), generator=GENERATOR) ** 2
+FRAMES = torch.rand((9, 12, 20, 3), generator=GENERATOR)
+REFERENCE = torch.rand((12, 20, 3), generator=GENERATOR) ** 2
 
 
 @pytest.mark.parametrize("method", list(ColourMethod))
@@ -24,7 +24,7 @@ def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
 
     expected = match_colour(FRAMES, REFERENCE, 0.7, method)
     for module in (colour, looks):
-        monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * 256)
+        monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * 240)
     finish = looks.finishing(LookSettings(method, colour_strength=0.7), REFERENCE)
     assert torch.equal(finish(FRAMES), expected)
     assert (expected - FRAMES).abs().max() > 0.05
