@@ -40,6 +40,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--size", default="832x480", help="WIDTHxHEIGHT in pixels")
     parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
     parser.add_argument("--skip-vae", action="store_true")
     return parser.parse_args()
@@ -157,7 +158,12 @@ def main() -> None:
     with torch.inference_mode():
         base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
         talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
-        model = real_size.talking(base, real_size.talk_patcher(size, talk_dtype, device), arguments.attention)
+        model = real_size.talking(
+            base,
+            real_size.talk_patcher(size, talk_dtype, device),
+            arguments.attention,
+            compile_blocks=arguments.compile,
+        )
         comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
         backend = backend_for(model, arguments.attention)
         report["attention"] = {"ran": backend.choice.ran, "notes": backend.choice.notes}

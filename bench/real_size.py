@@ -88,9 +88,12 @@ def talk_patcher(size: WanSize, dtype: torch.dtype, device: torch.device) -> Mod
     return ModelPatcher(talk, device, device)
 
 
-def talking(model: ModelPatcher, talk: ModelPatcher, attention_mode: str) -> ModelPatcher:
+def talking(
+    model: ModelPatcher, talk: ModelPatcher, attention_mode: str, *, compile_blocks: bool
+) -> ModelPatcher:
     """The MODEL with audio weights on it."""
-    return apply_talk(model, TalkAttachment("random weights", "infinitetalk", attention_mode, talk))
+    attachment = TalkAttachment("random weights", "infinitetalk", attention_mode, talk, compile_blocks)
+    return apply_talk(model, attachment)
 
 
 def wan_vae(size: WanSize, device: torch.device) -> Any:

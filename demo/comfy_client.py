@@ -7,6 +7,7 @@ as any other program would.
 import asyncio
 import json
 import struct
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +22,7 @@ import aiohttp
 JsonObject: TypeAlias = dict[str, Any]
 
 HTTP_TIMEOUT_S = 60
+RECORD_TIMEOUT_S = 10
 TEXT_EVENT = 3
 """ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
 
@@ -188,9 +190,12 @@ class ComfyClient:
         raise ServerError("The server closed the connection before the job ended; its log says why.")
 
     def _record(self, prompt_id: str) -> JsonObject:
-        record = self.history(prompt_id)
-        if not record:
-            raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
+        # The server tells of the end first and writes its record then.
+        deadline_s = time.monotonic() + RECORD_TIMEOUT_S
+        while not (record := self.history(prompt_id)):
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
+            time.sleep(0.05)
         return record
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> JsonObject:

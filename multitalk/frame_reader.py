@@ -98,10 +98,11 @@ class FrameReader:
         return (self.frame_at(start_s + number / fps) for number in range(count))
 
     def frames_from_start(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """All decoded frames, not turned upright, each with its time in seconds."""
+        """All decoded frames, not turned upright, each with the time from which frame_at gives it."""
         self._seek(self._origin)
         while self._now is not None:
-            yield float((self._now.pts - self._origin) * self._time_base), self._now.frame
+            ticks = self._now.pts - self._origin - Fraction(TOLERANCE_TICKS)
+            yield float(ticks * self._time_base), self._now.frame
             self._step()
 
     def _shown(self, pts: int) -> TimedFrame:

@@ -25,13 +25,14 @@ LOOK_WIDTH_PX = 256
 TICKS_PER_S = 1000
 """PySceneDetect counts frames. It is given milliseconds instead, so that a variable rate counts by time."""
 
-TICK_S = 1 / TICKS_PER_S
+ROUNDING = 1e-6
+"""Part of a video frame by which a time may miss the frame that it stands for."""
 
 
 def find_cuts(
     reader: FrameReader, threshold: float = CONTENT_THRESHOLD, on_frame: Callable[[float], None] | None = None
 ) -> tuple[float, ...]:
-    """Times, in seconds, of the first frames of all scenes but the first; rising, to the millisecond.
+    """Times, in seconds, from which the clip shows the scenes after the first; rising.
 
     Args:
         reader: of the clip. One frame after the other is looked at; none is kept.
@@ -42,14 +43,16 @@ def find_cuts(
 
     detector = ContentDetector(threshold=threshold, min_scene_len=round(MIN_SCENE_S * TICKS_PER_S))
     cuts: list[FrameTimecode] = []
+    times_s: dict[int, float] = {}
     ticks = FrameTimecode(0, float(TICKS_PER_S))
     for time_s, frame in reader.frames_from_start():
         if on_frame is not None:
             on_frame(time_s)
-        ticks = FrameTimecode(round(time_s * TICKS_PER_S), float(TICKS_PER_S))
+        ticks = FrameTimecode(max(0, round(time_s * TICKS_PER_S)), float(TICKS_PER_S))
+        times_s[ticks.frame_num] = time_s
         cuts += detector.process_frame(ticks, small_bgr(frame))
     cuts += detector.post_process(ticks)
-    return tuple(sorted({cut.frame_num / TICKS_PER_S for cut in cuts}))
+    return tuple(sorted({times_s[cut.frame_num] for cut in cuts}))
 
 
 def small_bgr(frame: av.VideoFrame) -> NDArray[Any]:
@@ -61,5 +64,5 @@ def small_bgr(frame: av.VideoFrame) -> NDArray[Any]:
 
 def cut_frames(cuts_s: Sequence[float], start_s: float) -> tuple[int, ...]:
     """The first frame of each scene in a video that begins at `start_s` of the clip; rising, above 0."""
-    frames = {math.ceil((cut_s - TICK_S - start_s) * FPS) for cut_s in cuts_s}
+    frames = {math.ceil((cut_s - start_s) * FPS - ROUNDING) for cut_s in cuts_s}
     return tuple(sorted(frame for frame in frames if frame > 0))

@@ -11,6 +11,7 @@ from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
 from .schedule import EverTalkSchedule
+from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
 from .video_source import EverTalkVideoSource
 
@@ -24,6 +25,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkModelLoader,
             EverTalkApply,
             EverTalkAudioEncoderLoader,
+            EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
             EverTalkGuidance,

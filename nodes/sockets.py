@@ -6,7 +6,7 @@ from ..multitalk.dubbing import DubSource
 from ..multitalk.guidance import GuidanceSettings
 from ..multitalk.look import LookSettings
 from ..multitalk.run_schedule import RunSchedule
-from ..multitalk.types import AudioEmbeds
+from ..multitalk.types import AudioEmbeds, Speakers
 from .host.speech import SpeechEncoderModel
 
 
@@ -15,6 +15,13 @@ class SpeechEncoderSocket(io.ComfyTypeIO):
     """A loaded speech encoder."""
 
     Type = SpeechEncoderModel
+
+
+@io.comfytype(io_type="EVERTALK_SPEAKERS")
+class SpeakersSocket(io.ComfyTypeIO):
+    """Several voices, and where their speakers are."""
+
+    Type = Speakers
 
 
 @io.comfytype(io_type="EVERTALK_AUDIO_EMBEDS")

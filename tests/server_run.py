@@ -13,7 +13,7 @@ from comfy_server import ComfyServer
 
 DEMO_GRAPH = Path(__file__).resolve().parent.parent / "workflows" / "demo_tiny.api.json"
 RATE_HZ = 16000
-SIDE_PX = 64
+SIDE_PX = 32
 PICTURE, SPEECH, MODEL, VAE, PROMPT, ENCODER, EMBEDS, SAMPLER, DECODE = "123456789"
 """The demo graph's node ids."""
 
@@ -62,7 +62,7 @@ class Stage:
         return self.server.client
 
     def graph(self, sound: str, **sampler: Any) -> Graph:
-        """The demo's graph at 64x64 pixels; nothing of it is in the server's cache but the files."""
+        """The demo's graph at 32x32 pixels; nothing of it is in the server's cache but the files."""
         graph: Graph = json.loads(DEMO_GRAPH.read_text())
         graph[SPEECH]["inputs"]["audio"] = sound
         # A number of its own for each graph: what loads weights would otherwise be cached from an earlier

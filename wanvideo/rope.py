@@ -16,10 +16,10 @@ class Rotation:
     """The turn of every token's pairs.
 
     Attributes:
-        turn_BLHP: unit complex numbers cos + i sin, (1 or batch, tokens, 1, head_dim / 2), complex64.
+        turn_BLHP2: cosine and sine, (1 or batch, tokens, 1, head_dim / 2, 2), float32, contiguous.
     """
 
-    turn_BLHP: torch.Tensor
+    turn_BLHP2: torch.Tensor
 
 
 def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
@@ -30,7 +30,8 @@ def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
 
 def rotation_of_angles(angles_BLP: torch.Tensor) -> Rotation:
     """The rotation by the given angles (1 or batch, tokens, pairs)."""
-    return Rotation(torch.complex(angles_BLP.cos().float(), angles_BLP.sin().float())[:, :, None])
+    turns = torch.stack((angles_BLP.cos().float(), angles_BLP.sin().float()), dim=-1)
+    return Rotation(turns[:, :, None])
 
 
 def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.device) -> Rotation:
@@ -47,7 +48,15 @@ def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.d
 def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     """Rotate each interleaved pair of x by its token's angles; computed in float32, returned in x's dtype.
 
-    A pair is a complex number and the rotation its product: three passes over memory instead of ten.
+    A pair is a complex number and the rotation a product: three passes over memory instead of ten. A compiler
+    fuses real arithmetic into one pass, but knows no complex numbers.
     """
-    pairs_BLHP = torch.view_as_complex(x_BLHD.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs_BLHP * rotation.turn_BLHP).flatten(-2).type_as(x_BLHD)
+    pairs_BLHP2 = x_BLHD.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        even, odd = pairs_BLHP2.unbind(-1)
+        cos, sin = rotation.turn_BLHP2.unbind(-1)
+        turned_BLHP2 = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    else:
+        turn_BLHP = torch.view_as_complex(rotation.turn_BLHP2)
+        turned_BLHP2 = torch.view_as_real(torch.view_as_complex(pairs_BLHP2) * turn_BLHP)
+    return turned_BLHP2.flatten(-2).type_as(x_BLHD)

@@ -6,10 +6,20 @@ from typing import Any
 import comfy.model_management
 from av.error import FFmpegError
 from comfy.utils import ProgressBar
+from comfy_api.latest import Input, InputImpl
 
 from ...multitalk.errors import InputError
 from ...multitalk.scene_cuts import find_cuts
 from ...multitalk.source_video import SourceVideo, open_source
+
+VideoInput = Input.Video
+VideoFromFile = InputImpl.VideoFromFile
+
+
+class NamedBuffer(BytesIO):
+    """A file in memory whose name tells FFmpeg's libraries its format."""
+
+    name = "video.mp4"
 
 
 def clip_of(video: Any) -> SourceVideo:
@@ -18,19 +28,32 @@ def clip_of(video: Any) -> SourceVideo:
     Raises:
         InputError: it is no video, or cannot be read as one.
     """
-    if not hasattr(video, "get_stream_source"):
+    if not isinstance(video, VideoInput):
         raise InputError(
             f"source_video: {type(video).__name__}, expected a VIDEO. Connect Load Video, or Create Video "
             "for separate pictures."
         )
+    return open_source(data_of(video))
+
+
+def data_of(video: VideoInput) -> str | BytesIO:
+    """The path of a VIDEO's file, or its file in memory.
+
+    Raises:
+        InputError: it gives neither.
+    """
+    if isinstance(video, VideoFromFile):
+        return video.get_stream_source()
+    # Separate pictures: the host's own way to a file in memory (0.3.75) ends in "no output format".
+    buffer = NamedBuffer()
     try:
-        source: str | BytesIO = video.get_stream_source()
+        video.save_to(buffer)
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"source_video: the video gives no data ({error}). Connect Load Video, or look at the node that "
-            "made it."
+            f"source_video: the video cannot be encoded ({error}). Save it with Save Video, or look at the "
+            "node that made it."
         ) from error
-    return open_source(source)
+    return buffer
 
 
 def find_scene_cuts(video: SourceVideo, threshold: float) -> tuple[float, ...]:

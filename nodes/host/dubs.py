@@ -55,6 +55,13 @@ def first_picture(start_image_BHWC: object, source: DubSource | None) -> object:
     return start_image_BHWC
 
 
+def picture_notes(start_image_BHWC: object, source: DubSource | None) -> tuple[str, ...]:
+    """Says that a start picture beside a clip is not used."""
+    if source is None or start_image_BHWC is None:
+        return ()
+    return ("start_image is not used: every window's picture is the source's own",)
+
+
 def run_pictures(
     start_image_BHWC: torch.Tensor,
     source: DubSource | None,

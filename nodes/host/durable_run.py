@@ -19,7 +19,7 @@ from ...multitalk.windows import Window
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
 from .patcher import TalkAttachment, attachment_of
 from .progress import show_on_node
-from .run import RunPlan, check_cast, play, summary_of
+from .run import RunPlan, check_cast, play
 from .studio import Cast
 
 OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub"}
@@ -105,6 +105,7 @@ def models_of(cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:
         weights_identity(attachment.talk),
         attachment.mode,
         attachment.attention_mode,
+        str(attachment.compile_blocks),
         vae_identity(cast.vae),
         sight_identity(cast.see),
     )
@@ -120,7 +121,7 @@ class PromptIdentity:
 
     def __call__(self, window: Window) -> str:
         """The fingerprint of the prompt that a window is sampled with."""
-        prompt = self._cast.positive(window)
+        prompt = self._cast.prompt(window)
         if prompt is not self._prompt:
             self._prompt, self._identity = prompt, conditioning_identity(prompt)
         return self._identity
@@ -143,7 +144,9 @@ def source_identity(source: DubSource) -> str:
 def settings_of(plan: RunPlan, attachment: TalkAttachment) -> dict[str, str]:
     """The run as people read it, for the manifest."""
     return {
-        "run": summary_of(plan, attachment),
+        "video": f"{plan.embeds.video_frames} frames, {plan.size.width_px}x{plan.size.height_px}",
+        "mode": attachment.mode,
+        "attention": attachment.attention_mode,
         "audio weights": attachment.talk_name,
         "windows": f"{plan.windows[0].frames} frames, {len(plan.windows)} of them",
         "schedule": str(plan.schedule),

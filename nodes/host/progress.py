@@ -55,7 +55,9 @@ class RunProgress:
         self._bar.update_absolute(done, preview=preview)
         window = f"Window {window_index + 1} of {self._num_windows}"
         text = f"{window}, step {steps_done}/{self._num_steps}{self._note}"
-        show_on_node(f"{text}, {self._seconds_left(done):.0f} s left" if done > self._first * self._num_steps else text)
+        show_on_node(
+            f"{text}, {self._seconds_left(done):.0f} s left" if done > self._first * self._num_steps else text
+        )
 
     def _seconds_left(self, done: int) -> float:
         elapsed_s = time.monotonic() - self._started_s

@@ -23,9 +23,10 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
-from .dubs import first_picture, run_pictures
+from ...multitalk.window_voices import VoicePlan
+from .dubs import first_picture, picture_notes, run_pictures
 from .run import RunPlan, windows_of
 from .run_options import RunOptions
 from .video_file import check_prefix
@@ -130,7 +131,8 @@ def checked_settings(
     checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    notes = (*size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    unused_notes = picture_notes(start_image, options.source)
+    notes = (*unused_notes, *size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
     return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
 
 
@@ -164,26 +166,27 @@ def plan_run(
             "Embeds."
         )
     options = options or RunOptions()
-    cues = options.schedule or RunSchedule()
+    cues, size, picture_BHWC = options.schedule or RunSchedule(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
-    pictures = run_pictures(
-        settings.picture_BHWC, options.source, cues, settings.look, settings.size, video_frames
-    )
+    pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
     windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
-    cue_notes = (
-        *unused_cues("prompt", cues.prompts, windows),
-        *unused_cues("picture", cues.pictures, windows),
-    )
+    voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
+        voices=voices,
         picture_HWC=pictures.reference(windows[0]),
         reference=pictures.reference,
-        size=settings.size,
+        size=size,
         windows=windows,
         schedule=settings.schedule,
         guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*pictures.notes, *settings.notes, *cue_notes),
+        notes=(
+            *(*pictures.notes, *settings.notes, *voices.notes(windows)),
+            *unused_cues("prompt", cues.prompts, windows),
+            *unused_cues("picture", cues.pictures, windows),
+            *moving_places_notes(audio_embeds, settings.look),
+        ),
         look=settings.look,
         dub=pictures.dub,
     )
@@ -194,6 +197,16 @@ def plan_run(
             f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
+    """Says that several speakers' places do not follow the camera."""
+    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
+        return ()
+    return (
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
+        "small, or their places wide",
+    )
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
-from ...multitalk.audio_frames import window_of_frames
 from ...multitalk.carry_file import Carry
 from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
-from ...multitalk.generate import FinishedWindow, Score, WindowVoices, generate
+from ...multitalk.generate import FinishedWindow, Score, generate
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.joins import Stretch, join_windows
 from ...multitalk.look import LookSettings
@@ -24,8 +23,10 @@ from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
 from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
 from ...multitalk.run_store import RunStore
+from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
 from ...multitalk.window_report import WindowReporter
+from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
@@ -42,6 +43,7 @@ class RunPlan:
 
     Attributes:
         embeds: the speech.
+        voices: who is heard in a window, and where they are.
         picture_HWC: the first picture of the run, at the video's size.
         reference: each window's picture.
         size: of the video.
@@ -55,6 +57,7 @@ class RunPlan:
     """
 
     embeds: AudioEmbeds
+    voices: VoicePlan
     picture_HWC: torch.Tensor
     reference: Reference
     size: FrameSize
@@ -80,9 +83,14 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
+        # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
+        # of the picture, which in an enlarged one are several of the video.
+        height_px, width_px = picture_HWC.shape[:2]
+        crop = cover_crop(height_px, width_px, size.height_px, size.width_px)
         pixels = picture_HWC.movedim(-1, 0)[None]
-        fitted = common_upscale(pixels, size.width_px, size.height_px, "lanczos", "center")
-        picture_HWC = fitted[0].movedim(0, -1)
+        scaled = common_upscale(pixels, crop.scaled_width_px, crop.scaled_height_px, "lanczos", "disabled")
+        fitted = scaled[0].movedim(0, -1)[crop.top_px :, crop.left_px :]
+        picture_HWC = fitted[: size.height_px, : size.width_px]
     return picture_HWC.contiguous(), notes
 
 
@@ -192,11 +200,6 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
 def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     """The run as the window loop reads it."""
     mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
-
-    def voices(window: Window) -> WindowVoices:
-        tracks = [window_of_frames(track, window.start, window.frames) for track in plan.embeds.tracks_NLC]
-        return WindowVoices(torch.stack(tracks))
-
     match = finishing(plan.look, plan.scene_picture)
 
     def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
@@ -209,7 +212,7 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
         height_px=plan.size.height_px,
         width_px=plan.size.width_px,
         reference=plan.reference,
-        voices=voices,
+        voices=plan.voices,
         finish=finish,
         noise=lambda window: seeded_noise(plan.seed, window.index),
         start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,

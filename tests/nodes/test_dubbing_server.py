@@ -46,7 +46,7 @@ def server(
 
 def dub_graph(clip: str, *, region: bool = False, scene_cuts: str = "off", denoise: float = 1.0) -> Graph:
     """The demo's graph with a source for a start picture, and the clip's own sound for the speech."""
-    graph: Graph = json.loads((ROOT / "workflows" / "demo_tiny.api.json").read_text())
+    graph: Graph = json.loads((ROOT / "workflows" / "api" / "demo_tiny.api.json").read_text())
     del graph[PICTURE], graph[SPEECH]
     graph[CLIP] = {"class_type": "LoadVideo", "inputs": {"file": clip}}
     widgets = {
