@@ -16,7 +16,7 @@ import numpy as np
 from comfy_client import JobError, ServerError
 from comfy_server import ComfyServer
 
-WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "demo_tiny.api.json"
+WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "demo_tiny.api.json"
 RATE_HZ = 16_000
 JOB_TIMEOUT_S = 240
 STEP = re.compile(r"Window (\d+) of \d+, step 1/")
