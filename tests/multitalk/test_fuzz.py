@@ -50,7 +50,7 @@ def fuzzed(test: Test) -> Test:
     return pytest.mark.timeout(7200)(chosen(test))
 
 
-DIGESTS = st.text("0123456789abcdef", min_size=32, max_size=32)
+DIGESTS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 FIGURES = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 SIZES = st.integers(1, 2**53)
 
@@ -59,7 +59,7 @@ SIZES = st.integers(1, 2**53)
 def manifests(draw: st.DrawFn) -> Manifest:
     """Whole manifests."""
     windows: list[WindowRecord] = []
-    for index in range(draw(st.integers(0, 4))):
+    for index in range(draw(st.integers(0, 3))):
         carry = FileRecord(carry_name(index), draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
         carries = carry is not None or draw(st.booleans())
         frames = draw(st.integers(0, 100))
@@ -70,7 +70,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         FileRecord("EverTalk/talk_00001_.mp4", draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
     )
     planned = draw(st.integers(max(1, len(windows)), MAX_WINDOWS))
-    texts = draw(st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
+    texts = draw(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2))
     return Manifest(draw(DIGESTS), texts, planned, tuple(windows), final)
 
 
