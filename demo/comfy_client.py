@@ -115,6 +115,11 @@ class ComfyClient:
         """Stop the job that runs now."""
         self._request("/interrupt", b"{}", "application/json")
 
+    def forget(self) -> None:
+        """Drop the results that the server keeps, and unload its models, before the next job."""
+        body = json.dumps({"free_memory": True, "unload_models": True}).encode()
+        self._request("/free", body, "application/json")
+
     def upload(self, file: Path, name: str | None = None) -> str:
         """Put a picture, sound or video into the server's input folder; returns its name there."""
         boundary = uuid.uuid4().hex

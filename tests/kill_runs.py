@@ -3,6 +3,8 @@
 import json
 import random
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +18,8 @@ import numpy as np
 from comfy_client import JobError, ServerError
 from comfy_server import ComfyServer
 
-WORKFLOW = Path(__file__).resolve().parent.parent / "workflows" / "api" / "demo_tiny.api.json"
+ROOT = Path(__file__).resolve().parent.parent
+WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 RATE_HZ = 16_000
 JOB_TIMEOUT_S = 240
 STEP = re.compile(r"Window (\d+) of \d+, step 1/")
@@ -43,6 +46,14 @@ def tiny_run(seconds: float, prefix: str, **widgets: Any) -> dict[str, Any]:
         if node["class_type"] == "LoadAudio":
             node["inputs"]["audio"] = f"speech_{seconds:g}.wav"
     return workflow
+
+
+def prepare(server: ComfyServer) -> None:
+    """Give a server the demo's tiny models and its picture."""
+    command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--models", str(server.models)]
+    subprocess.run(command, check=True)
+    portrait = ROOT / "demo" / "media" / "portrait.jpg"
+    (server.base / "input" / "portrait.jpg").write_bytes(portrait.read_bytes())
 
 
 def write_speech(server: ComfyServer, seconds: float) -> None:
