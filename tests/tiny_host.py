@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
 RATE_HZ = 16000
-SIDE_PX = 64
+SIDE_PX = 32
 TEXT_TOKENS, TEXT_DIM = 8, 4096
 
 
@@ -93,3 +93,63 @@ def widgets(**changed: Any) -> dict[str, Any]:
         "filename_prefix": "EverTalk/test",
         **changed,
     }
+
+
+@dataclass
+class Watched:
+    """What the transformer is given, call by call; put around it with `watch`."""
+
+    x_BCTHW: list[torch.Tensor]
+    timesteps_B: list[torch.Tensor]
+
+    @property
+    def rows(self) -> int:
+        """Evaluations: a call's batch counts each row."""
+        return sum(len(x_BCTHW) for x_BCTHW in self.x_BCTHW)
+
+
+def watch(model: "ModelPatcher") -> Watched:
+    """Note each call of the model's transformer from now on."""
+    from comfy.patcher_extension import WrappersMP
+
+    watched = Watched([], [])
+
+    def note(
+        executor: Any, x: torch.Tensor, timestep: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        watched.x_BCTHW.append(x.clone())
+        watched.timesteps_B.append(timestep.clone())
+        return executor(x, timestep, *args, **kwargs)
+
+    model.add_wrapper(WrappersMP.DIFFUSION_MODEL, note)
+    return watched
+
+
+def plain_sample(model: "ModelPatcher", steps: int = 2) -> torch.Tensor:
+    """What the host's own guider samples with a MODEL: no audio, nothing of the pack's guider."""
+    from comfy.samplers import CFGGuider, sampler_object
+
+    generator = torch.Generator().manual_seed(2)
+    latents = torch.randn(1, 16, 3, 4, 4, generator=generator)
+    values = {"concat_latent_image": 0.5 * latents, "concat_mask": torch.ones(1, 1, 3, 4, 4)}
+    prompt = [[embeds, {**options, **values}] for embeds, options in conditioning()]
+    guider = CFGGuider(model)
+    guider.set_conds(prompt, prompt)
+    guider.set_cfg(1.0)
+    sigmas = torch.linspace(1, 0, steps + 1)
+    return guider.sample(
+        latents, torch.zeros_like(latents), sampler_object("euler"), sigmas, disable_pbar=True, seed=0
+    )
+
+
+def play_windows(
+    model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, writer: Any = None, **changed: Any
+) -> torch.Tensor:
+    """A whole run with the sampler's widgets `changed`; the last window's latents."""
+    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run import play
+    from evertalk_pack.nodes.host.studio import Cast
+
+    plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
+    cast = Cast(model, vae, conditioning(0), conditioning(1), lambda _frame: None)
+    return play(plan, cast, writer).latents_BCTHW

@@ -82,7 +82,12 @@ def test_further_draws_do_not_repeat_the_starting_noise() -> None:
     studio = CountingStudio()
     list(generate(score(9), studio))
     (request,) = studio.requests
-    assert not torch.equal(request.draw(tuple(request.noise_BCTHW.shape)), request.noise_BCTHW)
+    shape = tuple(request.noise_BCTHW.shape)
+    first, again = request.more_noise(), request.more_noise()
+    more = first(shape)
+    assert not torch.equal(more, request.noise_BCTHW)
+    assert not torch.equal(more, first(shape))
+    assert torch.equal(more, again(shape)), "a window that is begun again draws the same"
 
 
 def test_windows_are_made_on_demand() -> None:
