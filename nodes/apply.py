@@ -42,8 +42,16 @@ class EverTalkApply(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, model: io.Model.Type, talk_model: str, mode: str, attention_mode: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        talk_model: str,
+        mode: str,
+        attention_mode: str,
+        *,
+        compile_blocks: bool = False,
+    ) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
-        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode))
+        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode, compile_blocks))
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

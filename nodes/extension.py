@@ -8,6 +8,7 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
+from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
 
 
@@ -20,6 +21,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkModelLoader,
             EverTalkApply,
             EverTalkAudioEncoderLoader,
+            EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
             EverTalkSampler,

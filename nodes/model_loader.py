@@ -89,11 +89,13 @@ class EverTalkModelLoader(io.ComfyNode):
         quantization: str,
         lora: str,
         lora_strength: float,
+        *,
+        compile_blocks: bool = False,
     ) -> io.NodeOutput:
         """Check both files, load them, and show what was done."""
         model = load_choice(
             BaseChoice(base_model, Quantization(quantization), lora, lora_strength),
-            TalkChoice(talk_model, mode, attention_mode),
+            TalkChoice(talk_model, mode, attention_mode, compile_blocks),
         )
         show_on_node("; ".join(attachment_of(model).notes))
         return io.NodeOutput(model)

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.types import AudioEmbeds
+from ..multitalk.types import AudioEmbeds, Speakers
 from .host.speech import SpeechEncoderModel
 
 
@@ -11,6 +11,13 @@ class SpeechEncoderSocket(io.ComfyTypeIO):
     """A loaded speech encoder."""
 
     Type = SpeechEncoderModel
+
+
+@io.comfytype(io_type="EVERTALK_SPEAKERS")
+class SpeakersSocket(io.ComfyTypeIO):
+    """Several voices, and where their speakers are."""
+
+    Type = Speakers
 
 
 @io.comfytype(io_type="EVERTALK_AUDIO_EMBEDS")

@@ -20,8 +20,9 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
+from ...multitalk.window_voices import VoicePlan
 from .run import RunPlan, fit_picture, windows_of
 from .video_file import check_prefix
 
@@ -81,6 +82,7 @@ class RunSettings:
         guidance: text and audio scales.
         size: of the video.
         picture_HWC: the start picture, cut to the video's size.
+        picture_size_px: the start picture's own size.
         notes: what was changed on the way, a sentence each.
     """
 
@@ -89,6 +91,7 @@ class RunSettings:
     guidance: GuidanceSettings
     size: FrameSize
     picture_HWC: torch.Tensor
+    picture_size_px: Size
     notes: tuple[str, ...]
 
 
@@ -114,8 +117,10 @@ def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negati
         )
     size, size_notes = size_of(widgets, start_image)
     picture_HWC, picture_notes = fit_picture(start_image, size)
+    assert isinstance(start_image, torch.Tensor), "fit_picture looked at it"
+    picture_size_px = Size(*start_image.shape[1:3])
     notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes)
-    return RunSettings(windows, schedule, guidance, size, picture_HWC, notes)
+    return RunSettings(windows, schedule, guidance, size, picture_HWC, picture_size_px, notes)
 
 
 def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
@@ -142,15 +147,19 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
+    planned = windows_of(audio_embeds, settings.windows)
+    size_px = Size(settings.size.height_px, settings.size.width_px)
+    voices = VoicePlan(audio_embeds, settings.picture_size_px, size_px)
     plan = RunPlan(
         embeds=audio_embeds,
+        voices=voices,
         picture_HWC=settings.picture_HWC,
         size=settings.size,
-        windows=windows_of(audio_embeds, settings.windows),
+        windows=planned,
         schedule=settings.schedule,
         guidance=settings.guidance,
         seed=widgets.seed,
-        notes=settings.notes,
+        notes=(*settings.notes, *voices.notes(planned)),
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

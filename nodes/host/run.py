@@ -11,16 +11,17 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
-from ...multitalk.audio_frames import window_of_frames
 from ...multitalk.errors import InputError
-from ...multitalk.generate import FinishedWindow, Score, WindowVoices, generate
+from ...multitalk.generate import FinishedWindow, Score, generate
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
 from ...multitalk.noise import seeded_noise
 from ...multitalk.picture import checked_picture
 from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
+from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
 from ...multitalk.video_writer import VideoWriter
+from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
@@ -37,6 +38,7 @@ class RunPlan:
 
     Attributes:
         embeds: the speech.
+        voices: who is heard in a window, and where they are.
         picture_HWC: the start picture, cut to the video's size.
         size: of the video.
         windows: the windows.
@@ -47,6 +49,7 @@ class RunPlan:
     """
 
     embeds: AudioEmbeds
+    voices: VoicePlan
     picture_HWC: torch.Tensor
     size: FrameSize
     windows: tuple[Window, ...]
@@ -60,9 +63,14 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
+        # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
+        # of the picture, which in an enlarged one are several of the video.
+        height_px, width_px = picture_HWC.shape[:2]
+        crop = cover_crop(height_px, width_px, size.height_px, size.width_px)
         pixels = picture_HWC.movedim(-1, 0)[None]
-        fitted = common_upscale(pixels, size.width_px, size.height_px, "lanczos", "center")
-        picture_HWC = fitted[0].movedim(0, -1)
+        scaled = common_upscale(pixels, crop.scaled_width_px, crop.scaled_height_px, "lanczos", "disabled")
+        fitted = scaled[0].movedim(0, -1)[crop.top_px :, crop.left_px :]
+        picture_HWC = fitted[: size.height_px, : size.width_px]
     return picture_HWC.contiguous(), notes
 
 
@@ -136,18 +144,13 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
 def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     """The run as the window loop reads it."""
     mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
-
-    def voices(window: Window) -> WindowVoices:
-        tracks = [window_of_frames(track, window.start, window.frames) for track in plan.embeds.tracks_NLC]
-        return WindowVoices(torch.stack(tracks))
-
     return Score(
         windows=plan.windows,
         mode=mode,
         height_px=plan.size.height_px,
         width_px=plan.size.width_px,
         reference=lambda _window: plan.picture_HWC,
-        voices=voices,
+        voices=plan.voices,
         finish=lambda frames_FHWC: frames_FHWC,
         noise=lambda window: seeded_noise(plan.seed, window.index),
     )

@@ -36,11 +36,13 @@ class TalkChoice:
         talk_model: file name as the combo lists it.
         mode: whose windows: auto, infinitetalk or multitalk.
         attention_mode: name of the attention backend.
+        compile_blocks: run the transformer's blocks as one compiled graph.
     """
 
     talk_model: str
     mode: str
     attention_mode: str
+    compile_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         mode=mode,
         attention_mode=choice.attention_mode,
         talk=load_talk(path, config),
+        compile_blocks=choice.compile_blocks,
         notes=(*notes, mode_note),
     )
     return apply_talk(model, attachment)
