@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
+from evertalk_pack.multitalk.speakers import Speakers
 from evertalk_pack.multitalk.speech_embeds import encode_voices
 from evertalk_pack.multitalk.types import AudioEmbeds, Waveform
 from tiny_speech import speech_like
@@ -58,7 +59,7 @@ def speech(files: TinyFiles, video_frames: int) -> AudioEmbeds:
     from evertalk_pack.nodes.host.speech import load_speech_encoder
 
     sound = Waveform(speech_like(video_frames * RATE_HZ // 25)[None], RATE_HZ)
-    return encode_voices(load_speech_encoder(files.speech), (sound,), sound, normalise=True)
+    return encode_voices(load_speech_encoder(files.speech), Speakers(("A",), (sound,), sound))
 
 
 def conditioning(seed: int = 0) -> list[Any]:
