@@ -39,14 +39,15 @@ class WindowRequest:
         condition: picture, mask and motion frames.
         voices: who speaks.
         noise_BCTHW: the starting noise.
-        draw: more noise of the window, for pins that want it at every model call.
+        more_noise: begins the window's further draws, for pins that want fresh noise at every model call;
+            a window that is sampled again, on another attention backend, draws the same.
     """
 
     window: Window
     condition: WindowCondition
     voices: WindowVoices
     noise_BCTHW: torch.Tensor
-    draw: Draw
+    more_noise: Callable[[], Draw]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,18 @@ def request_window(
 ) -> WindowRequest:
     """Gather what a window needs: condition, audio and noise."""
     condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
-    draw = score.noise(window)
     grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
+    shape = (1, LATENT_CHANNELS, *grid)
+
+    def more_noise() -> Draw:
+        draw = score.noise(window)
+        draw(shape)
+        return draw
+
     return WindowRequest(
         window=window,
         condition=condition,
         voices=score.voices(window),
-        noise_BCTHW=draw((1, LATENT_CHANNELS, *grid)),
-        draw=draw,
+        noise_BCTHW=score.noise(window)(shape),
+        more_noise=more_noise,
     )

@@ -3,6 +3,7 @@
 Snapped numbers come with a sentence that says so; numbers that contradict each other are refused.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from ..wanvideo.geometry import SIZE_MULTIPLE, TIME_STRIDE, snap_frames, snap_size
@@ -119,7 +120,7 @@ def checked_schedule(asked: ScheduleSettings) -> tuple[ScheduleSettings, tuple[s
     Raises:
         InputError: fewer than one step, or a shift that is not positive.
     """
-    if asked.shift <= 0:
+    if not 0 < asked.shift < math.inf:
         raise InputError(f"shift: {asked.shift:g}, expected more than 0. Use 11 with a 4-step LoRA, else 7.")
     if asked.steps_are_fixed:
         steps = len(MULTITALK_TIMESTEPS)

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.video_writer import VideoWriter
 from . import sampler_tooltips as tips
-from .host.request import OutputForm, SamplerWidgets, plan_run
+from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
 from .host.run import latent_result, play, saved_result
 from .host.studio import Cast
 from .host.video_file import output_file, run_metadata
@@ -40,7 +40,7 @@ class EverTalkSampler(io.ComfyNode):
             io.Model.Input("model", lazy=True, tooltip=tips.MODEL),
             io.Conditioning.Input("positive", lazy=True, tooltip=tips.POSITIVE),
             io.Vae.Input("vae", lazy=True, tooltip=tips.VAE),
-            AudioEmbedsSocket.Input("audio_embeds", tooltip=tips.AUDIO_EMBEDS),
+            AudioEmbedsSocket.Input("audio_embeds", lazy=True, tooltip=tips.AUDIO_EMBEDS),
             io.Image.Input("start_image", tooltip=tips.START_IMAGE),
             io.Conditioning.Input("negative", optional=True, lazy=True, tooltip=tips.NEGATIVE),
             io.ClipVisionOutput.Input(
@@ -50,13 +50,15 @@ class EverTalkSampler(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(cls, **inputs: Any) -> list[str]:
-        """Refuse what can be refused without weights; then ask for the sockets that bring them."""
-        plan_run(
-            SamplerWidgets.of(inputs),
-            inputs["audio_embeds"],
-            inputs["start_image"],
-            has_negative="negative" in inputs,
-        )
+        """Refuse what can be refused without weights; then ask for the sockets that bring them.
+
+        Widgets and picture come first, then the speech, whose encoder is small, then all others.
+        """
+        asked, has_negative = SamplerWidgets.of(inputs), "negative" in inputs
+        if inputs["audio_embeds"] is None:
+            checked_settings(asked, inputs["start_image"], has_negative=has_negative)
+            return ["audio_embeds"]
+        plan_run(asked, inputs["audio_embeds"], inputs["start_image"], has_negative=has_negative)
         return [name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None]
 
     @classmethod

@@ -1,16 +1,18 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import torch
+from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.picture import checked_picture
 from ...multitalk.run_settings import (
+    OWN_SCHEDULES,
     FrameSize,
     ScheduleSettings,
     WindowSettings,
@@ -22,6 +24,7 @@ from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
 from ...multitalk.window_voices import VoicePlan
 from .run import RunPlan, fit_picture, windows_of
+from .video_file import check_prefix
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -69,6 +72,67 @@ class SamplerWidgets:
         return OutputForm(self.output)
 
 
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the widgets and the start picture say, checked.
+
+    Attributes:
+        windows: how the video is cut.
+        schedule: noise levels and sampler.
+        guidance: text and audio scales.
+        size: of the video.
+        picture_HWC: the start picture, cut to the video's size.
+        picture_size_px: the start picture's own size.
+        notes: what was changed on the way, a sentence each.
+    """
+
+    windows: WindowSettings
+    schedule: ScheduleSettings
+    guidance: GuidanceSettings
+    size: FrameSize
+    picture_HWC: torch.Tensor
+    picture_size_px: Size
+    notes: tuple[str, ...]
+
+
+def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negative: bool) -> RunSettings:
+    """Check everything that can be checked before the speech is encoded.
+
+    Raises:
+        InputError: names the socket or widget, what came, what was expected and what to do.
+    """
+    if widgets.form is OutputForm.VIDEO:
+        check_prefix(widgets.filename_prefix)
+    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
+    schedule, schedule_notes = checked_schedule(
+        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
+    )
+    check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
+    check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
+    guidance = widgets.guidance
+    if guidance.text_scale != 1 and not has_negative:
+        raise InputError(
+            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
+            "with a negative one. Connect a negative prompt, or set text_scale to 1."
+        )
+    size, size_notes = size_of(widgets, start_image)
+    picture_HWC, picture_notes = fit_picture(start_image, size)
+    assert isinstance(start_image, torch.Tensor), "fit_picture looked at it"
+    picture_size_px = Size(*start_image.shape[1:3])
+    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes)
+    return RunSettings(windows, schedule, guidance, size, picture_HWC, picture_size_px, notes)
+
+
+def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
+    """Refuse what a widget does not offer, which scripts and workflows of other hosts may hold.
+
+    Raises:
+        InputError: lists what there is.
+    """
+    if value not in offered:
+        raise InputError(f"{widget}: {value!r} is unknown here. Choose one of {', '.join(offered)}.")
+
+
 def plan_run(
     widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
 ) -> RunPlan:
@@ -77,45 +141,31 @@ def plan_run(
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
+    settings = checked_settings(widgets, start_image, has_negative=has_negative)
     if not isinstance(audio_embeds, AudioEmbeds):
         raise InputError(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
-            f"Embeds."
+            "Embeds."
         )
-    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
-    schedule, schedule_notes = checked_schedule(
-        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
-    )
-    guidance = widgets.guidance
-    if guidance.text_scale != 1 and not has_negative:
-        raise InputError(
-            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
-            f"with a "
-            "negative one. Connect a negative prompt, or set text_scale to 1."
-        )
-    size, size_notes = size_of(widgets, start_image)
-    assert isinstance(start_image, torch.Tensor), "size_of looked at it"
-    picture_HWC, picture_notes = fit_picture(start_image, size)
-    planned = windows_of(audio_embeds, windows)
-    voices = VoicePlan(audio_embeds, Size(*start_image.shape[1:3]), Size(size.height_px, size.width_px))
-    voice_notes = voices.notes(planned)
+    planned = windows_of(audio_embeds, settings.windows)
+    size_px = Size(settings.size.height_px, settings.size.width_px)
+    voices = VoicePlan(audio_embeds, settings.picture_size_px, size_px)
     plan = RunPlan(
         embeds=audio_embeds,
         voices=voices,
-        picture_HWC=picture_HWC,
-        size=size,
+        picture_HWC=settings.picture_HWC,
+        size=settings.size,
         windows=planned,
-        schedule=schedule,
-        guidance=guidance,
+        schedule=settings.schedule,
+        guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*size_notes, *picture_notes, *voice_notes, *window_notes, *schedule_notes),
+        notes=(*settings.notes, *voices.notes(planned)),
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
             f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
-            f"{len(plan.windows)} "
-            "windows, each of which continues from decoded frames. Choose 'video', or shorten the audio to "
-            f"{windows.window_frames} frames."
+            f"{len(plan.windows)} windows, each of which continues from decoded frames. Choose 'video', or "
+            f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
 

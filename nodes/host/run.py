@@ -59,7 +59,7 @@ class RunPlan:
     notes: tuple[str, ...]
 
 
-def fit_picture(image_BHWC: torch.Tensor, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
+def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
