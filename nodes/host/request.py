@@ -121,9 +121,9 @@ def checked_settings(
             "with a negative one. Connect a negative prompt, or set text_scale to 1."
         )
     size, size_notes = size_of(widgets, start_image)
-    checked_picture(start_image)
+    _, picture_notes = checked_picture(start_image)
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    notes = (*size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
     return RunSettings(windows, schedule, guidance, size, look, notes)
 
 
@@ -158,7 +158,7 @@ def plan_run(
         )
     assert isinstance(start_image, torch.Tensor), "checked_settings looked at it"
     cues, size = (options and options.schedule) or RunSchedule(), settings.size
-    reference, picture_notes = reference_of(
+    reference = reference_of(
         start_image, cues.pictures, size, settings.look.camera, audio_embeds.video_frames
     )
     windows = windows_of(audio_embeds, settings.windows)
@@ -174,9 +174,10 @@ def plan_run(
         guidance=settings.guidance,
         seed=widgets.seed,
         notes=(
-            *(*picture_notes, *settings.notes, *voices.notes(windows)),
+            *(*settings.notes, *voices.notes(windows)),
             *unused_cues("prompt", cues.prompts, windows),
             *unused_cues("picture", cues.pictures, windows),
+            *replaced_picture_notes(cues),
             *moving_places_notes(audio_embeds, settings.look),
         ),
         look=settings.look,
@@ -188,6 +189,12 @@ def plan_run(
             f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def replaced_picture_notes(cues: RunSchedule) -> tuple[str, ...]:
+    """Says that the start picture is not shown."""
+    note = "schedule: its pictures take the place of start_image, which decides the size alone"
+    return (note,) if cues.pictures else ()
 
 
 def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
