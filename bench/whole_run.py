@@ -30,7 +30,7 @@ def play_windows(
     prompt = [[torch.randn(1, 512, 4096), {}]]
     sigmas = sigmas_for(ScheduleSettings())
     studio = HostStudio(
-        Cast(model, vae, prompt, prompt, lambda _frame: None),
+        Cast(model, vae, lambda _window: prompt, None, lambda _frame: None),
         SamplingSettings(sigmas, "euler", GuidanceSettings(), 0),
         backend_for(model, attachment.attention_mode),
         RunProgress(model, len(windows), len(sigmas) - 1),

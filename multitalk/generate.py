@@ -58,11 +58,13 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         frames_FHWC: the frames that it adds to the video, 0..1.
+        overlap_FHWC: its own rendering of the motion frames that come before them; none in the first.
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
+    overlap_FHWC: torch.Tensor
 
 
 class Studio(Protocol):
@@ -112,7 +114,8 @@ def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
     for window in score.windows:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
         frames_FHWC = score.finish(studio.decode(latents))
-        yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])
+        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion])
         if window.index + 1 < len(score.windows):
             # A copy: a view would keep the whole window in memory through the next one.
             motion_FHWC = frames_FHWC[-score.windows[window.index + 1].motion :].clone()

@@ -6,8 +6,11 @@ from .apply import EverTalkApply
 from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
+from .guidance import EverTalkGuidance
+from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
+from .schedule import EverTalkSchedule
 from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
 
@@ -24,6 +27,9 @@ class EverTalkExtension(ComfyExtension):
             EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
+            EverTalkGuidance,
+            EverTalkSchedule,
+            EverTalkLook,
             EverTalkSampler,
             EverTalkDecode,
         ]

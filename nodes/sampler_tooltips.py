@@ -22,6 +22,17 @@ CLIP_VISION_OUTPUT = (
     "VAE, "
     "but the likeness is weaker."
 )
+GUIDANCE = "From EverTalk Guidance. Replaces text_scale and audio_scale below, which are then not used."
+SCHEDULE = (
+    "From EverTalk Schedule: prompts and start pictures over time. Its prompts take the place of positive, "
+    "its pictures that of start_image (which still decides the size)."
+)
+LOOK = "From EverTalk Look: colour match, soft joins, a slow zoom or pan."
+CLIP_VISION = (
+    "CLIP ViT-H itself. With it CLIP sees each window's own picture, as the weights' authors do it: the last "
+    "frame made (MultiTalk), or the picture of that moment (InfiniteTalk with a schedule or a camera move). "
+    "Takes the place of clip_vision_output."
+)
 SIZE = (
     "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. "
     "Use the size that the base model was trained on."

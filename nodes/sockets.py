@@ -2,6 +2,9 @@
 
 from comfy_api.latest import io
 
+from ..multitalk.guidance import GuidanceSettings
+from ..multitalk.look import LookSettings
+from ..multitalk.run_schedule import RunSchedule
 from ..multitalk.types import AudioEmbeds, Speakers
 from .host.speech import SpeechEncoderModel
 
@@ -25,3 +28,24 @@ class AudioEmbedsSocket(io.ComfyTypeIO):
     """Encoded speech of one or more speakers."""
 
     Type = AudioEmbeds
+
+
+@io.comfytype(io_type="EVERTALK_GUIDANCE")
+class GuidanceSocket(io.ComfyTypeIO):
+    """How strongly text and audio pull."""
+
+    Type = GuidanceSettings
+
+
+@io.comfytype(io_type="EVERTALK_SCHEDULE")
+class ScheduleSocket(io.ComfyTypeIO):
+    """Prompts and start pictures over time."""
+
+    Type = RunSchedule
+
+
+@io.comfytype(io_type="EVERTALK_LOOK")
+class LookSocket(io.ComfyTypeIO):
+    """How frames are finished, and how the camera moves."""
+
+    Type = LookSettings

@@ -10,7 +10,9 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.picture import checked_picture
+from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
     OWN_SCHEDULES,
     FrameSize,
@@ -23,7 +25,9 @@ from ...multitalk.run_settings import (
 from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
 from ...multitalk.window_voices import VoicePlan
-from .run import RunPlan, fit_picture, windows_of
+from .pictures import reference_of
+from .run import RunPlan, windows_of
+from .run_options import RunOptions
 from .video_file import check_prefix
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
@@ -81,8 +85,7 @@ class RunSettings:
         schedule: noise levels and sampler.
         guidance: text and audio scales.
         size: of the video.
-        picture_HWC: the start picture, cut to the video's size.
-        picture_size_px: the start picture's own size.
+        look: colour, joins and camera.
         notes: what was changed on the way, a sentence each.
     """
 
@@ -90,12 +93,13 @@ class RunSettings:
     schedule: ScheduleSettings
     guidance: GuidanceSettings
     size: FrameSize
-    picture_HWC: torch.Tensor
-    picture_size_px: Size
+    look: LookSettings
     notes: tuple[str, ...]
 
 
-def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negative: bool) -> RunSettings:
+def checked_settings(
+    widgets: SamplerWidgets, start_image: object, options: RunOptions | None = None, *, has_negative: bool
+) -> RunSettings:
     """Check everything that can be checked before the speech is encoded.
 
     Raises:
@@ -109,18 +113,18 @@ def checked_settings(widgets: SamplerWidgets, start_image: object, *, has_negati
     )
     check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
     check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
-    guidance = widgets.guidance
+    options = options or RunOptions()
+    guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
             "with a negative one. Connect a negative prompt, or set text_scale to 1."
         )
     size, size_notes = size_of(widgets, start_image)
-    picture_HWC, picture_notes = fit_picture(start_image, size)
-    assert isinstance(start_image, torch.Tensor), "fit_picture looked at it"
-    picture_size_px = Size(*start_image.shape[1:3])
-    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes)
-    return RunSettings(windows, schedule, guidance, size, picture_HWC, picture_size_px, notes)
+    _, picture_notes = checked_picture(start_image)
+    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    return RunSettings(windows, schedule, guidance, size, look, notes)
 
 
 def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
@@ -134,32 +138,49 @@ def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
 
 
 def plan_run(
-    widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
+    widgets: SamplerWidgets,
+    audio_embeds: object,
+    start_image: object,
+    options: RunOptions | None = None,
+    *,
+    has_negative: bool,
 ) -> RunPlan:
     """Check everything that can be checked without weights, and plan the run.
 
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
-    settings = checked_settings(widgets, start_image, has_negative=has_negative)
+    settings = checked_settings(widgets, start_image, options, has_negative=has_negative)
     if not isinstance(audio_embeds, AudioEmbeds):
         raise InputError(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
-    planned = windows_of(audio_embeds, settings.windows)
-    size_px = Size(settings.size.height_px, settings.size.width_px)
-    voices = VoicePlan(audio_embeds, settings.picture_size_px, size_px)
+    assert isinstance(start_image, torch.Tensor), "checked_settings looked at it"
+    cues, size = (options and options.schedule) or RunSchedule(), settings.size
+    reference = reference_of(
+        start_image, cues.pictures, size, settings.look.camera, audio_embeds.video_frames
+    )
+    windows = windows_of(audio_embeds, settings.windows)
+    voices = VoicePlan(audio_embeds, Size(*start_image.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
         voices=voices,
-        picture_HWC=settings.picture_HWC,
-        size=settings.size,
-        windows=planned,
+        picture_HWC=reference(windows[0]),
+        reference=reference,
+        size=size,
+        windows=windows,
         schedule=settings.schedule,
         guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*settings.notes, *voices.notes(planned)),
+        notes=(
+            *(*settings.notes, *voices.notes(windows)),
+            *unused_cues("prompt", cues.prompts, windows),
+            *unused_cues("picture", cues.pictures, windows),
+            *replaced_picture_notes(cues),
+            *moving_places_notes(audio_embeds, settings.look),
+        ),
+        look=settings.look,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
@@ -168,6 +189,22 @@ def plan_run(
             f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def replaced_picture_notes(cues: RunSchedule) -> tuple[str, ...]:
+    """Says that the start picture is not shown."""
+    note = "schedule: its pictures take the place of start_image, which decides the size alone"
+    return (note,) if cues.pictures else ()
+
+
+def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
+    """Says that several speakers' places do not follow the camera."""
+    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
+        return ()
+    return (
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
+        "small, or their places wide",
+    )
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:

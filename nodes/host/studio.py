@@ -20,6 +20,7 @@ from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.modes import WindowCondition
 from ...multitalk.noise import window_seed
 from ...multitalk.run_settings import INFINITETALK_SCHEDULE, MULTITALK_SCHEDULE, ScheduleSettings
+from ...multitalk.windows import Window
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
@@ -30,6 +31,9 @@ Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
+Prompt = Callable[[Window], Conditioning]
+"""A window -> the CONDITIONING of its prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -38,15 +42,15 @@ class Cast:
     Attributes:
         model: the patched MODEL.
         vae: Wan 2.1's VAE.
-        positive: CONDITIONING of the prompt.
-        negative: CONDITIONING of the negative prompt; the positive one where guidance does not use it.
+        prompt: CONDITIONING of a window's prompt.
+        negative: CONDITIONING of the negative prompt; None where guidance does not use it.
         see: what CLIP sees of a window's frame.
     """
 
     model: ModelPatcher
     vae: Any
-    positive: Conditioning
-    negative: Conditioning
+    prompt: Prompt
+    negative: Conditioning | None
     see: SeeFrame
 
 
@@ -121,9 +125,10 @@ class HostStudio:
             self.cast.model, GuiderSettings(self.settings.guidance, self.backend.attention), request
         )
         values = self.conditions(request.condition)
+        positive = self.cast.prompt(request.window)
         guider.set_conds(
-            conditioning_set_values(self.cast.positive, values),
-            conditioning_set_values(self.cast.negative, values),
+            conditioning_set_values(positive, values),
+            conditioning_set_values(self.cast.negative or positive, values),
         )
         index = request.window.index
 

@@ -193,7 +193,7 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     guidance = GuidanceSettings(run["text"], run["audio"], apg=run["apg"])
     windows = plan_windows(min(run["n_audio"][0], run["max_frames"]), run["frame_num"], run["motion_frame"])
     studio = HostStudio(
-        Cast(model, vae, positive, negative, lambda _frame: seen),
+        Cast(model, vae, lambda _window: positive, negative, lambda _frame: seen),
         SamplingSettings(sigmas_of(timesteps), "euler", guidance, run["seed"]),
         backend_for(model, "sdpa"),
         RunProgress(model, len(windows), run["steps"]),
