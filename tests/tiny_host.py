@@ -151,5 +151,6 @@ def play_windows(
     from evertalk_pack.nodes.host.studio import Cast
 
     plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
-    cast = Cast(model, vae, conditioning(0), conditioning(1), lambda _frame: None)
+    prompt = conditioning(0)
+    cast = Cast(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
     return play(plan, cast, writer).latents_BCTHW
