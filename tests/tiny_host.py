@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
+from evertalk_pack.multitalk.speakers import Speakers
 from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import AudioEmbeds, Waveform
+from evertalk_pack.multitalk.types import AudioEmbeds, Speakers, Waveform
 from tiny_speech import speech_like
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def speech(files: TinyFiles, video_frames: int) -> AudioEmbeds:
     from evertalk_pack.nodes.host.speech import load_speech_encoder
 
     sound = Waveform(speech_like(video_frames * RATE_HZ // 25)[None], RATE_HZ)
-    return encode_voices(load_speech_encoder(files.speech), (sound,), sound, normalise=True)
+    return encode_voices(load_speech_encoder(files.speech), Speakers(("A",), (sound,), sound))
 
 
 def conditioning(seed: int = 0) -> list[Any]:
@@ -151,5 +152,6 @@ def play_windows(
     from evertalk_pack.nodes.host.studio import Cast
 
     plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
-    cast = Cast(model, vae, conditioning(0), conditioning(1), lambda _frame: None)
-    return play(plan, cast, writer).latents_BCTHW
+    prompt = conditioning(0)
+    cast = Cast(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
+    return play(plan, cast, writer).last.latents_BCTHW

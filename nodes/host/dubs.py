@@ -76,8 +76,8 @@ def run_pictures(
         InputError: the start picture is no picture, or pictures would have to move over a clip.
     """
     if source is None:
-        reference, notes = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
-        return RunPictures(reference, None, notes)
+        reference = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
+        return RunPictures(reference, None, ())
     for name, given in (("schedule", bool(cues.pictures)), ("look", not look.camera.is_still)):
         if given:
             raise InputError(

@@ -20,17 +20,15 @@ def reference_of(
     size: FrameSize,
     move: CameraMove,
     video_frames: int,
-) -> tuple[Reference, tuple[str, ...]]:
-    """Each window's picture, and sentences about what was not as expected.
+) -> Reference:
+    """Each window's picture.
 
     Raises:
         InputError: the start picture is no picture.
     """
-    picture_HWC, notes = checked_picture(start_image_BHWC)
-    if scheduled:
-        notes = ("schedule: its pictures take the place of start_image, which decides the size alone",)
+    picture_HWC, _ = checked_picture(start_image_BHWC)
     pictures = scheduled or (Cue(0.0, picture_HWC),)
     if not move.is_still:
-        return moving_reference(pictures, size, move, video_frames / FPS), notes
+        return moving_reference(pictures, size, move, video_frames / FPS)
     fitted = tuple(Cue(cue.start_s, fit_picture(cue.value[None], size)[0]) for cue in pictures)
-    return still_reference(fitted), notes
+    return still_reference(fitted)

@@ -128,11 +128,11 @@ def checked_settings(
         )
     picture_BHWC = first_picture(start_image, options.source)
     size, size_notes = size_of(widgets, picture_BHWC)
-    checked_picture(picture_BHWC)
+    _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    unused_notes = picture_notes(start_image, options.source)
-    notes = (*unused_notes, *size_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
+    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
     return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
 
 
@@ -185,6 +185,7 @@ def plan_run(
             *(*pictures.notes, *settings.notes, *voices.notes(windows)),
             *unused_cues("prompt", cues.prompts, windows),
             *unused_cues("picture", cues.pictures, windows),
+            *replaced_picture_notes(cues),
             *moving_places_notes(audio_embeds, settings.look),
         ),
         look=settings.look,
@@ -197,6 +198,12 @@ def plan_run(
             f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def replaced_picture_notes(cues: RunSchedule) -> tuple[str, ...]:
+    """Says that the start picture is not shown."""
+    note = "schedule: its pictures take the place of start_image, which decides the size alone"
+    return (note,) if cues.pictures else ()
 
 
 def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:

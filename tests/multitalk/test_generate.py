@@ -1,4 +1,5 @@
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -32,19 +33,26 @@ class CountingStudio:
         return (places / 1000)[:, None, None, None].expand(WINDOW, SIDE, SIDE, 3).clone()
 
 
-def score(video_frames: int, **changed: object) -> Score:
+def as_it_is(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+    return frames_FHWC
+
+
+def lighter(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+    return frames_FHWC + 0.5
+
+
+def score(video_frames: int, finish: Callable[[Window, torch.Tensor], torch.Tensor] = as_it_is) -> Score:
     picture = torch.zeros(SIDE, SIDE, 3)
-    parts = {
-        "windows": plan_windows(video_frames, WINDOW, MOTION),
-        "mode": InfiniteTalkMode(),
-        "height_px": SIDE,
-        "width_px": SIDE,
-        "reference": lambda _window: picture,
-        "voices": lambda window: WindowVoices(torch.full((1, WINDOW, 5, 2, 8), float(window.start))),
-        "finish": lambda _window, frames_FHWC: frames_FHWC,
-        "noise": lambda window: seeded_noise(0, window.index),
-    }
-    return Score(**(parts | changed))  # pyright: ignore[reportArgumentType]
+    return Score(
+        windows=plan_windows(video_frames, WINDOW, MOTION),
+        mode=InfiniteTalkMode(),
+        height_px=SIDE,
+        width_px=SIDE,
+        reference=lambda _window: picture,
+        voices=lambda window: WindowVoices(torch.full((1, WINDOW, 5, 2, 8), float(window.start))),
+        finish=finish,
+        noise=lambda window: seeded_noise(0, window.index),
+    )
 
 
 def test_the_finished_windows_are_the_video() -> None:
@@ -63,8 +71,7 @@ def test_each_window_continues_from_the_last_frames_of_the_one_before() -> None:
 
 def test_the_finishing_touch_reaches_the_video_and_the_next_window() -> None:
     studio = CountingStudio()
-    lighter = score(13, finish=lambda _window, frames_FHWC: frames_FHWC + 0.5)
-    finished = list(generate(lighter, studio))
+    finished = list(generate(score(13, lighter), studio))
     assert finished[0].frames_FHWC.min() >= 0.5
     assert studio.encoded[-1].min() >= 0.5
 

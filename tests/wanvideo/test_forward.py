@@ -40,16 +40,15 @@ def inputs() -> WanInputs:
 class AddRolled:
     """A hook that adds the rolled channels times what it watched: the block's number plus one."""
 
-    def __init__(self) -> None:
-        self.watched: list[int] = []
+    def __init__(self, block_index: int) -> None:
+        self.block_index = block_index
 
-    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> float:
+    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> float:
         assert q_BLHD.shape == k_BLHD.shape == (1, 12, 2, 32)
-        self.watched.append(block_index)
-        return block_index + 1.0
+        return self.block_index + 1.0
 
-    def add(self, block_index: int, x_BLC: torch.Tensor, watched: float) -> torch.Tensor:
-        assert watched == block_index + 1
+    def add(self, x_BLC: torch.Tensor, watched: float) -> torch.Tensor:
+        assert watched == self.block_index + 1
         return x_BLC + watched * x_BLC.roll(1, dims=-1)
 
 
@@ -102,9 +101,14 @@ def test_a_batch_is_computed_as_its_rows_alone(tree: WanTree, inputs: WanInputs)
 
 
 def test_the_hook_sees_every_block_and_changes_the_result(tree: WanTree, inputs: WanInputs) -> None:
-    hook = AddRolled()
-    hooked = wan_forward(tree, inputs, attend, hook)
-    assert hook.watched == [0, 1]
+    asked: list[int] = []
+
+    def hook_of(block_index: int) -> AddRolled:
+        asked.append(block_index)
+        return AddRolled(block_index)
+
+    hooked = wan_forward(tree, inputs, attend, hook_of)
+    assert asked == [0, 1]
     assert (hooked - wan_forward(tree, inputs, attend)).abs().max() > 1e-4
 
 

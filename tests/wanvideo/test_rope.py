@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from evertalk_pack.wanvideo.rope import Rotation, angles, grid_rotation, rotate
+from evertalk_pack.wanvideo.rope import angles, grid_rotation, rotate, rotation_of_angles
 
 CPU = torch.device("cpu")
 HEAD_DIM = 128
@@ -20,14 +20,14 @@ def test_grid_angles_are_computed_in_float64() -> None:
     pair = 1
     exact = math.cos(last / 10000 ** (pair / 22))
     in_float32 = (torch.tensor(float(last)) * torch.tensor(10000.0) ** torch.tensor(-pair / 22)).cos().item()
-    assert rotation.cos_BLHP[0, last, 0, pair].item() == pytest.approx(exact, abs=1e-7)
+    assert rotation.turn_BLHP2[0, last, 0, pair, 0].item() == pytest.approx(exact, abs=1e-7)
     assert abs(in_float32 - exact) > 1e-4, "float32 would be seen"
 
 
 def test_a_head_of_128_gives_22_pairs_to_time_and_21_to_rows_and_columns() -> None:
     rotation = grid_rotation((2, 3, 4), HEAD_DIM, CPU)
-    assert rotation.cos_BLHP.shape == rotation.sin_BLHP.shape == (1, 24, 1, 64)
-    sin = rotation.sin_BLHP[0, :, 0].unflatten(0, (2, 3, 4))
+    assert rotation.turn_BLHP2.shape == (1, 24, 1, 64, 2)
+    sin = rotation.turn_BLHP2[0, :, 0, :, 1].unflatten(0, (2, 3, 4))
     moves_with_time = (sin[1, 0, 0] != sin[0, 0, 0]).nonzero().flatten()
     moves_with_rows = (sin[0, 1, 0] != sin[0, 0, 0]).nonzero().flatten()
     moves_with_columns = (sin[0, 0, 1] != sin[0, 0, 0]).nonzero().flatten()
@@ -37,8 +37,7 @@ def test_a_head_of_128_gives_22_pairs_to_time_and_21_to_rows_and_columns() -> No
 
 
 def test_interleaved_pairs_turn_by_their_angle() -> None:
-    quarter = torch.tensor([[[[math.pi / 2, 0.0]]]])
-    rotation = Rotation(quarter.cos(), quarter.sin())
+    rotation = rotation_of_angles(torch.tensor([[[math.pi / 2, 0.0]]]))
     turned = rotate(torch.tensor([[[[1.0, 2.0, 3.0, 4.0]]]]), rotation)
     assert torch.allclose(turned, torch.tensor([[[[-2.0, 1.0, 3.0, 4.0]]]]), atol=1e-6)
 

@@ -34,7 +34,8 @@ def studio_for(
     from evertalk_pack.nodes.host.studio import Cast, HostStudio, SamplingSettings
 
     settings = SamplingSettings(torch.tensor([1.0, 0.5, 0.0]), "euler", guidance or GuidanceSettings(), 1)
-    cast = Cast(model, vae, conditioning(0), conditioning(1), lambda _frame: None)
+    prompt = conditioning(0)
+    cast = Cast(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
     return HostStudio(cast, settings, backend or backend_for(model, "sdpa"), RunProgress(model, 1, 2))
 
 

@@ -28,7 +28,8 @@ def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
     for module in (colour, looks):
         monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * 240)
     finish = looks.finishing(LookSettings(method, colour_strength=0.7), lambda: REFERENCE)
-    assert torch.equal(finish(WINDOW, FRAMES), expected)
+    # Sums are taken in another order in smaller pieces.
+    torch.testing.assert_close(finish(WINDOW, FRAMES), expected, atol=1e-6, rtol=0)
     assert (expected - FRAMES).abs().max() > 0.05
 
 

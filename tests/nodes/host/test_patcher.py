@@ -114,6 +114,7 @@ def test_a_lora_that_a_host_node_adds_after_the_patch_applies_too(
     talking, embeds = load_model(tiny), speech(tiny, FRAMES)
     state = load_torch_file(str(write_lora(tmp_path / "late.safetensors", "blocks.1.cross_attn.o")))
     with_lora, _ = comfy.sd.load_lora_for_models(talking, None, state, 1.0, 0.0)
+    assert with_lora is not None
     plain = play_windows(talking, vae, embeds)
     assert (play_windows(with_lora, vae, embeds) - plain).abs().max() > 1e-3
     assert torch.equal(play_windows(talking, vae, embeds), plain), (
