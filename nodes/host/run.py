@@ -25,7 +25,7 @@ from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSetting
 from ...multitalk.run_store import RunStore
 from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
-from ...multitalk.window_report import WindowReporter
+from ...multitalk.window_report import WindowReport, WindowReporter
 from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
@@ -113,8 +113,21 @@ def check_cast(plan: RunPlan, cast: Cast) -> TalkAttachment:
     return attachment
 
 
-def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> FinishedWindow:
-    """Run the windows that are not finished yet; the store gets them as they are made. Gives the last one.
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a run gave beside the frames that it stored.
+
+    Attributes:
+        last: the last window.
+        reports: figures of each window that was made.
+    """
+
+    last: FinishedWindow
+    reports: tuple[WindowReport, ...]
+
+
+def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> Played:
+    """Run the windows that are not finished yet; the store gets them as they are made.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
@@ -126,17 +139,19 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> FinishedWindow:
     plan.begin_at(first)
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
+    reports: list[WindowReport] = []
     stretch: Stretch | None = None
     windows = generate(score_of(plan, attachment), studio, first, carry.motion_FHWC)
     for stretch in join_windows(windows, blend, count, carry.held_FHWC):
         report = reporter.report(stretch)
+        reports.append(report)
         if store is not None:
             done = stretch.finished
             stats = WindowStats(report.seconds, report.drift, report.seam)
             store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
         show_on_node(f"Window {report.index + 1} of {count} done: {report}")
     assert stretch is not None, "a plan has a window"
-    return stretch.finished
+    return Played(stretch.finished, tuple(reports))
 
 
 def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int = 0) -> HostStudio:
@@ -219,11 +234,11 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     )
 
 
-def latent_result(plan: RunPlan, last: FinishedWindow) -> dict[str, Any]:
+def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
     sound = plan.embeds.sound
     return {
-        "samples": last.latents_BCTHW,
+        "samples": played.last.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
         "audio": {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz},

@@ -1,5 +1,6 @@
 """What the sampler refuses and snaps, and in which order it asks for its sockets."""
 
+import re
 from typing import Any
 
 import pytest
@@ -133,18 +134,30 @@ def test_a_link_in_the_output_folder_that_leads_out_of_it_is_not_followed(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import folder_paths
-    from evertalk_pack.nodes.host.video_file import output_file
+    from evertalk_pack.nodes.host.video_file import run_place
 
     output, outside = tmp_path / "output", tmp_path / "outside"
     output.mkdir()
     outside.mkdir()
     (output / "link").symlink_to(outside, target_is_directory=True)
     monkeypatch.setattr(folder_paths, "output_directory", str(output))
-    with pytest.raises(InputError, match="filename_prefix: 'link/talk' leads out of the output folder"):
-        output_file("link/talk", 32, 32)
-    assert output_file("sub/talk", 32, 32) == output / "sub" / "talk_00001_.mp4"
-    (output / "sub" / "talk_00001_.mp4").touch()
-    assert output_file("sub/talk", 32, 32).name == "talk_00002_.mp4"
+    with pytest.raises(InputError, match="filename_prefix: 'link/talk' leads through a link to .*outside"):
+        run_place("link/talk", 32, 32)
+    assert run_place("sub/talk", 32, 32).final.folder == output / "sub"
+
+
+def test_a_run_is_found_again_tomorrow_though_its_prefix_holds_the_date(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+    from evertalk_pack.nodes.host.video_file import run_place
+
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    place = run_place("%year%-%month%/talk_%width%_%day%", 64, 32)
+    assert (place.run.folder, place.run.name) == (tmp_path, "talk_64")
+    assert re.fullmatch(r"\d{4}-\d\d", place.final.folder.name)
+    assert re.fullmatch(r"talk_64_\d\d", place.final.name)
+    assert run_place("%year%%month%", 64, 32).run.name == "run"
 
 
 def lazy(**changed: Any) -> list[str]:
