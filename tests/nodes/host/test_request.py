@@ -141,7 +141,7 @@ def test_a_link_in_the_output_folder_that_leads_out_of_it_is_not_followed(
     outside.mkdir()
     (output / "link").symlink_to(outside, target_is_directory=True)
     monkeypatch.setattr(folder_paths, "output_directory", str(output))
-    with pytest.raises(InputError, match="filename_prefix: 'link/talk' leads through a link to .*outside"):
+    with pytest.raises(InputError, match=r"filename_prefix: 'link/talk' leads through a link to .*outside"):
         run_place("link/talk", 32, 32)
     assert run_place("sub/talk", 32, 32).final.folder == output / "sub"
 
