@@ -2,6 +2,7 @@
 # make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
+# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
 # its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
@@ -12,7 +13,7 @@ VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
 
 .DEFAULT_GOAL := help
-.PHONY: help host test lint demo workflows pictures clean
+.PHONY: help host test soak lint demo workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -22,6 +23,15 @@ host:
 
 test: host
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
+
+SOAK_CASES ?= 100000
+SOAK_KILLS ?= 25
+SOAK_MINUTES ?= 60
+
+soak: host
+	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
+	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
+	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
 
 lint: host
 	@.venv/bin/ruff check .

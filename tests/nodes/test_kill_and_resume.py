@@ -5,6 +5,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def set_aside(server: ComfyServer, name: str) -> None:
     for old in server.output.glob("talk_*"):
         old.rename(kept / old.name)
     server.client.forget()
+    time.sleep(1)  # the server forgets when it next looks at its queue, and a job that is there comes first
 
 
 def video_of(server: ComfyServer, seconds: float) -> bytes:

@@ -1,0 +1,109 @@
+"""Which models are the same, whatever the host has done with them meanwhile."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from tiny_host import TinyFiles, conditioning, load_model, picture, speech, widgets
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
+pytestmark = pytest.mark.host
+
+WEIGHT = "diffusion_model.blocks.0.self_attn.q.weight"
+
+
+def identity(model: "ModelPatcher") -> str:
+    from evertalk_pack.nodes.host.identity import model_identity
+
+    return model_identity(model)
+
+
+def with_lora(model: "ModelPatcher", strength: float, seed: int = 0) -> "ModelPatcher":
+    from comfy.weight_adapter.lora import LoRAAdapter
+
+    generator = torch.Generator().manual_seed(seed)
+    up, down = torch.randn(256, 4, generator=generator), torch.randn(4, 256, generator=generator)
+    patched = model.clone()
+    assert patched.add_patches({WEIGHT: LoRAAdapter(set(), (up, down, 4.0, None, None, None))}, strength)
+    return patched
+
+
+def test_model_that_is_loaded_again_is_the_same(tiny: TinyFiles) -> None:
+    assert identity(load_model(tiny)) == identity(load_model(tiny))
+
+
+def test_model_stays_the_same_while_a_lora_is_baked_into_its_weights(tiny: TinyFiles) -> None:
+    import comfy.model_management
+
+    model = with_lora(load_model(tiny), 0.8)
+    before = identity(model)
+    weight = model.model.state_dict()[WEIGHT].clone()
+    comfy.model_management.load_models_gpu([model])
+    assert not torch.equal(model.model.state_dict()[WEIGHT], weight), "the host patched it in place"
+    assert identity(model) == before
+    assert identity(with_lora(load_model(tiny), 0.8)) == before
+
+
+def test_lora_its_strength_and_its_weights_make_another_model(tiny: TinyFiles) -> None:
+    model = load_model(tiny)
+    models = [model, with_lora(model, 0.8), with_lora(model, 0.7), with_lora(model, 0.8, seed=1)]
+    assert len({identity(one) for one in models}) == 4
+
+
+def test_another_weight_and_another_patch_make_another_model(tiny: TinyFiles) -> None:
+    before = identity(load_model(tiny))
+    changed = load_model(tiny)
+    with torch.no_grad():
+        changed.model.state_dict()[WEIGHT].mul_(1.5)
+    patched = load_model(tiny)
+    patched.add_object_patch("diffusion_model.some_patch", torch.nn.Identity())
+    optioned = load_model(tiny)
+    optioned.model_options["transformer_options"]["some_option"] = 0.5
+    assert len({before, identity(changed), identity(patched), identity(optioned)}) == 4
+
+
+def test_weights_stay_where_they_are(tiny: TinyFiles) -> None:
+    model = load_model(tiny)
+    places = {name: (value.data_ptr(), value.device) for name, value in model.model.state_dict().items()}
+    identity(model)
+    assert places == {
+        name: (value.data_ptr(), value.device) for name, value in model.model.state_dict().items()
+    }
+
+
+def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) -> None:
+    from evertalk_pack.nodes.host.durable_run import card_of
+    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.seeing import FixedSight
+    from evertalk_pack.nodes.host.studio import Cast
+
+    model, prompt, embeds = load_model(tiny), conditioning(), speech(tiny, 21)
+
+    def card(image: torch.Tensor | None = None, cast: Cast | None = None, **changed: Any) -> str:
+        asked = SamplerWidgets.of(widgets(scheduler="infinitetalk", **changed))
+        plan = plan_run(asked, embeds, picture() if image is None else image, has_negative=True)
+        return card_of(plan, cast or base).fingerprint
+
+    base = Cast(model, vae, lambda _window: prompt, conditioning(1), FixedSight(None))
+    other_prompt = conditioning(2)
+    different = [
+        card(),
+        card(seed=2),
+        card(steps=3),
+        card(shift=5.0),
+        card(sampler_name="heun"),
+        card(audio_scale=2.0),
+        card(width=48),
+        card(window_frames=13),
+        card(image=picture().flip(1)),
+        card(cast=replace(base, prompt=lambda _window: other_prompt)),
+        card(cast=replace(base, negative=conditioning(3))),
+        card(cast=replace(base, model=with_lora(model, 0.5))),
+        card(cast=replace(base, model=load_model(tiny, mode="multitalk"))),
+    ]
+    assert len(set(different)) == len(different)
+    assert card() == different[0]
+    assert card(filename_prefix="EverTalk/other", resume="restart") == different[0]
