@@ -109,10 +109,11 @@ class Watch:
         self._thread.join()
 
 
-def watched_run(server: ComfyServer, minutes: float) -> Report:
-    """Make a video of so many minutes."""
+def watched_run(server: ComfyServer, minutes: float, side_px: int) -> Report:
+    """Make a square video of so many minutes."""
     write_speech(server, minutes * 60)
-    workflow = tiny_run(minutes * 60, f"soak_{minutes:g}", window_frames=81, motion_frames=9, steps=1)
+    widgets = {"width": side_px, "height": side_px, "window_frames": 81, "motion_frames": 9, "steps": 1}
+    workflow = tiny_run(minutes * 60, f"soak_{minutes:g}", **widgets)
     started_s = time.monotonic()
     with Watch(server) as watch:
         server.client.run(workflow, watch.note, timeout_s=24 * 3600)
@@ -144,13 +145,14 @@ def main() -> None:
     )
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--side", type=int, default=64, help="of the square video, in pixels")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
         prepare(server)
-        short = watched_run(server, 1)
+        short = watched_run(server, 1, arguments.side)
         print(json.dumps(asdict(short)), flush=True)
         server.client.forget()
-        long = watched_run(server, arguments.minutes)
+        long = watched_run(server, arguments.minutes, arguments.side)
         print(json.dumps(asdict(long)), flush=True)
         grown_mb = round(long.peak_rss_mb - short.peak_rss_mb, 1)
         print(json.dumps({"peak_grown_mb": grown_mb}), flush=True)

@@ -9,6 +9,8 @@ from tiny_host import TinyFiles, conditioning, load_model, picture, speech, widg
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
+    from evertalk_pack.multitalk.windows import Window
+    from evertalk_pack.nodes.host.studio import Prompt
 
 pytestmark = pytest.mark.host
 
@@ -19,6 +21,14 @@ def identity(model: "ModelPatcher") -> str:
     from evertalk_pack.nodes.host.identity import model_identity
 
     return model_identity(model)
+
+
+def always(prompt: list[Any]) -> "Prompt":
+    def prompt_of(window: "Window") -> list[Any]:
+        del window
+        return prompt
+
+    return prompt_of
 
 
 def with_lora(model: "ModelPatcher", strength: float, seed: int = 0) -> "ModelPatcher":
@@ -87,7 +97,7 @@ def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) 
         plan = plan_run(asked, embeds, picture() if image is None else image, has_negative=True)
         return card_of(plan, cast or base).fingerprint
 
-    base = Cast(model, vae, lambda _window: prompt, conditioning(1), FixedSight(None))
+    base = Cast(model, vae, always(prompt), conditioning(1), FixedSight(None))
     other_prompt = conditioning(2)
     different = [
         card(),
@@ -99,7 +109,7 @@ def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) 
         card(width=48),
         card(window_frames=13),
         card(image=picture().flip(1)),
-        card(cast=replace(base, prompt=lambda _window: other_prompt)),
+        card(cast=replace(base, prompt=always(other_prompt))),
         card(cast=replace(base, negative=conditioning(3))),
         card(cast=replace(base, model=with_lora(model, 0.5))),
         card(cast=replace(base, model=load_model(tiny, mode="multitalk"))),
