@@ -13,6 +13,7 @@ from .sampler import EverTalkSampler
 from .schedule import EverTalkSchedule
 from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
+from .video_source import EverTalkVideoSource
 
 
 class EverTalkExtension(ComfyExtension):
@@ -30,6 +31,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkGuidance,
             EverTalkSchedule,
             EverTalkLook,
+            EverTalkVideoSource,
             EverTalkSampler,
             EverTalkDecode,
         ]

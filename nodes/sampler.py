@@ -14,7 +14,7 @@ from .host.seeing import seeing
 from .host.studio import Cast
 from .host.video_file import output_file, run_metadata
 from .sampler_widgets import sampler_widgets
-from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket
+from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
 LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output", "clip_vision")
 """Evaluated only after everything else was found good, so that bad input is refused before weights load."""
@@ -44,7 +44,7 @@ class EverTalkSampler(io.ComfyNode):
             io.Conditioning.Input("positive", lazy=True, tooltip=tips.POSITIVE),
             io.Vae.Input("vae", lazy=True, tooltip=tips.VAE),
             AudioEmbedsSocket.Input("audio_embeds", lazy=True, tooltip=tips.AUDIO_EMBEDS),
-            io.Image.Input("start_image", tooltip=tips.START_IMAGE),
+            io.Image.Input("start_image", optional=True, tooltip=tips.START_IMAGE),
             io.Conditioning.Input("negative", optional=True, lazy=True, tooltip=tips.NEGATIVE),
             io.ClipVisionOutput.Input(
                 "clip_vision_output", optional=True, lazy=True, tooltip=tips.CLIP_VISION_OUTPUT
@@ -53,6 +53,7 @@ class EverTalkSampler(io.ComfyNode):
             ScheduleSocket.Input("schedule", optional=True, lazy=True, tooltip=tips.SCHEDULE),
             LookSocket.Input("look", optional=True, tooltip=tips.LOOK),
             io.ClipVision.Input("clip_vision", optional=True, lazy=True, tooltip=tips.CLIP_VISION),
+            VideoSourceSocket.Input("source", optional=True, tooltip=tips.SOURCE),
         ]
 
     @classmethod
@@ -62,7 +63,7 @@ class EverTalkSampler(io.ComfyNode):
         Widgets and picture come first, then the speech, whose encoder is small, then the schedule, whose
         prompts a text encoder may have to load for, then all others.
         """
-        asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs["start_image"]
+        asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
         has_negative = "negative" in inputs
         if inputs["audio_embeds"] is None:
             checked_settings(asked, picture, options, has_negative=has_negative)
@@ -84,7 +85,7 @@ class EverTalkSampler(io.ComfyNode):
         positive: io.Conditioning.CondList | None,
         vae: io.Vae.Type,
         audio_embeds: AudioEmbedsSocket.Type,
-        start_image: io.Image.Type,
+        start_image: io.Image.Type | None = None,
         negative: io.Conditioning.CondList | None = None,
         **others: Any,
     ) -> io.NodeOutput:

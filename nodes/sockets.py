@@ -2,6 +2,7 @@
 
 from comfy_api.latest import io
 
+from ..multitalk.dubbing import DubSource
 from ..multitalk.guidance import GuidanceSettings
 from ..multitalk.look import LookSettings
 from ..multitalk.run_schedule import RunSchedule
@@ -49,3 +50,10 @@ class LookSocket(io.ComfyTypeIO):
     """How frames are finished, and how the camera moves."""
 
     Type = LookSettings
+
+
+@io.comfytype(io_type="EVERTALK_SOURCE")
+class VideoSourceSocket(io.ComfyTypeIO):
+    """A clip that is given other speech."""
+
+    Type = DubSource

@@ -10,7 +10,11 @@ import torch
 
 from ...multitalk.colour import CHUNK_PIXELS, colour_drift, match_colour
 from ...multitalk.look import LookSettings
+from ...multitalk.windows import Window
 from ...wanvideo.geometry import TIME_STRIDE
+
+Picture = Callable[[], torch.Tensor]
+"""The first picture (H, W, 3) of the scene that plays now."""
 
 MATCH_BYTES = 1 << 30
 """Memory that a chunk of frames and the copies in between take at most."""
@@ -19,20 +23,22 @@ DRIFT_STRIDE = TIME_STRIDE
 """Every how manieth frame is measured: drift is slow, and each costs a copy to the device."""
 
 
-def finishing(look: LookSettings, reference_HWC: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The last touch on a window's frames: their colours matched to the run's first picture."""
+def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.Tensor], torch.Tensor]:
+    """The last touch on a window's frames: their colours matched to the first picture of the scene."""
     method = look.colour
     if method is None or not look.matches_colour:
-        return lambda frames_FHWC: frames_FHWC
+        return lambda _window, frames_FHWC: frames_FHWC
 
-    def finish(frames_FHWC: torch.Tensor) -> torch.Tensor:
+    def finish(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
         device = make_room()
-        reference = reference_HWC.to(device)
+        reference_HWC = picture().to(device)
         chunk = max(1, CHUNK_PIXELS // frames_FHWC[0, ..., 0].numel())
         # In pieces: after a decode the device has little memory to spare.
         return torch.cat(
             [
-                match_colour(piece.to(device), reference, look.colour_strength, method).to(frames_FHWC.device)
+                match_colour(piece.to(device), reference_HWC, look.colour_strength, method).to(
+                    frames_FHWC.device
+                )
                 for piece in frames_FHWC.split(chunk)
             ]
         )
@@ -40,12 +46,12 @@ def finishing(look: LookSettings, reference_HWC: torch.Tensor) -> Callable[[torc
     return finish
 
 
-def drift_from(reference_HWC: torch.Tensor) -> Callable[[torch.Tensor], float]:
-    """How far frames' colours lie from the run's first picture, by every fourth frame."""
+def drift_from(picture: Picture) -> Callable[[torch.Tensor], float]:
+    """How far frames' colours lie from the first picture of the scene, by every fourth frame."""
 
     def drift(frames_FHWC: torch.Tensor) -> float:
         device = make_room()
-        return colour_drift(frames_FHWC[::DRIFT_STRIDE].to(device), reference_HWC.to(device))
+        return colour_drift(frames_FHWC[::DRIFT_STRIDE].to(device), picture().to(device))
 
     return drift
 

@@ -25,7 +25,7 @@ from ...multitalk.run_settings import (
 from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
 from ...multitalk.window_voices import VoicePlan
-from .pictures import reference_of
+from .dubs import first_picture, picture_notes, run_pictures
 from .run import RunPlan, windows_of
 from .run_options import RunOptions
 from .video_file import check_prefix
@@ -86,6 +86,7 @@ class RunSettings:
         guidance: text and audio scales.
         size: of the video.
         look: colour, joins and camera.
+        picture_BHWC: the IMAGE that decides the shape: the start picture, or the clip's first frame.
         notes: what was changed on the way, a sentence each.
     """
 
@@ -94,6 +95,7 @@ class RunSettings:
     guidance: GuidanceSettings
     size: FrameSize
     look: LookSettings
+    picture_BHWC: torch.Tensor
     notes: tuple[str, ...]
 
 
@@ -108,23 +110,28 @@ def checked_settings(
     if widgets.form is OutputForm.VIDEO:
         check_prefix(widgets.filename_prefix)
     windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
+    options = options or RunOptions()
     schedule, schedule_notes = checked_schedule(
-        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
+        ScheduleSettings(
+            widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise
+        )
     )
     check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
     check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
-    options = options or RunOptions()
     guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
             "with a negative one. Connect a negative prompt, or set text_scale to 1."
         )
-    size, size_notes = size_of(widgets, start_image)
-    _, picture_notes = checked_picture(start_image)
+    picture_BHWC = first_picture(start_image, options.source)
+    size, size_notes = size_of(widgets, picture_BHWC)
+    _, shown_notes = checked_picture(picture_BHWC)
+    assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
-    notes = (*size_notes, *picture_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
-    return RunSettings(windows, schedule, guidance, size, look, notes)
+    shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
+    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
 
 
 def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
@@ -156,31 +163,31 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
-    assert isinstance(start_image, torch.Tensor), "checked_settings looked at it"
-    cues, size = (options and options.schedule) or RunSchedule(), settings.size
-    reference = reference_of(
-        start_image, cues.pictures, size, settings.look.camera, audio_embeds.video_frames
-    )
-    windows = windows_of(audio_embeds, settings.windows)
-    voices = VoicePlan(audio_embeds, Size(*start_image.shape[1:3]), Size(size.height_px, size.width_px))
+    options = options or RunOptions()
+    cues, size, picture_BHWC = options.schedule or RunSchedule(), settings.size, settings.picture_BHWC
+    video_frames = audio_embeds.video_frames
+    pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
+    windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
         voices=voices,
-        picture_HWC=reference(windows[0]),
-        reference=reference,
+        picture_HWC=pictures.reference(windows[0]),
+        reference=pictures.reference,
         size=size,
         windows=windows,
         schedule=settings.schedule,
         guidance=settings.guidance,
         seed=widgets.seed,
         notes=(
-            *(*settings.notes, *voices.notes(windows)),
+            *(*pictures.notes, *settings.notes, *voices.notes(windows)),
             *unused_cues("prompt", cues.prompts, windows),
             *unused_cues("picture", cues.pictures, windows),
             *replaced_picture_notes(cues),
             *moving_places_notes(audio_embeds, settings.look),
         ),
         look=settings.look,
+        dub=pictures.dub,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

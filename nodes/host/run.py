@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
+from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
 from ...multitalk.generate import FinishedWindow, Score, generate
 from ...multitalk.guidance import GuidanceSettings
@@ -42,7 +43,7 @@ class RunPlan:
     Attributes:
         embeds: the speech.
         voices: who is heard in a window, and where they are.
-        picture_HWC: the first picture of the run, at the video's size: colours are matched to it.
+        picture_HWC: the first picture of the run, at the video's size.
         reference: each window's picture.
         size: of the video.
         windows: the windows.
@@ -51,6 +52,7 @@ class RunPlan:
         seed: of all noise.
         notes: what was changed on the way, a sentence each.
         look: colour, joins and camera.
+        dub: the clip that is dubbed, or None.
     """
 
     embeds: AudioEmbeds
@@ -64,6 +66,11 @@ class RunPlan:
     seed: int
     notes: tuple[str, ...]
     look: LookSettings
+    dub: Dub | None = None
+
+    def scene_picture(self) -> torch.Tensor:
+        """The first picture of the scene that plays now: colours are matched to it."""
+        return self.picture_HWC if self.dub is None else self.dub.scene_picture()
 
 
 def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
@@ -81,9 +88,11 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
     return picture_HWC.contiguous(), notes
 
 
-def windows_of(embeds: AudioEmbeds, settings: WindowSettings) -> tuple[Window, ...]:
-    """The windows of a video as long as its speech."""
-    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames)
+def windows_of(
+    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = ()
+) -> tuple[Window, ...]:
+    """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
+    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
     check_vae(cast.vae)
     check_speech(plan.embeds, attachment)
     studio = studio_for(plan, cast, attachment)
-    reporter = WindowReporter(drift_from(plan.picture_HWC))
+    reporter = WindowReporter(drift_from(plan.scene_picture))
     reports: list[WindowReport] = []
     stretch: Stretch | None = None
     windows = generate(score_of(plan, attachment), studio)
@@ -183,6 +192,12 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
 def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     """The run as the window loop reads it."""
     mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
+    match = finishing(plan.look, plan.scene_picture)
+
+    def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        matched_FHWC = match(window, frames_FHWC)
+        return matched_FHWC if plan.dub is None else plan.dub.finish(window, matched_FHWC)
+
     return Score(
         windows=plan.windows,
         mode=mode,
@@ -190,8 +205,9 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
         width_px=plan.size.width_px,
         reference=plan.reference,
         voices=plan.voices,
-        finish=finishing(plan.look, plan.picture_HWC),
+        finish=finish,
         noise=lambda window: seeded_noise(plan.seed, window.index),
+        start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
     )
 
 

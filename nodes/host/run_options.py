@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ...multitalk.dubbing import DubSource
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.look import LookSettings
@@ -13,6 +14,7 @@ SOURCES: dict[str, tuple[type, str]] = {
     "guidance": (GuidanceSettings, "EverTalk Guidance"),
     "schedule": (RunSchedule, "EverTalk Schedule"),
     "look": (LookSettings, "EverTalk Look"),
+    "source": (DubSource, "EverTalk Video Source"),
 }
 """For each socket what it carries, and the node that makes it."""
 
@@ -25,11 +27,13 @@ class RunOptions:
         guidance: replaces the sampler's own scales.
         schedule: prompts and pictures over time.
         look: colour, joins and camera.
+        source: a clip that is given other speech.
     """
 
     guidance: GuidanceSettings | None = None
     schedule: RunSchedule | None = None
     look: LookSettings | None = None
+    source: DubSource | None = None
 
     def __post_init__(self) -> None:
         for name, (kind, node) in SOURCES.items():
@@ -41,6 +45,11 @@ class RunOptions:
     def of(cls, inputs: Mapping[str, Any]) -> "RunOptions":
         """Pick the sockets out of what the host hands a node; one that is not connected is missing there."""
         return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
+
+    @property
+    def denoise(self) -> float:
+        """How much of the way from noise to picture is gone: less than all where a clip is made over."""
+        return 1.0 if self.source is None else self.source.denoise
 
     @property
     def has_prompts(self) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from comfy_client import Event, JobInterruptedError, TextEvent
 from media_check import AAC_FRAME_SAMPLES, measure_video
-from server_run import DECODE, RATE_HZ, SAMPLER, SIDE_PX, Run, Stage, frames_of, samples_of
+from server_run import DECODE, MODEL, RATE_HZ, SAMPLER, SIDE_PX, Run, Stage, frames_of, samples_of
 
 pytestmark = pytest.mark.host
 
@@ -97,6 +97,21 @@ def test_latent_output_decodes_to_the_frames_of_the_video_form(stage: Stage) -> 
     assert difference.mean() < 3, "of 255: what two encodings may differ by"
     assert frames_of(made).float().std() > 20, "a picture with contrast, so that the bound says something"
     assert torch.equal(samples_of(made), samples_of(decoded))
+
+
+def test_apply_on_the_core_loader_s_model_makes_the_loader_s_video(stage: Stage) -> None:
+    sound = stage.speech(5760)
+    loaded = stage.graph(sound, **QUICK)
+    applied = stage.graph(sound, **QUICK)
+    inputs = applied[MODEL]["inputs"]
+    applied["20"] = {
+        "class_type": "UNETLoader",
+        "inputs": {"unet_name": inputs["base_model"], "weight_dtype": "default"},
+    }
+    choice = {name: inputs[name] for name in ("talk_model", "mode", "attention_mode")}
+    applied[MODEL] = {"class_type": "EverTalkApply", "inputs": {"model": ["20", 0], **choice}}
+    first, second = (stage.video_path(finished(stage.run(graph))) for graph in (loaded, applied))
+    assert torch.equal(frames_of(first), frames_of(second))
 
 
 def test_decode_of_a_saved_video_does_not_need_the_vae(stage: Stage) -> None:

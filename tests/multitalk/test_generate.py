@@ -33,15 +33,15 @@ class CountingStudio:
         return (places / 1000)[:, None, None, None].expand(WINDOW, SIDE, SIDE, 3).clone()
 
 
-def as_it_is(frames_FHWC: torch.Tensor) -> torch.Tensor:
+def as_it_is(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
     return frames_FHWC
 
 
-def lighter(frames_FHWC: torch.Tensor) -> torch.Tensor:
+def lighter(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
     return frames_FHWC + 0.5
 
 
-def score(video_frames: int, finish: Callable[[torch.Tensor], torch.Tensor] = as_it_is) -> Score:
+def score(video_frames: int, finish: Callable[[Window, torch.Tensor], torch.Tensor] = as_it_is) -> Score:
     picture = torch.zeros(SIDE, SIDE, 3)
     return Score(
         windows=plan_windows(video_frames, WINDOW, MOTION),
