@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from .joins import Stretch
-from .seam import NEIGHBOURS, measure_seam
+from .seam import NEIGHBOURS, frame_changes, seam_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class WindowReport:
 
 
 class WindowReporter:
-    """Measures stretch after stretch; remembers the last frames of each for the next join.
+    """Measures stretch after stretch; remembers the last frame of each, and how the ones before it changed.
 
     Args:
         drift: the colour drift of frames (F, H, W, 3).
@@ -53,17 +53,33 @@ class WindowReporter:
         self._drift = drift
         self._clock_s = clock_s
         self._since_s = clock_s()
-        self._before_FHWC = None if before_FHWC is None else before_FHWC[-NEIGHBOURS:]
+        self._last_HWC: torch.Tensor | None = None
+        self._changes = torch.empty(0)
+        if before_FHWC is not None:
+            self._go_on(before_FHWC)
 
+    @torch.no_grad()
     def report(self, stretch: Stretch) -> WindowReport:
         """The figures of the window that the stretch finished."""
-        before_FHWC, own_FHWC = stretch.frames_FHWC[: stretch.join], stretch.frames_FHWC[stretch.join :]
-        if self._before_FHWC is not None:
-            before_FHWC = torch.cat((self._before_FHWC, before_FHWC))
-        window = stretch.finished.window
+        window, own_FHWC = stretch.finished.window, stretch.frames_FHWC[stretch.join :]
+        self._go_on(stretch.frames_FHWC[: stretch.join])
         # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
-        seam = measure_seam(before_FHWC, own_FHWC).figure if window.motion and len(own_FHWC) else None
-        self._before_FHWC = torch.cat((before_FHWC[-NEIGHBOURS:], own_FHWC[-NEIGHBOURS:]))[-NEIGHBOURS:]
+        seam = None
+        if self._last_HWC is not None and window.motion and len(own_FHWC):
+            seam = seam_between(self._last_HWC, self._changes, own_FHWC).figure
+        self._go_on(own_FHWC)
         now_s = self._clock_s()
         seconds, self._since_s = now_s - self._since_s, now_s
         return WindowReport(window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds)
+
+    def _go_on(self, frames_FHWC: torch.Tensor) -> None:
+        """Take frames as the ones before the next join."""
+        if len(frames_FHWC) == 0:
+            return
+        frames_FHWC = frames_FHWC[-NEIGHBOURS - 1 :].float()
+        changes = frame_changes(frames_FHWC)
+        if self._last_HWC is not None:
+            changes = torch.cat(((frames_FHWC[0] - self._last_HWC).abs().mean()[None], changes))
+        self._changes = torch.cat((self._changes.to(changes), changes))[1 - NEIGHBOURS :]
+        # A copy: a view would keep the whole window in memory through the next one.
+        self._last_HWC = frames_FHWC[-1].clone()

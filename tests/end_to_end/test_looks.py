@@ -1,10 +1,10 @@
-"""Guidance, schedule and look in the real server, on the demo's graph at 64x64 pixels."""
+"""Guidance, schedule and look in the real server, on the demo's graph, small."""
 
 import re
 from typing import Any
 
 import pytest
-from server_run import MODEL, PROMPT, SAMPLER, WEIGHTS, Graph, Run, Stage, frames_of
+from server_run import MODEL, PROMPT, SAMPLER, SIDE_PX, WEIGHTS, Graph, Run, Stage, frames_of
 
 pytestmark = pytest.mark.host
 
@@ -70,7 +70,7 @@ def test_all_three_nodes_together_give_a_video_of_the_exact_length_and_say_what_
 ) -> None:
     run = stage.run(graph_with(stage, LOOKS))
     assert run.error is None, run.error
-    assert frames_of(stage.video_path(run)).shape == (VIDEO_FRAMES, 64, 64, 3)
+    assert frames_of(stage.video_path(run)).shape == (VIDEO_FRAMES, SIDE_PX, SIDE_PX, 3)
     told = "\n".join(run.texts)
     assert "guidance: text_scale 1 and audio_scale 2 from the socket" in told
     assert "schedule: its pictures take the place of start_image" in told
@@ -101,8 +101,7 @@ def test_a_soft_join_keeps_the_length_and_all_but_the_blended_frames(stage: Stag
     )
     assert len(hard) == len(soft) == VIDEO_FRAMES
     change = (hard.float() - soft.float()).abs().mean(dim=(1, 2, 3))
-    assert change[10:13].max() > 1, "the frames before the join to the light picture"
-    assert change[:5].max() < 1, "the codec's own noise"
+    assert change[10:13].min() > change[:5].max() + 0.1, "the shared frames' two renderings, and the codec"
 
 
 def test_wrong_schedule_is_refused_when_queued_and_pointed_at(stage: Stage) -> None:
