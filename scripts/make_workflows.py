@@ -29,11 +29,15 @@ JsonObject: TypeAlias = dict[str, Any]
 
 WIDGET_TYPES = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
 PLAYER = "audio_upload"
-UPLOAD_WIDGETS: dict[str, list[str | None]] = {"image_upload": ["image"], PLAYER: [None, None]}
+UPLOAD_WIDGETS: dict[str, list[str | None]] = {
+    "image_upload": ["image"],
+    "video_upload": ["image"],
+    PLAYER: [None, None],
+}
 """What the editor adds behind the file's name: a button; for sound a player too."""
 CONTROL_VALUE = "fixed"
 """What becomes of a seed after a run: the widget that the editor puts behind it."""
-PREVIEWING_NODES = ("LoadImage", "EverTalkDecode")
+PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
 
 SCHEMA_VERSION = 0.4
 NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90

@@ -1,4 +1,4 @@
-"""The workflows with schedule, look and apply in the real server, tiny models in the real ones' place."""
+"""Every bundled workflow in the real server, tiny models in the real ones' place."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,9 @@ from server_run import Graph, Stage, frames_of
 
 pytestmark = pytest.mark.host
 
-FOLDER = Path(__file__).resolve().parents[2] / "workflows" / "api"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "workflows" / "api"
+MEDIA = ROOT / "demo" / "media"
 VIDEO_FRAMES = 17
 TINY: dict[str, dict[str, Any]] = {
     "EverTalkModelLoader": {
@@ -25,7 +27,7 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """There is no tiny text encoder that a loader would take: the prompt is a prepared one."""
 
-MISSING = {"CLIPLoader", "CLIPVisionLoader", "LoraLoaderModelOnly"}
+MISSING = {"CLIPLoader", "CLIPVisionLoader", "CLIPVisionEncode", "LoraLoaderModelOnly"}
 """What there is no tiny file for."""
 
 
@@ -51,8 +53,19 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
     return {node_id: node for node_id, node in graph.items() if node_id not in lost}
 
 
-@pytest.mark.parametrize("name", ["multitalk_image", "infinitetalk_directed"])
-def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "voices"),
+    [
+        ("infinitetalk_image", 1),
+        ("infinitetalk_two_people", 2),
+        ("infinitetalk_dub_video", 1),
+        ("infinitetalk_directed", 1),
+        ("multitalk_image", 1),
+    ],
+)
+def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str, voices: int) -> None:
+    for media in ("two_people.jpg", "clip.mp4"):
+        stage.client.upload(MEDIA / media)
     graph = tiny_graph(stage, name)
     run = stage.run(graph)
     assert run.error is None, run.error
@@ -60,7 +73,8 @@ def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str) -
     assert run.outcome is not None
     (shown,) = run.outcome.outputs[decode]["images"]
     path = stage.server.output / shown["subfolder"] / shown["filename"]
-    assert frames_of(path).shape == (VIDEO_FRAMES, 64, 64, 3)
+    assert frames_of(path).shape == (VIDEO_FRAMES * voices, 64, 64, 3)
     told = "\n".join(run.texts)
     assert f"{name.partition('_')[0]} mode" in told
-    assert "Window 3 of 3 done" in told
+    num_windows = 1 + (VIDEO_FRAMES * voices - 9 + 3) // 4
+    assert f"Window {num_windows} of {num_windows} done" in told
