@@ -87,7 +87,8 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
     for part in parts:
         problem = problem_of(part)
         if problem:
-            raise InputError(f"{socket}: {part!r} in {prefix!r} {problem}. {EXAMPLE}")
+            where = "" if part == prefix else f" (in {part!r})"
+            raise InputError(f"{socket}: {prefix!r} {problem}{where}. {EXAMPLE}")
     return parts
 
 
