@@ -237,6 +237,8 @@ class RunStore:
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
+        if not record.stats.finite:
+            LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""

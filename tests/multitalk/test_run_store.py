@@ -9,12 +9,13 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.errors import InputError, RunStoreError
 from evertalk_pack.multitalk.generate import generate
-from evertalk_pack.multitalk.manifest import NAME, read_manifest
+from evertalk_pack.multitalk.manifest import NAME, WindowStats, read_manifest
 from evertalk_pack.multitalk.run_card import Resume
 from evertalk_pack.multitalk.video_reader import read_frames
-from toy_run import ToyRun, ToyStudio
+from toy_run import SIZE, ToyRun, ToyStudio
 
 WINDOWS = 5
 """Of a toy run of 60 frames."""
@@ -283,3 +284,16 @@ def test_motion_frames_of_the_last_two_windows_are_kept(tmp_path: Path) -> None:
         False,
         False,
     ]
+
+
+def test_window_with_values_that_are_no_numbers_is_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = ToyRun(tmp_path, frames=17)
+    with run.new_store() as store:
+        frames = torch.full((17, SIZE, SIZE, 3), 0.5)
+        frames[3, 2, 1] = torch.nan
+        store.add(run.card().windows[0], frames, Carry(), WindowStats(1.0))
+        store.finish()
+    assert not store.stats[0].finite
+    assert "Window 1 holds values that are no numbers" in caplog.text
