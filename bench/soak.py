@@ -151,7 +151,6 @@ def main() -> None:
         prepare(server)
         short = watched_run(server, 1, arguments.side)
         print(json.dumps(asdict(short)), flush=True)
-        server.client.forget()
         long = watched_run(server, arguments.minutes, arguments.side)
         print(json.dumps(asdict(long)), flush=True)
         grown_mb = round(long.peak_rss_mb - short.peak_rss_mb, 1)

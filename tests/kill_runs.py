@@ -102,7 +102,7 @@ STAGES: dict[str, Callable[[random.Random], Stage]] = {
     "encode": lambda draw: both(named(draw.randrange(0, 5)), has_file(".part-*.mp4")),
     "rename": lambda draw: segment_beyond(draw.randrange(0, 5)),
     "carry": lambda draw: both(named(draw.randrange(0, 5)), has_file(".part-*.safetensors")),
-    "remux": lambda draw: both(named(7), has_file(draw.choice([".part-*.mp4", "final.mp4"]))),
+    "remux": lambda _draw: named(8),  # all that there are: the video is put together at once
 }
 
 
@@ -112,8 +112,8 @@ def both(one: Stage, other: Stage) -> Stage:
 
 
 def segment_beyond(index: int) -> Stage:
-    """A segment has its name and the manifest does not know it yet."""
-    return lambda folder: (folder / f"w{index:06}.mp4").exists() and finished_windows(folder) <= index
+    """A segment has its name and the manifest does not know it, or only just: that moment is short."""
+    return lambda folder: (folder / f"w{index:06}.mp4").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def moments(count: int, seed: int) -> list[Moment]:
     """Seeded moments over all stages in turn."""
     draw = random.Random(seed)
     names = [name for _ in range(count // len(STAGES) + 1) for name in STAGES][:count]
-    longest_s = {"window": 0.8, "encode": 0.05, "rename": 0.004, "carry": 0.004, "remux": 0.06}
+    longest_s = {"window": 0.8, "encode": 0.05, "rename": 0.004, "carry": 0.004, "remux": 0.15}
     return [Moment(name, STAGES[name](draw), draw.uniform(0, longest_s[name])) for name in names]
 
 
