@@ -5,7 +5,6 @@ frames, H and W latent rows and columns, M masks, P tokens of a frame, N places 
 """
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pack  # noqa: F401
@@ -13,7 +12,7 @@ import torch
 from evertalk_pack.multitalk.audio_attention import SpeakerRotations
 from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, speaker_map
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import TalkHook, TalkModel
+from evertalk_pack.multitalk.talk_model import RouteSpeakers, TalkHook, TalkModel
 from evertalk_pack.wanvideo.forward import WanInputs, wan_forward
 from evertalk_pack.wanvideo.rope import angles, grid_rotation, rotation_of_angles
 from torch import nn
@@ -40,30 +39,24 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor
     return F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedRouter:
-    """multitalk.speaker_routing.SpeakerRouter that keeps the maps it made.
+def watched_router(masks_MP: torch.Tensor, audio_tokens: int, maps: list[torch.Tensor]) -> RouteSpeakers:
+    """Routes as multitalk.speaker_routing.SpeakerRouter does, and keeps each block's map (B, M, L) in `maps`.
 
-    Attributes:
-        masks_MP: people, then background.
-        audio_tokens: of a frame, of all voices.
-        maps: one a block, (B, M, L).
+    A function: the compiler cannot call frozen dataclasses.
     """
 
-    masks_MP: torch.Tensor
-    audio_tokens: int
-    maps: list[torch.Tensor]
-
-    def __call__(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations:
-        voices, frame_tokens = self.masks_MP.shape[0] - 1, self.masks_MP.shape[1]
-        map_BML = speaker_map(q_BLHD, k_BLHD[:, :frame_tokens], self.masks_MP, attention)
-        self.maps.append(map_BML)
-        keys = key_positions(voices, self.audio_tokens // voices, q_BLHD.device)
+    def route(q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations:
+        voices, frame_tokens = masks_MP.shape[0] - 1, masks_MP.shape[1]
+        map_BML = speaker_map(q_BLHD, k_BLHD[:, :frame_tokens], masks_MP, attention)
+        maps.append(map_BML)
+        keys = key_positions(voices, audio_tokens // voices, q_BLHD.device)
         with torch.autocast(q_BLHD.device.type, enabled=False):
             return SpeakerRotations(
                 rotation_of_angles(angles(query_positions(map_BML), PAIRS)),
                 rotation_of_angles(angles(keys, PAIRS)[None]),
             )
+
+    return route
 
 
 class Talker(nn.Module):
@@ -105,12 +98,13 @@ class Talker(nn.Module):
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Noise minus data, and each block's speaker map if masks are given."""
         tokens = self.talk.audio_tokens(audio_BSFKLC)
-        router = None if masks_MP is None else WatchedRouter(masks_MP, tokens.shape[2], [])
+        maps: list[torch.Tensor] = []
+        router = None if masks_MP is None else watched_router(masks_MP, tokens.shape[2], maps)
         hook = TalkHook(self.talk, tokens, HEADS, attention, router)
         text = text_BMC.expand(len(x_BCTHW), -1, -1)
         rotation = grid_rotation(GRID, DIM // HEADS, x_BCTHW.device)
         flow = wan_forward(self.tree, WanInputs(x_BCTHW, timestep_B, text, None, rotation), attention, hook)
-        return flow, [] if router is None else router.maps
+        return flow, maps
 
 
 FP8_MAX = 448.0
