@@ -3,7 +3,8 @@
     python demo/make_tiny.py --models /path/to/ComfyUI/models
 
 They carry the real weights' names and load through the loaders of the real ones. The trained ones, from
-demo/models, make cartoon people talk. With --wired, or where demo/models is missing, they are ones that nobody
+demo/models, make cartoon people talk. With --wired, or where demo/models is missing, they are ones that
+nobody
 trained: transformer and VAE are wired by hand to show any start image, coarsely, and speech makes it lighter
 and darker.
 The same files come out each time; those already there and equal are left alone.
@@ -89,7 +90,11 @@ def make_all(models: Path, makers: Makers) -> list[Path]:
 def _metadata(name: str) -> dict[str, str]:
     """One entry: safetensors writes several in no fixed order, and the bytes would differ."""
     if name in (PROMPT_FILE, NEGATIVE_FILE):
-        about = {"version": 1, "prompt": "random numbers: the tiny models know no words", "model": Path(BASE_FILE).stem}
+        about = {
+            "version": 1,
+            "prompt": "random numbers: the tiny models know no words",
+            "model": Path(BASE_FILE).stem,
+        }
         return {"evertalk_text_embeds": json.dumps(about)}
     return {"evertalk_tiny": VERSION}
 

@@ -1,7 +1,9 @@
 """The trained tiny models of demo/models as the loaders want them.
 
-The repository holds matrices in fp8 with a scale each and leaves out what was never trained; here they become half
-precision again (quicker on a CPU), and the base gets the CLIP picture's part: zeros, so that a picture says nothing.
+The repository holds matrices in fp8 with a scale each and leaves out what was never trained; here they
+become half
+precision again (quicker on a CPU), and the base gets the CLIP picture's part: zeros, so that a picture says
+nothing.
 """
 
 from pathlib import Path
@@ -17,7 +19,9 @@ SCALE = "scale_weight"
 
 def have_trained() -> bool:
     """Whether the trained models are there."""
-    return all((MODELS / f"{name}.safetensors").is_file() for name in ("base", "talk", "vae", "speech", "prompt"))
+    return all(
+        (MODELS / f"{name}.safetensors").is_file() for name in ("base", "talk", "vae", "speech", "prompt")
+    )
 
 
 def trained_base(_generator: torch.Generator) -> Weights:
@@ -63,7 +67,10 @@ def _expanded(name: str) -> Weights:
 
 
 def _zeros(name: str, inputs: int, outputs: int) -> Weights:
-    return {f"{name}.weight": torch.zeros(outputs, inputs).half(), f"{name}.bias": torch.zeros(outputs).half()}
+    return {
+        f"{name}.weight": torch.zeros(outputs, inputs).half(),
+        f"{name}.bias": torch.zeros(outputs).half(),
+    }
 
 
 def _norm(name: str, width: int) -> Weights:

@@ -2,7 +2,8 @@
 
     python demo/train/export.py --trained FOLDER --speech speech.safetensors --prompt prompt.safetensors
 
-Hosts read this form themselves. The picture part of the base (CLIP) was never trained and is left out; demo/make_tiny.py
+Hosts read this form themselves. The picture part of the base (CLIP) was never trained and is left out;
+demo/make_tiny.py
 adds it as zeros.
 """
 

@@ -33,7 +33,9 @@ class Bank:
         """The same bank elsewhere."""
         return Bank(self.bytes_VTC.to(device), self.scale_C.to(device), self.law_VT2.to(device))
 
-    def windows(self, voice_N: torch.Tensor, start_N: torch.Tensor, frames: int, layers: int = 2) -> torch.Tensor:
+    def windows(
+        self, voice_N: torch.Tensor, start_N: torch.Tensor, frames: int, layers: int = 2
+    ) -> torch.Tensor:
         """What the projector sees, (N, frames, 5, L, C): each frame with two before and two after it."""
         device = self.bytes_VTC.device
         reach = torch.arange(-2, 3, device=device)
@@ -51,7 +53,7 @@ def load_bank(path: Path, name: str) -> Bank:
 
 def main() -> None:
     """Encode and write."""
-    import pack  # noqa: F401, PLC0415
+    import pack  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
     from evertalk_pack.multitalk.speech_checkpoint import speech_encoder_from  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
     from speech import encode_track  # noqa: PLC0415
@@ -75,8 +77,11 @@ def main() -> None:
             laws.append(law_N2[:kept])
         states_VTC = torch.stack(rows)
         if "scale" not in content:
-            content["scale"] = states_VTC.abs().flatten(0, 1).quantile(0.999, dim=0) / 127 if states_VTC.numel() < 1e7 \
+            content["scale"] = (
+                states_VTC.abs().flatten(0, 1).quantile(0.999, dim=0) / 127
+                if states_VTC.numel() < 1e7
                 else states_VTC[::16].abs().flatten(0, 1).amax(dim=0) / 127
+            )
         content[name] = (states_VTC / content["scale"]).round().clamp(-127, 127).to(torch.int8)
         content[f"{name}_law"] = torch.stack(laws).half()
     torch.save(content, chosen.out)

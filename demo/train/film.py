@@ -5,7 +5,9 @@ The loop is the pack's, for a batch of scenes: four steps of Euler, motion frame
 Shape letters: N scenes, S voices, F frames, C channels, T latent frames, H and W latent rows and columns.
 """
 
+import math
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -37,7 +39,7 @@ def sample_window(
     known = torch.zeros_like(picture[:, :4])
     known[:, :, :1] = 1
     x = torch.randn_like(picture)
-    for sigma, after in zip(SIGMAS, SIGMAS[1:], strict=False):
+    for sigma, after in pairwise(SIGMAS):
         x = torch.cat([motion, x[:, :, held:]], dim=2)
         timestep = torch.full((len(x),), 1000 * sigma, device=x.device)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
@@ -82,10 +84,18 @@ def examine(
         reference = draw(cast.people[scenes], cast.stage[scenes], shut)[:, 0]
         number = torch.arange(len(scenes), device=device)
         voices = len(bank.law_VT2)
-        parts = Parts(torch.stack([number % voices, (number + voices // 2) % voices], 1), torch.zeros_like(number)[:, None].expand(-1, 2))
+        parts = Parts(
+            torch.stack([number % voices, (number + voices // 2) % voices], 1),
+            torch.zeros_like(number)[:, None].expand(-1, 2),
+        )
         shown = film(talker, codec, bank, reference, parts, windows, text, masks_MP if people == 2 else None)
         pictures.append(shown[:6, 20:420:57].cpu())
-        _report(people, shown.cpu().movedim(2, -1), reference.cpu().movedim(1, -1), bank.law_VT2[parts.voice_NS, :frames, 0].cpu())
+        _report(
+            people,
+            shown.cpu().movedim(2, -1),
+            reference.cpu().movedim(1, -1),
+            bank.law_VT2[parts.voice_NS, :frames, 0].cpu(),
+        )
     return torch.stack(pictures)
 
 
@@ -106,16 +116,33 @@ def _report(people: int, shown: torch.Tensor, reference: torch.Tensor, law_NSF: 
             silent.append(opening[1:][law_SF[s, 1:] < 0.02].mean().item())
             loud.append(opening[1:][law_SF[s, 1:] > 0.7].mean().item())
             for index in range((len(opening) - MOTION_FRAMES) // ADVANCE):
-                cut = slice(1, FRAMES) if index == 0 else slice(MOTION_FRAMES + index * ADVANCE, FRAMES + index * ADVANCE)
+                cut = (
+                    slice(1, FRAMES)
+                    if index == 0
+                    else slice(MOTION_FRAMES + index * ADVANCE, FRAMES + index * ADVANCE)
+                )
                 if law_SF[s, cut].std() > 0.12:
                     windows.setdefault(index, []).append(correlation(opening[cut], law_SF[s, cut]))
     steps = shown.diff(dim=1).abs().mean(dim=(2, 3, 4))
     joins = torch.arange(FRAMES - 1, steps.shape[1], ADVANCE)
     seam = (steps[:, joins] / steps.median(dim=1, keepdim=True).values).mean()
     last = [colour_drift(video[-ADVANCE:], picture) for video, picture in zip(shown, reference, strict=True)]
+
     def mean(values: list[float]) -> float:
-        good = [value for value in values if value == value]
+        good = [value for value in values if not math.isnan(value)]
         return sum(good) / max(1, len(good))
-    chosen = {index + 1: round(mean(windows[index]), 3) for index in sorted(windows) if index in (0, 1, 2, 4, 9, 14, 19)}
-    print(f"{people} person(s): correlation {mean(own):.3f}, least {min(own):.3f}, lags {sorted(set(lags))}, other's {mean(others):.3f}")
-    print(f"   by window {chosen}; shut {mean(silent):.2f} px, loud {mean(loud):.2f} px; drift {max(last):.4f}; seam {seam:.2f}", flush=True)
+
+    chosen = {
+        index + 1: round(mean(windows[index]), 3)
+        for index in sorted(windows)
+        if index in (0, 1, 2, 4, 9, 14, 19)
+    }
+    print(
+        f"{people} person(s): correlation {mean(own):.3f}, least {min(own):.3f}, lags {sorted(set(lags))}, "
+        f"other's {mean(others):.3f}"
+    )
+    print(
+        f"   by window {chosen}; shut {mean(silent):.2f} px, loud {mean(loud):.2f} px; "
+        f"drift {max(last):.4f}; seam {seam:.2f}",
+        flush=True,
+    )

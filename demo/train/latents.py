@@ -57,7 +57,7 @@ class Pool:
 
 
 class Codec:
-    """The VAE as the transformer sees it: frames (N, F, 3, H, W) in 0..1 to normalised latents (N, C, T, H, W)."""
+    """The VAE as the transformer sees it: frames (N, F, 3, H, W), 0..1, to normalised latents (N, C, T, H, W)."""
 
     def __init__(self, vae: PlainVae, device: torch.device) -> None:
         self.vae, self.device = vae, device
@@ -87,7 +87,9 @@ def reference_pose(count: int, generator: torch.Generator) -> Pose:
     shape = (count, 2, 1)
     opening = torch.rand(shape, generator=generator, device=generator.device)
     is_open = torch.rand(shape, generator=generator, device=generator.device) < OPEN_SHARE
-    pose = swaying(generator, torch.where(is_open, opening, torch.zeros_like(opening)), torch.zeros_like(opening))
+    pose = swaying(
+        generator, torch.where(is_open, opening, torch.zeros_like(opening)), torch.zeros_like(opening)
+    )
     return replace(pose, eyes=torch.ones_like(opening))
 
 
@@ -126,7 +128,7 @@ def mouth_weights(people: People) -> torch.Tensor:
 def make_pool(
     codec: Codec, cast: Cast, rows: range, clips: int, generator: torch.Generator, chunk: int, seconds: float
 ) -> Pool:
-    """Draw and encode about `clips` clips of the people in `rows` of the cast, or fewer when the time is over."""
+    """Draw and encode about `clips` clips of the people in `rows`, or fewer when the time is over."""
     until_s = time.monotonic() + seconds
     device = generator.device
     done: list[Pool] = []
@@ -139,7 +141,9 @@ def make_pool(
     parts = Parts(
         torch.cat([part.parts.voice_NS for part in done]), torch.cat([part.parts.start_NS for part in done])
     )
-    return Pool(*joined, parts, torch.cat([part.weight_NHW for part in done]))
+    clip, picture, motion, first = joined
+    weight_NHW = torch.cat([part.weight_NHW for part in done])
+    return Pool(clip, picture, motion, first, parts, weight_NHW)
 
 
 def _make_part(codec: Codec, cast: Cast, scenes: torch.Tensor, generator: torch.Generator) -> Pool:
@@ -153,7 +157,9 @@ def _make_part(codec: Codec, cast: Cast, scenes: torch.Tensor, generator: torch.
     parts = random_parts(cast, count, FRAMES, generator)
     first = torch.rand(count, generator=generator, device=device) < FIRST_SHARE
     from_start = first & (torch.rand(count, generator=generator, device=device) < 0.3)
-    parts = replace(parts, start_NS=torch.where(from_start[:, None], torch.zeros_like(parts.start_NS), parts.start_NS))
+    parts = replace(
+        parts, start_NS=torch.where(from_start[:, None], torch.zeros_like(parts.start_NS), parts.start_NS)
+    )
     pose = begin_with(pose_of(cast, parts, FRAMES, generator), reference, first)
     people, stage = people[repeated], stage[repeated]
     clip = codec.encode(draw(people, stage, pose))

@@ -1,11 +1,15 @@
 """Wan 2.1's VAE in plain torch, with the published names, as one pass over a whole video.
 
-A host runs it four frames at a time with caches; one pass gives the same numbers (a test compares them) and is
+A host runs it four frames at a time with caches; one pass gives the same numbers (a test compares them) and
+is
 several times quicker to train. Activations are (B T, C, H, W) in channels-last memory.
 
-Shape letters: B batch, T frames (of pixels or latents), C channels, H and W pixels or latent rows and columns.
+Shape letters: B batch, T frames (of pixels or latents), C channels, H and W pixels or latent rows and
+columns.
 Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
 """
+
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -59,7 +63,9 @@ class Conv2d(nn.Module):
 
     def __init__(self, width_in: int, width: int, side: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(gain * torch.randn(width, width_in, side, side) * (width_in * side * side) ** -0.5)
+        self.weight = nn.Parameter(
+            gain * torch.randn(width, width_in, side, side) * (width_in * side * side) ** -0.5
+        )
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor, stride: int = 1, padding: int = 0) -> torch.Tensor:
@@ -72,7 +78,8 @@ class Residual(nn.Module):
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
         self.residual = nn.ModuleDict({
-            "0": Norm(width_in), "2": Conv(width_in, width, 3, 3), "3": Norm(width), "6": Conv(width, width, 3, 3, 0.3)
+            "0": Norm(width_in), "2": Conv(width_in, width, 3, 3), "3": Norm(width), "6": Conv(width, width,
+            3, 3, 0.3)
         })  # fmt: skip
         self.shortcut = Conv(width_in, width, 1, 1) if width_in != width else None
 
@@ -146,13 +153,14 @@ class Encoder(nn.Module):
         widths = [WIDTH * multiple for multiple in (1, *MULTIPLES)]
         self.conv1 = Conv(3, widths[0], 3, 3)
         steps: list[nn.Module] = []
-        for stage, (width_in, width) in enumerate(zip(widths, widths[1:], strict=False)):
+        for stage, (width_in, width) in enumerate(pairwise(widths)):
             steps += [Residual(width_in, width), Residual(width, width)]
             if stage < len(TIME_DOWN):
                 steps.append(Down(width, time=TIME_DOWN[stage]))
         self.downsamples = nn.ModuleList(steps)
-        self.middle = nn.ModuleList([Residual(width, width), Attention(width), Residual(width, width)])
-        self.head = nn.ModuleDict({"0": Norm(width), "2": Conv(width, 2 * Z_DIM, 3, 3)})
+        last = widths[-1]
+        self.middle = nn.ModuleList([Residual(last, last), Attention(last), Residual(last, last)])
+        self.head = nn.ModuleDict({"0": Norm(last), "2": Conv(last, 2 * Z_DIM, 3, 3)})
 
     def forward(self, x: torch.Tensor, frames: int) -> tuple[torch.Tensor, int]:
         x = self.conv1(x, frames)
@@ -176,7 +184,7 @@ class Decoder(nn.Module):
             [Residual(widths[0], widths[0]), Attention(widths[0]), Residual(widths[0], widths[0])]
         )
         steps: list[nn.Module] = []
-        for stage, (entering, width) in enumerate(zip(widths, widths[1:], strict=False)):
+        for stage, (entering, width) in enumerate(pairwise(widths)):
             width_in = entering // 2 if stage else entering
             steps += [Residual(width_in, width), Residual(width, width), Residual(width, width)]
             if stage < len(TIME_DOWN):
@@ -196,7 +204,7 @@ class Decoder(nn.Module):
 
 
 class PlainVae(nn.Module):
-    """The whole VAE; videos are (B, T, 3, H, W) in -1..1, latents (B, T, 16, H / 8, W / 8) as it holds them."""
+    """The whole VAE: videos (B, T, 3, H, W) in -1..1, raw latents (B, T, 16, H / 8, W / 8)."""
 
     def __init__(self) -> None:
         super().__init__()

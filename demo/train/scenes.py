@@ -78,7 +78,9 @@ def random_cut(count: int, size_px: int, generator: torch.Generator) -> Cut:
     return Cut(corner[0].round(), corner[1].round(), size_px)
 
 
-def random_clips(cast: Cast, count: int, frames: int, size_px: int, generator: torch.Generator) -> torch.Tensor:
+def random_clips(
+    cast: Cast, count: int, frames: int, size_px: int, generator: torch.Generator
+) -> torch.Tensor:
     """Clips (N, F, 3, size, size), values 0..1, of random people."""
     scenes_N = torch.randint(cast.scenes, (count,), generator=generator, device=generator.device)
     pose = pose_of(cast, random_parts(cast, count, frames, generator), frames, generator)

@@ -2,11 +2,16 @@
 
     python demo/train/speech.py --voices voices.pt --out speech.safetensors
 
-Two layers of a wav2vec2 in the base style, regressed through a linear probe that is thrown away. Attention gives
+Two layers of a wav2vec2 in the base style, regressed through a linear probe that is thrown away. Attention
+gives
 nothing (its output projection is zero): so the features of a frame do not depend on how long the track is.
 
 Shape letters: T samples, N frames of a track with its silent tail, L encoder layers, C channels.
 """
+
+# Weights are reached by name through torch modules, whose attributes have no types.
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportUnusedImport=false
 
 import argparse
 import time
@@ -52,7 +57,7 @@ def new_encoder() -> SpeechEncoder:
 
 
 def encode_track(encoder: SpeechEncoder, samples_T: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hidden states (N, L, C) of a track with its silent tail, and the law's (N, 2): opening and narrowness."""
+    """Hidden states (N, L, C) of a track with its silent tail, and its mouth (N, 2): opening, narrowness."""
     frames = len(samples_T) // SAMPLES_PER_FRAME
     sound_T = samples_T[: frames * SAMPLES_PER_FRAME].float()
     speech = with_silent_tail(Waveform(sound_T[None], SAMPLE_RATE_HZ), frames)
@@ -98,7 +103,9 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.manual_seed(0)
     encoder = train(torch.load(chosen.voices)["train"], chosen.minutes)
-    save_file({name: value.detach().half().contiguous() for name, value in encoder.state_dict().items()}, chosen.out)
+    save_file(
+        {name: value.detach().half().contiguous() for name, value in encoder.state_dict().items()}, chosen.out
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Trains the tiny transformer and its audio branch by flow matching.
 
-    python demo/train/talk.py --features features.pt --vae vae.safetensors --prompt prompt.safetensors --out FOLDER
+    python demo/train/talk.py --features features.pt --vae vae.safetensors --prompt prompt.safetensors --out
+    FOLDER
 
-Shape letters: B batch, S voices, C channels, T latent frames, H and W latent rows and columns, M masks, P tokens.
+Shape letters: B batch, S voices, C channels, T latent frames, H and W latent rows and columns, M masks, P
+tokens.
 """
 
 import argparse
@@ -52,7 +54,9 @@ class Batch:
 def noise_levels(count: int, generator: torch.Generator) -> torch.Tensor:
     """Mostly the schedule's four; else anywhere, shifted."""
     device = generator.device
-    fixed = torch.tensor(SIGMAS[:4], device=device)[torch.randint(4, (count,), generator=generator, device=device)]
+    fixed = torch.tensor(SIGMAS[:4], device=device)[
+        torch.randint(4, (count,), generator=generator, device=device)
+    ]
     even = torch.rand(count, generator=generator, device=device).clamp(1e-3)
     is_fixed = torch.rand(count, generator=generator, device=device) < FIXED_SHARE
     return torch.where(is_fixed, fixed, SHIFT * even / (1 + (SHIFT - 1) * even))
@@ -105,7 +109,9 @@ def map_loss(maps: list[torch.Tensor], masks_MP: torch.Tensor) -> torch.Tensor:
         share = (map_BML.float() + 1e-6) / (map_BML.float() + 1e-6).sum(dim=1, keepdim=True)
         logs = share.log().unflatten(-1, (-1, masks_MP.shape[1]))
         for person in range(people):
-            total = total - (logs[:, person] * masks_MP[person]).mean() * (masks_MP[person].numel() / masks_MP[person].sum())
+            total = total - (logs[:, person] * masks_MP[person]).mean() * (
+                masks_MP[person].numel() / masks_MP[person].sum()
+            )
     return total / (people * len(maps))
 
 
@@ -138,7 +144,7 @@ def descend(
     return parts
 
 
-def save(talker: Talker, mean: dict[str, torch.Tensor], out: Path) -> None:
+def save(mean: dict[str, torch.Tensor], out: Path) -> None:
     """Write the running mean, the part of the base and the part of the audio."""
     for part in ("tree", "talk"):
         state = {
@@ -149,13 +155,15 @@ def save(talker: Talker, mean: dict[str, torch.Tensor], out: Path) -> None:
         save_file(state, out / f"{part}.safetensors")
 
 
-def main() -> None:
+def main() -> None:  # noqa: C901, PLR0915  # one stretch of a machine's time, told in its order
     """Encode a pool of clips, train until the deadline, write, examine."""
     parser = argparse.ArgumentParser(description="Train the tiny talking transformer.")
     for name in ("features", "vae", "prompt", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--resume", type=Path)
-    parser.add_argument("--deadline", type=float, default=440.0, help="seconds from the start to the end of training")
+    parser.add_argument(
+        "--deadline", type=float, default=440.0, help="seconds from the start to the end of training"
+    )
     parser.add_argument("--clips", type=int, default=9000)
     parser.add_argument("--batch", type=int, nargs=2, default=(40, 24))
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -180,14 +188,23 @@ def main() -> None:
     alone = range(cast.scenes - cast.pairs)
     small = 16 if device.type == "cuda" else 1
     single = make_pool(codec, cast, alone, round(0.6 * chosen.clips), generator, small, 58)
-    pair = make_pool(codec, cast, range(alone.stop, cast.scenes), round(0.4 * chosen.clips), generator, small, 42)
+    pair = make_pool(
+        codec, cast, range(alone.stop, cast.scenes), round(0.4 * chosen.clips), generator, small, 42
+    )
     z = single.clip_NCTHW.float()
-    print(f"{len(single)} + {len(pair)} clips after {time.monotonic() - begun_s:.0f} s, latents {z.mean():.2f} +- {z.std():.2f}, grey {single.picture_NCTHW[:, :, 1:].float().abs().max():.1f}", flush=True)
+    grey = single.picture_NCTHW[:, :, 1:].float().abs().max()
+    print(
+        f"{len(single)} + {len(pair)} clips after {time.monotonic() - begun_s:.0f} s, "
+        f"latents {z.mean():.2f} +- {z.std():.2f}, grey {grey:.1f}",
+        flush=True,
+    )
     del z
     talker = Talker().to(device)
     if chosen.resume:
         for part in ("tree", "talk"):
-            getattr(talker, part).load_state_dict(load_file(chosen.resume / f"{part}.safetensors"), strict=False)
+            getattr(talker, part).load_state_dict(
+                load_file(chosen.resume / f"{part}.safetensors"), strict=False
+            )
     named = {name: value for name, value in talker.named_parameters() if used_in_training(name)}
     mean = {name: value.detach().clone() for name, value in named.items()}
     matrices = [value for value in named.values() if value.ndim >= 2]
@@ -198,14 +215,17 @@ def main() -> None:
     start_s = said_s = 0.0
     step, losses, done, saved = 0, [], 0.0, False
     while done < 1:
-        batches = [make_batch(pool, bank, voices, count, generator).tensors() for pool, voices, count in ((single, 1, chosen.batch[0]), (pair, 2, chosen.batch[1]))]
+        batches = [
+            make_batch(pool, bank, voices, count, generator).tensors()
+            for pool, voices, count in ((single, 1, chosen.batch[0]), (pair, 2, chosen.batch[1]))
+        ]
         rate = chosen.rate * min(1, (step + 1) / 150) * (1 + torch.tensor(done * torch.pi).cos().item()) / 2
         for group in optimiser.param_groups:
             group["lr"] = max(rate, 1e-6)
         optimiser.zero_grad()
         try:
             parts = descend(loss_of, talker, batches, text, masks_MP)
-        except Exception as error:  # noqa: BLE001  # a compiler's failure must not cost the machine's time
+        except Exception as error:  # a compiler's failure must not cost the machine's time
             if loss_of is flow_loss:
                 raise
             print(f"no compilation: {str(error)[-600:]}", flush=True)
@@ -216,7 +236,7 @@ def main() -> None:
         optimiser.step()
         decay = min(EMA_DECAY, step / (step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(mean.values()), list(named.values()), 1 - decay)  # noqa: SLF001
+            torch._foreach_lerp_(list(mean.values()), list(named.values()), 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         step += 1
         losses.append(torch.stack([part.detach() for part in parts]))
         if step == 2:
@@ -230,11 +250,12 @@ def main() -> None:
             if now_s - said_s > 25:
                 said_s = now_s
                 recent = torch.stack(losses[-100:]).mean(dim=0).tolist()
-                print(f"  step {step}, {(step - 2) / (now_s - start_s):.1f}/s, losses {['%.4f' % value for value in recent]}", flush=True)
+                speed = (step - 2) / (now_s - start_s)
+                print(f"  step {step}, {speed:.1f}/s, losses {[round(v, 4) for v in recent]}", flush=True)
             if done > 0.6 and not saved:
                 saved = True
-                save(talker, mean, chosen.out)
-    save(talker, mean, chosen.out)
+                save(mean, chosen.out)
+    save(mean, chosen.out)
     print(f"{step} steps, saved after {time.monotonic() - begun_s:.0f} s", flush=True)
     with torch.no_grad():
         for name, value in named.items():

@@ -1,8 +1,13 @@
 """The tiny transformer with its audio branch, through the pack's own forward, and how it starts.
 
-Shape letters: B batch, S voices, F video frames, K frames of context, L encoder layers or tokens, C channels, T latent
+Shape letters: B batch, S voices, F video frames, K frames of context, L encoder layers or tokens, C
+channels, T latent
 frames, H and W latent rows and columns, M masks, P tokens of a frame, N places of a linear layer.
 """
+
+# Weights are reached by name through torch modules, whose attributes have no types.
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false, reportCallIssue=false, reportArgumentType=false
+# pyright: reportUnusedImport=false
 
 import sys
 from pathlib import Path
@@ -23,7 +28,14 @@ from plain_wan import PlainConfig, PlainWan
 
 DIM, HEADS, FFN, LAYERS = 256, 2, 512, 6
 WAN = PlainConfig(
-    dim=DIM, num_heads=HEADS, ffn_dim=FFN, num_layers=LAYERS, text_dim=4096, freq_dim=256, in_dim=36, out_dim=16
+    dim=DIM,
+    num_heads=HEADS,
+    ffn_dim=FFN,
+    num_layers=LAYERS,
+    text_dim=4096,
+    freq_dim=256,
+    in_dim=36,
+    out_dim=16,
 )
 TALK = TalkConfig(
     dim=DIM, num_layers=LAYERS, feature_dim=2 * 128, intermediate_dim=128, context_tokens=8, output_dim=64
@@ -36,7 +48,9 @@ PLACED_PAIRS = slice(2, 22)
 
 def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """The pack's attention signature over torch's: (batch, tokens, heads, channels)."""
-    return F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(1, 2)
+    return F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)).transpose(
+        1, 2
+    )
 
 
 def watched_router(masks_MP: torch.Tensor, audio_tokens: int, maps: list[torch.Tensor]) -> RouteSpeakers:

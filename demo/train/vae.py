@@ -1,6 +1,6 @@
 """Trains the tiny VAE: first on parts of pictures, then on whole ones, always on whole windows in time.
 
-    python demo/train/vae.py --law law.pt --out FOLDER [--resume vae.safetensors]
+python demo/train/vae.py --features features.pt --out FOLDER [--resume vae.safetensors]
 """
 
 import argparse
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from features import load_bank
 from plain_vae import Z_DIM, PlainVae
 from safetensors.torch import load_file, save_file
 from scenes import Cast, make_cast, random_clips
@@ -108,11 +109,11 @@ class Trainer:
         self.steps += 1
         decay = min(EMA_DECAY, self.steps / (self.steps + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(self.mean, list(self.vae.parameters()), 1 - decay)  # noqa: SLF001
+            torch._foreach_lerp_(self.mean, list(self.vae.parameters()), 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         return loss.detach()
 
     def run(self, phase: Phase, until_s: float | None = None) -> None:
-        """Train for the phase's seconds, not counting the compilation; or until a moment of time.monotonic()."""
+        """Train for the phase's seconds after the compilation, or until a moment of time.monotonic()."""
         before_s = time.monotonic()
         self.step(phase, 0.1 * phase.rate_to)
         self.step(phase, 0.1 * phase.rate_to)
@@ -179,7 +180,7 @@ def report(vae: PlainVae, clips: torch.Tensor) -> None:
     by_frame = [psnr_db(shown[:, index], clips[:, index]) for index in (0, 1, 4, 8, 16, 24, 32)]
     again = vae.decode(vae.encode(shown * 2 - 1)).clamp(-1, 1) * 0.5 + 0.5
     print(
-        f"VAE: {psnr_db(shown, clips):.2f} dB, by frame {['%.1f' % value for value in by_frame]}, twice "
+        f"VAE: {psnr_db(shown, clips):.2f} dB, by frame {[round(value, 1) for value in by_frame]}, twice "
         f"{psnr_db(again, clips):.2f} dB, mouths of {len(followed)} people: correlation mean "
         f"{sum(followed) / max(1, len(followed)):.4f}, least {min(followed, default=0):.3f}",
         flush=True,
@@ -189,12 +190,14 @@ def report(vae: PlainVae, clips: torch.Tensor) -> None:
 def main() -> None:
     """Train and write the VAE."""
     parser = argparse.ArgumentParser(description="Train the tiny VAE.")
-    parser.add_argument("--law", type=Path, required=True)
+    parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--seconds", type=float, nargs=2, default=(170.0, 170.0))
     parser.add_argument("--batches", type=int, nargs=2, default=(32, 12))
-    parser.add_argument("--deadline", type=float, default=440.0, help="seconds from the start to the end of training")
+    parser.add_argument(
+        "--deadline", type=float, default=440.0, help="seconds from the start to the end of training"
+    )
     parser.add_argument("--eager", action="store_true")
     chosen = parser.parse_args()
     deadline_s = time.monotonic() + chosen.deadline
@@ -203,7 +206,7 @@ def main() -> None:
     vae = PlainVae().to(device)
     if chosen.resume:
         vae.load_state_dict(load_file(chosen.resume))
-    law_VT2 = torch.load(chosen.law)["train"].float()
+    law_VT2 = load_bank(chosen.features, "train").law_VT2
     trainer = Trainer(vae, make_cast(100, 20000, law_VT2, device), device, compiled=not chosen.eager)
     small, whole = chosen.seconds
     if small > 0:

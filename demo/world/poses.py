@@ -17,9 +17,7 @@ BLINK_CHANCE = 0.35
 """Of a blink in 33 frames."""
 
 
-def swaying(
-    generator: torch.Generator, opening_NSF: torch.Tensor, narrow_NSF: torch.Tensor
-) -> Pose:
+def swaying(generator: torch.Generator, opening_NSF: torch.Tensor, narrow_NSF: torch.Tensor) -> Pose:
     """Mouths as given, heads that sway, eyes that blink now and then; on the generator's device."""
     scenes, _, frames = opening_NSF.shape
     device = generator.device
