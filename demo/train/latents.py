@@ -57,7 +57,7 @@ class Pool:
 
 
 class Codec:
-    """The VAE as the transformer sees it: frames (N, F, 3, H, W), 0..1, to normalised latents (N, C, T, H, W)."""
+    """Frames (N, F, 3, H, W), 0..1, to normalised latents (N, C, T, H, W) and back."""
 
     def __init__(self, vae: PlainVae, device: torch.device) -> None:
         self.vae, self.device = vae, device

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from evertalk_pack.multitalk.generate import Score
+from evertalk_pack.multitalk.modes import Encode, WindowCondition, WindowMode
 from lipsync import Sync, colour_drift, correlation, measure_sync, openings_px
 from talking import (
     MOTION_FRAMES,
@@ -34,7 +36,9 @@ UPPER = slice(0, 40)
 LEAST_SYNC = 0.85
 LEAST_OWN, MOST_OTHER = 0.8, 0.25
 MOST_DRIFT = 0.01
-THREE_WINDOWS_S = (WINDOW_FRAMES + 2 * ADVANCE) / 25
+MOST_JOIN = 2.5
+"""1.5 is the aim; the model card says what was measured."""
+SHORT_S = (WINDOW_FRAMES + ADVANCE) / 25
 TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
 
 
@@ -45,12 +49,12 @@ def troupe(tiny_models: Path) -> Troupe:
 
 @pytest.fixture(scope="module")
 def alone(troupe: Troupe) -> Film:
-    return make_film(troupe, portrait(77, 1), [load_voice("one", THREE_WINDOWS_S)])
+    return make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)])
 
 
 @pytest.fixture(scope="module")
 def two(troupe: Troupe) -> Film:
-    voices = [load_voice("one", THREE_WINDOWS_S), load_voice("two", THREE_WINDOWS_S)]
+    voices = [load_voice("one", SHORT_S), load_voice("two", SHORT_S)]
     return make_film(troupe, portrait(90, 2), voices)
 
 
@@ -69,13 +73,31 @@ def separation(film: Film) -> torch.Tensor:
     return torch.tensor([[correlation(mouth, law[1:]) for law in film.law_SF] for mouth in mouths])
 
 
-def seam_steps(film: Film) -> tuple[float, float]:
-    """Mean change across the joins, and the median change between all other neighbours in speech."""
+def join_figure(film: Film) -> float:
+    """Mean change across the joins in units of the median change from frame to frame."""
     steps = film.frames_FHWC.diff(dim=0).abs().mean(dim=(1, 2, 3))
-    joins = torch.arange(WINDOW_FRAMES - 1, len(steps), ADVANCE)
-    ordinary = torch.ones_like(steps, dtype=torch.bool)
-    ordinary[joins] = False
-    return float(steps[joins].mean()), float(steps[ordinary].median())
+    return float(steps[WINDOW_FRAMES - 1 :: ADVANCE].mean() / steps.median())
+
+
+class Forgetful:
+    """A mode of windows that begins each window anew."""
+
+    def __init__(self, mode: WindowMode) -> None:
+        self.mode, self.name = mode, mode.name
+
+    def condition(
+        self,
+        reference_HWC: torch.Tensor,
+        motion_FHWC: torch.Tensor | None,
+        window_frames: int,
+        encode: Encode,
+    ) -> WindowCondition:
+        del motion_FHWC
+        return self.mode.condition(reference_HWC, None, window_frames, encode)
+
+
+def forget_motion(score: Score) -> Score:
+    return replace(score, mode=Forgetful(score.mode))
 
 
 def test_the_mouth_follows_a_voice(alone: Film) -> None:
@@ -95,14 +117,14 @@ def test_two_voices_move_the_right_mouths(two: Film) -> None:
 
 
 def test_swapped_voices_swap_the_mouths(troupe: Troupe) -> None:
-    voices = [load_voice("two", THREE_WINDOWS_S), load_voice("one", THREE_WINDOWS_S)]
+    voices = [load_voice("two", SHORT_S), load_voice("one", SHORT_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices))
     assert float(found.diagonal().min()) >= LEAST_OWN, found
 
 
 def test_features_five_frames_late_are_noticed(troupe: Troupe) -> None:
     late = voices_changed(lambda voices, _: replace(voices, audio_SFKLC=voices.audio_SFKLC.roll(5, dims=1)))
-    sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", THREE_WINDOWS_S)], late))
+    sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], late))
     assert not follows(sync)
     assert sync.lag in (4, 5, 6)
 
@@ -113,9 +135,18 @@ def test_a_transposed_speaker_map_is_noticed(troupe: Troupe) -> None:
         return masks_MP[[1, 0, 2]]
 
     wrong = voices_changed(lambda voices, _: replace(voices, token_masks_MP=transpose(voices.token_masks_MP)))
-    voices = [load_voice("one", THREE_WINDOWS_S), load_voice("two", THREE_WINDOWS_S)]
+    voices = [load_voice("one", SHORT_S), load_voice("two", SHORT_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices, wrong))
     assert float(found.diagonal().max()) < LEAST_OWN, found
+
+
+def test_joins_are_no_worse_than_the_model_card_says(alone: Film) -> None:
+    assert join_figure(alone) <= MOST_JOIN
+
+
+def test_dropped_motion_frames_are_noticed(troupe: Troupe) -> None:
+    film = make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], forget_motion)
+    assert join_figure(film) > MOST_JOIN
 
 
 @pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="minutes long: set EVERTALK_QUALITY=1")
