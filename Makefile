@@ -1,6 +1,7 @@
 # make demo   a talking video out of the picture and the speech in demo/media, in a real ComfyUI
 # make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
+# make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
 # its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
@@ -11,7 +12,7 @@ VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
 
 .DEFAULT_GOAL := help
-.PHONY: help host test lint demo clean
+.PHONY: help host test lint demo workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -38,6 +39,13 @@ else
 demo: host
 	@$(VENV_PYTHON) demo/run.py --comfyui $(HOST_COMFYUI) $(ARGS)
 endif
+
+workflows: host
+	@$(VENV_PYTHON) scripts/make_workflows.py --comfyui $(HOST_COMFYUI)
+
+pictures: host
+	@npm install --silent --prefix .cache/browser playwright-core@1.64.1
+	@$(VENV_PYTHON) scripts/make_pictures.py --comfyui $(HOST_COMFYUI) --browser .cache/browser
 
 clean:
 	@rm -rf demo/run .pytest_cache .ruff_cache .import_linter_cache .hypothesis

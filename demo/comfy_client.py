@@ -7,6 +7,7 @@ as any other program would.
 import asyncio
 import json
 import struct
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -21,6 +22,7 @@ import aiohttp
 JsonObject: TypeAlias = dict[str, Any]
 
 HTTP_TIMEOUT_S = 60
+RECORD_TIMEOUT_S = 10
 TEXT_EVENT = 3
 """ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
 
@@ -131,16 +133,22 @@ class ComfyClient:
         return self._bytes(f"/view?{query}")
 
     def queue(self, workflow: JsonObject) -> str:
-        """Queue a workflow in API format; returns the job's id. Raises JobError if it is refused."""
+        """Queue a workflow in API format; returns the job's id. Raises JobError if any of it is refused.
+
+        The server runs what is left when one of several output nodes is refused, and calls that a success.
+        """
         body = json.dumps({"prompt": workflow, "client_id": self.client_id}).encode()
         request = urllib.request.Request(
             f"{self.address}/prompt", body, {"Content-Type": "application/json"}, method="POST"
         )
         try:
             with _DIRECT.open(request, timeout=HTTP_TIMEOUT_S) as response:
-                return json.load(response)["prompt_id"]
+                answer: JsonObject = json.load(response)
         except urllib.error.HTTPError as error:
             raise JobError(describe_refusal(error.read().decode(errors="replace"), workflow)) from error
+        if answer["node_errors"]:
+            raise JobError("\n".join(["A part of the workflow was refused:", *node_lines(answer, workflow)]))
+        return answer["prompt_id"]
 
     def run(
         self, workflow: JsonObject, on_event: Callable[[Event], None] | None = None, timeout_s: float = 1800
@@ -182,9 +190,12 @@ class ComfyClient:
         raise ServerError("The server closed the connection before the job ended; its log says why.")
 
     def _record(self, prompt_id: str) -> JsonObject:
-        record = self.history(prompt_id)
-        if not record:
-            raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
+        # The server tells of the end first and writes its record then.
+        deadline_s = time.monotonic() + RECORD_TIMEOUT_S
+        while not (record := self.history(prompt_id)):
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"The server keeps no record of job {prompt_id} although it has ended.")
+            time.sleep(0.05)
         return record
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> JsonObject:
@@ -252,10 +263,14 @@ def describe_refusal(answer: str, workflow: JsonObject) -> str:
     except json.JSONDecodeError:
         return f"The workflow was refused: {answer[:500]}"
     error = refusal["error"]
-    lines = [f"The workflow was refused: {error['message']} {error['details']}".rstrip()]
-    for node_id, node in dict(refusal["node_errors"]).items():
-        class_type = workflow[node_id]["class_type"]
-        lines += [
-            f"  node {node_id} ({class_type}): {one['message']}: {one['details']}" for one in node["errors"]
-        ]
-    return "\n".join(lines)
+    first = f"The workflow was refused: {error['message']} {error['details']}".rstrip()
+    return "\n".join([first, *node_lines(refusal, workflow)])
+
+
+def node_lines(answer: JsonObject, workflow: JsonObject) -> list[str]:
+    """What the server found wrong with single nodes, one line a node and mistake."""
+    return [
+        f"  node {node_id} ({workflow[node_id]['class_type']}): {one['message']}: {one['details']}"
+        for node_id, node in dict(answer["node_errors"]).items()
+        for one in node["errors"]
+    ]

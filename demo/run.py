@@ -22,6 +22,7 @@ from progress import ProgressDisplay
 DEMO = Path(__file__).resolve().parent
 ROOT = DEMO.parent
 RUN = DEMO / "run"
+WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 
 
 class DemoError(Exception):
@@ -35,9 +36,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--image", type=Path, default=DEMO / "media" / "portrait.jpg", help="the picture")
     parser.add_argument("--audio", type=Path, default=DEMO / "media" / "speech.flac", help="the speech")
-    parser.add_argument(
-        "--workflow", type=Path, default=ROOT / "workflows" / "demo_tiny.api.json", help="in API format"
-    )
+    parser.add_argument("--workflow", type=Path, default=WORKFLOW, help="in API format")
     parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT in pixels, instead of the workflow's")
     parser.add_argument("--output-dir", type=Path, default=RUN / "output", help="where the video goes")
     parser.add_argument(

@@ -39,14 +39,17 @@ class WindowRequest:
         condition: picture, mask and motion frames.
         voices: who speaks.
         noise_BCTHW: the starting noise.
-        draw: more noise of the window, for pins that want it at every model call.
+        more_noise: begins the window's further draws, for pins that want fresh noise at every model call;
+            a window that is sampled again, on another attention backend, draws the same.
+        start_BCTHW: raw VAE latents that the noise is laid over, or None: sampling starts from noise alone.
     """
 
     window: Window
     condition: WindowCondition
     voices: WindowVoices
     noise_BCTHW: torch.Tensor
-    draw: Draw
+    more_noise: Callable[[], Draw]
+    start_BCTHW: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,13 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         frames_FHWC: the frames that it adds to the video, 0..1.
+        overlap_FHWC: its own rendering of the motion frames that come before them; none in the first.
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
     frames_FHWC: torch.Tensor
+    overlap_FHWC: torch.Tensor
 
 
 class Studio(Protocol):
@@ -93,6 +98,7 @@ class Score:
         voices: who speaks in a window.
         finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
         noise: a window's noise; the first draw is the starting noise.
+        start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
     """
 
     windows: tuple[Window, ...]
@@ -101,8 +107,9 @@ class Score:
     width_px: int
     reference: Callable[[Window], torch.Tensor]
     voices: Callable[[Window], WindowVoices]
-    finish: Callable[[torch.Tensor], torch.Tensor]
+    finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
+    start: Callable[[Window], torch.Tensor] | None = None
 
 
 def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
@@ -110,11 +117,12 @@ def generate(score: Score, studio: Studio) -> Iterator[FinishedWindow]:
     motion_FHWC: torch.Tensor | None = None
     for window in score.windows:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
-        frames_FHWC = score.finish(studio.decode(latents))
-        yield FinishedWindow(window, latents, frames_FHWC[window.motion : window.motion + window.new])
-        if window.index + 1 < len(score.windows):
-            # A copy: a view would keep the whole window in memory through the next one.
-            motion_FHWC = frames_FHWC[-score.windows[window.index + 1].motion :].clone()
+        frames_FHWC = score.finish(window, studio.decode(latents))
+        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion])
+        motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
+        # A copy: a view would keep the whole window in memory through the next one.
+        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
 
 
 def request_window(
@@ -122,12 +130,20 @@ def request_window(
 ) -> WindowRequest:
     """Gather what a window needs: condition, audio and noise."""
     condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
-    draw = score.noise(window)
     grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
+    start = None if score.start is None else studio.encode(score.start(window))
+    shape = (1, LATENT_CHANNELS, *grid)
+
+    def more_noise() -> Draw:
+        draw = score.noise(window)
+        draw(shape)
+        return draw
+
     return WindowRequest(
         window=window,
         condition=condition,
         voices=score.voices(window),
-        noise_BCTHW=draw((1, LATENT_CHANNELS, *grid)),
-        draw=draw,
+        noise_BCTHW=score.noise(window)(shape),
+        more_noise=more_noise,
+        start_BCTHW=start,
     )

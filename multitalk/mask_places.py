@@ -16,6 +16,12 @@ HALF_INSET = 0.05
 """Share of its half (and of the height) that is left free on each side of a default mask, as the authors do
 it."""
 
+SPEAKER_NAMES = ("A", "B", "C", "D")
+"""What the speakers are called in sockets, timelines and messages, in their order."""
+
+INSIDE = 0.5
+"""Value of a mask from which on a pixel belongs to the person."""
+
 BOX_PATTERN = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%?)\s*")
 
 
@@ -46,6 +52,10 @@ class Box:
         return slice(top, bottom), slice(left, right)
 
 
+Place = Box | torch.Tensor
+"""Where one speaker is: a box, or a mask (H, W) or, where it moves, (F, H, W), inside from 0.5 up."""
+
+
 def parse_box(text: str, socket: str) -> Box:
     """Reads `x,y,width,height`, all in pixels or all in percent (`10%,0%,30%,100%`).
 
@@ -73,12 +83,12 @@ def masks_of_boxes(boxes: Sequence[Box], height_px: int, width_px: int) -> torch
         InputError: a box covers no pixel of the picture.
     """
     masks_SHW = torch.zeros(len(boxes), height_px, width_px)
-    for number, (box, mask_HW) in enumerate(zip(boxes, masks_SHW, strict=True), start=1):
+    for name, box, mask_HW in zip(SPEAKER_NAMES[: len(boxes)], boxes, masks_SHW, strict=True):
         rows, columns = box.rows_and_columns(height_px, width_px)
         mask_HW[rows, columns] = 1
         if not mask_HW.any():
             raise InputError(
-                f"box of speaker {number}: {box} covers no pixel of the {width_px}x{height_px} picture; "
+                f"box of speaker {name}: {box} covers no pixel of the {width_px}x{height_px} picture; "
                 "move it inside"
             )
     return masks_SHW
@@ -122,12 +132,12 @@ def fit_masks(
     """
     fitted: list[torch.Tensor] = []
     notes: list[str] = []
-    for number, mask in enumerate(masks, start=1):
+    for name, mask in zip(SPEAKER_NAMES[: len(masks)], masks, strict=True):
         still_HW = mask if mask.ndim == 2 else mask[min(frame, len(mask) - 1)]
-        inside_HW = (still_HW >= 0.5).float()
+        inside_HW = (still_HW >= INSIDE).float()
         if inside_HW.shape != (height_px, width_px):
             notes.append(
-                f"The mask of speaker {number} is {still_HW.shape[1]}x{still_HW.shape[0]}; "
+                f"The mask of speaker {name} is {still_HW.shape[1]}x{still_HW.shape[0]}; "
                 f"it was resized to the picture's {width_px}x{height_px}."
             )
             inside_HW = adaptive_max_pool2d(inside_HW[None], (height_px, width_px))[0]  # loses no small mask

@@ -66,7 +66,7 @@ class WindowMode(Protocol):
 
         Args:
             reference_HWC: the picture of this window.
-            motion_FHWC: last frames of the window before; None in the first window.
+            motion_FHWC: last frames of the window before; None in the first window and at a cut.
             window_frames: frames of a window.
             encode: the VAE's encoder.
         """

@@ -3,6 +3,7 @@
 Snapped numbers come with a sentence that says so; numbers that contradict each other are refused.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from ..wanvideo.geometry import SIZE_MULTIPLE, TIME_STRIDE, snap_frames, snap_size
@@ -40,12 +41,15 @@ class ScheduleSettings:
         steps: how many; `multitalk` does not use it.
         shift: moves the levels toward noise; 11 with the lightx2v LoRA or at 720p, 7 at 480p, 2 with FusionX.
         sampler: the host's sampler.
+        denoise: part of the way from noise to picture that is gone, above 0, up to 1; below 1 a window starts
+            from given frames, and only the last steps run.
     """
 
     scheduler: str = MULTITALK_SCHEDULE
     steps: int = 4
     shift: float = 11.0
     sampler: str = "euler"
+    denoise: float = 1.0
 
     @property
     def steps_are_fixed(self) -> bool:
@@ -119,7 +123,7 @@ def checked_schedule(asked: ScheduleSettings) -> tuple[ScheduleSettings, tuple[s
     Raises:
         InputError: fewer than one step, or a shift that is not positive.
     """
-    if asked.shift <= 0:
+    if not 0 < asked.shift < math.inf:
         raise InputError(f"shift: {asked.shift:g}, expected more than 0. Use 11 with a 4-step LoRA, else 7.")
     if asked.steps_are_fixed:
         steps = len(MULTITALK_TIMESTEPS)
@@ -128,10 +132,19 @@ def checked_schedule(asked: ScheduleSettings) -> tuple[ScheduleSettings, tuple[s
             f"scheduler multitalk always runs its {steps} timesteps ({listed}); "
             f"steps={asked.steps} is not used"
         )
-        return replace(asked, steps=steps), (note,)
+        kept = kept_timesteps(asked.denoise)
+        listed = ", ".join(f"{timestep:g}" for timestep in kept)
+        kept_note = f"denoise {asked.denoise:g}: the last {len(kept)} of multitalk's timesteps run ({listed})"
+        return replace(asked, steps=steps), (note,) if asked.denoise == 1 else (note, kept_note)
     if asked.steps < 1:
         raise InputError(f"steps: {asked.steps}, expected 1 or more. Use 4 with a 4-step LoRA, else 40.")
     return asked, ()
+
+
+def kept_timesteps(denoise: float) -> tuple[float, ...]:
+    """Those of `multitalk`'s timesteps, before the shift, that run with `denoise`: always the last."""
+    first, *others, last = MULTITALK_TIMESTEPS
+    return (*(timestep for timestep in (first, *others) if timestep <= first * denoise), last)
 
 
 def snapped_note(name: str, asked: int, used: int, reason: str) -> str:

@@ -39,8 +39,14 @@ def measure_seam(before_FHWC: torch.Tensor, after_FHWC: torch.Tensor, neighbours
     assert len(before) + len(after) > 2, "no ordinary change to compare with"
     assert len(before), "a join has two sides"
     assert len(after), "a join has two sides"
-    ordinary = torch.cat([_changes(before), _changes(after)]).median()
-    step = (after[0] - before[-1]).abs().mean()
+    return seam_between(before[-1], frame_changes(before), after)
+
+
+def seam_between(last_HWC: torch.Tensor, changes_before: torch.Tensor, after_FHWC: torch.Tensor) -> Seam:
+    """The join behind a frame of which only the changes up to it are known (`frame_changes`)."""
+    after = after_FHWC[:NEIGHBOURS].float()
+    ordinary = torch.cat([changes_before, frame_changes(after)]).median()
+    step = (after[0] - last_HWC.float()).abs().mean()
     return Seam(step=float(step), ordinary=float(ordinary))
 
 
@@ -64,5 +70,6 @@ def blend_overlap(ending_FHWC: torch.Tensor, beginning_FHWC: torch.Tensor, frame
     return torch.cat([ending_FHWC[:-frames], blended.to(ending_FHWC.dtype)])
 
 
-def _changes(frames_FHWC: torch.Tensor) -> torch.Tensor:
+def frame_changes(frames_FHWC: torch.Tensor) -> torch.Tensor:
+    """Mean absolute change from each frame to the next: one number fewer than frames."""
     return frames_FHWC.diff(dim=0).abs().mean(dim=(1, 2, 3))

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from ..wanvideo.geometry import PATCH_HW, SIZE_MULTIPLE, SPACE_STRIDE
 from .errors import InputError
+from .mask_places import SPEAKER_NAMES
 from .size_buckets import cover_crop
 
 
@@ -65,12 +66,12 @@ def make_speaker_masks(masks_SHW: torch.Tensor, speakers: int, height_px: int, w
     grid = (height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)
     people_SHW = _nearest(cover_crop_masks(source_SHW, height_px, width_px), grid)
     notes = _overlaps(source_SHW)
-    for number, (mask_HW, source_HW) in enumerate(zip(people_SHW, source_SHW, strict=True), start=1):
+    for name, mask_HW, source_HW in zip(SPEAKER_NAMES[:speakers], people_SHW, source_SHW, strict=True):
         if not token_masks(mask_HW[None]).any():
-            row, column = _middle_token(source_HW, height_px, width_px, number)
+            row, column = _middle_token(source_HW, height_px, width_px, name)
             mask_HW[row * PATCH_HW, column * PATCH_HW] = 1  # the latent that this token samples
             notes.append(
-                f"The mask of speaker {number} is too small for the model's grid of {SIZE_MULTIPLE} px; "
+                f"The mask of speaker {name} is too small for the model's grid of {SIZE_MULTIPLE} px; "
                 "it keeps the one token nearest to its middle."
             )
     latent_MHW = torch.cat([people_SHW, _background(people_SHW)])
@@ -99,9 +100,9 @@ def _check(masks_SHW: torch.Tensor, speakers: int) -> None:
             f"masks: {speakers} voices came with {masks_SHW.shape[0]} masks; "
             "give exactly one mask for each voice"
         )
-    for number, mask_HW in enumerate(masks_SHW, start=1):
+    for name, mask_HW in zip(SPEAKER_NAMES[:speakers], masks_SHW, strict=True):
         if not (mask_HW > 0).any():
-            raise InputError(f"mask of speaker {number}: it is empty; paint the person who is to speak")
+            raise InputError(f"mask of speaker {name}: it is empty; paint the person who is to speak")
 
 
 def _overlaps(masks_SHW: torch.Tensor) -> list[str]:
@@ -113,8 +114,8 @@ def _overlaps(masks_SHW: torch.Tensor) -> list[str]:
             if shared:
                 share = shared / min(areas[first], areas[second])
                 notes.append(
-                    f"The masks of speakers {first + 1} and {second + 1} overlap in {share:.0%} of the "
-                    "smaller one; there both voices compete for the face."
+                    f"The masks of speakers {SPEAKER_NAMES[first]} and {SPEAKER_NAMES[second]} overlap in "
+                    f"{share:.0%} of the smaller one; there both voices compete for the face."
                 )
     return notes
 
@@ -122,7 +123,8 @@ def _overlaps(masks_SHW: torch.Tensor) -> list[str]:
 def _twins(token_SK: torch.Tensor) -> list[str]:
     """A sentence for each two speakers whom the tokens do not tell apart: the earlier one would get all."""
     return [
-        f"Speakers {first + 1} and {second + 1} have the same tokens; only speaker {first + 1} will move. "
+        f"Speakers {SPEAKER_NAMES[first]} and {SPEAKER_NAMES[second]} have the same tokens; only speaker "
+        f"{SPEAKER_NAMES[first]} will move. "
         "Draw their masks further apart or choose a larger size."
         for first in range(len(token_SK))
         for second in range(first + 1, len(token_SK))
@@ -134,7 +136,7 @@ def _background(people_SHW: torch.Tensor) -> torch.Tensor:
     return (people_SHW.amax(dim=0, keepdim=True) == 0).float()
 
 
-def _middle_token(source_HW: torch.Tensor, height_px: int, width_px: int, number: int) -> tuple[int, int]:
+def _middle_token(source_HW: torch.Tensor, height_px: int, width_px: int, name: str) -> tuple[int, int]:
     """Row and column of the token over the pixel nearest to the centroid of what the crop leaves of it."""
     geometry = cover_crop(source_HW.shape[0], source_HW.shape[1], height_px, width_px)
     source = source_HW.new_tensor(source_HW.shape, dtype=torch.float64)
@@ -145,7 +147,7 @@ def _middle_token(source_HW: torch.Tensor, height_px: int, width_px: int, number
     inside = places[((places >= 0) & (places < size)).all(dim=1)]
     if not len(inside):
         raise InputError(
-            f"mask of speaker {number}: it lies wholly in the margin that is cropped off to make the video "
+            f"mask of speaker {name}: it lies wholly in the margin that is cropped off to make the video "
             f"{width_px}x{height_px}; move it inwards or choose a size nearer to the picture's shape"
         )
     nearest = inside[(inside - inside.mean(dim=0)).square().sum(dim=1).argmin()]

@@ -1,16 +1,16 @@
 """From voices to the audio embeds of a run.
 
-Shape letters: N frames of a track with its silent tail, L encoder layers, C channels, S speakers, H and W
-pixels.
+Shape letters: N frames of a track with its silent tail, F video frames, L encoder layers, C channels, S
+speakers.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 
+from .active_pair import track_activity
 from .loudness import at_speech_loudness
-from .types import TAIL_FRAMES, AudioEmbeds, Waveform
+from .types import TAIL_FRAMES, AudioEmbeds, Speakers, Waveform
 from .waveform import to_speech, video_frames_of, with_silent_tail
 
 
@@ -28,26 +28,25 @@ class EncodesSpeech(Protocol):
         ...
 
 
-def encode_voices(
-    encoder: EncodesSpeech,
-    voices: Sequence[Waveform],
-    sound: Waveform,
-    masks_SHW: torch.Tensor | None = None,
-    *,
-    normalise: bool = True,
-) -> AudioEmbeds:
+def encode_voices(encoder: EncodesSpeech, speakers: Speakers, *, normalise: bool = True) -> AudioEmbeds:
     """Encodes one track a voice, each followed by real silence for the last window's tail.
 
     Args:
         encoder: the speech encoder.
-        voices: one sound a speaker, checked, none longer than `sound`; the shorter are silent at their end.
-        sound: what is heard in the video: its length is the video's, its samples are muxed as they are.
-        masks_SHW: where the speakers are, see AudioEmbeds.
+        speakers: their voices, none longer than the sound of the video, whose length is the video's; the
+            shorter are silent at their end.
         normalise: bring each voice to -23 LUFS before encoding, as the weights were trained.
     """
-    video_frames = video_frames_of(sound)
-    tracks = tuple(_encoded(encoder, voice, video_frames, normalise=normalise) for voice in voices)
-    return AudioEmbeds(tracks_NLC=tracks, video_frames=video_frames, sound=sound, masks_SHW=masks_SHW)
+    video_frames = video_frames_of(speakers.sound)
+    tracks = tuple(_encoded(encoder, voice, video_frames, normalise=normalise) for voice in speakers.voices)
+    return AudioEmbeds(
+        tracks_NLC=tracks,
+        video_frames=video_frames,
+        sound=speakers.sound,
+        activity_SF=torch.stack([track_activity(voice, video_frames) for voice in speakers.voices]),
+        places=speakers.places,
+        notes=speakers.notes,
+    )
 
 
 def _encoded(encoder: EncodesSpeech, voice: Waveform, video_frames: int, *, normalise: bool) -> torch.Tensor:

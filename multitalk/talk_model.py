@@ -49,15 +49,37 @@ class TalkModel(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TalkHook:
-    """A block hook (wanvideo.protocols.BlockHook) that adds the audio cross-attention to each block.
+    """A block's hook (wanvideo.protocols.BlockHook): adds the audio cross-attention.
 
     Attributes:
-        model: the audio weights.
+        block: the block's audio weights.
         tokens_BTNC: projected audio of the window.
         num_heads: attention heads of the video transformer.
         attention: the attention backend.
         route: how several voices find their speakers; None with one voice.
     """
+
+    block: TalkBlock
+    tokens_BTNC: torch.Tensor
+    num_heads: int
+    attention: Attention
+    route: RouteSpeakers | None = None
+
+    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+        """The speaker routing of this block; each block makes its own, as in training."""
+        return None if self.route is None else self.route(q_BLHD, k_BLHD)
+
+    def add(self, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
+        """Add the audio cross-attention on the normed tokens, without a gate."""
+        spoken = self.block.audio_cross_attn(
+            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, watched
+        )
+        return x_BLC + spoken
+
+
+@dataclass(frozen=True, slots=True)
+class TalkHooks:
+    """The hooks of all blocks; attributes as in TalkHook."""
 
     model: TalkModel
     tokens_BTNC: torch.Tensor
@@ -65,16 +87,8 @@ class TalkHook:
     attention: Attention
     route: RouteSpeakers | None = None
 
-    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
-        """The speaker routing of this block; each block makes its own, as in training."""
-        del block_index
-        return None if self.route is None else self.route(q_BLHD, k_BLHD)
-
-    def add(self, block_index: int, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
-        """Add the audio cross-attention on the normed tokens, without a gate."""
+    def __call__(self, block_index: int) -> TalkHook:
+        """The hook of one block."""
         block = self.model.blocks[block_index]
         assert isinstance(block, TalkBlock)
-        spoken = block.audio_cross_attn(
-            block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, watched
-        )
-        return x_BLC + spoken
+        return TalkHook(block, self.tokens_BTNC, self.num_heads, self.attention, self.route)

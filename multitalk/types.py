@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .mask_places import Place
+
 FPS = 25
 """Video frames a second that the InfiniteTalk and MultiTalk weights were trained on."""
 
@@ -43,6 +45,30 @@ class Waveform:
 
 
 @dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who speaks when, and where they are in the picture.
+
+    Attributes:
+        names: of the speakers: A, B, ...
+        voices: one sound a speaker on the video's timeline, silent where they do not speak.
+        sound: what is heard in the video.
+        places: one a speaker, over the start image; none: one speaker, or the left and right halves for two.
+        notes: sentences for the user.
+    """
+
+    names: tuple[str, ...]
+    voices: tuple[Waveform, ...]
+    sound: Waveform
+    places: tuple[Place, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert self.voices, "at least one speaker"
+        assert len(self.names) == len(self.voices), "a name a speaker"
+        assert len(self.places) in {0, len(self.voices)}, "a place a speaker, or none at all"
+
+
+@dataclass(frozen=True, slots=True)
 class AudioEmbeds:
     """Encoded speech, ready for the sampler.
 
@@ -51,17 +77,22 @@ class AudioEmbeds:
             the CPU. The tail is encoded silence.
         video_frames: length of the video: round(FPS * seconds of the audio).
         sound: the sound as it is muxed into the file; with several voices, their mix.
-        masks_SHW: one mask a speaker over the start image, (speakers, height, width), 1 inside, or None: one
-            speaker, or the default places for two.
+        activity_SF: power of each track in each video frame, (speakers, video_frames) float32; it decides
+            which two of three or four are heard in a window, and may be None with fewer.
+        places: where the speakers are, see Speakers.
+        notes: sentences for the user.
     """
 
     tracks_NLC: tuple[torch.Tensor, ...]
     video_frames: int
     sound: Waveform
-    masks_SHW: torch.Tensor | None = None
+    activity_SF: torch.Tensor | None = None
+    places: tuple[Place, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.tracks_NLC, "at least one speaker"
         for track_NLC in self.tracks_NLC:
             assert track_NLC.ndim == 3, f"(frames, layers, channels), not {tuple(track_NLC.shape)}"
             assert track_NLC.shape[0] == self.video_frames + TAIL_FRAMES, "video frames and the silent tail"
+        assert len(self.places) in {0, len(self.tracks_NLC)}, "a place a speaker, or none at all"

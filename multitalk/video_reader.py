@@ -79,7 +79,7 @@ def _decoded(path: Path) -> Iterator[torch.Tensor]:
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            yield torch.from_numpy(_rgb(frame)).float().div_(255)
+            yield torch.from_numpy(rgb_of(frame)).float().div_(255)
 
 
 def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
@@ -88,7 +88,8 @@ def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
         yield next(_decoded(path))
 
 
-def _rgb(frame: av.VideoFrame) -> NDArray[Any]:
+def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:
+    """A decoded frame as 8-bit RGB (H, W, 3), by the colour space and range of its tags."""
     if frame.format.is_rgb:
         return frame.to_ndarray(format="rgb24")
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")

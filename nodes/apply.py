@@ -3,10 +3,9 @@
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
-from .host.files import TALK_FOLDERS, TALK_LABEL, find_model_file
 from .host.patcher import attachment_of
 from .host.progress import show_on_node
-from .host.talking_model import TalkChoice, apply_choice
+from .host.talking_model import TalkChoice, apply_choice, check_files
 from .talk_widgets import talk_widgets
 
 
@@ -31,17 +30,28 @@ class EverTalkApply(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, talk_model: str) -> bool | str:
-        """Say which file is missing and where it was looked for, before anything runs."""
+    def validate_inputs(cls, talk_model: str | None = None) -> bool | str:
+        """Refuse a file that is missing or cannot be used when the prompt is queued, before anything runs.
+
+        A name that comes over a link is not known yet; it is checked when the node runs.
+        """
         try:
-            find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS)
+            check_files(None, talk_model)
         except ModelFileError as error:
             return str(error)
         return True
 
     @classmethod
-    def execute(cls, model: io.Model.Type, talk_model: str, mode: str, attention_mode: str) -> io.NodeOutput:
+    def execute(
+        cls,
+        model: io.Model.Type,
+        talk_model: str,
+        mode: str,
+        attention_mode: str,
+        *,
+        compile_blocks: bool = False,
+    ) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
-        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode))
+        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode, compile_blocks))
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

@@ -1,15 +1,18 @@
-"""Node: encodes one voice for the sampler."""
+"""Node: encodes voices for the sampler."""
 
 from comfy_api.latest import io
 
+from ..multitalk.errors import InputError
+from ..multitalk.speakers import one_speaker
 from ..multitalk.speech_embeds import encode_voices
+from ..multitalk.types import Speakers
 from .host.sound import audio_of, waveform_of
 from .host.speech import SpeechEncoderModel
-from .sockets import AudioEmbedsSocket, SpeechEncoderSocket
+from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
 
 
 class EverTalkAudioEmbeds(io.ComfyNode):
-    """AUDIO of one speaker -> audio embeds, the sound for the video, and its length in frames."""
+    """AUDIO of one speaker, or speakers -> audio embeds, the video's sound, and its length in frames."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -17,8 +20,8 @@ class EverTalkAudioEmbeds(io.ComfyNode):
             node_id="EverTalkAudioEmbeds",
             display_name="EverTalk Audio Embeds",
             category="EverTalk",
-            description="Encodes the speech of one person. The video lasts as long as the sound, at 25 "
-            "frames a second.",
+            description="Encodes the speech of one person (audio) or of several (speakers). The video "
+            "lasts as long as the sound, at 25 frames a second.",
             inputs=[
                 SpeechEncoderSocket.Input(
                     "audio_encoder",
@@ -27,13 +30,20 @@ class EverTalkAudioEmbeds(io.ComfyNode):
                 ),
                 io.Audio.Input(
                     "audio",
-                    tooltip="The speech: any sample rate, channels and length; one clip, no batch.",
+                    optional=True,
+                    tooltip="The speech of one person: any sample rate, channels and length; one clip, no "
+                    "batch.",
                 ),
                 io.Boolean.Input(
                     "loudness",
                     default=True,
                     tooltip="Normalize to -23 LUFS for the encoder, as the weights were trained; the muxed "
                     "sound is untouched. Silence and less than 0.4 s are left as they are.",
+                ),
+                SpeakersSocket.Input(
+                    "speakers",
+                    optional=True,
+                    tooltip="Instead of audio: several voices, from EverTalk Speakers.",
                 ),
             ],
             outputs=[
@@ -46,19 +56,43 @@ class EverTalkAudioEmbeds(io.ComfyNode):
     @classmethod
     def check_lazy_status(
         cls,
-        audio: io.Audio.Type | None,
         loudness: bool,
+        audio: io.Audio.Type | None = None,
+        speakers: SpeakersSocket.Type | None = None,
         audio_encoder: SpeechEncoderModel | None = None,
     ) -> list[str]:
         """Refuses a bad sound before the encoder's weights load; the host then asks for the encoder."""
         del loudness
-        waveform_of(audio)
+        chosen_speakers(audio, speakers)
         return ["audio_encoder"] if audio_encoder is None else []
 
     @classmethod
     def execute(
-        cls, audio_encoder: SpeechEncoderModel, audio: io.Audio.Type, loudness: bool
+        cls,
+        audio_encoder: SpeechEncoderModel,
+        loudness: bool,
+        audio: io.Audio.Type | None = None,
+        speakers: SpeakersSocket.Type | None = None,
     ) -> io.NodeOutput:
-        sound = waveform_of(audio)
-        embeds = encode_voices(audio_encoder, (sound,), sound, normalise=loudness)
+        embeds = encode_voices(audio_encoder, chosen_speakers(audio, speakers), normalise=loudness)
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)
+
+
+def chosen_speakers(audio: io.Audio.Type | None, speakers: Speakers | None) -> Speakers:
+    """The speakers of whichever socket is connected.
+
+    Raises:
+        InputError: none or both are, or the sound cannot be spoken.
+    """
+    if speakers is None and audio is None:
+        raise InputError(
+            "audio: there is no sound; connect Load Audio to audio, or EverTalk Speakers to speakers"
+        )
+    if speakers is None:
+        return one_speaker(waveform_of(audio))
+    if audio is not None:
+        raise InputError(
+            "audio: both audio and speakers are connected, and they may contradict; disconnect audio, or "
+            "connect it to EverTalk Speakers"
+        )
+    return speakers

@@ -6,9 +6,14 @@ from .apply import EverTalkApply
 from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
+from .guidance import EverTalkGuidance
+from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
+from .schedule import EverTalkSchedule
+from .speakers import EverTalkSpeakers
 from .text_embeds import EverTalkTextEmbeds
+from .video_source import EverTalkVideoSource
 
 
 class EverTalkExtension(ComfyExtension):
@@ -20,8 +25,13 @@ class EverTalkExtension(ComfyExtension):
             EverTalkModelLoader,
             EverTalkApply,
             EverTalkAudioEncoderLoader,
+            EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
+            EverTalkGuidance,
+            EverTalkSchedule,
+            EverTalkLook,
+            EverTalkVideoSource,
             EverTalkSampler,
             EverTalkDecode,
         ]

@@ -4,18 +4,18 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
-from .host.files import (
-    BASE_FOLDERS,
-    BASE_LABEL,
-    TALK_FOLDERS,
-    TALK_LABEL,
-    find_model_file,
-    list_base_files,
-)
+from .host.files import list_base_files
 from .host.loaders import Quantization
 from .host.patcher import attachment_of
 from .host.progress import show_on_node
-from .host.talking_model import LORA_FOLDERS, NO_LORA, BaseChoice, TalkChoice, load_choice
+from .host.talking_model import (
+    LORA_FOLDERS,
+    NO_LORA,
+    BaseChoice,
+    TalkChoice,
+    check_files,
+    load_choice,
+)
 from .talk_widgets import talk_widgets
 
 
@@ -66,11 +66,15 @@ class EverTalkModelLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, base_model: str, talk_model: str) -> bool | str:
-        """Say which file is missing and where it was looked for, before anything runs."""
+    def validate_inputs(
+        cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None
+    ) -> bool | str:
+        """Refuse files that are missing or cannot be used when the prompt is queued, before anything runs.
+
+        A name that comes over a link is not known yet; it is checked when the node runs.
+        """
         try:
-            find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)
-            find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS)
+            check_files(base_model, talk_model, lora)
         except ModelFileError as error:
             return str(error)
         return True
@@ -85,11 +89,13 @@ class EverTalkModelLoader(io.ComfyNode):
         quantization: str,
         lora: str,
         lora_strength: float,
+        *,
+        compile_blocks: bool = False,
     ) -> io.NodeOutput:
         """Check both files, load them, and show what was done."""
         model = load_choice(
             BaseChoice(base_model, Quantization(quantization), lora, lora_strength),
-            TalkChoice(talk_model, mode, attention_mode),
+            TalkChoice(talk_model, mode, attention_mode, compile_blocks),
         )
         show_on_node("; ".join(attachment_of(model).notes))
         return io.NodeOutput(model)

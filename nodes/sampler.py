@@ -6,14 +6,17 @@ from comfy_api.latest import io
 
 from ..multitalk.video_writer import VideoWriter
 from . import sampler_tooltips as tips
-from .host.request import OutputForm, SamplerWidgets, plan_run
+from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
 from .host.run import latent_result, play, saved_result
+from .host.run_options import RunOptions
+from .host.schedule import prompts_of
+from .host.seeing import seeing
 from .host.studio import Cast
 from .host.video_file import output_file, run_metadata
 from .sampler_widgets import sampler_widgets
-from .sockets import AudioEmbedsSocket
+from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
-LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output")
+LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output", "clip_vision")
 """Evaluated only after everything else was found good, so that bad input is refused before weights load."""
 
 
@@ -40,46 +43,62 @@ class EverTalkSampler(io.ComfyNode):
             io.Model.Input("model", lazy=True, tooltip=tips.MODEL),
             io.Conditioning.Input("positive", lazy=True, tooltip=tips.POSITIVE),
             io.Vae.Input("vae", lazy=True, tooltip=tips.VAE),
-            AudioEmbedsSocket.Input("audio_embeds", tooltip=tips.AUDIO_EMBEDS),
-            io.Image.Input("start_image", tooltip=tips.START_IMAGE),
+            AudioEmbedsSocket.Input("audio_embeds", lazy=True, tooltip=tips.AUDIO_EMBEDS),
+            io.Image.Input("start_image", optional=True, tooltip=tips.START_IMAGE),
             io.Conditioning.Input("negative", optional=True, lazy=True, tooltip=tips.NEGATIVE),
             io.ClipVisionOutput.Input(
                 "clip_vision_output", optional=True, lazy=True, tooltip=tips.CLIP_VISION_OUTPUT
             ),
+            GuidanceSocket.Input("guidance", optional=True, tooltip=tips.GUIDANCE),
+            ScheduleSocket.Input("schedule", optional=True, lazy=True, tooltip=tips.SCHEDULE),
+            LookSocket.Input("look", optional=True, tooltip=tips.LOOK),
+            io.ClipVision.Input("clip_vision", optional=True, lazy=True, tooltip=tips.CLIP_VISION),
+            VideoSourceSocket.Input("source", optional=True, tooltip=tips.SOURCE),
         ]
 
     @classmethod
     def check_lazy_status(cls, **inputs: Any) -> list[str]:
-        """Refuse what can be refused without weights; then ask for the sockets that bring them."""
-        plan_run(
-            SamplerWidgets.of(inputs),
-            inputs["audio_embeds"],
-            inputs["start_image"],
-            has_negative="negative" in inputs,
-        )
-        return [name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None]
+        """Refuse what can be refused without weights; then ask for the sockets that bring them.
+
+        Widgets and picture come first, then the speech, whose encoder is small, then the schedule, whose
+        prompts a text encoder may have to load for, then all others.
+        """
+        asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
+        has_negative = "negative" in inputs
+        if inputs["audio_embeds"] is None:
+            checked_settings(asked, picture, options, has_negative=has_negative)
+            return ["audio_embeds"]
+        plan_run(asked, inputs["audio_embeds"], picture, options, has_negative=has_negative)
+        if "schedule" in inputs and options.schedule is None:
+            return ["schedule"]
+        unused = {"positive"} if options.has_prompts else set[str]()
+        if "clip_vision" in inputs:
+            unused.add("clip_vision_output")
+        return [
+            name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None and name not in unused
+        ]
 
     @classmethod
     def execute(
         cls,
         model: io.Model.Type,
-        positive: io.Conditioning.CondList,
+        positive: io.Conditioning.CondList | None,
         vae: io.Vae.Type,
         audio_embeds: AudioEmbedsSocket.Type,
-        start_image: io.Image.Type,
+        start_image: io.Image.Type | None = None,
         negative: io.Conditioning.CondList | None = None,
-        clip_vision_output: io.ClipVisionOutput.Type | None = None,
-        **widgets: Any,
+        **others: Any,
     ) -> io.NodeOutput:
         """Run all windows; the video is on disk when this returns."""
-        asked = SamplerWidgets.of(widgets)
-        plan = plan_run(asked, audio_embeds, start_image, has_negative=negative is not None)
-        cast = Cast(model, vae, positive, negative or positive, lambda _frame: clip_vision_output)
+        asked, options = SamplerWidgets.of(others), RunOptions.of(others)
+        plan = plan_run(asked, audio_embeds, start_image, options, has_negative=negative is not None)
+        see = seeing(others)
+        cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
             return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
         path = output_file(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         sound = plan.embeds.sound
         with VideoWriter(path, plan.size.width_px, plan.size.height_px, sound, metadata=metadata) as writer:
-            play(plan, cast, writer)
-        return io.NodeOutput(saved_result(plan, path))
+            played = play(plan, cast, writer)
+        return io.NodeOutput(saved_result(plan, path, played))

@@ -15,12 +15,30 @@ MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA l
 POSITIVE = "The prompt: what is seen and how, besides the speech."
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
-START_IMAGE = "The picture of who speaks. Resized to cover the size, then cut at the centre."
+START_IMAGE = (
+    "The picture of who speaks. Resized to cover the size, then cut at the centre. With a source it is not "
+    "needed and not used."
+)
 NEGATIVE = "Negative prompt. Needed only when text_scale is not 1."
 CLIP_VISION_OUTPUT = (
     "CLIP ViT-H's view of the start picture. Without it the picture still conditions the video through the "
     "VAE, "
     "but the likeness is weaker."
+)
+GUIDANCE = "From EverTalk Guidance. Replaces text_scale and audio_scale below, which are then not used."
+SCHEDULE = (
+    "From EverTalk Schedule: prompts and start pictures over time. Its prompts take the place of positive, "
+    "its pictures that of start_image (which still decides the size)."
+)
+LOOK = "From EverTalk Look: colour match, soft joins, a slow zoom or pan."
+CLIP_VISION = (
+    "CLIP ViT-H itself. With it CLIP sees each window's own picture, as the weights' authors do it: the last "
+    "frame made (MultiTalk), or the picture of that moment (InfiniteTalk with a schedule or a camera move). "
+    "Takes the place of clip_vision_output."
+)
+SOURCE = (
+    "From EverTalk Video Source: a clip that is given the speech of audio_embeds. Each window's picture is "
+    "then the clip's frame at that moment, and start_image may stay unconnected."
 )
 SIZE = (
     "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. "

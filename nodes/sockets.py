@@ -2,7 +2,11 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.types import AudioEmbeds
+from ..multitalk.dubbing import DubSource
+from ..multitalk.guidance import GuidanceSettings
+from ..multitalk.look import LookSettings
+from ..multitalk.run_schedule import RunSchedule
+from ..multitalk.types import AudioEmbeds, Speakers
 from .host.speech import SpeechEncoderModel
 
 
@@ -13,8 +17,43 @@ class SpeechEncoderSocket(io.ComfyTypeIO):
     Type = SpeechEncoderModel
 
 
+@io.comfytype(io_type="EVERTALK_SPEAKERS")
+class SpeakersSocket(io.ComfyTypeIO):
+    """Several voices, and where their speakers are."""
+
+    Type = Speakers
+
+
 @io.comfytype(io_type="EVERTALK_AUDIO_EMBEDS")
 class AudioEmbedsSocket(io.ComfyTypeIO):
     """Encoded speech of one or more speakers."""
 
     Type = AudioEmbeds
+
+
+@io.comfytype(io_type="EVERTALK_GUIDANCE")
+class GuidanceSocket(io.ComfyTypeIO):
+    """How strongly text and audio pull."""
+
+    Type = GuidanceSettings
+
+
+@io.comfytype(io_type="EVERTALK_SCHEDULE")
+class ScheduleSocket(io.ComfyTypeIO):
+    """Prompts and start pictures over time."""
+
+    Type = RunSchedule
+
+
+@io.comfytype(io_type="EVERTALK_LOOK")
+class LookSocket(io.ComfyTypeIO):
+    """How frames are finished, and how the camera moves."""
+
+    Type = LookSettings
+
+
+@io.comfytype(io_type="EVERTALK_SOURCE")
+class VideoSourceSocket(io.ComfyTypeIO):
+    """A clip that is given other speech."""
+
+    Type = DubSource

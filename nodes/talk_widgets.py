@@ -10,7 +10,7 @@ _BACKENDS = " ".join(f"{name}: {description}" for name, description in DESCRIPTI
 
 
 def talk_widgets() -> list[io.Input]:
-    """talk_model, mode and attention_mode."""
+    """talk_model, mode, attention_mode and compile_blocks."""
     return [
         io.Combo.Input(
             "talk_model",
@@ -22,13 +22,19 @@ def talk_widgets() -> list[io.Input]:
             "mode",
             options=list(MODES),
             tooltip="Whose windows: infinitetalk or multitalk. The weights do not say which they are; auto "
-            "goes by "
-            "the file's name and shows what it picked.",
+            "goes by the file's name and shows what it picked.",
         ),
         io.Combo.Input(
             "attention_mode",
             options=list(NAMES),
             tooltip=f"Attention backend; one that cannot run falls back to the next, with a warning. "
             f"{_BACKENDS}",
+        ),
+        io.Boolean.Input(
+            "compile_blocks",
+            default=False,
+            optional=True,
+            tooltip="Run the transformer's blocks under torch.compile: the first step takes a minute or so "
+            "longer, all others are faster. Not used with attention_mode comfy.",
         ),
     ]

@@ -14,7 +14,7 @@ from einops import rearrange
 
 from ..attention.protocol import Attention
 from .geometry import PATCH_HW
-from .protocols import BlockHook, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
+from .protocols import BlockHook, HookOfBlock, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
 from .rope import Rotation, rotate
 
 TIME_PERIOD = 10000.0
@@ -50,7 +50,6 @@ class BlockContext:
         rotation: of the token grid.
         num_heads: attention heads.
         attention: the attention backend.
-        hook: added after the cross-attention, or None.
     """
 
     modulation_BNC: torch.Tensor
@@ -59,21 +58,33 @@ class BlockContext:
     rotation: Rotation
     num_heads: int
     attention: Attention
-    hook: BlockHook | None
 
 
 RunBlock = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
 """(index, x_BLC, run) -> x_BLC: how a host wraps or replaces single blocks; `run` is the block itself."""
+
+ComputeBlock = Callable[[WanBlock, BlockHook | None, BlockContext, torch.Tensor], torch.Tensor]
+"""(block, hook, context, x_BLC) -> x_BLC: block_forward, or a compiled form of it."""
 
 
 def wan_forward(
     tree: WanTree,
     inputs: WanInputs,
     attention: Attention,
-    hook: BlockHook | None = None,
+    hook_of: HookOfBlock | None = None,
     run_block: RunBlock | None = None,
+    compute: ComputeBlock | None = None,
 ) -> torch.Tensor:
-    """Predict noise minus data, (batch, 16, frames, height, width), for one timestep."""
+    """Predict noise minus data, (batch, 16, frames, height, width), for one timestep.
+
+    Args:
+        tree: the modules.
+        inputs: of this evaluation.
+        attention: the attention backend.
+        hook_of: what another model adds to each block.
+        run_block: how blocks are run; as they are, unless a host wraps or replaces them.
+        compute: the block's arithmetic, block_forward unless given.
+    """
     x_BLC, grid_THW = embed_latents(tree, inputs.x_BCTHW)
     time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, x_BLC.dtype)
     context = BlockContext(
@@ -83,10 +94,10 @@ def wan_forward(
         rotation=inputs.rotation,
         num_heads=tree.num_heads,
         attention=attention,
-        hook=hook,
     )
     for index, block in enumerate(tree.blocks):
-        run = partial(block_forward, block, index, context)
+        hook = None if hook_of is None else hook_of(index)
+        run = partial(compute or block_forward, block, hook, context)
         x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
     return unpatchify(project_out(tree.head, x_BLC, time_BC), grid_THW)
 
@@ -126,19 +137,21 @@ def modulation_rows(weight_1NC: torch.Tensor, modulation_BNC: torch.Tensor) -> l
     return list((weight + modulation_BNC).split(1, dim=1))
 
 
-def block_forward(block: WanBlock, index: int, context: BlockContext, x_BLC: torch.Tensor) -> torch.Tensor:
+def block_forward(
+    block: WanBlock, hook: BlockHook | None, context: BlockContext, x_BLC: torch.Tensor
+) -> torch.Tensor:
     """One block: self-attention, cross-attention to text and picture, the hook, feed-forward."""
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation_rows(
         block.modulation, context.modulation_BNC
     )
     attended, watched = self_attend(
-        block.self_attn, index, modulated(block.norm1(x_BLC), shift, scale), context
+        block.self_attn, hook, modulated(block.norm1(x_BLC), shift, scale), context
     )
     x_BLC = torch.addcmul(x_BLC, attended, gate)
     del attended
     x_BLC = x_BLC + cross_attend(block.cross_attn, block.norm3(x_BLC), context)
-    if context.hook is not None:
-        x_BLC = context.hook.add(index, x_BLC, watched)
+    if hook is not None:
+        x_BLC = hook.add(x_BLC, watched)
     return torch.addcmul(x_BLC, block.ffn(modulated(block.norm2(x_BLC), ffn_shift, ffn_scale)), ffn_gate)
 
 
@@ -148,13 +161,13 @@ def split_heads(x_BLC: torch.Tensor, num_heads: int) -> torch.Tensor:
 
 
 def self_attend(
-    layer: WanSelfAttention, index: int, x_BLC: torch.Tensor, context: BlockContext
+    layer: WanSelfAttention, hook: BlockHook | None, x_BLC: torch.Tensor, context: BlockContext
 ) -> tuple[torch.Tensor, Any]:
     """Self-attention of the modulated tokens, and what the hook made of its queries and keys."""
     heads = context.num_heads
     q_BLHD = rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation)
     k_BLHD = rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation)
-    watched = None if context.hook is None else context.hook.watch(index, q_BLHD, k_BLHD)
+    watched = None if hook is None else hook.watch(q_BLHD, k_BLHD)
     v_BLHD = split_heads(layer.v(x_BLC), heads)
     return layer.o(context.attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)), watched
 

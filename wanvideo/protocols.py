@@ -99,12 +99,18 @@ class WanTree(Protocol):
 
 
 class BlockHook(Protocol):
-    """What another model adds to each block, after the cross-attention to text and picture."""
+    """What another model adds to one block, after the cross-attention to text and picture."""
 
-    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> Any:
+    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> Any:
         """See the self-attention's rotated queries and keys; what it returns is handed to `add`."""
         ...
 
-    def add(self, block_index: int, x_BLC: torch.Tensor, watched: Any) -> torch.Tensor:
+    def add(self, x_BLC: torch.Tensor, watched: Any) -> torch.Tensor:
         """Return x_BLC with the hook's contribution added."""
         ...
+
+
+class HookOfBlock(Protocol):
+    """Gives each block's hook."""
+
+    def __call__(self, block_index: int, /) -> BlockHook: ...

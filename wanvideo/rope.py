@@ -13,15 +13,13 @@ BASE = 10000.0
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """Cosine and sine of every token's angles.
+    """The turn of every token's pairs.
 
     Attributes:
-        cos_BLHP: (1 or batch, tokens, 1, head_dim / 2), float32.
-        sin_BLHP: as cos_BLHP.
+        turn_BLHP2: cosine and sine, (1 or batch, tokens, 1, head_dim / 2, 2), float32, contiguous.
     """
 
-    cos_BLHP: torch.Tensor
-    sin_BLHP: torch.Tensor
+    turn_BLHP2: torch.Tensor
 
 
 def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
@@ -32,7 +30,8 @@ def angles(positions_L: torch.Tensor, pairs: int) -> torch.Tensor:
 
 def rotation_of_angles(angles_BLP: torch.Tensor) -> Rotation:
     """The rotation by the given angles (1 or batch, tokens, pairs)."""
-    return Rotation(angles_BLP.cos().float()[:, :, None], angles_BLP.sin().float()[:, :, None])
+    turns = torch.stack((angles_BLP.cos().float(), angles_BLP.sin().float()), dim=-1)
+    return Rotation(turns[:, :, None])
 
 
 def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.device) -> Rotation:
@@ -47,7 +46,17 @@ def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.d
 
 
 def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:
-    """Rotate each interleaved pair of x by its token's angles; computed in float32, returned in x's dtype."""
-    even, odd = x_BLHD.float().unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = rotation.cos_BLHP, rotation.sin_BLHP
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1).flatten(-2).type_as(x_BLHD)
+    """Rotate each interleaved pair of x by its token's angles; computed in float32, returned in x's dtype.
+
+    A pair is a complex number and the rotation a product: three passes over memory instead of ten. A compiler
+    fuses real arithmetic into one pass, but knows no complex numbers.
+    """
+    pairs_BLHP2 = x_BLHD.float().unflatten(-1, (-1, 2))
+    if torch.compiler.is_compiling():
+        even, odd = pairs_BLHP2.unbind(-1)
+        cos, sin = rotation.turn_BLHP2.unbind(-1)
+        turned_BLHP2 = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+    else:
+        turn_BLHP = torch.view_as_complex(rotation.turn_BLHP2)
+        turned_BLHP2 = torch.view_as_real(torch.view_as_complex(pairs_BLHP2) * turn_BLHP)
+    return turned_BLHP2.flatten(-2).type_as(x_BLHD)

@@ -20,9 +20,9 @@ def check_vae(vae: Any) -> None:
     """
     channels, stride = vae.latent_channels, vae.spacial_compression_decode()
     if channels != LATENT_CHANNELS or vae.latent_dim != 3 or stride != SPACE_STRIDE:
-        kind = "video" if vae.latent_dim == 3 else "image"
+        kind = "a video" if vae.latent_dim == 3 else "an image"
         raise InputError(
-            f"vae: this is an {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
+            f"vae: this is {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
             f"EverTalk "
             f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
             f"wan_2.1_vae."

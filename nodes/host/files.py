@@ -68,13 +68,22 @@ def check_base_file(path: Path) -> CheckpointDescription:
     return with_label(BASE_LABEL, lambda: _describe_base(path))
 
 
-def check_talk_file(path: Path, base: BaseSize) -> TalkConfig:
-    """The sizes of the talk model at `path`, read from its header; it must fit the `base`.
+def check_talk_file(path: Path, base: BaseSize | None) -> TalkConfig:
+    """The sizes of the talk model at `path`, read from its header; it must fit the `base`, if that is known.
 
     Raises:
         ModelFileError: unreadable, a pickle, damaged, another kind of model, or made for another base.
     """
     return with_label(TALK_LABEL, lambda: _read_talk(path, base))
+
+
+def check_readable(label: str, path: Path) -> None:
+    """Refuse a pickle or a damaged file, by its header; what is in it does not matter.
+
+    Raises:
+        ModelFileError: unreadable, a pickle, or damaged.
+    """
+    with_label(label, lambda: read_header(path))
 
 
 def base_size(description: CheckpointDescription) -> BaseSize:
@@ -102,7 +111,7 @@ def _describe_base(path: Path) -> CheckpointDescription:
     return description
 
 
-def _read_talk(path: Path, base: BaseSize) -> TalkConfig:
+def _read_talk(path: Path, base: BaseSize | None) -> TalkConfig:
     header = read_header(path)
     description = describe_checkpoint(header)
     if not description.has_talk_weights:
@@ -113,7 +122,8 @@ def _read_talk(path: Path, base: BaseSize) -> TalkConfig:
             ".safetensors of this model (fp16 or fp8)."
         )
     config = read_talk_config(header, description)
-    check_fits(base, path.name, config)
+    if base is not None:
+        check_fits(base, path.name, config)
     return config
 
 

@@ -41,6 +41,7 @@ class TalkGuider(CFGGuider):
         super().__init__(model)
         self.settings = settings
         self.request = request
+        self.draw = request.more_noise()
         self.apg_state = ApgState()
         self.checked = False
 
@@ -67,7 +68,7 @@ class TalkGuider(CFGGuider):
         """X with the motion frames set in: clean, or with fresh noise of the call's level."""
         if pin.noised:
             sigma = timestep.flatten()[0]
-            noise = self.request.draw(tuple(motion_BCTHW.shape)).to(x_BCTHW)
+            noise = self.draw(tuple(motion_BCTHW.shape)).to(x_BCTHW)
             motion_BCTHW = (1 - sigma) * motion_BCTHW + sigma * noise
         return with_start(x_BCTHW, motion_BCTHW)
 

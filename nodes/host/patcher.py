@@ -6,7 +6,7 @@ channels, T latent frames, H and W latent rows and columns, M masks, P tokens of
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ from ...attention.protocol import Attention
 from ...multitalk.errors import InputError
 from ...multitalk.speaker_routing import SpeakerRouter
 from ...multitalk.talk_checkpoint import TalkMode
-from ...multitalk.talk_model import TalkHook, TalkModel
-from ...wanvideo.forward import WanInputs, wan_forward
+from ...multitalk.talk_model import TalkHooks, TalkModel
+from ...wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
 from ...wanvideo.protocols import WanTree
 from ...wanvideo.rope import Rotation
 from .attention import host_attention
@@ -55,6 +55,7 @@ class TalkAttachment:
         mode: whose windows they were trained for.
         attention_mode: the attention backend that was asked for.
         talk: the audio weights.
+        compile_blocks: run the transformer's blocks as one compiled graph.
         notes: what the loader has to tell the user.
     """
 
@@ -62,6 +63,7 @@ class TalkAttachment:
     mode: TalkMode
     attention_mode: str
     talk: ModelPatcher
+    compile_blocks: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -80,11 +82,13 @@ class TalkForward:
         tree: the host's modules.
         talk: the audio weights.
         host_forward: what it stands in for.
+        compile_blocks: run blocks as one compiled graph, except with the host's own attention.
     """
 
     tree: WanTree
     talk: TalkModel
     host_forward: Callable[..., torch.Tensor]
+    compile_blocks: bool = False
 
     def __call__(
         self,
@@ -107,12 +111,14 @@ class TalkForward:
         assert freqs is not None
         attention = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
-        hook = self.hook(call, x, options["cond_or_uncond"], attention)
-        return wan_forward(self.tree, inputs, attention, hook, block_patches(options))
+        hooks = self.hooks(call, x, options["cond_or_uncond"], attention)
+        # The host's attention is another closure in every call, which a compiled graph would not survive.
+        compute = compiled_block() if self.compile_blocks and call.attention is not None else None
+        return wan_forward(self.tree, inputs, attention, hooks, block_patches(options), compute)
 
-    def hook(
+    def hooks(
         self, call: TalkCall, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention
-    ) -> TalkHook:
+    ) -> TalkHooks:
         """The audio branch of this call; the host says which cond each part of the batch belongs to."""
         chunk = x_BCTHW.shape[0] // len(branch_of_chunk)
         audio = call.audio_BSFKLC[branch_of_chunk].repeat_interleave(chunk, dim=0)
@@ -120,12 +126,18 @@ class TalkForward:
         route = None
         if call.token_masks_MP is not None:
             route = SpeakerRouter(call.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
-        return TalkHook(self.talk, tokens_BTNC, self.tree.num_heads, attention, route)
+        return TalkHooks(self.talk, tokens_BTNC, self.tree.num_heads, attention, route)
+
+
+@cache
+def compiled_block() -> ComputeBlock:
+    """The block's arithmetic, compiled: one graph serves all blocks, whose weights are its inputs."""
+    return torch.compile(block_forward, dynamic=False)
 
 
 def rotation_of_host(freqs: torch.Tensor) -> Rotation:
-    """The host's rotation matrices (1, tokens, 1, pairs, 2, 2) as cosine and sine."""
-    return Rotation(freqs[..., 0, 0], freqs[..., 1, 0])
+    """The host's rotation matrices (1, tokens, 1, pairs, 2, 2) as cosine and sine: their first column."""
+    return Rotation(freqs[..., 0].float().contiguous())
 
 
 def block_patches(
@@ -176,9 +188,10 @@ def apply_talk(model: ModelPatcher, attachment: TalkAttachment) -> ModelPatcher:
     host_forward = patched.get_model_object(FORWARD)
     if isinstance(host_forward, TalkForward):
         host_forward = host_forward.host_forward
-    patched.add_object_patch(
-        FORWARD, TalkForward(patched.model.diffusion_model, attachment.talk_model, host_forward)
+    forward = TalkForward(
+        patched.model.diffusion_model, attachment.talk_model, host_forward, attachment.compile_blocks
     )
+    patched.add_object_patch(FORWARD, forward)
     patched.set_additional_models(KEY, [attachment.talk])
     patched.set_attachments(KEY, attachment)
     return patched

@@ -8,7 +8,6 @@ from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from latent_preview import get_previewer
-from server import PromptServer
 
 LOG = logging.getLogger("evertalk")
 PREVIEW_FORMAT = "JPEG"
@@ -18,9 +17,11 @@ def show_on_node(text: str) -> None:
     """Show a line of text on the node that is running, and in the log."""
     LOG.info("%s", text)
     context = get_executing_context()
-    server = getattr(PromptServer, "instance", None)  # there is none where a node is run without a server
-    if server is not None and context is not None:
-        server.send_progress_text(text, context.node_id)
+    if context is not None:
+        # Not at the top: the server drags in its database and frontend; where a node executes, it is there.
+        from server import PromptServer  # noqa: PLC0415
+
+        PromptServer.instance.send_progress_text(text, context.node_id)
 
 
 class RunProgress:

@@ -1,16 +1,20 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import torch
+from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.picture import checked_picture
+from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
+    OWN_SCHEDULES,
     FrameSize,
     ScheduleSettings,
     WindowSettings,
@@ -18,9 +22,13 @@ from ...multitalk.run_settings import (
     checked_size,
     checked_windows,
 )
-from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
-from .run import RunPlan, fit_picture, windows_of
+from ...multitalk.window_voices import VoicePlan
+from .dubs import first_picture, picture_notes, run_pictures
+from .run import RunPlan, windows_of
+from .run_options import RunOptions
+from .video_file import check_prefix
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -68,51 +76,142 @@ class SamplerWidgets:
         return OutputForm(self.output)
 
 
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What the widgets and the start picture say, checked.
+
+    Attributes:
+        windows: how the video is cut.
+        schedule: noise levels and sampler.
+        guidance: text and audio scales.
+        size: of the video.
+        look: colour, joins and camera.
+        picture_BHWC: the IMAGE that decides the shape: the start picture, or the clip's first frame.
+        notes: what was changed on the way, a sentence each.
+    """
+
+    windows: WindowSettings
+    schedule: ScheduleSettings
+    guidance: GuidanceSettings
+    size: FrameSize
+    look: LookSettings
+    picture_BHWC: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def checked_settings(
+    widgets: SamplerWidgets, start_image: object, options: RunOptions | None = None, *, has_negative: bool
+) -> RunSettings:
+    """Check everything that can be checked before the speech is encoded.
+
+    Raises:
+        InputError: names the socket or widget, what came, what was expected and what to do.
+    """
+    if widgets.form is OutputForm.VIDEO:
+        check_prefix(widgets.filename_prefix)
+    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
+    options = options or RunOptions()
+    schedule, schedule_notes = checked_schedule(
+        ScheduleSettings(
+            widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise
+        )
+    )
+    check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
+    check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
+    guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
+    if guidance.text_scale != 1 and not has_negative:
+        raise InputError(
+            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
+            "with a negative one. Connect a negative prompt, or set text_scale to 1."
+        )
+    picture_BHWC = first_picture(start_image, options.source)
+    size, size_notes = size_of(widgets, picture_BHWC)
+    _, shown_notes = checked_picture(picture_BHWC)
+    assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
+    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
+    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
+
+
+def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
+    """Refuse what a widget does not offer, which scripts and workflows of other hosts may hold.
+
+    Raises:
+        InputError: lists what there is.
+    """
+    if value not in offered:
+        raise InputError(f"{widget}: {value!r} is unknown here. Choose one of {', '.join(offered)}.")
+
+
 def plan_run(
-    widgets: SamplerWidgets, audio_embeds: object, start_image: object, *, has_negative: bool
+    widgets: SamplerWidgets,
+    audio_embeds: object,
+    start_image: object,
+    options: RunOptions | None = None,
+    *,
+    has_negative: bool,
 ) -> RunPlan:
     """Check everything that can be checked without weights, and plan the run.
 
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
+    settings = checked_settings(widgets, start_image, options, has_negative=has_negative)
     if not isinstance(audio_embeds, AudioEmbeds):
         raise InputError(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
-            f"Embeds."
+            "Embeds."
         )
-    windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
-    schedule, schedule_notes = checked_schedule(
-        ScheduleSettings(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name)
-    )
-    guidance = widgets.guidance
-    if guidance.text_scale != 1 and not has_negative:
-        raise InputError(
-            f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
-            f"with a "
-            "negative one. Connect a negative prompt, or set text_scale to 1."
-        )
-    size, size_notes = size_of(widgets, start_image)
-    assert isinstance(start_image, torch.Tensor), "size_of looked at it"
-    picture_HWC, picture_notes = fit_picture(start_image, size)
+    options = options or RunOptions()
+    cues, size, picture_BHWC = options.schedule or RunSchedule(), settings.size, settings.picture_BHWC
+    video_frames = audio_embeds.video_frames
+    pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
+    windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
-        picture_HWC=picture_HWC,
+        voices=voices,
+        picture_HWC=pictures.reference(windows[0]),
+        reference=pictures.reference,
         size=size,
-        windows=windows_of(audio_embeds, windows),
-        schedule=schedule,
-        guidance=guidance,
+        windows=windows,
+        schedule=settings.schedule,
+        guidance=settings.guidance,
         seed=widgets.seed,
-        notes=(*size_notes, *picture_notes, *window_notes, *schedule_notes),
+        notes=(
+            *(*pictures.notes, *settings.notes, *voices.notes(windows)),
+            *unused_cues("prompt", cues.prompts, windows),
+            *unused_cues("picture", cues.pictures, windows),
+            *replaced_picture_notes(cues),
+            *moving_places_notes(audio_embeds, settings.look),
+        ),
+        look=settings.look,
+        dub=pictures.dub,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(
             f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
-            f"{len(plan.windows)} "
-            "windows, each of which continues from decoded frames. Choose 'video', or shorten the audio to "
-            f"{windows.window_frames} frames."
+            f"{len(plan.windows)} windows, each of which continues from decoded frames. Choose 'video', or "
+            f"shorten the audio to {settings.windows.window_frames} frames."
         )
     return plan
+
+
+def replaced_picture_notes(cues: RunSchedule) -> tuple[str, ...]:
+    """Says that the start picture is not shown."""
+    note = "schedule: its pictures take the place of start_image, which decides the size alone"
+    return (note,) if cues.pictures else ()
+
+
+def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
+    """Says that several speakers' places do not follow the camera."""
+    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
+        return ()
+    return (
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
+        "small, or their places wide",
+    )
 
 
 def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:

@@ -3,32 +3,37 @@
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
 
-import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from comfy.utils import common_upscale
 
-from ...multitalk.audio_frames import window_of_frames
+from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
-from ...multitalk.generate import FinishedWindow, Score, WindowVoices, generate
+from ...multitalk.generate import FinishedWindow, Score, generate
 from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.joins import Stretch, join_windows
+from ...multitalk.look import LookSettings
 from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
 from ...multitalk.noise import seeded_noise
 from ...multitalk.picture import checked_picture
+from ...multitalk.references import Reference
 from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
+from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
 from ...multitalk.video_writer import VideoWriter
+from ...multitalk.window_report import WindowReport, WindowReporter
+from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
+from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node
+from .seeing import sight_notes
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
-
-LOG = logging.getLogger("evertalk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +42,74 @@ class RunPlan:
 
     Attributes:
         embeds: the speech.
-        picture_HWC: the start picture, cut to the video's size.
+        voices: who is heard in a window, and where they are.
+        picture_HWC: the first picture of the run, at the video's size.
+        reference: each window's picture.
         size: of the video.
         windows: the windows.
         schedule: noise levels and sampler.
         guidance: text and audio scales.
         seed: of all noise.
         notes: what was changed on the way, a sentence each.
+        look: colour, joins and camera.
+        dub: the clip that is dubbed, or None.
     """
 
     embeds: AudioEmbeds
+    voices: VoicePlan
     picture_HWC: torch.Tensor
+    reference: Reference
     size: FrameSize
     windows: tuple[Window, ...]
     schedule: ScheduleSettings
     guidance: GuidanceSettings
     seed: int
     notes: tuple[str, ...]
+    look: LookSettings
+    dub: Dub | None = None
+
+    def scene_picture(self) -> torch.Tensor:
+        """The first picture of the scene that plays now: colours are matched to it."""
+        return self.picture_HWC if self.dub is None else self.dub.scene_picture()
 
 
-def fit_picture(image_BHWC: torch.Tensor, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
+def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
     picture_HWC, notes = checked_picture(image_BHWC)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
+        # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
+        # of the picture, which in an enlarged one are several of the video.
+        height_px, width_px = picture_HWC.shape[:2]
+        crop = cover_crop(height_px, width_px, size.height_px, size.width_px)
         pixels = picture_HWC.movedim(-1, 0)[None]
-        fitted = common_upscale(pixels, size.width_px, size.height_px, "lanczos", "center")
-        picture_HWC = fitted[0].movedim(0, -1)
+        scaled = common_upscale(pixels, crop.scaled_width_px, crop.scaled_height_px, "lanczos", "disabled")
+        fitted = scaled[0].movedim(0, -1)[crop.top_px :, crop.left_px :]
+        picture_HWC = fitted[: size.height_px, : size.width_px]
     return picture_HWC.contiguous(), notes
 
 
-def windows_of(embeds: AudioEmbeds, settings: WindowSettings) -> tuple[Window, ...]:
-    """The windows of a video as long as its speech."""
-    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames)
+def windows_of(
+    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = ()
+) -> tuple[Window, ...]:
+    """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
+    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
 
 
-def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> FinishedWindow:
-    """Run all windows; their frames go to the writer as they are made. Returns the last window.
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What a run gave beside the frames that it wrote.
+
+    Attributes:
+        last: the last window.
+        reports: figures of each window.
+    """
+
+    last: FinishedWindow
+    reports: tuple[WindowReport, ...]
+
+
+def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> Played:
+    """Run all windows; their frames go to the writer as they are made.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
@@ -81,13 +118,17 @@ def play(plan: RunPlan, cast: Cast, writer: VideoWriter | None) -> FinishedWindo
     check_vae(cast.vae)
     check_speech(plan.embeds, attachment)
     studio = studio_for(plan, cast, attachment)
-    last: FinishedWindow | None = None
-    for last in generate(score_of(plan, attachment), studio):
-        if writer is not None:
-            writer.write(last.frames_FHWC)
-            LOG.info("window %d of %d written", last.window.index + 1, len(plan.windows))
-    assert last is not None, "a plan has a window"
-    return last
+    reporter = WindowReporter(drift_from(plan.scene_picture))
+    reports: list[WindowReport] = []
+    stretch: Stretch | None = None
+    windows = generate(score_of(plan, attachment), studio)
+    for stretch in join_windows(windows, plan.look.blend_frames, len(plan.windows)):
+        if writer is not None and len(stretch.frames_FHWC):
+            writer.write(stretch.frames_FHWC)
+        reports.append(reporter.report(stretch))
+        show_on_node(f"Window {len(reports)} of {len(plan.windows)} done: {reports[-1]}")
+    assert stretch is not None, "a plan has a window"
+    return Played(stretch.finished, tuple(reports))
 
 
 def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> HostStudio:
@@ -98,7 +139,7 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> HostStu
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed)
     show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
-    for note in (*attachment.notes, *backend.choice.notes, *plan.notes):
+    for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
         show_on_node(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed)
     return HostStudio(cast, settings, backend, progress)
@@ -113,6 +154,21 @@ def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps:
         f"mode, "
         f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
         f"attention {attention} (asked: {attachment.attention_mode})"
+    )
+
+
+def mode_notes(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:
+    """What the windows of this mode make nothing of, and what CLIP does not get to see."""
+    picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
+    if attachment.mode == "infinitetalk":
+        return sight_notes(cast.see, frames_change=picture_changes)
+    notes = sight_notes(cast.see, frames_change=len(plan.windows) > 1)
+    if not picture_changes:
+        return notes
+    return (
+        "mode multitalk: windows after the first see only the frames before them, so pictures over time and "
+        "camera moves show in the first window alone. Use InfiniteTalk weights for them",
+        *notes,
     )
 
 
@@ -136,24 +192,26 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
 def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     """The run as the window loop reads it."""
     mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
+    match = finishing(plan.look, plan.scene_picture)
 
-    def voices(window: Window) -> WindowVoices:
-        tracks = [window_of_frames(track, window.start, window.frames) for track in plan.embeds.tracks_NLC]
-        return WindowVoices(torch.stack(tracks))
+    def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        matched_FHWC = match(window, frames_FHWC)
+        return matched_FHWC if plan.dub is None else plan.dub.finish(window, matched_FHWC)
 
     return Score(
         windows=plan.windows,
         mode=mode,
         height_px=plan.size.height_px,
         width_px=plan.size.width_px,
-        reference=lambda _window: plan.picture_HWC,
-        voices=voices,
-        finish=lambda frames_FHWC: frames_FHWC,
+        reference=plan.reference,
+        voices=plan.voices,
+        finish=finish,
         noise=lambda window: seeded_noise(plan.seed, window.index),
+        start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
     )
 
 
-def saved_result(plan: RunPlan, path: Path) -> dict[str, Any]:
+def saved_result(plan: RunPlan, path: Path, played: Played) -> dict[str, Any]:
     """The LATENT dict of a run whose video is in a file."""
     return {
         "video": {
@@ -165,14 +223,15 @@ def saved_result(plan: RunPlan, path: Path) -> dict[str, Any]:
             "seconds": plan.embeds.video_frames / FPS,
         },
         "output_path": str(path),
+        "windows": [asdict(report) for report in played.reports],
     }
 
 
-def latent_result(plan: RunPlan, window: FinishedWindow) -> dict[str, Any]:
+def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
     sound = plan.embeds.sound
     return {
-        "samples": window.latents_BCTHW,
+        "samples": played.last.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
         "audio": {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz},

@@ -19,7 +19,13 @@ from ...multitalk.generate import WindowRequest
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.modes import WindowCondition
 from ...multitalk.noise import window_seed
-from ...multitalk.run_settings import INFINITETALK_SCHEDULE, MULTITALK_SCHEDULE, ScheduleSettings
+from ...multitalk.run_settings import (
+    INFINITETALK_SCHEDULE,
+    MULTITALK_SCHEDULE,
+    ScheduleSettings,
+    kept_timesteps,
+)
+from ...multitalk.windows import Window
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
@@ -30,6 +36,9 @@ Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
+Prompt = Callable[[Window], Conditioning]
+"""A window -> the CONDITIONING of its prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -38,15 +47,15 @@ class Cast:
     Attributes:
         model: the patched MODEL.
         vae: Wan 2.1's VAE.
-        positive: CONDITIONING of the prompt.
-        negative: CONDITIONING of the negative prompt; the positive one where guidance does not use it.
+        prompt: CONDITIONING of a window's prompt.
+        negative: CONDITIONING of the negative prompt; None where guidance does not use it.
         see: what CLIP sees of a window's frame.
     """
 
     model: ModelPatcher
     vae: Any
-    positive: Conditioning
-    negative: Conditioning
+    prompt: Prompt
+    negative: Conditioning | None
     see: SeeFrame
 
 
@@ -55,7 +64,7 @@ class SamplingSettings:
     """How a run samples.
 
     Attributes:
-        sigmas: noise levels, from 1 down to 0.
+        sigmas: noise levels, from 1, or less where windows start from given frames, down to 0.
         sampler: name of the host's sampler.
         guidance: text and audio scales.
         seed: of the noise that samplers add themselves.
@@ -68,15 +77,24 @@ class SamplingSettings:
 
 
 def sigmas_for(schedule: ScheduleSettings) -> torch.Tensor:
-    """Noise levels of a schedule, steps + 1 values from 1 to 0."""
+    """Noise levels of a schedule, steps + 1 values from 1 to 0; with denoise below 1 from a lower level.
+
+    As with the host's own samplers, the levels are then the last ones of a list that is longer by
+    1 / denoise; MultiTalk's fixed list becomes shorter instead.
+    """
     if schedule.scheduler == MULTITALK_SCHEDULE:
-        return sigmas_of(multitalk_timesteps(schedule.shift))
+        return sigmas_of(multitalk_timesteps(schedule.shift))[-len(kept_timesteps(schedule.denoise)) - 1 :]
+    return all_sigmas(schedule, int(schedule.steps / schedule.denoise))[-schedule.steps - 1 :]
+
+
+def all_sigmas(schedule: ScheduleSettings, steps: int) -> torch.Tensor:
+    """Noise levels of a schedule whose steps are not fixed, steps + 1 values from 1 to 0."""
     if schedule.scheduler == INFINITETALK_SCHEDULE:
-        return sigmas_of(infinitetalk_timesteps(schedule.steps, schedule.shift))
+        return sigmas_of(infinitetalk_timesteps(steps, schedule.shift))
     # The host's schedulers read a model's sampling; this one has Wan's form and the shift asked for.
     sampling = ModelSamplingDiscreteFlow()
     sampling.set_parameters(shift=schedule.shift, multiplier=NUM_TIMESTEPS)
-    return calculate_sigmas(sampling, schedule.scheduler, schedule.steps)
+    return calculate_sigmas(sampling, schedule.scheduler, steps)
 
 
 class HostStudio:
@@ -121,18 +139,20 @@ class HostStudio:
             self.cast.model, GuiderSettings(self.settings.guidance, self.backend.attention), request
         )
         values = self.conditions(request.condition)
+        positive = self.cast.prompt(request.window)
         guider.set_conds(
-            conditioning_set_values(self.cast.positive, values),
-            conditioning_set_values(self.cast.negative, values),
+            conditioning_set_values(positive, values),
+            conditioning_set_values(self.cast.negative or positive, values),
         )
         index = request.window.index
 
         def after_step(step: int, denoised: torch.Tensor, _x: torch.Tensor, _total: int) -> None:
             self.progress.step(index, step + 1, denoised)
 
+        start = request.start_BCTHW
         latents = guider.sample(
             request.noise_BCTHW,
-            torch.zeros_like(request.noise_BCTHW),
+            torch.zeros_like(request.noise_BCTHW) if start is None else start,
             sampler_object(self.settings.sampler),
             self.settings.sigmas,
             callback=after_step,

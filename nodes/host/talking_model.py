@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from comfy.model_patcher import ModelPatcher
 
+from ...attention.registry import NAMES
+from ...multitalk.errors import InputError
 from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
 from .files import (
     BASE_FOLDERS,
@@ -12,6 +14,7 @@ from .files import (
     TALK_LABEL,
     base_size,
     check_base_file,
+    check_readable,
     check_talk_file,
     find_model_file,
 )
@@ -21,6 +24,7 @@ from .patcher import TalkAttachment, apply_talk, check_base
 AUTO_MODE = "auto"
 MODES: tuple[str, ...] = (AUTO_MODE, "infinitetalk", "multitalk")
 NO_LORA = "none"
+LORA_LABEL = "lora"
 LORA_FOLDERS = ("loras",)
 
 
@@ -32,11 +36,13 @@ class TalkChoice:
         talk_model: file name as the combo lists it.
         mode: whose windows: auto, infinitetalk or multitalk.
         attention_mode: name of the attention backend.
+        compile_blocks: run the transformer's blocks as one compiled graph.
     """
 
     talk_model: str
     mode: str
     attention_mode: str
+    compile_blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,10 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
     """Put audio weights on any Wan 2.1 I2V MODEL; `notes` are shown by the sampler before its own.
 
     Raises:
-        InputError: the MODEL is something else.
+        InputError: the MODEL is something else, or the attention backend is unknown.
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
+    check_attention(choice)
     check_base(model)
     tree = model.model.diffusion_model
     path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
@@ -87,24 +94,53 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         mode=mode,
         attention_mode=choice.attention_mode,
         talk=load_talk(path, config),
+        compile_blocks=choice.compile_blocks,
         notes=(*notes, mode_note),
     )
     return apply_talk(model, attachment)
 
 
-def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
-    """Load a base model and its audio weights; both files are checked before either loads.
+def check_files(base_model: str | None, talk_model: str | None, lora: str | None = None) -> None:
+    """Refuse files that cannot be used, by their headers, in milliseconds; None is a name not known yet.
 
     Raises:
+        ModelFileError: a file is missing, damaged, something else, or does not fit the others.
+    """
+    base = None
+    if base_model is not None:
+        base = base_size(check_base_file(find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)))
+    if talk_model is not None:
+        check_talk_file(find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS), base)
+    if lora not in (None, NO_LORA):
+        check_readable(LORA_LABEL, find_model_file(LORA_LABEL, lora, LORA_FOLDERS))
+
+
+def check_attention(choice: TalkChoice) -> None:
+    """Refuse an attention backend that nobody knows: from a script, or from a workflow of another version.
+
+    Raises:
+        InputError: lists those there are.
+    """
+    if choice.attention_mode not in NAMES:
+        raise InputError(
+            f"attention_mode: {choice.attention_mode!r} is unknown. Choose one of {', '.join(NAMES)}."
+        )
+
+
+def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
+    """Load a base model and its audio weights; all files are checked before any loads.
+
+    Raises:
+        InputError: the attention backend is unknown.
         ModelFileError: a file is missing, damaged, something else, or does not fit the other.
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
-    talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
-    lora_path = None if base.lora == NO_LORA else find_model_file("lora", base.lora, LORA_FOLDERS)
-    check_talk_file(talk_path, base_size(check_base_file(base_path)))
+    check_attention(talk)
+    check_files(base.base_model, talk.talk_model, base.lora)
     model, precision_note = load_base(base_path, base.quantization)
     notes = [precision_note]
-    if lora_path is not None:
+    if base.lora != NO_LORA:
+        lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
         model, lora_note = load_lora(model, lora_path, base.lora_strength)
         notes.append(lora_note)
     return apply_choice(model, talk, tuple(notes))

@@ -11,8 +11,8 @@ from comfy.cli_args import args
 from ...multitalk.errors import InputError
 
 
-def output_file(prefix: str, width_px: int, height_px: int) -> Path:
-    """The next free mp4 name for a prefix within the host's output folder; its folder exists afterwards.
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that is no file name within the host's output folder.
 
     Raises:
         InputError: the prefix is empty or leads out of the output folder.
@@ -20,16 +20,25 @@ def output_file(prefix: str, width_px: int, height_px: int) -> Path:
     if not prefix.strip() or "\0" in prefix or "\\" in prefix:
         raise InputError(f"filename_prefix: {prefix!r} is no file name. Use something like EverTalk/talk.")
     root = Path(folder_paths.get_output_directory()).resolve()
-    folder = (root / prefix).parent.resolve()
-    if Path(prefix).is_absolute() or ":" in prefix or not folder.is_relative_to(root):
+    path = Path(prefix)
+    leads_out = path.is_absolute() or ":" in prefix or ".." in path.parts
+    # The folder is resolved too: a link in the output folder may lead out of it.
+    if leads_out or not (root / path).parent.resolve().is_relative_to(root):
         raise InputError(
             f"filename_prefix: {prefix!r} leads out of the output folder {root}. Use a name or a subfolder "
-            f"of it, "
-            "like EverTalk/talk."
+            "of it, like EverTalk/talk."
         )
-    folder_name, name, counter, _, _ = folder_paths.get_save_image_path(
-        prefix, str(root), width_px, height_px
-    )
+
+
+def output_file(prefix: str, width_px: int, height_px: int) -> Path:
+    """The next free mp4 name for a prefix within the host's output folder; its folder exists afterwards.
+
+    Raises:
+        InputError: the prefix is empty or leads out of the output folder.
+    """
+    check_prefix(prefix)
+    root = folder_paths.get_output_directory()
+    folder_name, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, width_px, height_px)
     return Path(folder_name) / f"{name}_{counter:05}_.mp4"
 
 

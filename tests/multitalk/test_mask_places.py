@@ -30,8 +30,8 @@ def test_what_juts_out_of_the_picture_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("box", [Box(70, 0, 10, 10), Box(-20, 0, 10, 10), Box(0, 0, 0.5, 10)])
-def test_a_box_that_covers_no_pixel_is_refused_by_the_speakers_number(box: Box) -> None:
-    with pytest.raises(InputError, match=r"box of speaker 2.*no pixel of the 60x40 picture"):
+def test_a_box_that_covers_no_pixel_is_refused_by_the_speakers_name(box: Box) -> None:
+    with pytest.raises(InputError, match=r"box of speaker B.*no pixel of the 60x40 picture"):
         masks_of_boxes([Box(0, 0, 10, 10), box], 40, 60)
 
 
@@ -91,7 +91,7 @@ def test_masks_of_another_size_are_resized_and_it_is_said() -> None:
     mask_HW[:, 4:] = 0.9
     masks_SHW, notes = fit_masks([torch.ones(12, 16), mask_HW], 12, 16)
     assert extent(masks_SHW[1]) == (0, 11, 8, 15)
-    assert notes == ("The mask of speaker 2 is 8x6; it was resized to the picture's 16x12.",)
+    assert notes == ("The mask of speaker B is 8x6; it was resized to the picture's 16x12.",)
 
 
 def test_a_speck_in_a_larger_mask_survives_the_resize() -> None:

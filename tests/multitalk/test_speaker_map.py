@@ -137,7 +137,7 @@ def test_each_item_of_a_batch_is_scaled_by_its_own_range() -> None:
 def turned(x_BLHD: torch.Tensor, positions_BL: torch.Tensor) -> torch.Tensor:
     pairs = x_BLHD.shape[-1] // 2
     angles_BLHP = positions_BL[:, :, None, None] * 10000.0 ** -(torch.arange(pairs) / pairs)
-    return rotate(x_BLHD, Rotation(angles_BLHP.cos(), angles_BLHP.sin()))
+    return rotate(x_BLHD, Rotation(torch.stack((angles_BLHP.cos(), angles_BLHP.sin()), dim=-1)))
 
 
 def golden_block0() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:

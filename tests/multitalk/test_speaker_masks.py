@@ -52,7 +52,7 @@ def test_a_mask_between_the_samples_keeps_the_token_over_its_middle_and_says_so(
     masks_SHW = torch.stack([spot(64, 96, 37, 75), torch.ones(64, 96)])
     masks = make_speaker_masks(masks_SHW, 2, 64, 96)
     assert masks.token_MK[0].nonzero().flatten().tolist() == [2 * 6 + 4]  # row 37 // 16, column 75 // 16
-    assert "speaker 1 is too small" in masks.notes[1]
+    assert "speaker A is too small" in masks.notes[1]
     assert not masks.token_MK[2].any()  # everybody together covers the picture
 
 
@@ -93,13 +93,13 @@ def test_overlap_is_reported_as_a_share_of_the_smaller_mask() -> None:
     masks_SHW[1, :, 48:80] = 1
     notes = make_speaker_masks(masks_SHW, 2, 64, 96).notes
     assert len(notes) == 1
-    assert "speakers 1 and 2 overlap in 50% of the smaller one" in notes[0]
+    assert "speakers A and B overlap in 50% of the smaller one" in notes[0]
 
 
 def test_speakers_with_the_same_tokens_are_reported() -> None:
     masks_SHW = torch.stack([spot(64, 96, 37, 70), spot(64, 96, 37, 75)])
     notes = make_speaker_masks(masks_SHW, 2, 64, 96).notes
-    assert notes[-1].startswith("Speakers 1 and 2 have the same tokens; only speaker 1 will move.")
+    assert notes[-1].startswith("Speakers A and B have the same tokens; only speaker A will move.")
 
 
 @pytest.mark.parametrize(("voices", "masks"), [(3, 2), (1, 2), (2, 1)])
@@ -108,14 +108,14 @@ def test_voices_and_masks_of_different_number_are_refused(voices: int, masks: in
         make_speaker_masks(torch.ones(masks, 64, 96), voices, 64, 96)
 
 
-def test_an_empty_mask_is_refused_by_the_speakers_number() -> None:
+def test_an_empty_mask_is_refused_by_the_speakers_name() -> None:
     masks_SHW = torch.stack([torch.ones(64, 96), torch.zeros(64, 96)])
-    with pytest.raises(InputError, match="mask of speaker 2: it is empty"):
+    with pytest.raises(InputError, match="mask of speaker B: it is empty"):
         make_speaker_masks(masks_SHW, 2, 64, 96)
 
 
 def test_a_mask_that_is_wholly_cropped_off_is_refused() -> None:
-    with pytest.raises(InputError, match="mask of speaker 1: it lies wholly in the margin"):
+    with pytest.raises(InputError, match="mask of speaker A: it lies wholly in the margin"):
         make_speaker_masks(spot(64, 256, 30, 5)[None], 1, 64, 64)
 
 

@@ -56,7 +56,7 @@ def test_any_sound_gives_its_frames_and_the_silent_tail(
     assert counted == embeds.video_frames == frames
     assert embeds.tracks_NLC[0].shape == (frames + TAIL_FRAMES, 2, 128)
     assert embeds.tracks_NLC[0].isfinite().all()
-    assert embeds.masks_SHW is None
+    assert embeds.places == ()
     assert torch.equal(muxed["waveform"], sound["waveform"]), "the muxed sound is untouched"
     assert muxed["sample_rate"] == sample_rate_hz
 
@@ -107,6 +107,40 @@ def test_the_encoder_is_a_lazy_input() -> None:
     from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
 
     inputs = {each.id: each for each in Node.define_schema().inputs}
-    assert list(inputs) == ["audio_encoder", "audio", "loudness"]
+    assert list(inputs) == ["audio_encoder", "audio", "loudness", "speakers"]
     assert [name for name, each in inputs.items() if each.lazy] == ["audio_encoder"]
-    assert not any(each.optional for each in inputs.values())
+    assert [name for name, each in inputs.items() if each.optional] == ["audio", "speakers"]
+
+
+def two_speakers() -> Any:
+    from evertalk_pack.nodes.speakers import EverTalkSpeakers
+
+    output = EverTalkSpeakers.execute(
+        arrangement="para", timeline="", boxes="", audio_a=audio(16000, 16000), audio_b=audio(24000, 16000)
+    )
+    assert output.result is not None
+    return output.result[0]
+
+
+def test_speakers_are_encoded_a_track_each(encoder: "SpeechEncoderModel") -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds
+
+    speakers = two_speakers()
+    output = EverTalkAudioEmbeds.execute(audio_encoder=encoder, speakers=speakers, loudness=True)
+    assert output.result is not None
+    embeds, muxed, frames = output.result
+    assert frames == embeds.video_frames == 38
+    assert len(embeds.tracks_NLC) == 2
+    assert torch.equal(muxed["waveform"][0], speakers.sound.samples_CT)
+    assert embeds.notes == speakers.notes
+
+
+def test_audio_and_speakers_together_are_refused() -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    with pytest.raises(InputError, match="audio: both audio and speakers are connected"):
+        Node.check_lazy_status(audio=audio(10, 8000), speakers=two_speakers(), loudness=True)
+    with pytest.raises(
+        InputError, match=r"audio: there is no sound; connect .* to audio, or EverTalk Speakers"
+    ):
+        Node.check_lazy_status(loudness=True)

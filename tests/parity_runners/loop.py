@@ -155,13 +155,13 @@ def speaker_masks(case: Case) -> SpeakerMasks:
     return make_speaker_masks(default_masks(speakers, *run["src"]), speakers, height_px, width_px)
 
 
-def finish_of(case: Case) -> Callable[[torch.Tensor], torch.Tensor]:
+def finish_of(case: Case) -> Callable[[Window, torch.Tensor], torch.Tensor]:
     """The colour correction of the case."""
     strength = case.config["run"]["cc"]
     if strength == 0:
-        return lambda frames_FHWC: frames_FHWC
+        return lambda _window, frames_FHWC: frames_FHWC
     reference_HWC = frame_of(case.outputs["out_color_reference"])
-    return lambda frames_FHWC: match_colour(frames_FHWC, reference_HWC, strength)
+    return lambda _window, frames_FHWC: match_colour(frames_FHWC, reference_HWC, strength)
 
 
 def conditionings(case: Case) -> tuple[Any, Any, Any]:
@@ -193,7 +193,7 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     guidance = GuidanceSettings(run["text"], run["audio"], apg=run["apg"])
     windows = plan_windows(min(run["n_audio"][0], run["max_frames"]), run["frame_num"], run["motion_frame"])
     studio = HostStudio(
-        Cast(model, vae, positive, negative, lambda _frame: seen),
+        Cast(model, vae, lambda _window: positive, negative, lambda _frame: seen),
         SamplingSettings(sigmas_of(timesteps), "euler", guidance, run["seed"]),
         backend_for(model, "sdpa"),
         RunProgress(model, len(windows), run["steps"]),
@@ -255,12 +255,12 @@ class ObservedStudio:
         return frames_FHWC
 
     def finishing(
-        self, finish: Callable[[torch.Tensor], torch.Tensor]
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        self, finish: Callable[[Window, torch.Tensor], torch.Tensor]
+    ) -> Callable[[Window, torch.Tensor], torch.Tensor]:
         """`finish`, its result noted."""
 
-        def noted(frames_FHWC: torch.Tensor) -> torch.Tensor:
-            finished = finish(frames_FHWC)
+        def noted(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+            finished = finish(window, frames_FHWC)
             self.outputs[f"{self.prefix}_corrected"] = golden_frames(finished)
             return finished
 

@@ -12,7 +12,7 @@ from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, 
 from evertalk_pack.multitalk.speaker_masks import token_masks
 from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import TalkHook, TalkModel
+from evertalk_pack.multitalk.talk_model import TalkHook, TalkHooks, TalkModel
 from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
 from evertalk_pack.wanvideo.protocols import WanTree
 from evertalk_pack.wanvideo.rope import grid_rotation
@@ -85,19 +85,18 @@ def record_layers(tree: PlainWan, talk: TalkModel) -> Recorder:
 
 
 class WatchedHook:
-    """A talk hook whose first block's queries and keys are kept."""
+    """A talk hook whose queries and keys are kept."""
 
     def __init__(self, hook: TalkHook) -> None:
         self.hook = hook
         self.q_BLHD = self.k_BLHD = torch.empty(0)
 
-    def watch(self, block_index: int, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
-        if block_index == 0:
-            self.q_BLHD, self.k_BLHD = q_BLHD, k_BLHD
-        return self.hook.watch(block_index, q_BLHD, k_BLHD)
+    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+        self.q_BLHD, self.k_BLHD = q_BLHD, k_BLHD
+        return self.hook.watch(q_BLHD, k_BLHD)
 
-    def add(self, block_index: int, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
-        return self.hook.add(block_index, x_BLC, watched)
+    def add(self, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
+        return self.hook.add(x_BLC, watched)
 
 
 def run_model(case: Case) -> Mapping[str, torch.Tensor]:
@@ -108,7 +107,8 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
     masks_MP = token_masks(case.inputs["in_ref_target_masks"])
     tokens_BTNC = talk.audio_tokens(audio_SFKLC[None])
     route = SpeakerRouter(masks_MP, tokens_BTNC.shape[2], sdpa) if len(audio_SFKLC) > 1 else None
-    hook = WatchedHook(TalkHook(talk, tokens_BTNC, tree.num_heads, sdpa, route))
+    hooks = TalkHooks(talk, tokens_BTNC, tree.num_heads, sdpa, route)
+    hook = WatchedHook(hooks(0))
     recorder = record_layers(tree, talk)
     outputs: dict[str, torch.Tensor] = {}
 
@@ -120,11 +120,13 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
 
     wan = cast(WanTree, tree)
     frames = inputs.x_BCTHW.shape[2]
-    outputs["out_pred"] = wan_forward(wan, inputs, sdpa, hook, note_blocks)
+    outputs["out_pred"] = wan_forward(
+        wan, inputs, sdpa, lambda index: hook if index == 0 else hooks(index), note_blocks
+    )
     outputs |= layer_outputs(case, dict(recorder.seen))
     time_BC, modulation_BNC = embed_time(wan, inputs.timestep_B, torch.float32)
     map_BML = speaker_map(hook.q_BLHD, hook.k_BLHD[:, : masks_MP.shape[1]], masks_MP, sdpa)
-    silent = TalkHook(talk, talk.audio_tokens(torch.zeros_like(audio_SFKLC[None, :1])), tree.num_heads, sdpa)
+    silent = TalkHooks(talk, talk.audio_tokens(torch.zeros_like(audio_SFKLC[None, :1])), tree.num_heads, sdpa)
     return outputs | {
         "out_e": time_BC,
         "out_e0": modulation_BNC,

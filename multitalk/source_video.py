@@ -1,0 +1,149 @@
+"""A source clip for dubbing: what it is, its sound, and a reader of its frames. Never whole in memory.
+
+Shape letters: C channels, T samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import av
+import torch
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from torch.nn import functional as F
+
+from .errors import InputError
+from .frame_reader import FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .types import Waveform
+
+MOVE = "Choose a video that plays, in Load Video."
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVideo:
+    """A clip that was looked at and can be read.
+
+    Attributes:
+        video: its path, or the bytes of its file.
+        name: what messages call it.
+        duration_s: how long its pictures last.
+        fps: its usual frames a second; frames are found by their own times, whatever the rate does.
+        width_px, height_px: size as it is seen, turned upright.
+        has_sound: whether it has a sound track.
+    """
+
+    video: str | bytes
+    name: str
+    duration_s: float
+    fps: float
+    width_px: int
+    height_px: int
+    has_sound: bool
+
+    def reader(self) -> FrameReader:
+        """A new reader of its frames."""
+        return FrameReader(self.video)
+
+    def sound(self, start_s: float = 0.0) -> Waveform:
+        """Its sound from a time on, beside the pictures: (1 or 2 channels, samples), at its own rate.
+
+        Raises:
+            InputError: it has none, or none after `start_s`.
+        """
+        if not self.has_sound:
+            raise InputError(
+                f"audio: {self.name} has no sound track. Take the speech from Load Audio, or choose a video "
+                "with sound."
+            )
+        with open_container(self.video) as container:
+            waveform = decoded_sound(container, container.streams.audio[0])
+        rest_CT = waveform.samples_CT[:, round(start_s * waveform.sample_rate_hz) :]
+        if rest_CT.shape[1] == 0:
+            raise InputError(
+                f"audio: the sound of {self.name} lasts {waveform.duration_s:.2f} s, and start_s is "
+                f"{start_s:g}. Choose an earlier start_s."
+            )
+        return Waveform(rest_CT, waveform.sample_rate_hz)
+
+
+def open_source(video: str | Path | BytesIO) -> SourceVideo:
+    """Look at a clip: a path, or a file in memory.
+
+    Raises:
+        InputError: it cannot be read, has no moving pictures, or not a single frame of them.
+    """
+    data = video.getvalue() if isinstance(video, BytesIO) else str(video)
+    name = "the video from memory" if isinstance(data, bytes) else Path(data).name
+    try:
+        with open_container(data) as container:
+            stream = picture_stream(container)
+            if stream is None:
+                raise InputError(
+                    f"source_video: {name} has no video stream, expected moving pictures. {MOVE}"
+                )
+            turns = first_turns(data, name)
+            width_px, height_px = stream.width, stream.height
+            if turns % 2:
+                width_px, height_px = height_px, width_px
+            return SourceVideo(
+                video=data,
+                name=name,
+                duration_s=pictures_duration_s(container, stream),
+                fps=float(stream.guessed_rate or stream.average_rate or 0),
+                width_px=width_px,
+                height_px=height_px,
+                has_sound=bool(container.streams.audio),
+            )
+    except (FFmpegError, OSError) as error:
+        raise InputError(f"source_video: {name} cannot be read as a video ({error}). {MOVE}") from error
+
+
+def first_turns(data: str | bytes, name: str) -> int:
+    """How the first frame is to be turned; this also shows that there is one.
+
+    Raises:
+        InputError: there is none.
+    """
+    reader = FrameReader(data)
+    first = reader.standing
+    reader.close()
+    if first is None:
+        raise InputError(
+            f"source_video: {name} has zero length: not a single frame can be decoded from it. {MOVE}"
+        )
+    return quarter_turns(first)
+
+
+def pictures_duration_s(container: InputContainer, stream: VideoStream) -> float:
+    """How long the pictures last, seen from the file's beginning; 0 where the file does not say."""
+    if stream.duration is None or stream.time_base is None:
+        return float(Fraction(container.duration or 0, av.time_base))
+    end = Fraction((stream.start_time or 0) + stream.duration) * stream.time_base
+    return float(end - origin_s(container))
+
+
+def decoded_sound(container: InputContainer, stream: AudioStream) -> Waveform:
+    """A sound track as mono or stereo, led by silence where it begins after the pictures."""
+    chunks: list[torch.Tensor] = []
+    begin_s: float | None = None
+    layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.codec_context.sample_rate)
+    rate_hz = stream.codec_context.sample_rate
+    for frame in audio_frames(container, stream):
+        if begin_s is None and frame is not None and frame.time is not None:
+            begin_s = frame.time - float(origin_s(container))
+        chunks += [torch.from_numpy(one.to_ndarray()) for one in resampler.resample(frame)]
+    samples_CT = torch.cat(chunks, dim=1) if chunks else torch.zeros(1, 0)
+    # A negative pad cuts what lies before the pictures begin.
+    return Waveform(F.pad(samples_CT, (round((begin_s or 0.0) * rate_hz), 0)), rate_hz)
+
+
+def audio_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame | None]:
+    """All decoded frames of a sound track, then None, which flushes a resampler."""
+    yield from container.decode(stream)
+    yield None

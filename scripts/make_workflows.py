@@ -1,0 +1,279 @@
+"""Writes the workflows that the editor opens, from their twins in API format.
+
+    python scripts/make_workflows.py --comfyui /path/to/ComfyUI [--check]
+
+`workflows/api/NAME.api.json` is written by hand and is what a program queues; `workflows/NAME.json` is made
+from it with the node descriptions of a real server, so that the two never drift. ComfyUI lists every file in
+`workflows/` as a template and its template browser opens the editor's format alone: hence the folder `api`.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "demo"))  # the client and the server are the demo's
+from comfy_server import ComfyServer  # noqa: E402
+from graph_layout import NodeShape, Place, bends_of_link, place_nodes  # noqa: E402
+
+WORKFLOWS = ROOT / "workflows"
+API_SUFFIX = ".api.json"
+
+JsonObject: TypeAlias = dict[str, Any]
+
+WIDGET_TYPES = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
+PLAYER = "audio_upload"
+UPLOAD_WIDGETS: dict[str, list[str | None]] = {
+    "image_upload": ["image"],
+    "video_upload": ["image"],
+    PLAYER: [None, None],
+}
+"""What the editor adds behind the file's name: a button; for sound a player too."""
+CONTROL_VALUE = "fixed"
+"""What becomes of a seed after a run: the widget that the editor puts behind it."""
+PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
+
+SCHEMA_VERSION = 0.4
+NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
+"""A node's width in the editor's pixels: at least, for a letter of a widget, and beside its letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of a node, as the server describes it.
+
+    Attributes:
+        name: its name.
+        kind: its socket type, such as MODEL, or the widget's: COMBO, INT, FLOAT, STRING, BOOLEAN.
+        options: the rest of the description.
+        is_optional: whether it may be left unconnected.
+    """
+
+    name: str
+    kind: str
+    options: JsonObject
+    is_optional: bool
+
+    @property
+    def is_widget(self) -> bool:
+        """Whether the editor shows a field for it."""
+        return self.kind in WIDGET_TYPES and "forceInput" not in self.options
+
+    @property
+    def is_text(self) -> bool:
+        """Whether that field is a box of several lines."""
+        return self.kind == "STRING" and bool(self.options.get("multiline"))
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether a field that changes the value after a run stands behind it."""
+        return bool(self.options.get("control_after_generate")) or (
+            self.kind == "INT" and self.name in {"seed", "noise_seed"}
+        )
+
+
+def read_inputs(description: JsonObject) -> list[Input]:
+    """The inputs of a node in the editor's order: sockets, then widgets."""
+    inputs: list[Input] = []
+    for group in ("required", "optional"):
+        for name, (kind, *rest) in description["input"].get(group, {}).items():
+            options = rest[0] if rest else {}
+            if isinstance(kind, list):  # how the server describes the choices of older nodes
+                kind, options = "COMBO", {**options, "options": kind}  # noqa: PLW2901
+            inputs.append(Input(name, kind, options, group == "optional"))
+    return sorted(inputs, key=lambda one: one.is_widget)
+
+
+def is_link(value: object) -> bool:
+    """Whether a value in API format means another node's output."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def widget_values(inputs: list[Input], given: JsonObject) -> list[Any]:
+    """The values of a node's fields in the order in which the editor stores them."""
+    values: list[Any] = []
+    for one in inputs:
+        if not one.is_widget:
+            continue
+        value = given.get(one.name, one.options.get("default"))
+        values.append(one.options.get("default") if is_link(value) else value)
+        values += [CONTROL_VALUE] if one.is_controlled else []
+        values += [
+            extra for name in UPLOAD_WIDGETS if one.options.get(name) for extra in UPLOAD_WIDGETS[name]
+        ]
+    return values
+
+
+def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
+    """How much room a node takes in the editor."""
+    inputs = read_inputs(description)
+    values = widget_values(inputs, node["inputs"])
+    texts = sum(one.is_text for one in inputs)
+    lines = [
+        f"{one.name}{node['inputs'].get(one.name)}" for one in inputs if one.is_widget and not one.is_text
+    ]
+    return NodeShape(
+        num_inputs=sum(not one.is_widget for one in inputs),
+        num_outputs=len(description["output"]),
+        num_widgets=len(values) - texts,
+        num_texts=texts,
+        has_preview=node["class_type"] in PREVIEWING_NODES,
+        has_player=any(PLAYER in one.options for one in inputs),
+        width=max([NARROW, *(round(CHARACTER * len(line)) + LABEL_ROOM for line in lines)]),
+    )
+
+
+class GraphBuilder:
+    """Turns one workflow in API format into the editor's format."""
+
+    def __init__(self, workflow: JsonObject, descriptions: JsonObject) -> None:
+        self._workflow = workflow
+        self._descriptions = descriptions
+        self._links: list[list[Any]] = []
+
+    def build(self, name: str) -> JsonObject:
+        """The editor's JSON; the same for the same workflow and descriptions."""
+        sources = {
+            node_id: [
+                node["inputs"][one.name][0]
+                for one in self._inputs(node)
+                if is_link(node["inputs"].get(one.name))
+            ]
+            for node_id, node in self._workflow.items()
+        }
+        shapes = {
+            node_id: shape_of(node, self._descriptions[node["class_type"]])
+            for node_id, node in self._workflow.items()
+        }
+        places = place_nodes(shapes, sources)
+        nodes = [self._node(node_id, places[node_id]) for node_id in self._workflow]
+        for node in nodes:
+            for slot, output in enumerate(node["outputs"]):
+                output["links"] = [link[0] for link in self._links if link[1:3] == [node["id"], slot]] or None
+        return {
+            "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"evertalk/{name}")),
+            "revision": 0,
+            "last_node_id": max(node["id"] for node in nodes),
+            "last_link_id": len(self._links),
+            "nodes": nodes,
+            "links": self._links,
+            "groups": [],
+            "config": {},
+            "extra": self._bends(places),
+            "version": SCHEMA_VERSION,
+        }
+
+    def _bends(self, places: Mapping[str, Place]) -> JsonObject:
+        """The editor's records of the corners that long links are drawn through."""
+        corners: list[JsonObject] = []
+        ends: list[JsonObject] = []
+        for link, source, slot, target, target_slot, _ in self._links:
+            start, end = places[str(source)], places[str(target)]
+            bends = bends_of_link(start, slot, end, target_slot, places.values())
+            for order, point in enumerate(bends):
+                corner: JsonObject = {"id": len(corners) + 1, "pos": list(point), "linkIds": [link]}
+                corners.append({**corner, "parentId": len(corners)} if order else corner)
+            ends += [{"id": link, "parentId": len(corners)}] if bends else []
+        return {"reroutes": corners, "linkExtensions": ends} if corners else {}
+
+    def _inputs(self, node: JsonObject) -> list[Input]:
+        return read_inputs(self._descriptions[node["class_type"]])
+
+    def _node(self, node_id: str, place: Place) -> JsonObject:
+        node = self._workflow[node_id]
+        description = self._descriptions[node["class_type"]]
+        inputs = self._inputs(node)
+        return {
+            "id": int(node_id),
+            "type": node["class_type"],
+            "pos": [place.x, place.y],
+            "size": [place.width, place.height],
+            "flags": {},
+            "order": list(self._workflow).index(node_id),
+            "mode": 0,
+            "title": node["_meta"]["title"],
+            "inputs": [self._socket(node_id, slot, one) for slot, one in enumerate(inputs)],
+            "outputs": [
+                {"name": name, "type": kind}
+                for name, kind in zip(description["output_name"], description["output"], strict=True)
+            ],
+            "properties": {"Node name for S&R": node["class_type"]},
+            "widgets_values": widget_values(inputs, node["inputs"]),
+        }
+
+    def _socket(self, node_id: str, slot: int, one: Input) -> JsonObject:
+        value = self._workflow[node_id]["inputs"].get(one.name)
+        socket: JsonObject = {"name": one.name, "type": one.kind, "link": None}
+        if one.is_optional:
+            socket["shape"] = 7  # the editor draws an optional socket as a circle
+        if one.is_widget:
+            socket["widget"] = {"name": one.name}
+        if is_link(value):
+            source, source_slot = value
+            socket["link"] = len(self._links) + 1
+            self._links.append(
+                [
+                    socket["link"],
+                    int(source),
+                    source_slot,
+                    int(node_id),
+                    slot,
+                    self._kind(source, source_slot),
+                ]
+            )
+        return socket
+
+    def _kind(self, node_id: str, slot: int) -> str:
+        return self._descriptions[self._workflow[node_id]["class_type"]]["output"][slot]
+
+
+def editor_text(api_file: Path, descriptions: JsonObject) -> str:
+    """The text of the editor's twin of a file in API format."""
+    workflow: JsonObject = json.loads(api_file.read_text(encoding="utf-8"))
+    graph = GraphBuilder(workflow, descriptions).build(workflow_name(api_file))
+    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
+
+
+def workflow_name(api_file: Path) -> str:
+    """`infinitetalk_image` of `infinitetalk_image.api.json`."""
+    return api_file.name.removesuffix(API_SUFFIX)
+
+
+def twin_of(api_file: Path) -> Path:
+    """Where the editor's twin of a file in API format stands."""
+    return WORKFLOWS / f"{workflow_name(api_file)}.json"
+
+
+def api_files() -> list[Path]:
+    """The workflows in API format."""
+    return sorted((WORKFLOWS / "api").glob(f"*{API_SUFFIX}"))
+
+
+def main() -> int:
+    """Write the twins, or with --check only say which of them are out of date (exit code 1)."""
+    parser = argparse.ArgumentParser(description="Write the editor's workflows.")
+    parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI", help="ComfyUI's folder")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base, ComfyServer(chosen.comfyui, Path(base)) as server:
+        descriptions = server.client.object_info()
+    stale = 0
+    for file in api_files():
+        text, twin = editor_text(file, descriptions), twin_of(file)
+        if twin.is_file() and twin.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
+        if not chosen.check:
+            twin.write_text(text, encoding="utf-8", newline="\n")
+        print(f"workflows: {twin.name} {'is out of date' if chosen.check else 'written'}")
+    return 1 if chosen.check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+import inspect
+from collections.abc import Generator, Iterator
+
+import pytest
+import torch
+from evertalk_pack.multitalk.generate import FinishedWindow
+from evertalk_pack.multitalk.joins import Stretch, join_windows
+from evertalk_pack.multitalk.windows import Window, plan_windows
+
+LATENTS = torch.zeros(1, 16, 1, 1, 1)
+
+
+def render(window: Window, gap: float) -> torch.Tensor:
+    """A window's frames: each holds its number in the video, plus `gap` times the window's."""
+    numbers = torch.arange(window.start, window.start + window.frames).float() + gap * window.index
+    return numbers[:, None, None, None].expand(-1, 1, 1, 3)
+
+
+def finish(windows: tuple[Window, ...], gap: float = 1000) -> Iterator[FinishedWindow]:
+    for window in windows:
+        frames = render(window, gap)
+        new = frames[window.motion : window.motion + window.new]
+        yield FinishedWindow(window, LATENTS, new, frames[: window.motion])
+
+
+def play(windows: tuple[Window, ...], blend_frames: int, gap: float = 1000) -> list[Stretch]:
+    return list(join_windows(finish(windows, gap), blend_frames, len(windows)))
+
+
+@pytest.mark.parametrize("blend_frames", [0, 1, 3, 5])
+@pytest.mark.parametrize("video_frames", [1, 13, 14, 21, 45])
+def test_every_frame_comes_once_and_in_order(video_frames: int, blend_frames: int) -> None:
+    windows = plan_windows(video_frames, 13, 5)
+    stretches = play(windows, blend_frames, gap=0)
+    numbers = torch.cat([stretch.frames_FHWC for stretch in stretches])[:, 0, 0, 0]
+    assert numbers.tolist() == list(range(video_frames))
+
+
+def test_without_blend_the_frames_are_the_windows_own() -> None:
+    windows = plan_windows(30, 13, 5)
+    for stretch, finished in zip(play(windows, 0), finish(windows), strict=True):
+        assert torch.equal(stretch.frames_FHWC, finished.frames_FHWC)
+        assert stretch.join == 0
+
+
+def test_last_shared_frames_go_over_linearly_from_one_rendering_to_the_next() -> None:
+    windows = plan_windows(21, 13, 5)
+    frames = torch.cat([stretch.frames_FHWC for stretch in play(windows, 3)])[:, 0, 0, 0]
+    expected = torch.arange(21.0)
+    expected[10:13] += torch.tensor([250.0, 500.0, 750.0])
+    expected[13:] += 1000
+    torch.testing.assert_close(frames, expected)
+
+
+def test_where_a_window_begins_afresh_nothing_is_blended() -> None:
+    windows = (Window(0, 0, 13, 0, 13), Window(1, 13, 13, 0, 8))
+    first, second = play(windows, 3)
+    numbers = torch.cat([first.frames_FHWC, second.frames_FHWC])[:, 0, 0, 0]
+    assert numbers.tolist() == [*range(13), *range(1013, 1021)]
+    assert second.join == 3
+
+
+def test_scene_shorter_than_the_blend_waits_whole() -> None:
+    windows = (Window(0, 0, 13, 0, 2), Window(1, 2, 13, 0, 5))
+    first, second = play(windows, 3)
+    assert (len(first.frames_FHWC), len(second.frames_FHWC), second.join) == (0, 7, 2)
+
+
+def test_frames_that_wait_are_counted_before_the_join_of_the_window_that_frees_them() -> None:
+    stretches = play(plan_windows(29, 13, 5), 3)
+    assert [(len(stretch.frames_FHWC), stretch.join) for stretch in stretches] == [(10, 0), (8, 3), (11, 3)]
+    assert [stretch.is_last for stretch in stretches] == [False, False, True]
+
+
+def test_only_the_blended_frames_of_a_window_are_kept_for_the_next() -> None:
+    joined = join_windows(finish(plan_windows(29, 13, 5)), 3, 3)
+    assert isinstance(joined, Generator)
+    assert len(next(joined).frames_FHWC) == 10
+    held_FHWC = inspect.getgeneratorlocals(joined)["held_FHWC"]
+    assert held_FHWC.untyped_storage().nbytes() == 3 * held_FHWC[0].nbytes

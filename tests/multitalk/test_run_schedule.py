@@ -1,0 +1,34 @@
+import pytest
+from evertalk_pack.multitalk.run_schedule import Cue, RunSchedule, cue_at, first_new_s, unused_cues
+from evertalk_pack.multitalk.windows import plan_windows
+
+WINDOWS = plan_windows(250, 81, 9)
+
+
+def test_a_window_stands_for_the_time_of_its_first_new_frame() -> None:
+    assert [first_new_s(window) for window in WINDOWS] == [0, 3.24, 6.12, 9]
+
+
+def test_a_cue_holds_until_the_next() -> None:
+    cues = (Cue(0.0, "a"), Cue(3.24, "b"), Cue(7.0, "c"))
+    assert [cue_at(cues, first_new_s(window)).value for window in WINDOWS] == ["a", "b", "b", "c"]
+
+
+def test_cues_that_no_window_uses_are_named_with_the_time_of_the_last_window() -> None:
+    cues = (Cue(0.0, "a"), Cue(1.0, "b"), Cue(2.0, "c"), Cue(20.0, "d"))
+    notes = unused_cues("prompt", cues, WINDOWS)
+    assert [note.split(" is not used")[0] for note in notes] == [
+        "schedule: prompt 2 from 1 s",
+        "schedule: prompt 4 from 20 s",
+    ]
+    assert "the last begins at 9.00 s" in notes[0]
+
+
+def test_no_cues_are_no_unused_cues() -> None:
+    assert unused_cues("picture", (), WINDOWS) == ()
+
+
+@pytest.mark.parametrize("starts", [(1.0,), (0.0, 5.0, 5.0), (0.0, 5.0, 3.0)])
+def test_a_schedule_begins_at_zero_and_goes_up(starts: tuple[float, ...]) -> None:
+    with pytest.raises(AssertionError, match=r"something holds|cues go up"):
+        RunSchedule(prompts=tuple(Cue(start_s, "x") for start_s in starts))

@@ -1,0 +1,89 @@
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.source_video import open_source
+from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, write_clip, write_tone
+
+
+def test_facts_say_length_rate_size_and_sound(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(50), 100), sound_s=1.0))
+    assert (source.name, source.width_px, source.height_px, source.has_sound) == ("a.mp4", 64, 64, True)
+    assert source.duration_s == pytest.approx(2.0, abs=0.03)
+    assert source.fps == pytest.approx(50, abs=0.6)
+
+
+def test_length_is_that_of_the_pictures_where_the_sound_is_longer(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=3.0))
+    assert source.duration_s == pytest.approx(1.0, abs=0.05)
+
+
+def test_sound_is_the_clips_own_at_its_rate(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=1.0))
+    sound = source.sound()
+    assert (sound.sample_rate_hz, sound.samples_CT.shape[0]) == (SAMPLE_RATE_HZ, 1)
+    assert sound.duration_s == pytest.approx(1.0, abs=0.13)
+    assert float(sound.samples_CT[:, 2000:14000].std()) == pytest.approx(0.5 / 2**0.5, rel=0.05)
+
+
+def test_sound_from_a_later_start_is_shorter_by_it(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=1.0))
+    whole, rest = source.sound(), source.sound(start_s=0.25)
+    torch.testing.assert_close(rest.samples_CT, whole.samples_CT[:, SAMPLE_RATE_HZ // 4 :])
+
+
+def test_sound_of_a_file_in_memory(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=1.0)
+    source = open_source(BytesIO(clip.read_bytes()))
+    torch.testing.assert_close(source.sound().samples_CT, open_source(clip).sound().samples_CT)
+
+
+def test_clip_without_sound_says_where_speech_can_come_from(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 5)))
+    with pytest.raises(InputError, match=r"audio: a\.mp4 has no sound track\. .*Load Audio"):
+        source.sound()
+
+
+def test_start_behind_the_sound_is_refused(tmp_path: Path) -> None:
+    source = open_source(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=1.0))
+    with pytest.raises(InputError, match=r"lasts 1\.\d+ s, and start_s is 7"):
+        source.sound(start_s=7)
+
+
+def test_unreadable_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video at all")
+    with pytest.raises(InputError, match=r"source_video: a\.mp4 cannot be read as a video"):
+        open_source(tmp_path / "a.mp4")
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"source_video: gone\.mp4 cannot be read"):
+        open_source(tmp_path / "gone.mp4")
+
+
+def test_file_without_pictures_is_refused(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as container:
+        write_tone(container, add_tone(container), 1.0)
+    with pytest.raises(InputError, match=r"source_video: a\.m4a has no video stream"):
+        open_source(tmp_path / "a.m4a")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_file_closed_before_its_first_frame_is_refused(tmp_path: Path, suffix: str) -> None:
+    clip = write_clip(tmp_path / f"a.{suffix}", [])
+    with pytest.raises(InputError, match=r"source_video: a\.\w+ (cannot be read|has no video stream)"):
+        open_source(clip)
+
+
+def test_video_without_one_frame_that_can_be_decoded_is_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 3))
+    data = bytearray(clip.read_bytes())
+    begin, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[begin:end] = bytes(end - begin)
+    clip.write_bytes(data)
+    with pytest.raises(InputError, match=r"source_video: a\.mp4 has zero length: not a single frame"):
+        open_source(clip)

@@ -1,0 +1,48 @@
+"""Colour on the run's device: the same as in one piece, and measured by every fourth frame."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from evertalk_pack.multitalk import colour
+from evertalk_pack.multitalk.colour import ColourMethod, colour_drift, match_colour
+from evertalk_pack.multitalk.look import LookSettings
+from evertalk_pack.multitalk.windows import Window
+
+pytestmark = pytest.mark.host
+
+GENERATOR = torch.Generator().manual_seed(2)
+FRAMES = torch.rand((9, 12, 20, 3), generator=GENERATOR)
+WINDOW = Window(0, 0, 9, 0, 9)
+REFERENCE = torch.rand((12, 20, 3), generator=GENERATOR) ** 2
+
+
+@pytest.mark.parametrize("method", list(ColourMethod))
+def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
+    method: ColourMethod, comfyui: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del comfyui
+    from evertalk_pack.nodes.host import looks
+
+    expected = match_colour(FRAMES, REFERENCE, 0.7, method)
+    for module in (colour, looks):
+        monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * 240)
+    finish = looks.finishing(LookSettings(method, colour_strength=0.7), lambda: REFERENCE)
+    # Sums are taken in another order in smaller pieces.
+    torch.testing.assert_close(finish(WINDOW, FRAMES), expected, atol=1e-6, rtol=0)
+    assert (expected - FRAMES).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("look", [LookSettings(), LookSettings(ColourMethod.LAB, colour_strength=0)])
+def test_without_a_match_frames_pass_untouched(look: LookSettings) -> None:
+    from evertalk_pack.nodes.host.looks import finishing
+
+    assert finishing(look, lambda: REFERENCE)(WINDOW, FRAMES) is FRAMES
+
+
+def test_drift_is_that_of_every_fourth_frame() -> None:
+    from evertalk_pack.nodes.host.looks import drift_from
+
+    assert drift_from(lambda: REFERENCE)(FRAMES) == pytest.approx(colour_drift(FRAMES[[0, 4, 8]], REFERENCE))
+    matched = match_colour(FRAMES, REFERENCE, 1.0, ColourMethod.LAB)
+    assert drift_from(lambda: REFERENCE)(matched) < drift_from(lambda: REFERENCE)(FRAMES) / 4

@@ -1,0 +1,174 @@
+"""What the sampler refuses and snaps, and in which order it asks for its sockets."""
+
+from typing import Any
+
+import pytest
+import torch
+from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from tiny_host import picture, widgets
+
+pytestmark = pytest.mark.host
+
+
+def spoken(video_frames: int) -> AudioEmbeds:
+    sound = Waveform(torch.zeros(1, 640 * video_frames), 16000)
+    return AudioEmbeds((torch.zeros(video_frames + TAIL_FRAMES, 2, 128),), video_frames, sound)
+
+
+def plan(video_frames: int = 9, image: object = None, *, has_negative: bool = False, **changed: Any) -> Any:
+    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
+
+    start_image = picture() if image is None else image
+    asked = SamplerWidgets.of(widgets(**changed))
+    return plan_run(asked, spoken(video_frames), start_image, has_negative=has_negative)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "expected"),
+    [
+        ((1080, 1920), "480p", (448, 896)),
+        ((500, 500), "480p", (640, 640)),
+        ((500, 500), "720p", (960, 960)),
+        ((1920, 1080), "480p", (832, 448)),
+    ],
+)
+def test_the_size_is_the_trained_one_nearest_to_the_picture_s_shape(
+    shape: tuple[int, int], size: str, expected: tuple[int, int]
+) -> None:
+    made = plan(image=picture(*shape), size=size)
+    assert (made.size.height_px, made.size.width_px) == expected
+    assert made.picture_HWC.shape == (*expected, 3)
+
+
+def test_custom_size_covers_and_cuts_the_centre() -> None:
+    wide = torch.zeros(1, 32, 96, 3)
+    wide[:, :, 32:64] = 1
+    made = plan(image=wide, width=32, height=32)
+    assert made.picture_HWC.shape == (32, 32, 3)
+    assert made.picture_HWC.min() > 0.9, "the outer thirds are cut off"
+
+
+def test_a_picture_of_the_video_s_size_is_left_as_it_is() -> None:
+    assert torch.equal(plan(image=picture(32, 48), height=32, width=48).picture_HWC, picture(32, 48)[0])
+
+
+def test_all_that_was_changed_is_said() -> None:
+    several = picture(32, 32).repeat(2, 1, 1, 1)
+    made = plan(image=several, width=40, height=33, window_frames=12, motion_frames=6, steps=20)
+    assert made.notes == (
+        "height 33 became 32: sides are multiples of 16",
+        "width 40 became 32: sides are multiples of 16",
+        "start_image holds 2 pictures; the first is used",
+        "window_frames 12 became 9: frames come as 4n+1",
+        "motion_frames 6 became 5: frames come as 4n+1",
+        "scheduler multitalk always runs its 4 timesteps (1000, 750, 500, 250); steps=20 is not used",
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"width": 0}, "width: 0 pixels"),
+        ({"window_frames": 9, "motion_frames": 9}, "motion_frames: 9 frames, expected fewer"),
+        ({"shift": 0.0}, "shift: 0"),
+        ({"scheduler": "simple", "steps": 0}, "steps: 0"),
+        ({"text_scale": 5.0}, r"negative: nothing is connected, but text_scale 5 .*set text_scale to 1"),
+        ({"text_scale": -1.0}, "text_scale is -1; give 0 or more"),
+        ({"audio_scale": float("nan")}, "audio_scale is nan"),
+        ({"scheduler": "none"}, r"scheduler: 'none' is unknown here. Choose one of multitalk"),
+        ({"sampler_name": "none"}, r"sampler_name: 'none' is unknown here. Choose one of euler"),
+        (
+            {"video_frames": 10, "output": "latent"},
+            r"output: 'latent' holds one window, but 10 frames take 2",
+        ),
+        ({"image": torch.zeros(1, 0, 64, 3)}, "start_image: .*has no pixels"),
+        ({"image": torch.zeros(1, 0, 64, 3), "size": "480p"}, "start_image: .*has no pixels"),
+        ({"image": "portrait"}, "start_image: str, expected an IMAGE"),
+    ],
+)
+def test_what_cannot_be_is_refused(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(**changed)
+
+
+def test_text_scale_other_than_one_is_fine_with_a_negative_prompt() -> None:
+    assert plan(has_negative=True, text_scale=5.0).guidance.text_scale == 5
+
+
+def test_latent_output_of_one_window_is_fine() -> None:
+    assert len(plan(9, output="latent").windows) == 1
+
+
+def test_what_is_no_encoded_speech_is_refused() -> None:
+    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
+
+    asked = SamplerWidgets.of(widgets())
+    with pytest.raises(InputError, match=r"audio_embeds: dict, expected .*Connect EverTalk Audio Embeds"):
+        plan_run(asked, {}, picture(), has_negative=False)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "  ",
+        "..",
+        "../talk",
+        "EverTalk/../../talk",
+        "EverTalk/../talk",
+        "/tmp/talk",
+        "..\\talk",
+        "C:/talk",
+        "C:\\talk",
+        "talk\0",
+    ],
+)
+def test_a_file_name_that_leads_out_of_the_output_folder_is_refused(prefix: str) -> None:
+    with pytest.raises(InputError, match=r"filename_prefix: .* like EverTalk/talk"):
+        plan(filename_prefix=prefix)
+
+
+def test_a_link_in_the_output_folder_that_leads_out_of_it_is_not_followed(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+    from evertalk_pack.nodes.host.video_file import output_file
+
+    output, outside = tmp_path / "output", tmp_path / "outside"
+    output.mkdir()
+    outside.mkdir()
+    (output / "link").symlink_to(outside, target_is_directory=True)
+    monkeypatch.setattr(folder_paths, "output_directory", str(output))
+    with pytest.raises(InputError, match="filename_prefix: 'link/talk' leads out of the output folder"):
+        output_file("link/talk", 32, 32)
+    assert output_file("sub/talk", 32, 32) == output / "sub" / "talk_00001_.mp4"
+    (output / "sub" / "talk_00001_.mp4").touch()
+    assert output_file("sub/talk", 32, 32).name == "talk_00002_.mp4"
+
+
+def lazy(**changed: Any) -> list[str]:
+    from evertalk_pack.nodes.sampler import EverTalkSampler
+
+    sockets = {"model": None, "positive": None, "vae": None, "start_image": picture(), "audio_embeds": None}
+    return EverTalkSampler.check_lazy_status(**(sockets | widgets() | changed))
+
+
+def test_the_speech_is_asked_for_first_and_the_weights_after_it_was_found_good() -> None:
+    assert lazy() == ["audio_embeds"]
+    assert lazy(audio_embeds=spoken(9)) == ["model", "positive", "vae"]
+    connected = lazy(audio_embeds=spoken(9), negative=None, clip_vision_output=None)
+    assert connected == ["model", "positive", "vae", "negative", "clip_vision_output"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"start_image": torch.zeros(1, 0, 0, 3)}, "start_image: .*has no pixels"),
+        ({"motion_frames": 9}, "motion_frames: 9 frames, expected fewer"),
+        ({"filename_prefix": "/talk"}, "filename_prefix: '/talk' leads out"),
+    ],
+)
+def test_bad_settings_are_refused_before_the_speech_is_encoded(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        lazy(**changed)

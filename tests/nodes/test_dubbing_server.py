@@ -1,0 +1,126 @@
+"""A clip is dubbed in the real server, with tiny models at 64x64."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from comfy_client import JobError, TextEvent
+from comfy_server import ComfyServer
+from evertalk_pack.multitalk.video_reader import read_frames
+from PIL import Image
+from source_clips import grey, write_clip
+
+pytestmark = pytest.mark.host
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE_PX, CUT_S, LENGTH_S = 64, 0.8, 1.6
+PICTURE, SPEECH, SAMPLER, DECODE, CLIP, SOURCE, REGION = "1", "2", "8", "9", "20", "21", "22"
+
+Graph = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def server(
+    comfy_server: ComfyServer, tiny_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ComfyServer:
+    """The server with a clip of two scenes at 29.97 frames a second, dark and bright, and masks over it."""
+    del tiny_models
+    folder = tmp_path_factory.mktemp("clips")
+    ntsc = Fraction(30000, 1001)
+    times_s = [float(k / ntsc) for k in range(int(LENGTH_S * ntsc))]
+    pictures = [(time_s, grey(40 if time_s < CUT_S else 200)) for time_s in times_s]
+    write_clip(folder / "scenes.mp4", pictures, sound_s=LENGTH_S)
+    write_clip(folder / "mute.mp4", pictures)
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    mask[32:] = 255
+    Image.fromarray(mask).convert("RGB").save(folder / "lower_half.png")
+    for file in folder.iterdir():
+        comfy_server.client.upload(file)
+    comfy_server.client.upload(ROOT / "demo" / "media" / "portrait.jpg")
+    return comfy_server
+
+
+def dub_graph(clip: str, *, region: bool = False, scene_cuts: str = "off", denoise: float = 1.0) -> Graph:
+    """The demo's graph with a source for a start picture, and the clip's own sound for the speech."""
+    graph: Graph = json.loads((ROOT / "workflows" / "api" / "demo_tiny.api.json").read_text())
+    del graph[PICTURE], graph[SPEECH]
+    graph[CLIP] = {"class_type": "LoadVideo", "inputs": {"file": clip}}
+    widgets = {
+        "scene_cuts": scene_cuts,
+        "denoise": denoise,
+        "feather_px": 4,
+        "cut_threshold": 27.0,
+        "start_s": 0.0,
+    }
+    graph[SOURCE] = {"class_type": "EverTalkVideoSource", "inputs": {"video": [CLIP, 0], **widgets}}
+    if region:
+        graph[REGION] = {
+            "class_type": "LoadImageMask",
+            "inputs": {"image": "lower_half.png", "channel": "red"},
+        }
+        graph[SOURCE]["inputs"]["region"] = [REGION, 0]
+    graph["7"]["inputs"]["audio"] = [SOURCE, 1]
+    del graph[SAMPLER]["inputs"]["start_image"]
+    graph[SAMPLER]["inputs"] |= {
+        "source": [SOURCE, 0],
+        "width": SIDE_PX,
+        "height": SIDE_PX,
+        "window_frames": 17,
+        "motion_frames": 5,
+        "filename_prefix": "EverTalk/dub",
+    }
+    return graph
+
+
+def run(server: ComfyServer, graph: Graph) -> tuple[torch.Tensor, list[str]]:
+    """The video's frames, and what the nodes said."""
+    texts: list[str] = []
+    outcome = server.client.run(
+        graph, lambda event: texts.append(event.text) if isinstance(event, TextEvent) else None
+    )
+    (shown,) = outcome.outputs[DECODE]["images"]
+    return read_frames(server.output / shown["subfolder"] / shown["filename"]), texts
+
+
+def test_dubbed_clip_begins_afresh_at_its_cut(server: ComfyServer) -> None:
+    frames_FHWC, texts = run(server, dub_graph("scenes.mp4", scene_cuts="detect"))
+    assert len(frames_FHWC) == pytest.approx(LENGTH_S * 25, abs=3)
+    assert any("another scene begins at 0.84 s" in text for text in texts)
+    # 21 frames in windows of 17, then 4 more; the scene behind the cut the same
+    assert any("4 windows of 17 frames" in text for text in texts), texts
+
+
+def test_region_keeps_the_clip_outside_and_reports_the_drift(server: ComfyServer) -> None:
+    frames_FHWC, texts = run(server, dub_graph("scenes.mp4", region=True))
+    outside_FHWC = frames_FHWC[:, :26]
+    # the frame at 0.80 s is the clip's of 0.77 s: the bright scene's first comes at 0.8008 s
+    expected_F = torch.tensor([40 / 255 if k <= CUT_S * 25 else 200 / 255 for k in range(len(frames_FHWC))])
+    assert float((outside_FHWC.mean(dim=(1, 2, 3)) - expected_F).abs().max()) < 0.02
+    assert float((frames_FHWC[:, 34:].mean(dim=(1, 2, 3)) - expected_F).abs().max()) > 0.02
+    assert any("outside the region by" in text for text in texts)
+
+
+def test_low_denoise_runs_the_last_of_the_fixed_steps_alone(server: ComfyServer) -> None:
+    _, texts = run(server, dub_graph("scenes.mp4", denoise=0.25))
+    assert any("step 1/1" in text for text in texts)
+    assert any("the last 1 of multitalk's timesteps run (250)" in text for text in texts)
+
+
+def test_audio_of_a_clip_without_sound_is_refused_only_where_it_is_connected(server: ComfyServer) -> None:
+    graph = dub_graph("mute.mp4")
+    with pytest.raises(JobError, match=r"audio: mute\.mp4 has no sound track"):
+        server.client.run(graph)
+    graph[SPEECH] = {"class_type": "LoadAudio", "inputs": {"audio": "scenes.mp4"}}
+    graph["7"]["inputs"]["audio"] = [SPEECH, 0]
+    assert len(run(server, graph)[0]) > 30
+
+
+def test_neither_picture_nor_source_is_refused(server: ComfyServer) -> None:
+    graph = dub_graph("scenes.mp4")
+    del graph[SAMPLER]["inputs"]["source"]
+    with pytest.raises(JobError, match=r"start_image: nothing is connected, and no source either"):
+        server.client.run(graph)

@@ -1,0 +1,140 @@
+"""The bundled workflows: both formats say the same, and every value is one that the real server knows."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_client import JobError
+from comfy_server import ComfyServer
+from make_workflows import (
+    WORKFLOWS,
+    Input,
+    api_files,
+    editor_text,
+    is_link,
+    read_inputs,
+    twin_of,
+    widget_values,
+    workflow_name,
+)
+
+MAX_NODES = 12
+MAX_NODES_OF = {"infinitetalk_directed": 16, "infinitetalk_two_people": 15}
+"""Those that show more nodes than a first workflow should hold."""
+
+MISSING_FILE = re.compile(r"\.(safetensors|jpg|flac|mp4)\b")
+API_FILES = api_files()
+
+Descriptions = dict[str, Any]
+each_workflow = pytest.mark.parametrize("api_file", API_FILES, ids=workflow_name)
+
+
+@pytest.fixture(scope="module")
+def descriptions(comfy_server: ComfyServer) -> Descriptions:
+    return comfy_server.client.object_info()
+
+
+def nodes_of(api_file: Path) -> dict[str, Any]:
+    return json.loads(api_file.read_text())
+
+
+def test_there_are_workflows_for_the_demo_and_for_the_real_models() -> None:
+    assert {"demo_tiny", "infinitetalk_image"} <= {workflow_name(file) for file in API_FILES}
+
+
+def test_every_template_is_in_the_editors_format_and_has_a_twin_and_a_thumbnail() -> None:
+    templates = sorted(WORKFLOWS.glob("*.json"))  # the files that ComfyUI lists
+    assert templates == sorted(twin_of(file) for file in API_FILES)
+    assert [file.name for file in templates if "nodes" not in json.loads(file.read_text())] == []
+    assert [file.name for file in templates if not file.with_suffix(".jpg").is_file()] == []
+
+
+@each_workflow
+def test_workflow_has_few_nodes(api_file: Path) -> None:
+    most = MAX_NODES_OF.get(workflow_name(api_file), MAX_NODES)
+    assert 0 < len(nodes_of(api_file)) <= most
+    assert len(json.loads(twin_of(api_file).read_text())["nodes"]) == len(nodes_of(api_file))
+
+
+@pytest.mark.host
+@each_workflow
+def test_editors_file_is_what_the_api_file_gives(api_file: Path, descriptions: Descriptions) -> None:
+    assert twin_of(api_file).read_text(encoding="utf-8") == editor_text(api_file, descriptions), (
+        "make workflows"
+    )
+
+
+@pytest.mark.host
+@each_workflow
+def test_every_input_is_known_and_every_needed_input_is_given(
+    api_file: Path, descriptions: Descriptions
+) -> None:
+    for node in nodes_of(api_file).values():
+        known = {one.name: one for one in read_inputs(descriptions[node["class_type"]])}
+        needed = {name for name, one in known.items() if not one.is_optional}
+        assert needed <= node["inputs"].keys() <= known.keys(), node["class_type"]
+
+
+@pytest.mark.host
+@each_workflow
+def test_every_link_joins_sockets_of_one_type(api_file: Path, descriptions: Descriptions) -> None:
+    nodes = nodes_of(api_file)
+    for node in nodes.values():
+        kinds = {one.name: one.kind for one in read_inputs(descriptions[node["class_type"]])}
+        for name, value in node["inputs"].items():
+            if is_link(value):
+                source, slot = value
+                assert descriptions[nodes[source]["class_type"]]["output"][slot] == kinds[name], name
+
+
+@pytest.mark.host
+@each_workflow
+def test_every_choice_is_one_of_the_choices(api_file: Path, descriptions: Descriptions) -> None:
+    for node in nodes_of(api_file).values():
+        for one in read_inputs(descriptions[node["class_type"]]):
+            value = node["inputs"].get(one.name)
+            if one.kind == "COMBO" and value is not None and not MISSING_FILE.search(value):
+                assert value in one.options["options"], f"{node['class_type']}.{one.name}"
+
+
+@pytest.mark.host
+def test_server_refuses_nothing_but_files_that_are_not_there(comfy_server: ComfyServer) -> None:
+    workflow = nodes_of(WORKFLOWS / "api" / "infinitetalk_image.api.json")
+    with pytest.raises(JobError) as refused:
+        comfy_server.client.queue(workflow)
+    mistakes = [line for line in str(refused.value).splitlines() if line.startswith("  node")]
+    assert len(mistakes) >= len([node for node in workflow.values() if "Load" in node["class_type"]])
+    assert [line for line in mistakes if not MISSING_FILE.search(line)] == []
+
+
+def widget(name: str, kind: str, **options: Any) -> Input:
+    return Input(name, kind, options, is_optional=False)
+
+
+def test_seed_is_followed_by_what_becomes_of_it() -> None:
+    inputs = [widget("seed", "INT", control_after_generate=True), widget("output", "COMBO")]
+    assert widget_values(inputs, {"seed": 7, "output": "video"}) == [7, "fixed", "video"]
+
+
+def test_upload_buttons_take_a_place_behind_the_files_name() -> None:
+    picture, sound = widget("image", "COMBO", image_upload=True), widget("audio", "COMBO", audio_upload=True)
+    assert widget_values([picture], {"image": "a.jpg"}) == ["a.jpg", "image"]
+    assert widget_values([sound], {"audio": "a.flac"}) == ["a.flac", None, None]
+
+
+def test_field_without_a_value_or_with_a_link_keeps_its_default() -> None:
+    inputs = [widget("width", "INT", default=832), widget("height", "INT", default=480)]
+    assert widget_values(inputs, {"width": ["3", 0]}) == [832, 480]
+
+
+def test_sockets_come_before_fields_and_take_no_value() -> None:
+    description = {"input": {"required": {"text": ["STRING", {}], "clip": ["CLIP"], "type": [["wan"]]}}}
+    inputs = read_inputs(description)
+    assert [(one.name, one.kind) for one in inputs] == [
+        ("clip", "CLIP"),
+        ("text", "STRING"),
+        ("type", "COMBO"),
+    ]
+    assert widget_values(inputs, {"clip": ["1", 0], "text": "hello", "type": "wan"}) == ["hello", "wan"]

@@ -1,0 +1,140 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+import torch
+from evertalk_pack.attention.sdpa import attend
+from evertalk_pack.wanvideo.forward import WanInputs, modulated, sinusoid, unpatchify, wan_forward
+from evertalk_pack.wanvideo.protocols import WanTree
+from evertalk_pack.wanvideo.rope import grid_rotation
+from plain_wan import PlainConfig, PlainWan
+
+CONFIG = PlainConfig(
+    dim=64, num_heads=2, ffn_dim=64, num_layers=2, text_dim=24, freq_dim=32, in_dim=36, out_dim=16
+)
+GRID = (2, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def tree() -> WanTree:
+    torch.manual_seed(0)
+    plain = PlainWan(CONFIG).eval().requires_grad_(requires_grad=False)
+    for parameter in plain.parameters():
+        parameter.normal_(std=0.1)
+    return cast(WanTree, plain)
+
+
+@pytest.fixture
+def inputs() -> WanInputs:
+    generator = torch.Generator().manual_seed(1)
+    return WanInputs(
+        x_BCTHW=torch.randn(1, 36, 2, 4, 6, generator=generator),
+        timestep_B=torch.tensor([700.0]),
+        text_BMC=torch.randn(1, 5, 24, generator=generator),
+        clip_BMC=torch.randn(1, 7, 1280, generator=generator),
+        rotation=grid_rotation(GRID, CONFIG.dim // CONFIG.num_heads, torch.device("cpu")),
+    )
+
+
+class AddRolled:
+    """A hook that adds the rolled channels times what it watched: the block's number plus one."""
+
+    def __init__(self, block_index: int) -> None:
+        self.block_index = block_index
+
+    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> float:
+        assert q_BLHD.shape == k_BLHD.shape == (1, 12, 2, 32)
+        return self.block_index + 1.0
+
+    def add(self, x_BLC: torch.Tensor, watched: float) -> torch.Tensor:
+        assert watched == self.block_index + 1
+        return x_BLC + watched * x_BLC.roll(1, dims=-1)
+
+
+def test_sinusoid_holds_cosines_then_sines_made_in_float64() -> None:
+    given = sinusoid(torch.tensor([999.5]), 256)
+    exponents = torch.arange(128, dtype=torch.float64) / 128
+    angles = 999.5 * 10000.0**-exponents
+    expected = torch.cat((angles.cos(), angles.sin()))[None].float()
+    assert given.dtype == torch.float32
+    assert torch.equal(given, expected)
+    in_float32 = (999.5 * 10000.0 ** -exponents.float()).cos()
+    assert not torch.equal(in_float32, expected[0, :128]), "float32 would be seen"
+
+
+def test_modulation_scales_and_shifts() -> None:
+    x, shift, scale = torch.full((1, 2, 3), 2.0), torch.full((1, 1, 3), 5.0), torch.full((1, 1, 3), 0.5)
+    assert torch.equal(modulated(x, shift, scale), torch.full((1, 2, 3), 8.0))
+
+
+def test_tokens_go_back_to_their_places() -> None:
+    latents = torch.arange(16 * 2 * 4 * 6, dtype=torch.float32).reshape(1, 16, 2, 4, 6)
+    patches = latents.reshape(1, 16, 2, 2, 2, 3, 2).permute(0, 2, 3, 5, 4, 6, 1)
+    assert torch.equal(unpatchify(patches.reshape(1, 12, 64), GRID), latents)
+
+
+def test_every_input_has_its_say(tree: WanTree, inputs: WanInputs) -> None:
+    plain = wan_forward(tree, inputs, attend)
+    assert plain.shape == (1, 16, 2, 4, 6)
+    changed = (
+        replace(inputs, x_BCTHW=inputs.x_BCTHW + 1),
+        replace(inputs, timestep_B=inputs.timestep_B - 1),
+        replace(inputs, text_BMC=inputs.text_BMC * 2),
+        replace(inputs, clip_BMC=None),
+    )
+    assert all((wan_forward(tree, one, attend) - plain).abs().max() > 1e-5 for one in changed)
+
+
+def test_a_batch_is_computed_as_its_rows_alone(tree: WanTree, inputs: WanInputs) -> None:
+    assert inputs.clip_BMC is not None
+    other = replace(inputs, x_BCTHW=-inputs.x_BCTHW, timestep_B=torch.tensor([20.0]))
+    both = replace(
+        inputs,
+        x_BCTHW=torch.cat((inputs.x_BCTHW, other.x_BCTHW)),
+        timestep_B=torch.tensor([700.0, 20.0]),
+        text_BMC=inputs.text_BMC.repeat(2, 1, 1),
+        clip_BMC=inputs.clip_BMC.repeat(2, 1, 1),
+    )
+    alone = torch.cat([wan_forward(tree, one, attend) for one in (inputs, other)])
+    assert torch.allclose(wan_forward(tree, both, attend), alone, atol=1e-5)
+
+
+def test_the_hook_sees_every_block_and_changes_the_result(tree: WanTree, inputs: WanInputs) -> None:
+    asked: list[int] = []
+
+    def hook_of(block_index: int) -> AddRolled:
+        asked.append(block_index)
+        return AddRolled(block_index)
+
+    hooked = wan_forward(tree, inputs, attend, hook_of)
+    assert asked == [0, 1]
+    assert (hooked - wan_forward(tree, inputs, attend)).abs().max() > 1e-4
+
+
+def test_blocks_may_be_wrapped_and_left_out(tree: WanTree, inputs: WanInputs) -> None:
+    plain = wan_forward(tree, inputs, attend)
+
+    def untouched(
+        _index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        return run(x_BLC)
+
+    def without_the_first(
+        index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        return x_BLC if index == 0 else run(x_BLC)
+
+    assert torch.equal(wan_forward(tree, inputs, attend, run_block=untouched), plain)
+    assert not torch.allclose(wan_forward(tree, inputs, attend, run_block=without_the_first), plain)
+
+
+def test_the_given_attention_does_all_attention(tree: WanTree, inputs: WanInputs) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def counting(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+        calls.append((q_BQHD.shape[1], k_BKHD.shape[1]))
+        return attend(q_BQHD, k_BKHD, v_BKHD)
+
+    wan_forward(tree, inputs, counting)
+    assert calls == [(12, 12), (12, 5), (12, 7)] * 2, "self, text and picture in each block"
