@@ -7,16 +7,12 @@ its tail.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from evertalk_pack.multitalk.generate import Score, Studio, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.mask_places import default_masks
-from evertalk_pack.multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
-from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
 from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import AudioEmbeds, Waveform
+from evertalk_pack.multitalk.types import Waveform
 from evertalk_pack.multitalk.windows import Window
 from plain_vae import PlainVae
 from world.draw import Pose, draw
@@ -25,6 +21,9 @@ from world.people import HEIGHT_PX, make_people, make_stage
 
 WINDOW_FRAMES, MOTION_FRAMES, SHIFT = 33, 9, 5.0
 """What the miniature was trained for."""
+
+if TYPE_CHECKING:
+    from evertalk_pack.nodes.host.request import SamplerWidgets
 
 VOICES = Path(__file__).resolve().parent / "voices"
 
@@ -126,47 +125,52 @@ def make_film(
     voices: list[torch.Tensor],
     change: Change = lambda score: score,
 ) -> Film:
-    """Film the picture's people speaking with these voices (samples at 16 kHz)."""
+    """Film the picture's people speaking with these voices (samples at 16 kHz), the first on the left."""
     from evertalk_pack.nodes.host.patcher import attachment_of
-    from evertalk_pack.nodes.host.run import RunPlan, score_of, studio_for, windows_of
+    from evertalk_pack.nodes.host.request import plan_run
+    from evertalk_pack.nodes.host.run import score_of, studio_for
     from evertalk_pack.nodes.host.studio import Cast
 
     sounds = [Waveform(voice[None], SAMPLE_RATE_HZ) for voice in voices]
     embeds = encode_voices(troupe.encoder, sounds, sounds[0], normalise=True)
-    plan = RunPlan(
-        embeds=embeds,
-        picture_HWC=picture_HWC,
-        size=FrameSize(HEIGHT_PX, HEIGHT_PX),
-        windows=windows_of(embeds, WindowSettings(WINDOW_FRAMES, MOTION_FRAMES)),
-        schedule=ScheduleSettings(shift=SHIFT),
-        guidance=GuidanceSettings(1.0, 1.0),
-        seed=1,
-        notes=(),
-    )
-    cast = Cast(troupe.model, troupe.vae, troupe.positive, troupe.positive, lambda _frame: None)
+    plan = plan_run(_widgets(), embeds, picture_HWC[None], has_negative=False)
+    cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
     attachment = attachment_of(troupe.model)
-    score = change(_with_masks(score_of(plan, attachment), embeds))
     studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)
-    frames = [window.frames_FHWC for window in generate(score, studio)]
+    frames = [window.frames_FHWC for window in generate(change(score_of(plan, attachment)), studio)]
     laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]
     return Film(torch.cat(frames), picture_HWC, torch.stack(laws))
 
 
-def _with_masks(score: Score, embeds: AudioEmbeds) -> Score:
-    """Two voices belong to the left and the right half, as the pack places two people by default."""
-    if len(embeds.tracks_NLC) == 1:
-        return score
-    masks = make_speaker_masks(default_masks(2, HEIGHT_PX, HEIGHT_PX), 2, HEIGHT_PX, HEIGHT_PX)
-    voices = score.voices
-    return replace(score, voices=lambda window: replace(voices(window), token_masks_MP=masks.token_MK))
+def _widgets() -> "SamplerWidgets":
+    from evertalk_pack.nodes.host.request import SamplerWidgets
+
+    return SamplerWidgets(
+        size="custom",
+        width=HEIGHT_PX,
+        height=HEIGHT_PX,
+        window_frames=WINDOW_FRAMES,
+        motion_frames=MOTION_FRAMES,
+        scheduler="multitalk",
+        steps=4,
+        shift=SHIFT,
+        sampler_name="euler",
+        text_scale=1.0,
+        audio_scale=1.0,
+        seed=1,
+        output="video",
+        filename_prefix="EverTalk/film",
+    )
 
 
-def voices_changed(change: Callable[[WindowVoices, Window], WindowVoices]) -> Change:
-    """A score whose voices are changed window by window."""
+def voices_changed(change: Callable[[WindowVoices], WindowVoices]) -> Change:
+    """A score whose voices are changed in every window."""
 
     def changed(score: Score) -> Score:
-        voices = score.voices
-        return replace(score, voices=lambda window: change(voices(window), window))
+        def voices(window: Window) -> WindowVoices:
+            return change(score.voices(window))
+
+        return replace(score, voices=voices)
 
     return changed
 

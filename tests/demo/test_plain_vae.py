@@ -24,6 +24,7 @@ def test_one_pass_gives_what_the_hosts_chunks_give(plain: PlainVae) -> None:
     generator = torch.Generator().manual_seed(2)
     video = torch.rand(9, 32, 32, 3, generator=generator)
     latents = host.encode(video)
+    assert latents is not None
     assert torch.allclose(
         plain.encode(video.movedim(-1, 1)[None] * 2 - 1).transpose(1, 2), latents, atol=1e-4
     )

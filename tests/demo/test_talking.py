@@ -123,7 +123,7 @@ def test_swapped_voices_swap_the_mouths(troupe: Troupe) -> None:
 
 
 def test_features_five_frames_late_are_noticed(troupe: Troupe) -> None:
-    late = voices_changed(lambda voices, _: replace(voices, audio_SFKLC=voices.audio_SFKLC.roll(5, dims=1)))
+    late = voices_changed(lambda voices: replace(voices, audio_SFKLC=voices.audio_SFKLC.roll(5, dims=1)))
     sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], late))
     assert not follows(sync)
     assert sync.lag in (4, 5, 6)
@@ -134,7 +134,7 @@ def test_a_transposed_speaker_map_is_noticed(troupe: Troupe) -> None:
         assert masks_MP is not None
         return masks_MP[[1, 0, 2]]
 
-    wrong = voices_changed(lambda voices, _: replace(voices, token_masks_MP=transpose(voices.token_masks_MP)))
+    wrong = voices_changed(lambda voices: replace(voices, token_masks_MP=transpose(voices.token_masks_MP)))
     voices = [load_voice("one", SHORT_S), load_voice("two", SHORT_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices, wrong))
     assert float(found.diagonal().max()) < LEAST_OWN, found
