@@ -27,7 +27,7 @@ def play_windows(
     attachment = attachment_of(model)
     features = attachment.talk_model.config.feature_dim
     audio = torch.randn(1, window_frames, 5, 12, features // 12)
-    prompt = [[torch.randn(1, 512, 4096), {}]]
+    prompt: list[Any] = [[torch.randn(1, 512, 4096), {}]]
     sigmas = sigmas_for(ScheduleSettings())
     studio = HostStudio(
         Cast(model, vae, lambda _window: prompt, None, lambda _frame: None),
@@ -43,7 +43,7 @@ def play_windows(
         width_px=width,
         reference=lambda _window: picture,
         voices=lambda _window: WindowVoices(audio),
-        finish=lambda frames_FHWC: frames_FHWC,
+        finish=lambda _window, frames_FHWC: frames_FHWC,
         noise=lambda window: seeded_noise(0, window.index),
     )
     seconds: list[float] = []

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
-from evertalk_pack.multitalk.speakers import Speakers
 from evertalk_pack.multitalk.speech_embeds import encode_voices
 from evertalk_pack.multitalk.types import AudioEmbeds, Speakers, Waveform
 from tiny_speech import speech_like
