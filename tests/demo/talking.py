@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from evertalk_pack.multitalk.generate import Score, Studio, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.types import Speakers, Waveform
 from evertalk_pack.multitalk.windows import Window
 from plain_vae import PlainVae
 from world.draw import Pose, draw
@@ -132,7 +132,8 @@ def make_film(
     from evertalk_pack.nodes.host.studio import Cast
 
     sounds = [Waveform(voice[None], SAMPLE_RATE_HZ) for voice in voices]
-    embeds = encode_voices(troupe.encoder, sounds, sounds[0], normalise=True)
+    speakers = Speakers(("A", "B")[: len(sounds)], tuple(sounds), sounds[0])
+    embeds = encode_voices(troupe.encoder, speakers)
     plan = plan_run(_widgets(), embeds, picture_HWC[None], has_negative=False)
     cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
     attachment = attachment_of(troupe.model)
