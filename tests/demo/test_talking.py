@@ -6,6 +6,8 @@ the twenty windows.
 """
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from talking import (
 
 pytestmark = pytest.mark.host
 
+MAKE_TINY = Path(__file__).resolve().parents[2] / "demo" / "make_tiny.py"
 ADVANCE = WINDOW_FRAMES - MOTION_FRAMES
 LEFT, RIGHT = slice(0, 64), slice(64, 128)
 UPPER = slice(0, 40)
@@ -43,8 +46,10 @@ TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
 
 
 @pytest.fixture(scope="module")
-def troupe(tiny_models: Path) -> Troupe:
-    return load_troupe(tiny_models)
+def troupe(tmp_path_factory: pytest.TempPathFactory) -> Troupe:
+    models = tmp_path_factory.mktemp("trained")
+    subprocess.run([sys.executable, str(MAKE_TINY), "--models", str(models)], check=True)
+    return load_troupe(models)
 
 
 @pytest.fixture(scope="module")
