@@ -2,9 +2,11 @@
 
     python demo/make_tiny.py --models /path/to/ComfyUI/models
 
-They carry the real weights' names and load through the loaders of the real ones, but nobody trained them: the
-transformer and the VAE are wired by hand to show the start image, coarsely, and speech makes it lighter and
-darker.
+They carry the real weights' names and load through the loaders of the real ones. The trained ones, from
+demo/models, make cartoon people talk. With --wired, or where demo/models is missing, they are ones that
+nobody
+trained: transformer and VAE are wired by hand to show any start image, coarsely, and speech makes it lighter
+and darker.
 The same files come out each time; those already there and equal are left alone.
 """
 
@@ -18,10 +20,18 @@ import torch
 from safetensors.torch import save
 from tiny.speech import make_speech_encoder
 from tiny.talk import make_talk
+from tiny.trained import (
+    have_trained,
+    trained_base,
+    trained_prompt,
+    trained_speech,
+    trained_talk,
+    trained_vae,
+)
 from tiny.transformer import TEXT_DIM, Weights, make_transformer, normal
 from tiny.vae import make_vae
 
-VERSION = "1"
+VERSION = "2"
 SEED = 20250
 
 BASE_FILE = "diffusion_models/evertalk_tiny_wan_i2v.safetensors"
@@ -41,7 +51,9 @@ def _make_prompt(generator: torch.Generator) -> Weights:
     return {"cross_attn": normal(generator, (1, PROMPT_TOKENS, TEXT_DIM), PROMPT_STD).half()}
 
 
-MAKERS: dict[str, Callable[[torch.Generator], Weights]] = {
+Makers = dict[str, Callable[[torch.Generator], Weights]]
+
+WIRED: Makers = {
     BASE_FILE: make_transformer,
     TALK_FILE: make_talk,
     SPEECH_FILE: make_speech_encoder,
@@ -49,12 +61,20 @@ MAKERS: dict[str, Callable[[torch.Generator], Weights]] = {
     PROMPT_FILE: _make_prompt,
     NEGATIVE_FILE: _make_prompt,
 }
+TRAINED: Makers = {
+    BASE_FILE: trained_base,
+    TALK_FILE: trained_talk,
+    SPEECH_FILE: trained_speech,
+    VAE_FILE: trained_vae,
+    PROMPT_FILE: trained_prompt,
+    NEGATIVE_FILE: trained_prompt,
+}
 
 
-def make_all(models: Path) -> list[Path]:
+def make_all(models: Path, makers: Makers) -> list[Path]:
     """Write every tiny model that is missing or differs below `models`; gives those written."""
     written: list[Path] = []
-    for number, (name, make) in enumerate(MAKERS.items()):
+    for number, (name, make) in enumerate(makers.items()):
         content = save(make(torch.Generator().manual_seed(SEED + number)), _metadata(name))
         path = models / name
         if path.is_file() and path.read_bytes() == content:
@@ -70,7 +90,11 @@ def make_all(models: Path) -> list[Path]:
 def _metadata(name: str) -> dict[str, str]:
     """One entry: safetensors writes several in no fixed order, and the bytes would differ."""
     if name in (PROMPT_FILE, NEGATIVE_FILE):
-        about = {"version": 1, "prompt": "random numbers for the tiny model", "model": Path(BASE_FILE).stem}
+        about = {
+            "version": 1,
+            "prompt": "random numbers: the tiny models know no words",
+            "model": Path(BASE_FILE).stem,
+        }
         return {"evertalk_text_embeds": json.dumps(about)}
     return {"evertalk_tiny": VERSION}
 
@@ -79,13 +103,20 @@ def main() -> None:
     """Read the command line and write the files."""
     parser = argparse.ArgumentParser(description="Write EverTalk's tiny models.")
     parser.add_argument("--models", type=Path, required=True, help="ComfyUI's models folder")
+    parser.add_argument("--wired", action="store_true", help="the hand-wired models that nobody trained")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    models: Path = parser.parse_args().models
-    written = make_all(models)
+    chosen = parser.parse_args()
+    models: Path = chosen.models
+    makers = TRAINED if have_trained() and not chosen.wired else WIRED
+    written = make_all(models, makers)
     for path in written:
         logger.info("wrote %s (%.1f MB)", path, path.stat().st_size / 1e6)
     logger.info(
-        "tiny models in %s: %d written, %d already there", models, len(written), len(MAKERS) - len(written)
+        "%s tiny models in %s: %d written, %d already there",
+        "trained" if makers is TRAINED else "hand-wired",
+        models,
+        len(written),
+        len(makers) - len(written),
     )
 
 

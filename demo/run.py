@@ -22,7 +22,10 @@ from progress import ProgressDisplay
 DEMO = Path(__file__).resolve().parent
 ROOT = DEMO.parent
 RUN = DEMO / "run"
-WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
+WORKFLOWS = ROOT / "workflows" / "api"
+PORTRAIT = ("portrait.jpg", "demo_tiny")
+CARTOON = ("cartoon.png", "demo_cartoon")
+"""Picture and workflow of the demo, and of the one with trained miniatures."""
 
 
 class DemoError(Exception):
@@ -34,16 +37,25 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--image", type=Path, default=DEMO / "media" / "portrait.jpg", help="the picture")
+    parser.add_argument(
+        "--cartoon",
+        action="store_true",
+        help="trained miniatures and a drawn face whose mouth follows the voice",
+    )
+    parser.add_argument("--image", type=Path, help="the picture")
     parser.add_argument("--audio", type=Path, default=DEMO / "media" / "speech.flac", help="the speech")
-    parser.add_argument("--workflow", type=Path, default=WORKFLOW, help="in API format")
+    parser.add_argument("--workflow", type=Path, help="in API format")
     parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT in pixels, instead of the workflow's")
     parser.add_argument("--output-dir", type=Path, default=RUN / "output", help="where the video goes")
     parser.add_argument(
         "--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI", help="the folder of ComfyUI"
     )
     parser.add_argument("--keep-server", action="store_true", help="leave the server running until Ctrl-C")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    picture, workflow = CARTOON if chosen.cartoon else PORTRAIT
+    chosen.image = chosen.image or DEMO / "media" / picture
+    chosen.workflow = chosen.workflow or WORKFLOWS / f"{workflow}.api.json"
+    return chosen
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -82,9 +94,10 @@ def put_inputs(workflow: JsonObject, image: str, audio: str, size: tuple[int, in
             inputs["width"], inputs["height"] = size
 
 
-def make_tiny_models(models: Path) -> None:
-    """Write the tiny models unless they are there."""
-    done = subprocess.run([sys.executable, str(DEMO / "make_tiny.py"), "--models", str(models)], check=False)
+def make_tiny_models(models: Path, *, trained: bool) -> None:
+    """Write the trained or the hand-wired tiny models unless they are there."""
+    command = [sys.executable, str(DEMO / "make_tiny.py"), "--models", str(models)]
+    done = subprocess.run(command if trained else [*command, "--wired"], check=False)
     if done.returncode != 0:
         raise DemoError("The tiny models could not be made; the lines above say why.")
 
@@ -131,9 +144,10 @@ def make_video(chosen: argparse.Namespace) -> None:
             raise DemoError(f"{file} is not there.")
     workflow = read_workflow(chosen.workflow)
     speech = measure_sound(chosen.audio)
-    make_tiny_models(RUN / "models")
+    base = RUN / "cartoon" if chosen.cartoon else RUN
+    make_tiny_models(base / "models", trained=chosen.cartoon)
     print("demo: starting ComfyUI", flush=True)
-    with ComfyServer(chosen.comfyui, RUN, chosen.output_dir) as server:
+    with ComfyServer(chosen.comfyui, base, chosen.output_dir) as server:
         client = server.client
         print(
             f"demo: {client.address} answers; uploading {chosen.image.name} and {chosen.audio.name}",

@@ -3,7 +3,7 @@
     make demo pictures
 
 Writes workflows/NAME.jpg, which ComfyUI's template browser shows beside the workflow, docs/graph.png, and
-docs/demo.png out of the newest video in demo/run/output.
+docs/demo.png and docs/cartoon.png out of the demo's newest videos in demo/run/output.
 """
 
 import argparse
@@ -55,11 +55,11 @@ def write_graph_pictures(shots: Path) -> None:
         picture.save(WORKFLOWS / f"{twin.stem}.jpg", quality=85, optimize=True)
 
 
-def write_demo_strip(videos: Path) -> None:
-    """Some frames of the newest video side by side; nothing if there is no video."""
-    newest = max(videos.rglob("*.mp4"), key=lambda file: file.stat().st_mtime, default=None)
+def write_strip(videos: Path, name: str) -> None:
+    """Some frames of the newest video of that name side by side; nothing if there is no video."""
+    newest = max(videos.rglob(f"{name}_*.mp4"), key=lambda file: file.stat().st_mtime, default=None)
     if newest is None:
-        print("pictures: no video in demo/run/output; docs/demo.png stays as it is")
+        print(f"pictures: no {name} video in {videos}; docs/{name}.png stays as it is")
         return
     with av.open(newest) as container:
         frames = [frame.to_image() for frame in container.decode(video=0)]
@@ -68,7 +68,7 @@ def write_demo_strip(videos: Path) -> None:
     strip = Image.new("RGB", (width * len(chosen), height))
     for position, frame in enumerate(chosen):
         strip.paste(frame, (position * width, 0))
-    strip.save(DOCS / "demo.png", optimize=True)
+    strip.save(DOCS / f"{name}.png", optimize=True)
 
 
 def main() -> None:
@@ -83,7 +83,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as shots:
         shoot_graphs(chosen.comfyui, chosen.browser, Path(shots))
         write_graph_pictures(Path(shots))
-    write_demo_strip(ROOT / "demo" / "run" / "output")
+    for name in ("demo", "cartoon"):
+        write_strip(ROOT / "demo" / "run" / "output", name)
     for file in [*sorted(WORKFLOWS.glob("*.jpg")), *sorted(DOCS.glob("*.png"))]:
         print(f"pictures: {file.relative_to(ROOT)} {file.stat().st_size / 1000:.0f} kB")
 

@@ -50,7 +50,7 @@ def tiny_run(seconds: float, prefix: str, **widgets: Any) -> dict[str, Any]:
 
 def prepare(server: ComfyServer) -> None:
     """Give a server the demo's tiny models and its picture."""
-    command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--models", str(server.models)]
+    command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--wired", "--models", str(server.models)]
     subprocess.run(command, check=True)
     portrait = ROOT / "demo" / "media" / "portrait.jpg"
     (server.base / "input" / "portrait.jpg").write_bytes(portrait.read_bytes())

@@ -29,7 +29,7 @@ class TinyFiles:
 
     @classmethod
     def made_in(cls, models: Path) -> "TinyFiles":
-        make_tiny.make_all(models)
+        make_tiny.make_all(models, make_tiny.WIRED)
         names = (make_tiny.BASE_FILE, make_tiny.TALK_FILE, make_tiny.SPEECH_FILE, make_tiny.VAE_FILE)
         return cls(*(models / name for name in names))
 

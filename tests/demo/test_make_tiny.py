@@ -22,15 +22,16 @@ FILES = {
 PROMPTS = ("evertalk_tiny_prompt.safetensors", "evertalk_tiny_negative.safetensors")
 
 
-def make(models: Path) -> str:
-    command = [sys.executable, str(SCRIPT), "--models", str(models)]
+def make(models: Path, *options: str) -> str:
+    command = [sys.executable, str(SCRIPT), "--models", str(models), *options]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stderr
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny") / "models"
-    assert "6 written, 0 already there" in make(folder)
+    assert "hand-wired tiny models" in (said := make(folder, "--wired"))
+    assert "6 written, 0 already there" in said
     return folder
 
 
@@ -40,11 +41,57 @@ def test_each_file_is_what_its_folder_asks_for(models: Path) -> None:
     assert sum(path.stat().st_size for path in models.rglob("*.safetensors")) < 30e6
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "models"
+    assert "trained tiny models" in (said := make(folder))
+    assert "6 written, 0 already there" in said
+    return folder
+
+
+def test_the_trained_models_come_by_default_under_the_same_names(trained: Path) -> None:
+    found = {name: describe_checkpoint(read_header(trained / name)).kind for name in FILES}
+    assert found == FILES
+
+
+def test_the_trained_models_weigh_at_most_16_mb_in_the_repository() -> None:
+    stored = list((SCRIPT.parent / "models").glob("*.safetensors"))
+    assert len(stored) == 5
+    assert sum(path.stat().st_size for path in stored) <= 16e6
+
+
+def test_the_embedded_matrices_are_fp8_with_a_scale_each() -> None:
+    for name in ("base", "talk"):
+        header = read_header(SCRIPT.parent / "models" / f"{name}.safetensors")
+        assert "scaled_fp8" in header.tensors
+        matrices = [
+            key for key, info in header.tensors.items() if key.endswith(".weight") and len(info.shape) == 2
+        ]
+        assert {header.tensors[key].dtype for key in matrices} == {"F8_E4M3"}
+        assert all(f"{key.removesuffix('weight')}scale_weight" in header.tensors for key in matrices)
+
+
+def test_the_trained_base_says_nothing_to_a_clip_picture(trained: Path) -> None:
+    base = load_file(trained / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors")
+    assert not base["blocks.0.cross_attn.v_img.weight"].any()
+    assert not base["img_emb.proj.3.weight"].any()
+
+
+@pytest.mark.host
+def test_the_trained_talk_model_fits_the_trained_base(trained: Path) -> None:
+    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
+
+    base = check_base_file(trained / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors")
+    assert base.wan == WanDims(256, 6, 512, 4096, 36, 16)
+    path = trained / "model_patches" / "evertalk_tiny_infinitetalk.safetensors"
+    assert check_talk_file(path, base_size(base)) == TalkConfig(256, 6, 256, 128, 8, 64)
+
+
 def test_running_again_writes_only_what_differs(models: Path) -> None:
     path = models / "vae" / "evertalk_tiny_wan_vae.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-1])
-    assert "1 written, 5 already there" in make(models)
+    assert "1 written, 5 already there" in make(models, "--wired")
     assert path.read_bytes() == content
 
 

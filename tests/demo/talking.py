@@ -1,0 +1,187 @@
+"""Talking films of cartoon people by the trained models, through the pack's own code in the host.
+
+Shape letters: S voices, F frames, H and W pixels, C colours, M masks, P tokens, N frames of a track with
+its tail.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from evertalk_pack.multitalk.generate import Score, Studio, WindowRequest, WindowVoices, generate
+from evertalk_pack.multitalk.speech_embeds import encode_voices
+from evertalk_pack.multitalk.types import Speakers, Waveform
+from evertalk_pack.multitalk.windows import Window
+from plain_vae import PlainVae
+from world.draw import Pose, draw
+from world.mouth import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, mouth_law
+from world.people import HEIGHT_PX, make_people, make_stage
+
+WINDOW_FRAMES, MOTION_FRAMES, SHIFT = 33, 9, 5.0
+"""What the miniature was trained for."""
+
+if TYPE_CHECKING:
+    from evertalk_pack.nodes.host.request import SamplerWidgets
+
+VOICES = Path(__file__).resolve().parent / "voices"
+
+Change = Callable[[Score], Score]
+
+
+@dataclass(frozen=True)
+class Troupe:
+    """The trained models, loaded as the nodes load them."""
+
+    model: Any
+    vae: Any
+    plain_vae: PlainVae
+    positive: Any
+    encoder: Any
+
+
+@dataclass(frozen=True)
+class QuickStudio:
+    """The host's studio with the VAE as one pass: equal numbers (a test compares), a fraction of the host's
+    time.
+
+    Attributes:
+        host: samples.
+        plain: encodes and decodes.
+    """
+
+    host: Studio
+    plain: PlainVae
+
+    @torch.no_grad()
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """See Studio."""
+        return self.plain.encode(frames_FHWC.movedim(-1, 1)[None] * 2 - 1).transpose(1, 2)
+
+    def sample(self, request: WindowRequest) -> torch.Tensor:
+        """See Studio."""
+        return self.host.sample(request)
+
+    @torch.no_grad()
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """See Studio."""
+        video = self.plain.decode(latents_BCTHW.transpose(1, 2).float())[0] * 0.5 + 0.5
+        return video.clamp(0, 1).movedim(1, -1).contiguous()
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film and what it should show.
+
+    Attributes:
+        frames_FHWC: the video.
+        reference_HWC: the picture it began with.
+        law_SF: each voice's mouth.
+    """
+
+    frames_FHWC: torch.Tensor
+    reference_HWC: torch.Tensor
+    law_SF: torch.Tensor
+
+
+def load_troupe(models: Path) -> Troupe:
+    """Load what demo/make_tiny.py wrote to `models`."""
+    import comfy.sd
+    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.loaders import Quantization, load_base, load_talk
+    from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
+    from evertalk_pack.nodes.host.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.text_embeds import load_text_embeds
+    from safetensors.torch import load_file
+
+    base = models / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors"
+    talk = models / "model_patches" / "evertalk_tiny_infinitetalk.safetensors"
+    model, _ = load_base(base, Quantization.AS_STORED)
+    config = check_talk_file(talk, base_size(check_base_file(base)))
+    attachment = TalkAttachment(talk.name, "infinitetalk", "sdpa", load_talk(talk, config))
+    vae = load_file(models / "vae" / "evertalk_tiny_wan_vae.safetensors")
+    plain = PlainVae().requires_grad_(requires_grad=False)
+    plain.load_state_dict({name: value.float() for name, value in vae.items()})
+    return Troupe(
+        apply_talk(model, attachment),
+        comfy.sd.VAE(sd=vae),
+        plain,
+        load_text_embeds(models / "evertalk_text_embeds" / "evertalk_tiny_prompt.safetensors"),
+        load_speech_encoder(models / "audio_encoders" / "evertalk_tiny_wav2vec2.safetensors"),
+    )
+
+
+def portrait(seed: int, people: int) -> torch.Tensor:
+    """A picture (H, W, C) of one or two people with shut mouths whom nobody trained on."""
+    still = torch.zeros(1, 2, 1)
+    pose = Pose(still, still, torch.ones(1, 2, 1), still, still)
+    return draw(make_people(seed, 1, people), make_stage(seed, 1), pose)[0, 0].movedim(0, -1)
+
+
+def make_film(
+    troupe: Troupe,
+    picture_HWC: torch.Tensor,
+    voices: list[torch.Tensor],
+    change: Change = lambda score: score,
+) -> Film:
+    """Film the picture's people speaking with these voices (samples at 16 kHz), the first on the left."""
+    from evertalk_pack.nodes.host.patcher import attachment_of
+    from evertalk_pack.nodes.host.request import plan_run
+    from evertalk_pack.nodes.host.run import score_of, studio_for
+    from evertalk_pack.nodes.host.studio import Cast
+
+    sounds = [Waveform(voice[None], SAMPLE_RATE_HZ) for voice in voices]
+    speakers = Speakers(("A", "B")[: len(sounds)], tuple(sounds), sounds[0])
+    embeds = encode_voices(troupe.encoder, speakers)
+    plan = plan_run(_widgets(), embeds, picture_HWC[None], has_negative=False)
+    cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
+    attachment = attachment_of(troupe.model)
+    studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)
+    frames = [window.frames_FHWC for window in generate(change(score_of(plan, attachment)), studio)]
+    laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]
+    return Film(torch.cat(frames), picture_HWC, torch.stack(laws))
+
+
+def _widgets() -> "SamplerWidgets":
+    from evertalk_pack.nodes.host.request import SamplerWidgets
+
+    return SamplerWidgets(
+        size="custom",
+        width=HEIGHT_PX,
+        height=HEIGHT_PX,
+        window_frames=WINDOW_FRAMES,
+        motion_frames=MOTION_FRAMES,
+        scheduler="multitalk",
+        steps=4,
+        shift=SHIFT,
+        sampler_name="euler",
+        text_scale=1.0,
+        audio_scale=1.0,
+        seed=1,
+        output="video",
+        filename_prefix="EverTalk/film",
+    )
+
+
+def voices_changed(change: Callable[[WindowVoices], WindowVoices]) -> Change:
+    """A score whose voices are changed in every window."""
+
+    def changed(score: Score) -> Score:
+        def voices(window: Window) -> WindowVoices:
+            return change(score.voices(window))
+
+        return replace(score, voices=voices)
+
+    return changed
+
+
+def load_voice(name: str, duration_s: float) -> torch.Tensor:
+    """The beginning of tests/demo/voices/`name`.flac, (samples,) at 16 kHz, cut to whole video frames."""
+    import soundfile
+
+    samples, rate_hz = soundfile.read(VOICES / f"{name}.flac", dtype="float32")
+    assert rate_hz == SAMPLE_RATE_HZ
+    count = round(duration_s * FPS) * SAMPLES_PER_FRAME
+    assert count <= len(samples), f"{name} is shorter than {duration_s} s"
+    return torch.from_numpy(samples[:count])
