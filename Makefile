@@ -3,6 +3,7 @@
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 # make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video
+# make quality  the films that the trained miniatures are judged by: minutes each
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
 # its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
@@ -13,7 +14,7 @@ VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
 
 .DEFAULT_GOAL := help
-.PHONY: help host test soak lint demo workflows pictures clean
+.PHONY: help host test quality soak lint demo workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -23,6 +24,9 @@ host:
 
 test: host
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
+
+quality: host
+	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py
 
 SOAK_CASES ?= 100000
 SOAK_KILLS ?= 25

@@ -1,8 +1,7 @@
 """The trained miniature really talks: mouths measured in films made through the pack's own code in ComfyUI.
 
-Held-out people (seeds that nobody trained on) and held-out voices (tests/demo/voices). Set
-EVERTALK_QUALITY=1 for
-the twenty windows.
+Held-out people (seeds that nobody trained on) and held-out voices (tests/demo/voices). The
+films of two people, the mutations and the twenty windows are long: `make quality` runs them (EVERTALK_QUALITY=1).
 """
 
 import os
@@ -43,6 +42,9 @@ MOST_JOIN = 2.5
 """1.5 is the aim; the model card says what was measured."""
 SHORT_S = (WINDOW_FRAMES + ADVANCE) / 25
 TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
+
+
+quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a minute long: make quality")
 
 
 @pytest.fixture(scope="module")
@@ -115,18 +117,21 @@ def test_the_mouth_is_shut_in_silence_and_open_in_speech(alone: Film) -> None:
     assert float(opening[law > 0.6].mean()) > 6
 
 
+@quality
 def test_two_voices_move_the_right_mouths(two: Film) -> None:
     found = separation(two)
     assert float(found.diagonal().min()) >= LEAST_OWN, found
     assert float(found.flip(0).diagonal().abs().max()) <= MOST_OTHER, found
 
 
+@quality
 def test_swapped_voices_swap_the_mouths(troupe: Troupe) -> None:
     voices = [load_voice("two", SHORT_S), load_voice("one", SHORT_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices))
     assert float(found.diagonal().min()) >= LEAST_OWN, found
 
 
+@quality
 def test_features_five_frames_late_are_noticed(troupe: Troupe) -> None:
     late = voices_changed(lambda voices: replace(voices, audio_SFKLC=voices.audio_SFKLC.roll(5, dims=1)))
     sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], late))
@@ -134,6 +139,7 @@ def test_features_five_frames_late_are_noticed(troupe: Troupe) -> None:
     assert sync.lag in (4, 5, 6)
 
 
+@quality
 def test_a_transposed_speaker_map_is_noticed(troupe: Troupe) -> None:
     def transpose(masks_MP: torch.Tensor | None) -> torch.Tensor:
         assert masks_MP is not None
@@ -149,12 +155,13 @@ def test_joins_are_no_worse_than_the_model_card_says(alone: Film) -> None:
     assert join_figure(alone) <= MOST_JOIN
 
 
+@quality
 def test_dropped_motion_frames_are_noticed(troupe: Troupe) -> None:
     film = make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], forget_motion)
     assert join_figure(film) > MOST_JOIN
 
 
-@pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="minutes long: set EVERTALK_QUALITY=1")
+@quality
 def test_twenty_windows_later_the_mouth_still_follows_and_colours_stay(troupe: Troupe) -> None:
     film = make_film(troupe, portrait(78, 1), [load_voice("one", TWENTY_WINDOWS_S)])
     assert follows(sync_of(film)), sync_of(film)
