@@ -1,7 +1,7 @@
 """The trained miniature really talks: mouths measured in films made through the pack's own code in ComfyUI.
 
-Held-out people (seeds that nobody trained on) and held-out voices (tests/demo/voices). The
-films of two people, the mutations and the twenty windows are long: `make quality` runs them (EVERTALK_QUALITY=1).
+Held-out people (seeds that nobody trained on) and held-out voices (tests/demo/voices). The films of two
+people, the mutations and the twenty windows are long: `make quality` runs them (EVERTALK_QUALITY=1).
 """
 
 import os
