@@ -17,7 +17,7 @@ import torch
 from evertalk_pack.multitalk.audio_attention import SpeakerRotations
 from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, speaker_map
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import RouteSpeakers, TalkHook, TalkModel
+from evertalk_pack.multitalk.talk_model import RouteSpeakers, TalkHooks, TalkModel
 from evertalk_pack.wanvideo.forward import WanInputs, wan_forward
 from evertalk_pack.wanvideo.rope import angles, grid_rotation, rotation_of_angles
 from torch import nn
@@ -114,7 +114,7 @@ class Talker(nn.Module):
         tokens = self.talk.audio_tokens(audio_BSFKLC)
         maps: list[torch.Tensor] = []
         router = None if masks_MP is None else watched_router(masks_MP, tokens.shape[2], maps)
-        hook = TalkHook(self.talk, tokens, HEADS, attention, router)
+        hook = TalkHooks(self.talk, tokens, HEADS, attention, router)
         text = text_BMC.expand(len(x_BCTHW), -1, -1)
         rotation = grid_rotation(GRID, DIM // HEADS, x_BCTHW.device)
         flow = wan_forward(self.tree, WanInputs(x_BCTHW, timestep_B, text, None, rotation), attention, hook)
