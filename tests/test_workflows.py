@@ -24,7 +24,7 @@ MAX_NODES = 12
 MAX_NODES_OF = {"infinitetalk_directed": 16, "infinitetalk_two_people": 15}
 """Those that show more nodes than a first workflow should hold."""
 
-MISSING_FILE = re.compile(r"\.(safetensors|jpg|flac|mp4)\b")
+MISSING_FILE = re.compile(r"\.(safetensors|jpg|png|flac|mp4)\b")
 API_FILES = api_files()
 
 Descriptions = dict[str, Any]

@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.fingerprint import fingerprint
+from evertalk_pack.multitalk.manifest import WindowStats
+from evertalk_pack.multitalk.run_card import RunCard, VideoForm
+from evertalk_pack.multitalk.run_folder import RunPlace
 from evertalk_pack.multitalk.run_settings import ScheduleSettings
+from evertalk_pack.multitalk.run_store import RunStore
+from evertalk_pack.multitalk.safe_path import checked_prefix
 from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, Waveform
-from evertalk_pack.multitalk.video_writer import VideoWriter
+from evertalk_pack.multitalk.video_reader import probe_video
+from evertalk_pack.multitalk.windows import Window, plan_windows
 from tiny_host import SIDE_PX, TinyFiles, play_windows, speech, watch
 
 if TYPE_CHECKING:
@@ -105,16 +113,16 @@ def test_speech_of_another_encoder_is_refused_before_anything_is_sampled(
     assert watched.rows == 0
 
 
-class CountingWriter(VideoWriter):
+class CountingStore(RunStore):
     """Notes, at each window, how many frames of the video's size are in memory."""
 
     most_frames = 0
     windows = 0
 
-    def write(self, frames_FHWC: torch.Tensor) -> None:
+    def add(self, window: Window, frames_FHWC: torch.Tensor, carry: Carry, stats: WindowStats) -> None:
         self.windows += 1
         self.most_frames = max(self.most_frames, frames_in_memory())
-        super().write(frames_FHWC)
+        super().add(window, frames_FHWC, carry, stats)
 
 
 def frames_in_memory() -> int:
@@ -132,9 +140,14 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
 ) -> None:
     window, motion, frames = 9, 5, 9 + 19 * 4
     embeds = speech(tiny, frames)
-    writer = CountingWriter(tmp_path / "long.mp4", SIDE_PX, SIDE_PX, embeds.sound)
-    with writer:
-        play_windows(talking, vae, embeds, writer, window_frames=window, motion_frames=motion)
-    assert writer.windows == 20
-    assert writer.frames_written == frames
-    assert window <= writer.most_frames <= 2 * window + 1, "two windows and the picture"
+    windows = plan_windows(frames, window, motion)
+    keys = tuple(fingerprint(one) for one in windows)
+    name = checked_prefix("long", tmp_path)
+    place = RunPlace(tmp_path, name, name)
+    form = VideoForm(SIDE_PX, SIDE_PX, embeds.sound)
+    with CountingStore(place, RunCard(fingerprint(keys), keys, windows, {}), form) as store:
+        play_windows(talking, vae, embeds, store, window_frames=window, motion_frames=motion)
+        video = store.finish()
+    assert store.windows == 20
+    assert probe_video(video).frames == frames
+    assert window <= store.most_frames <= 2 * window + 1, "two windows and the picture"
