@@ -145,7 +145,8 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
     name = checked_prefix("long", tmp_path)
     place = RunPlace(tmp_path, name, name)
     form = VideoForm(SIDE_PX, SIDE_PX, embeds.sound)
-    with CountingStore(place, RunCard(fingerprint(keys), keys, windows, {}), form) as store:
+    store = CountingStore(place, RunCard(fingerprint(keys), keys, windows, {}), form)
+    with store:
         play_windows(talking, vae, embeds, store, window_frames=window, motion_frames=motion)
         video = store.finish()
     assert store.windows == 20
