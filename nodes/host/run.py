@@ -34,6 +34,7 @@ from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node
 from .seeing import sight_notes
+from .sound import audio_of
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
 
 
@@ -236,10 +237,9 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
 
 def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
-    sound = plan.embeds.sound
     return {
         "samples": played.last.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
-        "audio": {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz},
+        "audio": audio_of(plan.embeds.sound),
     }
