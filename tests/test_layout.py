@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BELOW_NODES = ("multitalk", "wanvideo", "attention")
+BELOW_NODES = ("multitalk", "wanvideo", "attention", "convert")
 FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "scripts", "tests")
 GENERATED = {"run", "__pycache__"}
 

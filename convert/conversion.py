@@ -1,0 +1,83 @@
+"""The conversion of a workflow of WanVideoWrapper into one of EverTalk and ComfyUI's own nodes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ConvertError
+from .foreign import copy_node, crop_audio, upload_audio
+from .host_nodes import HostNodes
+from .picture import (
+    FIRST_OF,
+    VIDEO_LOADERS,
+    first_of,
+    load_clip_vision,
+    load_vae,
+    load_video,
+    resize,
+    see_picture,
+    video_components,
+)
+from .read import read_workflow
+from .remarks import Level, Remark
+from .result import DECODERS, convert_ends, decoded
+from .sampler import convert_sampler
+from .work import Translator, Work
+
+SAMPLER = "WanVideoSampler"
+
+TRANSLATORS: dict[str, Translator] = {
+    **dict.fromkeys(DECODERS, decoded),
+    **dict.fromkeys(VIDEO_LOADERS, load_video),
+    **dict.fromkeys(FIRST_OF, first_of),
+    **dict.fromkeys(("ImageResizeKJv2", "ImageResizeKJ", "ImageResize+"), resize),
+    **dict.fromkeys(("CLIPVisionLoader", "LoadWanVideoClipTextEncoder"), load_clip_vision),
+    "AudioCrop": crop_audio,
+    "GetVideoComponents": video_components,
+    "VHS_LoadAudioUpload": upload_audio,
+    "WanVideoClipVisionEncode": see_picture,
+    "WanVideoVAELoader": load_vae,
+}
+"""What becomes of nodes whose outputs others take; the sampler asks for the rest by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A workflow that was converted.
+
+    Attributes:
+        workflow: the new one, in API format.
+        remarks: what was not carried over as it was, losses first.
+    """
+
+    workflow: dict[str, Any]
+    remarks: tuple[Remark, ...]
+
+
+def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
+    """Convert a workflow of WanVideoWrapper that makes a talking video.
+
+    Args:
+        workflow: parsed JSON: the editor's form, the API's, or the body of a request to /prompt.
+        object_info: what the ComfyUI that is to run it answers at /object_info.
+
+    Raises:
+        ConvertError: it is no such workflow; says why and what to do.
+    """
+    host = HostNodes.of(object_info)
+    source = read_workflow(workflow, host)
+    samplers = source.of_kind(SAMPLER)
+    if not samplers:
+        raise ConvertError(
+            f"workflow: it has no {SAMPLER}, so there is nothing to convert. Choose a workflow of "
+            "WanVideoWrapper that makes a talking video"
+        )
+    work = Work(source, host, TRANSLATORS, copy_node)
+    made = [convert_sampler(work, sampler) for sampler in samplers]
+    convert_ends(work, made)
+    for node in source.nodes.values():
+        if node.id not in work.seen:
+            work.say(Level.NEEDLESS, node, "nothing that was converted takes anything from it; left out")
+    if source.left_out:
+        work.say(Level.NEEDLESS, None, f"notes and nodes that are switched off: {', '.join(source.left_out)}")
+    return Conversion(work.made, work.remarks)

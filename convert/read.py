@@ -1,0 +1,45 @@
+"""Reads a workflow: either form, the API's or the editor's."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from .errors import ConvertError
+from .host_nodes import HostNodes
+from .read_editor import read_editor
+from .source import Link, Source, SourceNode
+
+FORMS = "expected a workflow saved by ComfyUI's editor, or exported with File > Export (API)"
+
+
+def read_workflow(workflow: object, host: HostNodes) -> Source:
+    """The nodes and links of a workflow.
+
+    Raises:
+        ConvertError: it is no workflow, or uses what is not read.
+    """
+    if not isinstance(workflow, Mapping):
+        raise ConvertError(f"workflow: got {type(workflow).__name__}, {FORMS}")
+    fields = cast("Mapping[str, Any]", workflow)
+    if isinstance(fields.get("nodes"), list):
+        return read_editor(fields, host)
+    if isinstance(fields.get("prompt"), Mapping):  # the body of a request to /prompt
+        fields = fields["prompt"]
+    nodes = {str(node_id): _api_node(str(node_id), node) for node_id, node in fields.items()}
+    if not nodes:
+        raise ConvertError(f"workflow: it has no nodes; {FORMS}")
+    return Source(nodes)
+
+
+def _api_node(node_id: str, node: object) -> SourceNode:
+    fields = cast("Mapping[str, Any]", node) if isinstance(node, Mapping) else {}
+    kind, inputs = fields.get("class_type"), fields.get("inputs")
+    if not isinstance(kind, str) or not isinstance(inputs, Mapping):
+        raise ConvertError(f"workflow: {node_id!r} is no node with a class_type and inputs; {FORMS}")
+    title = str((fields.get("_meta") or {}).get("title") or kind)
+    values = {str(name): _api_value(value) for name, value in cast("Mapping[str, Any]", inputs).items()}
+    return SourceNode(node_id, kind, title, values)
+
+
+def _api_value(value: Any) -> object:
+    is_link = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)  # pyright: ignore[reportUnknownArgumentType]
+    return Link(value[0], int(value[1])) if is_link else value

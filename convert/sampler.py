@@ -1,0 +1,263 @@
+"""The sampler with all that it needs: the heart of a conversion."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .constants import constant, number
+from .errors import ConvertError
+from .model import talking_model
+from .picture import clip_behind, dubbed, fitted_picture
+from .prompt import Prompts, prompt_schedule, prompts_of
+from .remarks import Level
+from .schedulers import FIXED, schedule_of
+from .settings import account_for
+from .source import Link, SourceNode
+from .speech import Speech, speech_of
+from .work import Work
+
+IMAGES = "WanVideoImageToVideoMultiTalk"
+MAX_SEED = 2**63 - 1
+MAX_WINDOW_FRAMES = 81
+SIDE_STEP_PX = 16
+PREFIX = "EverTalk/talk"
+
+CARRIED = (
+    "model",
+    "image_embeds",
+    "text_embeds",
+    "multitalk_embeds",
+    "samples",
+    "steps",
+    "cfg",
+    "shift",
+    "seed",
+    "scheduler",
+    "denoise_strength",
+    "start_step",
+)
+CARRIED_IMAGES = (
+    "vae",
+    "width",
+    "height",
+    "frame_window_size",
+    "motion_frame",
+    "colormatch",
+    "start_image",
+    "clip_embeds",
+    "mode",
+    "output_path",
+)
+
+COLOURS = {"mkl": "mkl", "reinhard": "lab"}
+"""Colour matches that do the same under another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a sampler.
+
+    Attributes:
+        sampler: id of EverTalk Sampler.
+        decode: id of EverTalk Decode.
+        embeds: the encoded speech, which is the video's sound.
+    """
+
+    sampler: str
+    decode: str
+    embeds: Link
+
+
+def convert_sampler(work: Work, node: SourceNode) -> Made:
+    """Make EverTalk's nodes for one sampler of WanVideoWrapper.
+
+    Raises:
+        ConvertError: it is no InfiniteTalk or MultiTalk sampler.
+    """
+    images = work.needed(node, "image_embeds", "WanVideo Long I2V Multi/InfiniteTalk")
+    if images.kind != IMAGES:
+        raise ConvertError(
+            f"{images.name}: expected {IMAGES}; other kinds of video are not EverTalk's. Keep "
+            "WanVideoWrapper for them"
+        )
+    work.seen.add(node.id)
+    account_for(work, node, CARRIED)
+    account_for(work, images, CARRIED_IMAGES)
+    picture, source = _seen(work, node, images)
+    speech = speech_of(work, node, picture)
+    model = talking_model(work, node, images.text("mode", "auto"))
+    prompts = prompts_of(work, node.link("text_embeds"))
+    vae = work.follow(images.link("vae"))
+    if vae is None:
+        raise ConvertError(f"{images.name}: nothing is connected to vae; connect WanVideo VAE Loader")
+    widgets: dict[str, Any] = {
+        **_size(work, images),
+        **_windows(work, images),
+        **_sampling(work, node),
+        **_guidance(work, node, speech),
+    }
+    schedule = prompt_schedule(work, prompts, widgets["window_frames"], widgets["motion_frames"])
+    inputs: dict[str, object] = {
+        "model": model,
+        "positive": prompts.positive,
+        "negative": _negative(work, node, prompts, widgets),
+        "vae": vae,
+        "audio_embeds": speech.embeds,
+        "start_image": None if source else picture,
+        "clip_vision_output": work.follow(images.link("clip_embeds")),
+        "schedule": schedule,
+        "look": _look(work, images),
+        "source": source,
+        **widgets,
+        "output": "video",
+        "filename_prefix": _prefix(work, images),
+    }
+    sampler = work.add("EverTalkSampler", "EverTalk Sampler", inputs)
+    decode = work.add("EverTalkDecode", "EverTalk Decode", {"samples": Link(sampler, 0), "vae": vae})
+    work.know(Link(images.id, 1), Link(decode, 2))
+    for slot in (0, 1):
+        work.know(Link(node.id, slot), Link(sampler, 0))
+    return Made(sampler, decode, speech.embeds)
+
+
+def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None, Link | None]:
+    """The start picture, and the clip that is dubbed."""
+    encoded, denoise = work.node_of(node.link("samples")), _denoise(work, node)
+    start = images.link("start_image")
+    if encoded is not None:
+        account_for(work, encoded, {"vae", "image"})
+        clip = clip_behind(work, encoded.link("image"))
+        if clip is not None:
+            if denoise != 1:
+                note = "the steps that were left out at the beginning become denoise of EverTalk Video Source"
+                work.say(Level.CHANGED, node, f"{note}: {denoise:g}, with the steps that remain")
+            return work.follow(start), dubbed(work, clip, denoise)
+        work.say(Level.LOST, node, f"samples ({encoded.name}): only a clip's frames can be made over")
+    elif denoise != 1:
+        work.say(
+            Level.LOST,
+            node,
+            f"denoise_strength, start_step: {denoise:g} of the steps, without samples to begin at",
+        )
+    clip = clip_behind(work, start)
+    if clip is not None:
+        return work.follow(start), dubbed(work, clip, 1.0)
+    picture = fitted_picture(work, start)
+    if picture is None:
+        raise ConvertError(
+            f"{images.name}: what gives start_image is not known here; connect Load Image and convert again"
+        )
+    return picture, None
+
+
+def _skipped_steps(work: Work, node: SourceNode) -> int:
+    """How many of its steps a sampler leaves out at the beginning."""
+    steps, strength = int(number(work, node, "steps", 30)), number(work, node, "denoise_strength", 1)
+    if strength < 1:  # WanVideoWrapper counts so
+        return max(0, steps - int(steps * strength) - 1)
+    return min(steps - 1, int(number(work, node, "start_step", 0)))
+
+
+def _denoise(work: Work, node: SourceNode) -> float:
+    """The share of the way from noise to picture; rounded down, so that the same steps are left."""
+    steps, skipped = int(number(work, node, "steps", 30)), _skipped_steps(work, node)
+    return max(0.05, (steps - skipped) * 100 // steps / 100)
+
+
+def _size(work: Work, images: SourceNode) -> dict[str, object]:
+    size: dict[str, object] = {"size": "custom"}
+    for name, usual in (("width", 832), ("height", 480)):
+        asked = constant(work, images.inputs.get(name))
+        if not isinstance(asked, int | float):
+            work.say(
+                Level.CHANGED, images, f"{name} is computed by other nodes: the trained 480p size is chosen"
+            )
+            return {"size": "480p", "width": 832, "height": 480}
+        fitting = max(SIDE_STEP_PX, round(asked / SIDE_STEP_PX) * SIDE_STEP_PX)
+        if fitting != asked:
+            work.say(
+                Level.CHANGED, images, f"{name} {asked:g} becomes {fitting}, a multiple of {SIDE_STEP_PX}"
+            )
+        size[name] = fitting or usual
+    return size
+
+
+def _windows(work: Work, images: SourceNode) -> dict[str, float]:
+    frames = int(number(work, images, "frame_window_size", MAX_WINDOW_FRAMES))
+    motion = int(number(work, images, "motion_frame", 25))
+    if frames > MAX_WINDOW_FRAMES:
+        work.say(
+            Level.CHANGED,
+            images,
+            f"frame_window_size {frames} becomes {MAX_WINDOW_FRAMES}, as the weights know it",
+        )
+        frames = MAX_WINDOW_FRAMES
+    fitting = (motion - 1) // 4 * 4 + 1
+    if fitting != motion:
+        work.say(
+            Level.CHANGED, images, f"motion_frame {motion} becomes {fitting}: one more than a multiple of 4"
+        )
+    return {"window_frames": (frames - 1) // 4 * 4 + 1, "motion_frames": fitting}
+
+
+def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
+    schedule, sampler = schedule_of(work, node)
+    steps, seed = int(number(work, node, "steps", 30)), int(number(work, node, "seed", 0))
+    if seed > MAX_SEED:
+        work.say(
+            Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case"
+        )
+    if schedule == FIXED and steps != 4:
+        work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
+    steps -= _skipped_steps(work, node)
+    shift = round(min(100.0, max(0.1, number(work, node, "shift", 5))), 3)
+    return {
+        "scheduler": schedule,
+        "steps": min(200, max(1, steps)),
+        "shift": shift,
+        "sampler_name": sampler,
+        "seed": seed % MAX_SEED if seed > MAX_SEED else seed,
+    }
+
+
+def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]:
+    cfg = constant(work, node.inputs.get("cfg"))
+    if not isinstance(cfg, int | float):
+        work.say(
+            Level.LOST, node, "cfg changes with the steps, which has no counterpart: text_scale 1 is used"
+        )
+        cfg = 1.0
+    return {"text_scale": round(float(cfg), 3), "audio_scale": round(min(30.0, speech.audio_scale), 3)}
+
+
+def _negative(work: Work, node: SourceNode, prompts: Prompts, widgets: dict[str, Any]) -> Link | None:
+    if prompts.negative is None and widgets["text_scale"] != 1:
+        work.say(Level.CHANGED, node, "cfg without a negative prompt: text_scale 1 is used")
+        widgets["text_scale"] = 1.0
+    return prompts.negative
+
+
+def _look(work: Work, images: SourceNode) -> Link | None:
+    asked = images.text("colormatch", "disabled")
+    if asked == "disabled":
+        return None
+    method = COLOURS.get(asked, "mkl")
+    if asked not in COLOURS:
+        work.say(Level.CHANGED, images, f"colormatch {asked} does not exist here: mkl is used")
+    inputs: dict[str, object] = {"colour_match": method, "colour_strength": 1.0, "blend_frames": 0}
+    inputs |= {"zoom": 1.0, "pan_x": 0.0, "pan_y": 0.0}
+    return Link(work.add("EverTalkLook", "EverTalk Look", inputs), 0)
+
+
+def _prefix(work: Work, images: SourceNode) -> str:
+    folder = constant(work, images.inputs.get("output_path"))
+    if not isinstance(folder, str) or not folder:
+        return PREFIX
+    last = folder.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = "".join(letter for letter in last if letter.isalnum() or letter in "-_") or "talk"
+    work.say(
+        Level.CHANGED,
+        images,
+        f"output_path {folder}: the finished video goes to EverTalk/{name} in ComfyUI's output folder; "
+        "single pictures are not written",
+    )
+    return f"EverTalk/{name}/talk"

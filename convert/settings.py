@@ -1,0 +1,101 @@
+"""Settings that have no counterpart: which of them ComfyUI makes needless, and which were never touched."""
+
+from collections.abc import Collection
+
+from .remarks import Level
+from .source import Link, SourceNode
+from .work import Work
+
+DEFAULTS: dict[str, object] = {
+    "add_noise_floor": False,
+    "audio_scale": 1,
+    "combine_embeds": "average",
+    "denoise_strength": 1,
+    "end_step": -1,
+    "latent_strength": 1,
+    "noise_aug_strength": 0,
+    "normalization": "default",
+    "quantization": "disabled",
+    "loop_count": 0,
+    "ratio": 0.5,
+    "riflex_freq_index": 0,
+    "rms_norm_function": "default",
+    "save_output": True,
+    "smooth_transients": False,
+    "start_step": 0,
+    "strength_1": 1,
+    "strength_2": 1,
+    "tiles": 0,
+    "trim_to_audio": False,
+}
+"""Values that change nothing, by the input's name: where they stand, nothing is lost."""
+
+MEMORY = "ComfyUI moves weights and frees memory by itself"
+CACHE = "ComfyUI keeps results, and EverTalk Text Embeddings keeps a prompt in a file"
+TILES = "EverTalk decodes windows as they are made; no frame is decoded at the end"
+PRECISION = "ComfyUI chooses the precision for the card; EverTalk's loader says which"
+
+NEEDLESS: dict[str, str] = {
+    "add_noise_to_samples": "EverTalk Video Source adds the noise that its denoise asks for",
+    **dict.fromkeys(
+        ("force_offload", "load_device", "low_mem_load", "use_cpu_cache", "model_to_offload"), MEMORY
+    ),
+    **dict.fromkeys(("device", "merge_loras", "vram_management_args", "block_swap_args"), MEMORY),
+    **dict.fromkeys(("use_disk_cache",), CACHE),
+    **dict.fromkeys(("enable_vae_tiling", "tile_x", "tile_y", "tile_stride_x", "tile_stride_y"), TILES),
+    **dict.fromkeys(("tiled_vae",), TILES),
+    **dict.fromkeys(("precision", "base_precision"), PRECISION),
+    **dict.fromkeys(
+        ("crf", "pix_fmt", "save_metadata"), "EverTalk Sampler writes the file, workflow included"
+    ),
+    **dict.fromkeys(("rope_function", "verbose", "batched_cfg"), "it changes speed alone"),
+}
+"""Inputs that ComfyUI or EverTalk makes needless, and why."""
+
+EDITORS_OWN = ("videopreview", "choose video to upload", "choose file to upload", "upload", "audioUI")
+"""Buttons and players that the editor saves among the values."""
+
+UNTOUCHED: dict[str, tuple[object, ...]] = {
+    "add_noise_to_samples": (False,),
+    "force_offload": (True, False),
+    "load_device": ("main_device", "offload_device"),
+    "low_mem_load": (False,),
+    "use_cpu_cache": (False,),
+    "batched_cfg": (False,),
+    "crf": (19,),
+    "pix_fmt": ("yuv420p",),
+    "save_metadata": (True,),
+    "device": ("gpu",),
+    "merge_loras": (True,),
+    "use_disk_cache": (False, True),
+    "enable_vae_tiling": (False,),
+    "tile_x": (272,),
+    "tile_y": (272,),
+    "tile_stride_x": (144,),
+    "tile_stride_y": (128,),
+    "tiled_vae": (False,),
+    "precision": ("bf16", "fp16"),
+    "base_precision": ("bf16", "fp16"),
+    "rope_function": ("comfy", "default"),
+    "verbose": (False,),
+}
+"""Values of needless inputs that nobody chose on purpose; they are not worth a remark."""
+
+
+def account_for(work: Work, node: SourceNode, carried: Collection[str]) -> None:
+    """Say what becomes of every input of a node that was not carried over."""
+    for name, value in node.inputs.items():
+        if name in carried or name in EDITORS_OWN or value is None:
+            continue
+        if isinstance(value, Link):
+            source = work.node_of(value)
+            label = source.name if source else value.node
+            if name in NEEDLESS:
+                work.say(Level.NEEDLESS, node, f"{name} ({label}): {NEEDLESS[name]}")
+            else:
+                work.say(Level.LOST, node, f"{name} ({label}) has no counterpart")
+        elif name in NEEDLESS:
+            if value not in UNTOUCHED.get(name, ()):
+                work.say(Level.NEEDLESS, node, f"{name} {value}: {NEEDLESS[name]}")
+        elif (name not in DEFAULTS or value != DEFAULTS[name]) and value != "":
+            work.say(Level.LOST, node, f"{name} {value} has no counterpart")

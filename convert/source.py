@@ -1,0 +1,71 @@
+"""A workflow of WanVideoWrapper as the converter reads it: nodes whose inputs are values or links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An output of a node.
+
+    Attributes:
+        node: the node's id.
+        slot: which of its outputs.
+    """
+
+    node: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNode:
+    """A node of the workflow that is converted.
+
+    Attributes:
+        id: its id there.
+        kind: its class, such as `WanVideoSampler`.
+        title: what its title bar says.
+        inputs: values and links by the inputs' names.
+    """
+
+    id: str
+    kind: str
+    title: str
+    inputs: Mapping[str, object]
+
+    @property
+    def name(self) -> str:
+        """How remarks call it."""
+        return f"{self.kind} #{self.id}"
+
+    def link(self, name: str) -> Link | None:
+        """What is connected to an input."""
+        value = self.inputs.get(name)
+        return value if isinstance(value, Link) else None
+
+    def text(self, name: str, default: str = "") -> str:
+        """A text or a choice; the default where there is none."""
+        value = self.inputs.get(name, default)
+        return value if isinstance(value, str) else default
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The workflow that is converted.
+
+    Attributes:
+        nodes: its nodes by id, in its own order.
+        left_out: titles of notes and of nodes that are switched off.
+    """
+
+    nodes: Mapping[str, SourceNode]
+    left_out: tuple[str, ...] = ()
+
+    def of_kind(self, *kinds: str) -> list[SourceNode]:
+        """The nodes of some classes."""
+        return [node for node in self.nodes.values() if node.kind in kinds]
+
+    def is_taken(self, node_id: str) -> bool:
+        """Whether any node takes an output of a node."""
+        links = (value for node in self.nodes.values() for value in node.inputs.values())
+        return any(isinstance(value, Link) and value.node == node_id for value in links)

@@ -1,0 +1,187 @@
+"""The speech: encoder, sounds, who says what, and how long the video is."""
+
+from dataclasses import dataclass
+
+from .constants import constant, number
+from .errors import ConvertError
+from .foreign import trim_audio
+from .remarks import Level
+from .settings import account_for
+from .source import Link, SourceNode
+from .work import Work
+
+FPS = 25.0
+"""Of EverTalk's videos."""
+
+DOWNLOADED = "TencentGameMate/chinese-wav2vec2-base"
+ENCODER = "wav2vec2-chinese-base_fp16.safetensors"
+"""The file with the weights that DownloadAndLoadWav2VecModel fetches."""
+
+SILENCE_RATE_HZ = 16000
+LETTERS = "abcd"
+EMBEDS, SILENT = "MultiTalkWav2VecEmbeds", "MultiTalkSilentEmbeds"
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What the sampler hears.
+
+    Attributes:
+        embeds: the encoded speech.
+        audio_scale: guidance by the speech.
+    """
+
+    embeds: Link
+    audio_scale: float
+
+
+def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
+    """The speech that a sampler is given.
+
+    Raises:
+        ConvertError: there is none, or it is of another kind.
+    """
+    node = work.needed(sampler, "multitalk_embeds", EMBEDS)
+    if node.kind == SILENT:
+        return Speech(_encode(work, ENCODER, _silence(work, node), None, loudness=True), 1.0)
+    if node.kind != EMBEDS:
+        raise ConvertError(f"{node.name}: expected {EMBEDS} or {SILENT} at the sampler's multitalk_embeds")
+    voices = [
+        (name, node.link(name)) for name in (f"audio_{index}" for index in range(1, 5)) if node.link(name)
+    ]
+    if not voices:
+        raise ConvertError(
+            f"{node.name}: no sound is connected to audio_1; connect Load Audio and convert again"
+        )
+    _account(work, node, {name for name, _ in voices})
+    duration_s = _duration_s(work, node)
+    sounds = [_sound(work, node, link, duration_s) for _, link in voices]
+    masks = _masks(work, node, len(sounds))
+    encoder, loudness = _encoder(work, node), node.inputs.get("normalize_loudness", True) is not False
+    if len(sounds) == 1 and not masks:
+        embeds = _encode(work, encoder, sounds[0], None, loudness=loudness)
+    else:
+        speakers = _speakers(work, node, sounds, masks, picture)
+        embeds = _encode(work, encoder, None, speakers, loudness=loudness)
+    work.know(Link(node.id, 1), Link(embeds.node, 1))
+    work.know(Link(node.id, 2), Link(embeds.node, 2))
+    return Speech(embeds, number(work, node, "audio_cfg_scale", 1.0))
+
+
+def _account(work: Work, node: SourceNode, voices: set[str]) -> None:
+    carried = {
+        "wav2vec_model",
+        "normalize_loudness",
+        "num_frames",
+        "fps",
+        "audio_cfg_scale",
+        "multi_audio_type",
+    }
+    account_for(work, node, carried | voices | {"ref_target_masks"})
+    fps = number(work, node, "fps", FPS)
+    if fps != FPS:
+        work.say(Level.LOST, node, f"fps {fps:g}: EverTalk's videos have 25 frames a second")
+
+
+def _duration_s(work: Work, node: SourceNode) -> float | None:
+    """How long the video may be at most; None where only a run would tell."""
+    frames = constant(work, node.inputs.get("num_frames"))
+    if isinstance(frames, int | float):
+        duration_s = frames / number(work, node, "fps", FPS)
+        work.say(
+            Level.CHANGED,
+            node,
+            f"num_frames {frames:g} becomes a cut of the sound to {duration_s:g} s; take it out and the "
+            "video lasts as long as the speech",
+        )
+        return duration_s
+    work.say(
+        Level.CHANGED, node, "num_frames is computed by other nodes: the video lasts as long as the speech"
+    )
+    return None
+
+
+def _sound(work: Work, node: SourceNode, link: Link | None, duration_s: float | None) -> Link:
+    sound = work.follow(link)
+    if sound is None:
+        raise ConvertError(
+            f"{node.name}: what gives its sound is not known here; connect Load Audio and convert again"
+        )
+    return sound if duration_s is None else trim_audio(work, sound, 0.0, duration_s)
+
+
+def _silence(work: Work, node: SourceNode) -> Link:
+    duration_s = number(work, node, "num_frames", 81) / FPS
+    inputs = {"duration": duration_s, "sample_rate": SILENCE_RATE_HZ, "channels": 1}
+    return Link(work.add("EmptyAudio", "Silence", inputs), 0)
+
+
+def _encoder(work: Work, node: SourceNode) -> str:
+    loader = work.needed(node, "wav2vec_model", "Wav2vec2 Model Loader")
+    account_for(work, loader, {"model"})
+    name = loader.text("model")
+    if loader.kind != "DownloadAndLoadWav2VecModel":
+        return work.file("EverTalkAudioEncoderLoader", "encoder", name, loader)
+    if name != DOWNLOADED:
+        work.say(
+            Level.LOST,
+            loader,
+            f"{name}: InfiniteTalk and MultiTalk know chinese-wav2vec2-base alone; it is used",
+        )
+    work.say(
+        Level.CHANGED,
+        loader,
+        f"nothing is downloaded: put {ENCODER} into models/audio_encoders or models/wav2vec2",
+    )
+    return work.file("EverTalkAudioEncoderLoader", "encoder", ENCODER, loader)
+
+
+def _encode(work: Work, encoder: str, sound: Link | None, speakers: Link | None, *, loudness: bool) -> Link:
+    loader = work.add("EverTalkAudioEncoderLoader", "EverTalk Audio Encoder Loader", {"encoder": encoder})
+    inputs = {"audio_encoder": Link(loader, 0), "audio": sound, "speakers": speakers, "loudness": loudness}
+    return Link(work.add("EverTalkAudioEmbeds", "EverTalk Audio Embeds", inputs), 0)
+
+
+def _speakers(
+    work: Work, node: SourceNode, sounds: list[Link], masks: list[Link], picture: Link | None
+) -> Link:
+    inputs: dict[str, object] = {
+        f"audio_{letter}": sound for letter, sound in zip(LETTERS, sounds, strict=False)
+    }
+    inputs |= {f"mask_{letter}": mask for letter, mask in zip(LETTERS, masks, strict=False)}
+    inputs |= {
+        "start_image": picture,
+        "arrangement": node.text("multi_audio_type", "para"),
+        "timeline": "",
+        "boxes": "",
+    }
+    if len(sounds) > 1 and not masks:
+        work.say(Level.CHANGED, node, "without masks the first two speakers are the left and the right half")
+    return Link(work.add("EverTalkSpeakers", "EverTalk Speakers", inputs), 0)
+
+
+def _masks(work: Work, node: SourceNode, num_speakers: int) -> list[Link]:
+    """A mask for each speaker."""
+    link = node.link("ref_target_masks")
+    if link is None:
+        return []
+    source = work.node_of(link)
+    if source is not None and source.kind == "MaskBatchMulti" and not work.host.has(source.kind):
+        given = [work.follow(source.link(f"mask_{index}")) for index in range(1, num_speakers + 2)]
+        masks = [mask for mask in given if mask is not None]
+    else:
+        batch = work.follow(link)
+        masks = [] if batch is None else [_one_of(work, batch, index) for index in range(num_speakers)]
+    if not masks:
+        work.say(Level.LOST, node, "ref_target_masks: what gives the masks is not known here")
+    if len(masks) > num_speakers:
+        work.say(Level.NEEDLESS, node, "the mask of the background: it is what no speaker's mask covers")
+    return masks[:num_speakers]
+
+
+def _one_of(work: Work, batch: Link, index: int) -> Link:
+    """One mask of a batch, through ComfyUI's own nodes."""
+    pictures = Link(work.add("MaskToImage", "Masks as pictures", {"mask": batch}), 0)
+    inputs = {"image": pictures, "batch_index": index, "length": 1}
+    picture = Link(work.add("ImageFromBatch", f"Mask {index + 1}", inputs), 0)
+    return Link(work.add("ImageToMask", f"Mask {index + 1}", {"image": picture, "channel": "red"}), 0)

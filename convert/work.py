@@ -1,0 +1,119 @@
+"""The state of one conversion: what is read, what is made, and what is said about it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from .errors import ConvertError
+from .host_nodes import HostNodes
+from .remarks import Level, Remark
+from .source import Link, Source, SourceNode
+
+Translator: TypeAlias = "Callable[[Work, SourceNode, int], Link | None]"
+"""A node and one of its outputs -> what gives the same in the workflow that is made; None if nothing does."""
+
+
+class Work:
+    """One conversion.
+
+    Args:
+        source: the workflow that is converted.
+        host: the ComfyUI it is converted for.
+        translators: by class, for nodes that become others.
+        copy: for all other nodes.
+    """
+
+    def __init__(
+        self, source: Source, host: HostNodes, translators: Mapping[str, Translator], copy: Translator
+    ) -> None:
+        self.source = source
+        self.host = host
+        self.made: dict[str, dict[str, Any]] = {}
+        self.seen: set[str] = set()
+        self._translators = translators
+        self._copy = copy
+        self._known: dict[Link, Link | None] = {}
+        self._made_for: dict[str, str] = {}
+        self._remarks: dict[Remark, None] = {}
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What was said, each thing once, losses first."""
+        order = list(Level)
+        return tuple(sorted(self._remarks, key=lambda remark: order.index(remark.level)))
+
+    def say(self, level: Level, node: SourceNode | None, text: str) -> None:
+        """Add a remark."""
+        self._remarks[Remark(level, node.name if node else "", text)] = None
+
+    def add(self, kind: str, title: str, inputs: Mapping[str, object]) -> str:
+        """Make a node; its id. Inputs that are None are left out."""
+        node_id = str(len(self.made) + 1)
+        given = {name: _api(value) for name, value in inputs.items() if value is not None}
+        self.made[node_id] = {"class_type": kind, "inputs": given, "_meta": {"title": title}}
+        return node_id
+
+    def set(self, node_id: str, name: str, value: object) -> None:
+        """Change an input of a node that was made."""
+        self.made[node_id]["inputs"][name] = _api(value)
+
+    def node_of(self, value: object) -> SourceNode | None:
+        """The node that a link comes from, which is thereby accounted for."""
+        if not isinstance(value, Link) or value.node not in self.source.nodes:
+            return None
+        self.seen.add(value.node)
+        return self.source.nodes[value.node]
+
+    def follow(self, value: object) -> Link | None:
+        """What gives the same as a link of the source; made if it does not stand yet."""
+        if not isinstance(value, Link):
+            return None
+        if value in self._known:
+            return self._known[value]
+        node = self.node_of(value)
+        if node is None:
+            return None
+        self._known[value] = None  # a circle ends here instead of never
+        translate = self._translators.get(node.kind, self._copy)
+        self._known[value] = translate(self, node, value.slot)
+        return self._known[value]
+
+    def know(self, source: Link, made: Link) -> None:
+        """Remember what gives the same as an output of the source."""
+        self._known[source] = made
+
+    def made_for(self, node: SourceNode) -> str | None:
+        """The id of what was made for a node, if it was remembered."""
+        return self._made_for.get(node.id)
+
+    def remember(self, node: SourceNode, made: str) -> str:
+        """Remember what was made for a node; gives it back."""
+        self._made_for[node.id] = made
+        return made
+
+    def needed(self, node: SourceNode, name: str, what: str) -> SourceNode:
+        """The node at an input that nothing works without.
+
+        Raises:
+            ConvertError: nothing is connected.
+        """
+        found = self.node_of(node.link(name))
+        if found is None:
+            raise ConvertError(
+                f"{node.name}: nothing is connected to {name}; connect {what} and convert again"
+            )
+        return found
+
+    def file(self, kind: str, field: str, name: str, node: SourceNode) -> str:
+        """A file's name as this ComfyUI lists it; says so if it has none."""
+        found = self.host.file(kind, field, name)
+        if found is None:
+            self.say(
+                Level.MISSING,
+                node,
+                f"`{name}` is not among the files that {kind} offers here; put it there or choose another",
+            )
+        return found or name
+
+
+def _api(value: object) -> object:
+    return [value.node, value.slot] if isinstance(value, Link) else value
