@@ -20,6 +20,7 @@ from .identity import model_identity, outline, sight_identity, vae_identity, wei
 from .patcher import TalkAttachment, attachment_of
 from .progress import show_on_node
 from .run import RunPlan, check_cast, play
+from .run_teller import RunTeller
 from .studio import Cast
 
 OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub"}
@@ -51,7 +52,17 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
     check_cast(plan, cast)
     card, form = card_of(plan, cast), VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound)
     form = replace(form, metadata=wish.metadata)
-    with RunStore(wish.place, card, form, wish.resume, say=show_on_node, waiting=wait_for_lock) as store:
+    told = RunTeller(plan.windows)
+    store = RunStore(
+        wish.place,
+        card,
+        form,
+        wish.resume,
+        say=show_on_node,
+        waiting=wait_for_lock,
+        written=told.window_written,
+    )
+    with told.ending(store), store:
         if wish.resume is Resume.ONLY_FINISHED:
             path = store.keep_finished()
         else:

@@ -30,9 +30,10 @@ from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
+from .events import RunEvent, send_event
 from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
-from .progress import RunProgress, show_on_node
+from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
 from .sound import audio_of
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
@@ -137,6 +138,8 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> Played:
     attachment = check_cast(plan, cast)
     first, carry = (0, Carry()) if store is None else (store.first, store.carry)
     studio = studio_for(plan, cast, attachment, first)
+    if store is not None:
+        store.tell_finished()
     plan.begin_at(first)
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
@@ -150,6 +153,8 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> Played:
             done = stretch.finished
             stats = WindowStats(report.seconds, report.drift, report.seam)
             store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
+        else:
+            send_event(RunEvent("window", count, report.index, text=str(report)))
         show_on_node(f"Window {report.index + 1} of {count} done: {report}")
     assert stretch is not None, "a plan has a window"
     return Played(stretch.finished, tuple(reports))
@@ -162,9 +167,11 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
-    show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
-    for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    for note in attachment.notes:
         show_on_node(note)
+    for warning in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+        warn_on_node(warning)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed)
     return HostStudio(cast, settings, backend, progress)
 
