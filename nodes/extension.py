@@ -7,6 +7,7 @@ from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
+from .host.review import add_routes
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
@@ -39,4 +40,5 @@ class EverTalkExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> EverTalkExtension:
     """What ComfyUI calls when it loads the pack."""
+    add_routes()
     return EverTalkExtension()
