@@ -4,8 +4,8 @@ One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
     manifest.json           names whole files alone, see manifest
     w000000.mp4, ...        each finished window's part of the video, playable
-    c000003.safetensors     the frames that the next window begins from, lossless, of the last two windows;
-                            those of earlier ones are deleted, since an hour's would fill the disk
+    c000003.safetensors     the frames that the next window begins from, lossless; of a long run not each
+                            window's, since an hour's would fill the disk, see kept_carries
     lock                    who writes, see run_lock
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
@@ -14,8 +14,8 @@ and the video is the same to the byte as that of a run that was never stopped.
 
 When the finished video stands and was read back, the segments are deleted: an hour would be on the disk
 twice. The manifest stays with the video's digest, so that the same run, queued again, finds the video; so do
-the last motion frames, so that a run with a longer sound can go on behind this one. The folder may be deleted
-by hand.
+the motion frames, so that a run with a longer sound, or with another seed for one window, can go on behind
+its windows. The folder may be deleted by hand.
 
 Shape letters: F frames, H height, W width.
 """
@@ -34,6 +34,7 @@ from .background import Background
 from .carry_file import Carry, write_carry
 from .errors import InputError, RunStoreError
 from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
+from .kept_carries import LAST, kept_carries
 from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
@@ -43,8 +44,6 @@ from .segment import Piece, write_segment
 from .windows import Window
 
 LOG = logging.getLogger("evertalk")
-
-KEPT_CARRIES = 2
 
 
 class RunStore:
@@ -65,6 +64,7 @@ class RunStore:
         say: shows a sentence to the user.
         waiting: see RunLock.
         written: called on the writer's thread with the record and the segment of each window that it wrote.
+        review: how many windows somebody may look at before the run goes on, and have made again.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class RunStore:
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
         written: Callable[[WindowRecord, Path], None] | None = None,
+        review: int = 0,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -90,6 +91,7 @@ class RunStore:
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
         self._say, self._waiting, self._written = say, waiting, written
+        self._last_carries = max(LAST, review + 1)
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
 
@@ -174,6 +176,7 @@ class RunStore:
             RunStoreError: it could not be written.
             InputError: no window has finished.
         """
+        self._background.wait()
         if not self.frames:
             raise InputError(
                 f"resume: only_finished was chosen, but no window of this run has finished in {self.folder}. "
@@ -255,7 +258,8 @@ class RunStore:
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
-        spent = [window.index for window in windows if window.carry is not None][:-KEPT_CARRIES]
+        kept = kept_carries(len(windows), record.carry.bytes if record.carry else 0, self._last_carries)
+        spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)
         self._name(replace(self._manifest, windows=tuple(windows)))

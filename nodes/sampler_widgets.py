@@ -4,6 +4,7 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
 from ..multitalk.guidance import GuidanceSettings
+from ..multitalk.manifest import MAX_WINDOWS
 from ..multitalk.run_card import Resume
 from ..multitalk.run_settings import (
     MAX_SIZE_PX,
@@ -53,6 +54,15 @@ def sampler_widgets() -> list[io.Input]:
             default=Resume.AUTO.value,
             optional=True,
             tooltip=tips.RESUME,
+        ),
+        io.String.Input("window_seeds", default="", optional=True, tooltip=tips.WINDOW_SEEDS),
+        io.Int.Input(
+            "pause_after",
+            default=0,
+            min=0,
+            max=MAX_WINDOWS,
+            optional=True,
+            tooltip=tips.PAUSE_AFTER,
         ),
     ]
 
