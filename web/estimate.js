@@ -2,7 +2,7 @@
 
 import { api } from '../../scripts/api.js'
 import { isLinked } from './sampler_widgets.js'
-import { text } from './texts.js'
+import { language, text } from './texts.js'
 
 // Only of these is it known what they give without running them; other nodes are left out and the server says less.
 const KNOWN = new Set([
@@ -60,7 +60,7 @@ const asked = new WeakMap() // sampler node -> what was asked last, as text
 /** Asks the server anew for every sampler whose inputs have changed. */
 export function watchEstimates(samplers, stripOf) {
   for (const node of samplers) {
-    const question = JSON.stringify({ node: String(node.id), prompt: gather(node) })
+    const question = JSON.stringify({ node: String(node.id), prompt: gather(node), language: language() })
     if (asked.get(node) === question) continue
     asked.set(node, question)
     void ask(node, question, stripOf(node))

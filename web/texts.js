@@ -2,7 +2,8 @@
 
 import { app } from '../../scripts/app.js'
 
-const TEXTS = {
+/** All texts by language. */
+export const TEXTS = {
   en: {
     fixed: '{name}: {steps} (fixed)',
     estimate: '{seconds} s of audio -> {frames} frames, {windows} windows, {width}x{height}',
@@ -57,7 +58,8 @@ const TEXTS = {
   },
 }
 
-function language() {
+/** Language of the texts: en or zh. */
+export function language() {
   const locale = String(app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en')
   return locale.startsWith('zh') ? 'zh' : 'en'
 }
@@ -75,6 +77,3 @@ export function text(key, values = {}) {
 export function stateWord(state) {
   return words().states[state]
 }
-
-/** All texts by language, for the test that compares them. */
-export { TEXTS }
