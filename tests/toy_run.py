@@ -12,7 +12,7 @@ from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.frame_encoder import VideoSettings
 from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.manifest import WindowStats
+from evertalk_pack.multitalk.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.modes import InfiniteTalkMode
 from evertalk_pack.multitalk.noise import seeded_noise
 from evertalk_pack.multitalk.pausing import Pausing
@@ -71,6 +71,7 @@ class ToyRun:
         store: the store, once the run has begun.
         window_seeds: windows with a seed of their own.
         pausing: stops the run between windows.
+        written: see RunStore.
     """
 
     output: Path
@@ -85,6 +86,7 @@ class ToyRun:
     store: RunStore | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     pausing: Pausing = field(default_factory=Pausing)
+    written: Callable[[WindowRecord, Path], None] | None = None
 
     @property
     def sound(self) -> Waveform:
@@ -111,7 +113,13 @@ class ToyRun:
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings)
         place = RunPlace(self.output, prefix, prefix)
         return RunStore(
-            place, self.card(), form, self.resume, say=self.said.append, review=self.pausing.after
+            place,
+            self.card(),
+            form,
+            self.resume,
+            say=self.said.append,
+            written=self.written,
+            review=self.pausing.after,
         )
 
     def score(self) -> Score:

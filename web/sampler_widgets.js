@@ -33,6 +33,7 @@ export function showFixedSteps(node, fixedBy) {
     if (!isFixed) return
     widget.label = plainLabels.get(widget)
     widget.disabled = false
+    delete widget.secondary_text_color
     plainLabels.delete(widget)
   } else {
     if (!isFixed) plainLabels.set(widget, widget.label)
@@ -40,6 +41,9 @@ export function showFixedSteps(node, fixedBy) {
     if (widget.disabled && widget.label === label) return
     widget.label = label
     widget.disabled = true
+    // Half of the name's usual grey can hardly be read; half of the values' colour can.
+    const colour = () => window.LiteGraph?.WIDGET_TEXT_COLOR ?? '#ddd'
+    Object.defineProperty(widget, 'secondary_text_color', { get: colour, configurable: true })
   }
   node.setDirtyCanvas?.(true, true)
 }

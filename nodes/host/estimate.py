@@ -21,7 +21,7 @@ from ...multitalk.errors import InputError
 from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.source_video import open_source
-from ...multitalk.types import FPS
+from ...multitalk.waveform import video_frames_in
 from ...multitalk.windows import plan_windows
 from .request import CUSTOM_SIZE, SIZES
 
@@ -88,7 +88,7 @@ def estimate_of(prompt: dict[str, Any], sampler_id: str) -> Estimate:
     width, height = (None, None) if size is None else (size.width_px, size.height_px)
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
-    frames = max(1, round(FPS * seconds))
+    frames = video_frames_in(seconds)
     windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
