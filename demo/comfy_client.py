@@ -115,6 +115,10 @@ class ComfyClient:
         """Stop the job that runs now."""
         self._request("/interrupt", b"{}", "application/json")
 
+    def save_settings(self, settings: JsonObject) -> None:
+        """Set what the editor remembers of its user."""
+        self._request("/settings", json.dumps(settings).encode(), "application/json")
+
     def forget(self) -> None:
         """Drop the results that the server keeps, and unload its models, before the next job."""
         body = json.dumps({"free_memory": True, "unload_models": True}).encode()

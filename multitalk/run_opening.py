@@ -100,7 +100,7 @@ class _Finder:
         return found
 
     def of_another_run(self) -> Found:
-        """The first windows of a run whose sound was shorter."""
+        """The first windows of a run whose sound was shorter, or that has other seeds from a window on."""
         donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows)
         if donor is None:
             return (), Carry(), ""
@@ -109,7 +109,7 @@ class _Finder:
         except TakeOverError as error:
             LOG.info("windows of %s cannot be used: %s", donor.folder.name, error)
             return (), Carry(), ""
-        return self.continued(windows, f" by {donor.folder.name}, whose sound is the same up to there")
+        return self.continued(windows, f" by {donor.folder.name}, which is the same up to there")
 
 
 def clear_away(folder: Path, manifest: Manifest) -> None:

@@ -4,8 +4,8 @@ One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
     manifest.json           names whole files alone, see manifest
     w000000.mp4, ...        each finished window's part of the video, playable
-    c000003.safetensors     the frames that the next window begins from, lossless, of the last two windows;
-                            those of earlier ones are deleted, since an hour's would fill the disk
+    c000003.safetensors     the frames that the next window begins from, lossless; of a long run not each
+                            window's, since an hour's would fill the disk, see kept_carries
     lock                    who writes, see run_lock
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
@@ -14,8 +14,8 @@ and the video is the same to the byte as that of a run that was never stopped.
 
 When the finished video stands and was read back, the segments are deleted: an hour would be on the disk
 twice. The manifest stays with the video's digest, so that the same run, queued again, finds the video; so do
-the last motion frames, so that a run with a longer sound can go on behind this one. The folder may be deleted
-by hand.
+the motion frames, so that a run with a longer sound, or with another seed for one window, can go on behind
+its windows. The folder may be deleted by hand.
 
 Shape letters: F frames, H height, W width.
 """
@@ -34,6 +34,7 @@ from .background import Background
 from .carry_file import Carry, write_carry
 from .errors import InputError, RunStoreError
 from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
+from .kept_carries import LAST, kept_carries
 from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
@@ -43,8 +44,6 @@ from .segment import Piece, write_segment
 from .windows import Window
 
 LOG = logging.getLogger("evertalk")
-
-KEPT_CARRIES = 2
 
 
 class RunStore:
@@ -64,6 +63,8 @@ class RunStore:
         resume: what to do with finished windows.
         say: shows a sentence to the user.
         waiting: see RunLock.
+        written: called on the writer's thread with the record and the segment of each window that it wrote.
+        review: how many windows somebody may look at before the run goes on, and have made again.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class RunStore:
         *,
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
+        written: Callable[[WindowRecord, Path], None] | None = None,
+        review: int = 0,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -87,7 +90,8 @@ class RunStore:
         self.final: Path | None = None
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
-        self._say, self._waiting = say, waiting
+        self._say, self._waiting, self._written = say, waiting, written
+        self._last_carries = max(LAST, review + 1)
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
 
@@ -100,6 +104,11 @@ class RunStore:
     def stats(self) -> tuple[WindowStats, ...]:
         """Figures of the windows that are finished and written."""
         return tuple(window.stats for window in self._manifest.windows)
+
+    def tell_finished(self) -> None:
+        """Tell the caller's `written` of the windows that an earlier run finished."""
+        for record in self._manifest.windows[: self.first]:
+            self._tell(record)
 
     def __enter__(self) -> "RunStore":
         make_folder(self.folder)
@@ -167,6 +176,7 @@ class RunStore:
             RunStoreError: it could not be written.
             InputError: no window has finished.
         """
+        self._background.wait()
         if not self.frames:
             raise InputError(
                 f"resume: only_finished was chosen, but no window of this run has finished in {self.folder}. "
@@ -237,13 +247,19 @@ class RunStore:
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
+        self._tell(record)
         if not record.stats.finite:
             LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
+
+    def _tell(self, record: WindowRecord) -> None:
+        if self._written is not None:
+            self._written(record, self.folder / segment_name(record.index))
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
-        spent = [window.index for window in windows if window.carry is not None][:-KEPT_CARRIES]
+        kept = kept_carries(len(windows), record.carry.bytes if record.carry else 0, self._last_carries)
+        spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)
         self._name(replace(self._manifest, windows=tuple(windows)))

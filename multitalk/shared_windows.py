@@ -1,10 +1,10 @@
 """Windows that another run has already made: those before the place where the two begin to differ.
 
 A run whose sound only grew at its end is another run, with a folder of its own, but its first windows saw and
-heard the same. They are copied from the folder of the shorter run. What a window hears is compared as sound,
-while the speech encoder listens to the whole track at once: a window that is taken over was made of features
-that were encoded under the shorter sound, and differs from what a run from the start would give as much as
-these features do.
+heard the same; so is a run that has another seed for one window, up to that window. They are copied from the
+folder of the other run. What a window hears is compared as sound, while the speech encoder listens to the
+whole track at once: behind a shorter sound a window was made of features that were encoded under that, and
+differs from what a run from the start would give as much as these features do.
 """
 
 import shutil

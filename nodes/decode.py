@@ -5,8 +5,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.result import classify, describe, needs_vae
+from ..multitalk.result import classify, describe, needs_vae, note_of
 from .host.outputs import output_is_taken, taken_fingerprint
+from .host.progress import show_on_node
 from .host.result import open_result, preview_ui
 
 LOG = logging.getLogger("evertalk")
@@ -73,6 +74,8 @@ class EverTalkDecode(io.ComfyNode):
         LOG.info("Processing sampler output...")
         LOG.info("%s", describe(samples))
         result = classify(samples)
+        if note_of(samples):
+            show_on_node(note_of(samples))
         want_images = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, _IMAGE_SLOT)
         opened = open_result(result, vae, want_images=want_images)
         return io.NodeOutput(

@@ -8,6 +8,7 @@ from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
 from .host.durable_run import Wish, saved_run
 from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
+from .host.review import REVIEWS
 from .host.run import latent_result, play
 from .host.run_options import RunOptions
 from .host.schedule import prompts_of
@@ -99,4 +100,10 @@ class EverTalkSampler(io.ComfyNode):
             return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
         place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        return io.NodeOutput(saved_run(plan, cast, Wish(place, Resume(asked.resume), metadata)))
+        wish = Wish(place, Resume(asked.resume), metadata, asked.pause_after)
+        return io.NodeOutput(saved_run(plan, cast, wish))
+
+    @classmethod
+    def fingerprint_inputs(cls, **_inputs: Any) -> int:
+        """A run that paused goes on when the same workflow is queued again."""
+        return REVIEWS.fingerprint()

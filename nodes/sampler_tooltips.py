@@ -85,3 +85,11 @@ RESUME = (
     "finished run gives its video at once. restart: make all of them again. only_finished: make a playable "
     "video of the finished ones and sample nothing."
 )
+WINDOW_SEEDS = (
+    "Other seeds for single windows, such as 4: 1234, 9: 7 (the first window is 1). The windows before them "
+    "are taken from the run that has made them; those from there on are made again."
+)
+PAUSE_AFTER = (
+    "Pause behind every so many windows and give a playable video of what is finished; queue the workflow "
+    "again to go on. 0: never. What you do not like is made again with window_seeds."
+)

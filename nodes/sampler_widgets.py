@@ -4,10 +4,18 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
 from ..multitalk.guidance import GuidanceSettings
+from ..multitalk.manifest import MAX_WINDOWS
 from ..multitalk.run_card import Resume
-from ..multitalk.run_settings import MAX_SIZE_PX, OWN_SCHEDULES, ScheduleSettings, WindowSettings
+from ..multitalk.run_settings import (
+    MAX_SIZE_PX,
+    MULTITALK_SCHEDULE,
+    OWN_SCHEDULES,
+    ScheduleSettings,
+    WindowSettings,
+)
 from ..multitalk.types import WINDOW_FRAMES
 from ..wanvideo.geometry import SIZE_MULTIPLE
+from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 from . import sampler_tooltips as tips
 from .host.request import CUSTOM_SIZE, SIZES, OutputForm
 
@@ -30,7 +38,7 @@ def sampler_widgets() -> list[io.Input]:
         _frames("window_frames", windows.window_frames, tips.WINDOW_FRAMES),
         _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
         io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
-        io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
+        _steps(schedule.steps),
         io.Float.Input("shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT),
         io.Combo.Input(
             "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
@@ -47,7 +55,24 @@ def sampler_widgets() -> list[io.Input]:
             optional=True,
             tooltip=tips.RESUME,
         ),
+        io.String.Input("window_seeds", default="", optional=True, tooltip=tips.WINDOW_SEEDS),
+        io.Int.Input(
+            "pause_after",
+            default=0,
+            min=0,
+            max=MAX_WINDOWS,
+            optional=True,
+            tooltip=tips.PAUSE_AFTER,
+        ),
     ]
+
+
+def _steps(default: int) -> io.Int.Input:
+    widget = io.Int.Input("steps", default=default, min=1, max=MAX_STEPS, tooltip=tips.STEPS)
+    # Read by web/sampler_widgets.js.
+    fixed = {MULTITALK_SCHEDULE: len(MULTITALK_TIMESTEPS)}
+    widget.extra_dict = {"fixed_by": {"widget": "scheduler", "values": fixed}}
+    return widget
 
 
 def _side(name: str, default_px: int, tooltip: str) -> io.Int.Input:

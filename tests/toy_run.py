@@ -12,14 +12,16 @@ from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.frame_encoder import VideoSettings
 from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.manifest import WindowStats
+from evertalk_pack.multitalk.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.modes import InfiniteTalkMode
 from evertalk_pack.multitalk.noise import seeded_noise
+from evertalk_pack.multitalk.pausing import Pausing
 from evertalk_pack.multitalk.run_card import Resume, RunCard, VideoForm
 from evertalk_pack.multitalk.run_folder import RunPlace
 from evertalk_pack.multitalk.run_store import RunStore
 from evertalk_pack.multitalk.safe_path import checked_prefix
 from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.window_seeds import WindowSeeds
 from evertalk_pack.multitalk.windows import plan_windows
 from torch.nn import functional as F
 
@@ -67,6 +69,9 @@ class ToyRun:
         studio: counts what is made.
         said: what the store told.
         store: the store, once the run has begun.
+        window_seeds: windows with a seed of their own.
+        pausing: stops the run between windows.
+        written: see RunStore.
     """
 
     output: Path
@@ -79,6 +84,9 @@ class ToyRun:
     studio: ToyStudio = field(default_factory=ToyStudio)
     said: list[str] = field(default_factory=list[str])
     store: RunStore | None = None
+    window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
+    pausing: Pausing = field(default_factory=Pausing)
+    written: Callable[[WindowRecord, Path], None] | None = None
 
     @property
     def sound(self) -> Waveform:
@@ -94,7 +102,8 @@ class ToyRun:
         for window in windows:
             start, end = window.start * RATE_HZ // 25, (window.start + window.frames) * RATE_HZ // 25
             heard = self.sound.samples_CT[:, start:end]
-            keys.append(chained(keys[-1] if keys else "", self.seed, window, heard))
+            own = self.window_seeds.of(window.index)
+            keys.append(chained(keys[-1] if keys else "", self.seed, own, window, heard))
         whole = fingerprint(keys, self.sound)
         return RunCard(whole, tuple(keys), windows, {"seed": str(self.seed)})
 
@@ -103,7 +112,15 @@ class ToyRun:
         prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings)
         place = RunPlace(self.output, prefix, prefix)
-        return RunStore(place, self.card(), form, self.resume, say=self.said.append)
+        return RunStore(
+            place,
+            self.card(),
+            form,
+            self.resume,
+            say=self.said.append,
+            written=self.written,
+            review=self.pausing.after,
+        )
 
     def score(self) -> Score:
         """What is played."""
@@ -117,7 +134,9 @@ class ToyRun:
             reference=lambda _window: picture_HWC,
             voices=lambda _window: WindowVoices(silence),
             finish=lambda _window, frames_FHWC: frames_FHWC,
-            noise=lambda window: seeded_noise(self.seed, window.index),
+            noise=lambda window: seeded_noise(
+                self.window_seeds.of_run(self.seed, window.index), window.index
+            ),
         )
 
     def play(self) -> Path:
@@ -130,4 +149,6 @@ class ToyRun:
                 if self.before_window is not None:
                     self.before_window(done.window.index)
                 self.store.add(done.window, done.frames_FHWC, Carry(done.motion_FHWC), WindowStats(0.5))
+                if self.pausing.is_due(done.window.index) and done.motion_FHWC is not None:
+                    return self.store.keep_finished()
             return self.store.finish()

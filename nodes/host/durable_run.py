@@ -10,19 +10,23 @@ import comfy.model_management
 from ...multitalk.dubbing import DubSource
 from ...multitalk.fingerprint import fingerprint, fingerprint_file
 from ...multitalk.frame_encoder import VideoSettings
+from ...multitalk.pausing import Pausing, paused_text
 from ...multitalk.run_card import Resume, RunCard, VideoForm
 from ...multitalk.run_folder import RunPlace
 from ...multitalk.run_keys import run_key, window_keys
 from ...multitalk.run_store import RunStore
 from ...multitalk.types import FPS
+from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
 from .patcher import TalkAttachment, attachment_of
 from .progress import show_on_node
+from .review import REVIEWS
 from .run import RunPlan, check_cast, play
+from .run_teller import RunTeller
 from .studio import Cast
 
-OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub"}
+OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds"}
 """Of a plan: what depends on its length or is told by itself; all other fields shape every window."""
 
 
@@ -34,11 +38,13 @@ class Wish:
         place: where the files go.
         resume: what to do with finished windows.
         metadata: written into the video.
+        pause_after: pause behind every so many windows; 0 for never.
     """
 
     place: RunPlace
     resume: Resume
     metadata: Mapping[str, str]
+    pause_after: int = 0
 
 
 def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
@@ -51,14 +57,35 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
     check_cast(plan, cast)
     card, form = card_of(plan, cast), VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound)
     form = replace(form, metadata=wish.metadata)
-    with RunStore(wish.place, card, form, wish.resume, say=show_on_node, waiting=wait_for_lock) as store:
-        if wish.resume is Resume.ONLY_FINISHED:
-            path = store.keep_finished()
-        else:
-            if store.first < len(plan.windows):
-                play(plan, cast, store)
-            path = store.finish()
-    return saved_result(plan, path, store)
+    told = RunTeller(plan.windows)
+    store = RunStore(
+        wish.place,
+        card,
+        form,
+        wish.resume,
+        say=show_on_node,
+        waiting=wait_for_lock,
+        written=told.window_written,
+        review=wish.pause_after,
+    )
+    with told.ending(store), store:
+        paused = False
+        if wish.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
+            paused = play_reviewed(plan, cast, store, Pausing(wish.pause_after))
+        unfinished = paused or wish.resume is Resume.ONLY_FINISHED
+        path = store.keep_finished() if unfinished else store.finish()
+    if not paused:
+        return saved_result(plan, path, store)
+    REVIEWS.note_pause()
+    note = paused_text(len(store.stats), len(plan.windows))
+    show_on_node(note)
+    return {**saved_result(plan, path, store), "note": note}
+
+
+def play_reviewed(plan: RunPlan, cast: Cast, store: RunStore, pausing: Pausing) -> bool:
+    """Run windows until all are made or the run pauses, which the user may ask for; whether it paused."""
+    with REVIEWS.running(str(store.folder), len(plan.windows), pausing):
+        return play(plan, cast, store, pausing).paused
 
 
 def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
@@ -89,8 +116,8 @@ def card_of(plan: RunPlan, cast: Cast) -> RunCard:
         *models_of(cast, attachment),
         conditioning_identity(cast.negative),
     )
-    prompt = PromptIdentity(cast)
-    keys = window_keys(shared, prompt, plan.windows, plan.embeds, plan.look.blend_frames)
+    own_of = WindowIdentity(cast, plan.window_seeds)
+    keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
     return RunCard(run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment))
 
 
@@ -111,16 +138,21 @@ def models_of(cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:
     )
 
 
-class PromptIdentity:
-    """What stands for a window's prompt; one that stays the same is read once."""
+class WindowIdentity:
+    """What stands for a window's own prompt and seed; a prompt that stays the same is read once."""
 
-    def __init__(self, cast: Cast) -> None:
+    def __init__(self, cast: Cast, window_seeds: WindowSeeds) -> None:
         self._cast = cast
+        self._window_seeds = window_seeds
         self._prompt: Any = None
         self._identity = ""
 
-    def __call__(self, window: Window) -> str:
-        """The fingerprint of the prompt that a window is sampled with."""
+    def __call__(self, window: Window) -> str | tuple[str, int]:
+        """The fingerprint of the prompt that a window is sampled with, and its seed if it is its own."""
+        prompt_identity, seed = self._of_prompt(window), self._window_seeds.of(window.index)
+        return prompt_identity if seed is None else (prompt_identity, seed)
+
+    def _of_prompt(self, window: Window) -> str:
         prompt = self._cast.prompt(window)
         if prompt is not self._prompt:
             self._prompt, self._identity = prompt, conditioning_identity(prompt)
@@ -152,7 +184,7 @@ def settings_of(plan: RunPlan, attachment: TalkAttachment) -> dict[str, str]:
         "schedule": str(plan.schedule),
         "guidance": str(plan.guidance),
         "look": str(plan.look),
-        "seed": str(plan.seed),
+        "seed": f"{plan.seed} ({plan.window_seeds})" if plan.window_seeds.seeds else str(plan.seed),
     }
 
 

@@ -25,6 +25,7 @@ from ...multitalk.run_settings import (
 )
 from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
+from ...multitalk.window_seeds import WindowSeeds, parse_window_seeds
 from ...multitalk.window_voices import VoicePlan
 from .dubs import first_picture, picture_notes, run_pictures
 from .run import RunPlan, windows_of
@@ -61,6 +62,8 @@ class SamplerWidgets:
     output: str
     filename_prefix: str
     resume: str = Resume.AUTO.value
+    window_seeds: str = ""
+    pause_after: int = 0
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "SamplerWidgets":
@@ -90,6 +93,7 @@ class RunSettings:
         look: colour, joins and camera.
         picture_BHWC: the IMAGE that decides the shape: the start picture, or the clip's first frame.
         notes: what was changed on the way, a sentence each.
+        window_seeds: windows with a seed of their own.
     """
 
     windows: WindowSettings
@@ -99,6 +103,7 @@ class RunSettings:
     look: LookSettings
     picture_BHWC: torch.Tensor
     notes: tuple[str, ...]
+    window_seeds: WindowSeeds
 
 
 def checked_settings(
@@ -132,8 +137,11 @@ def checked_settings(
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
     shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
+    window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
     notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
-    return RunSettings(windows, schedule, guidance, size, look, picture_BHWC, notes)
+    return RunSettings(
+        windows, schedule, guidance, size, look, picture_BHWC, (*notes, *seed_notes), window_seeds
+    )
 
 
 def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
@@ -170,6 +178,7 @@ def plan_run(
     video_frames = audio_embeds.video_frames
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
     windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
         embeds=audio_embeds,
@@ -190,6 +199,7 @@ def plan_run(
         ),
         look=settings.look,
         dub=pictures.dub,
+        window_seeds=settings.window_seeds,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

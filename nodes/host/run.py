@@ -3,7 +3,7 @@
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from ...multitalk.look import LookSettings
 from ...multitalk.manifest import WindowStats
 from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
 from ...multitalk.noise import seeded_noise
+from ...multitalk.pausing import Pausing
 from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
 from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
@@ -26,13 +27,15 @@ from ...multitalk.run_store import RunStore
 from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
 from ...multitalk.window_report import WindowReport, WindowReporter
+from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
+from .events import RunEvent, send_event
 from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
-from .progress import RunProgress, show_on_node
+from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
 from .sound import audio_of
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
@@ -55,6 +58,7 @@ class RunPlan:
         notes: what was changed on the way, a sentence each.
         look: colour, joins and camera.
         dub: the clip that is dubbed, or None.
+        window_seeds: windows with a seed of their own.
     """
 
     embeds: AudioEmbeds
@@ -69,6 +73,7 @@ class RunPlan:
     notes: tuple[str, ...]
     look: LookSettings
     dub: Dub | None = None
+    window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
 
     def scene_picture(self) -> torch.Tensor:
         """The first picture of the scene that plays now: colours are matched to it."""
@@ -121,22 +126,30 @@ class Played:
     Attributes:
         last: the last window.
         reports: figures of each window that was made.
+        paused: whether windows are left to make.
     """
 
     last: FinishedWindow
     reports: tuple[WindowReport, ...]
+    paused: bool = False
 
 
-def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> Played:
+def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | None = None) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
+
+    A run that pauses ends behind a window, as soon as there is a frame to show.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
         RunStoreError: a window could not be written.
     """
-    attachment = check_cast(plan, cast)
+    attachment, pausing = check_cast(plan, cast), pausing or Pausing()
     first, carry = (0, Carry()) if store is None else (store.first, store.carry)
+    frames = 0 if store is None else store.frames
+    pausing.window = first
     studio = studio_for(plan, cast, attachment, first)
+    if store is not None:
+        store.tell_finished()
     plan.begin_at(first)
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
@@ -150,7 +163,13 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None) -> Played:
             done = stretch.finished
             stats = WindowStats(report.seconds, report.drift, report.seam)
             store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
+        else:
+            send_event(RunEvent("window", count, report.index, text=str(report)))
         show_on_node(f"Window {report.index + 1} of {count} done: {report}")
+        frames += len(stretch.frames_FHWC)
+        if store is not None and frames and not stretch.is_last and pausing.is_due(report.index):
+            return Played(stretch.finished, tuple(reports), paused=True)
+        pausing.window = min(report.index + 1, count - 1)
     assert stretch is not None, "a plan has a window"
     return Played(stretch.finished, tuple(reports))
 
@@ -162,10 +181,12 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
-    show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
-    for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    for note in attachment.notes:
         show_on_node(note)
-    settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed)
+    for warning in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+        warn_on_node(warning)
+    settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
     return HostStudio(cast, settings, backend, progress)
 
 
@@ -230,7 +251,7 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
         reference=plan.reference,
         voices=plan.voices,
         finish=finish,
-        noise=lambda window: seeded_noise(plan.seed, window.index),
+        noise=lambda window: seeded_noise(plan.window_seeds.of_run(plan.seed, window.index), window.index),
         start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
     )
 

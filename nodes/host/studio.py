@@ -5,7 +5,7 @@ frames.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_management
@@ -25,12 +25,13 @@ from ...multitalk.run_settings import (
     ScheduleSettings,
     kept_timesteps,
 )
+from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
 from .guider import GuiderSettings, TalkGuider
-from .progress import RunProgress, show_on_node
+from .progress import RunProgress, warn_on_node
 
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
@@ -68,12 +69,14 @@ class SamplingSettings:
         sampler: name of the host's sampler.
         guidance: text and audio scales.
         seed: of the noise that samplers add themselves.
+        window_seeds: windows with a seed of their own.
     """
 
     sigmas: torch.Tensor
     sampler: str
     guidance: GuidanceSettings
     seed: int
+    window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
 
 
 def sigmas_for(schedule: ScheduleSettings) -> torch.Tensor:
@@ -132,7 +135,7 @@ class HostStudio:
                 return self._sample_once(request)
             except NotFiniteError:  # noqa: PERF203  # a window takes seconds to minutes
                 self.backend = self.backend.after_failure()
-                show_on_node(self.backend.choice.notes[-1])
+                warn_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         guider = TalkGuider(
@@ -157,7 +160,7 @@ class HostStudio:
             self.settings.sigmas,
             callback=after_step,
             disable_pbar=True,
-            seed=window_seed(self.settings.seed, index),
+            seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
         )
         return latents.to(comfy.model_management.intermediate_device())
 

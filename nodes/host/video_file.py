@@ -16,6 +16,7 @@ TIME_TOKENS = re.compile(r"[-_. ]?%(?:year|month|day|hour|minute|second)%")
 """The host's words for the time in a prefix, with what sets them off from the rest."""
 
 NAMELESS = "run"
+SAMPLER = "EverTalkSampler"
 
 
 def check_prefix(prefix: str) -> None:
@@ -57,5 +58,12 @@ def run_metadata(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> dict[s
         return {}
     entries = dict(extra_pnginfo or {})
     if prompt is not None:
-        entries["prompt"] = prompt
+        entries["prompt"] = {node_id: without_review(node) for node_id, node in prompt.items()}
     return {key: json.dumps(value) for key, value in entries.items()}
+
+
+def without_review(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A sampler as it was queued: how often it has paused must not show in its video."""
+    if node.get("class_type") != SAMPLER:
+        return node
+    return {name: value for name, value in node.items() if name != "is_changed"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from evertalk_pack.multitalk import kept_carries
 from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.errors import InputError, RunStoreError
 from evertalk_pack.multitalk.generate import generate
@@ -116,8 +117,7 @@ def test_finished_run_is_found_again_and_its_segments_are_gone(tmp_path: Path) -
     path = first.play()
     assert first.store is not None
     assert sorted(file.name for file in first.store.folder.iterdir()) == [
-        "c000002.safetensors",
-        "c000003.safetensors",
+        *(f"c{index:06}.safetensors" for index in range(WINDOWS - 1)),
         "manifest.json",
     ]
     again = ToyRun(tmp_path)
@@ -271,7 +271,10 @@ def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
         run.new_store()
 
 
-def test_motion_frames_of_the_last_two_windows_are_kept(tmp_path: Path) -> None:
+def test_motion_frames_that_would_fill_the_disk_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
     run = stopped_run(tmp_path, 4)
     assert run.store is not None
     assert sorted(file.name for file in run.store.folder.glob("c*.safetensors")) == [

@@ -185,3 +185,16 @@ def test_the_speech_is_asked_for_first_and_the_weights_after_it_was_found_good()
 def test_bad_settings_are_refused_before_the_speech_is_encoded(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         lazy(**changed)
+
+
+def test_window_seeds_reach_the_plan_and_are_checked_against_it() -> None:
+    assert plan(17, window_seeds="2: 7").window_seeds.seeds == ((1, 7),)
+    with pytest.raises(InputError, match="window_seeds: window 4, but the run has 3"):
+        plan(17, window_seeds="4: 7")
+
+
+def test_window_seeds_that_cannot_be_read_are_refused_before_the_speech_is_encoded() -> None:
+    from evertalk_pack.nodes.host.request import SamplerWidgets, checked_settings
+
+    with pytest.raises(InputError, match="window_seeds: 'x' is no window and seed"):
+        checked_settings(SamplerWidgets.of(widgets(window_seeds="x")), picture(), has_negative=False)

@@ -1,0 +1,112 @@
+"""Looking at a run between its windows: it pauses, and goes on when the workflow is queued again.
+
+The host would answer the same workflow from its cache, the unfinished video included. So each pause of a
+node is counted, and the count is part of what the host compares.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from comfy_execution.utils import get_executing_context
+
+from ...multitalk.pausing import Pausing
+
+ROUTE = "/evertalk/pause"
+
+NOTHING_RUNS = "No EverTalk run is sampling now, so there is nothing to pause. Queue a workflow first."
+
+
+@dataclass(frozen=True, slots=True)
+class RunInReview:
+    """The run that is sampling now.
+
+    Attributes:
+        prompt_id: the queued job.
+        node_id: the sampler in it.
+        run_folder: where its windows are kept.
+        windows: of the whole run.
+        pausing: stops it.
+    """
+
+    prompt_id: str
+    node_id: str
+    run_folder: str
+    windows: int
+    pausing: Pausing
+
+    def pause(self) -> dict[str, Any]:
+        """Stop behind the window that is being made; what will happen, as JSON."""
+        self.pausing.ask()
+        window = self.pausing.window
+        last = window + 1 == self.windows
+        text = (
+            f"Window {self.windows} of {self.windows} is the last: the run finishes with it"
+            if last
+            else f"The run pauses behind window {window + 1} of {self.windows}"
+        )
+        return {
+            "prompt_id": self.prompt_id,
+            "node": self.node_id,
+            "run_folder": self.run_folder,
+            "window": window,
+            "windows": self.windows,
+            "text": text,
+        }
+
+
+class Reviews:
+    """The run that can be paused, and how often each sampler node has paused."""
+
+    def __init__(self) -> None:
+        self._pauses: Counter[str] = Counter()
+        self._running: RunInReview | None = None
+
+    @contextmanager
+    def running(self, run_folder: str, windows: int, pausing: Pausing) -> Generator[None, None, None]:
+        """While the block runs, the run can be paused from the browser."""
+        context = get_executing_context()
+        prompt_id, node_id = ("", "") if context is None else (context.prompt_id, context.node_id)
+        self._running = RunInReview(prompt_id, node_id, run_folder, windows, pausing)
+        try:
+            yield
+        finally:
+            self._running = None
+
+    def note_pause(self) -> None:
+        """The node that runs has paused: the same inputs give something else next time."""
+        context = get_executing_context()
+        if context is not None:
+            self._pauses[context.node_id] += 1
+
+    def fingerprint(self) -> int:
+        """For a node's fingerprint_inputs: changes when the node has paused since it was last asked."""
+        context = get_executing_context()
+        return 0 if context is None else self._pauses[context.node_id]
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        """Pause the run; 409 with a sentence when none is sampling."""
+        running = self._running
+        if running is None:
+            return web.json_response({"error": NOTHING_RUNS}, status=409)
+        return web.json_response(running.pause())
+
+
+REVIEWS = Reviews()
+"""Of this server: it runs one node at a time."""
+
+
+def add_routes() -> None:
+    """Let the browser pause; called once, when the host loads the pack.
+
+    Where packs are loaded without a server, as tools do that only list nodes, there is nobody to ask.
+    """
+    # Not imported: the server drags in its database and frontend.
+    server = sys.modules.get("server")
+    instance = None if server is None else getattr(server.PromptServer, "instance", None)
+    if instance is not None:
+        instance.routes.post(ROUTE)(REVIEWS.answer)
