@@ -9,6 +9,7 @@ from ..multitalk.result import classify, describe, needs_vae, note_of
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node
 from .host.result import open_result, preview_ui
+from .host.run_summary import ui_of
 
 LOG = logging.getLogger("evertalk")
 
@@ -78,6 +79,5 @@ class EverTalkDecode(io.ComfyNode):
             show_on_node(note_of(samples))
         want_images = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, _IMAGE_SLOT)
         opened = open_result(result, vae, want_images=want_images)
-        return io.NodeOutput(
-            opened.images_FHWC, opened.video, opened.output_path, ui=preview_ui(opened.preview)
-        )
+        shown = ui_of(samples, preview_ui(opened.preview))
+        return io.NodeOutput(opened.images_FHWC, opened.video, opened.output_path, ui=shown)

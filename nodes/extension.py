@@ -9,6 +9,7 @@ from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host.estimate import add_route as add_estimate_route
 from .host.review import add_routes as add_review_routes
+from .host.wrapper_convert import add_route as add_convert_route
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
@@ -43,4 +44,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     """What ComfyUI calls when it loads the pack."""
     add_estimate_route()
     add_review_routes()
+    add_convert_route()
     return EverTalkExtension()

@@ -11,6 +11,7 @@ from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
 from .host.review import REVIEWS
 from .host.run import latent_result, play
 from .host.run_options import RunOptions
+from .host.run_summary import with_summary
 from .host.schedule import prompts_of
 from .host.seeing import seeing
 from .host.studio import Cast
@@ -97,11 +98,11 @@ class EverTalkSampler(io.ComfyNode):
         see = seeing(others)
         cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
-            return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
+            return with_summary(plan, cast, lambda: latent_result(plan, play(plan, cast, None)))
         place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
         wish = Wish(place, Resume(asked.resume), metadata, asked.pause_after)
-        return io.NodeOutput(saved_run(plan, cast, wish))
+        return with_summary(plan, cast, lambda: saved_run(plan, cast, wish))
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> int:

@@ -11,6 +11,7 @@ from comfy_execution.utils import get_executing_context
 from latent_preview import get_previewer
 
 from .events import NodeEvents, RunEvent, send_event
+from .run_record import note_warning
 
 LOG = logging.getLogger("evertalk")
 PREVIEW_FORMAT = "JPEG"
@@ -30,6 +31,7 @@ def show_on_node(text: str) -> None:
 def warn_on_node(text: str) -> None:
     """Show a line of text that must not be missed: it also stays on the node as a badge."""
     show_on_node(text)
+    note_warning(text)
     send_event(RunEvent("warning", text=text))
 
 

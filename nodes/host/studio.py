@@ -32,6 +32,7 @@ from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
 from .guider import GuiderSettings, TalkGuider
 from .progress import RunProgress, warn_on_node
+from .run_record import note_attention
 
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
@@ -117,6 +118,7 @@ class HostStudio:
         self.cast = cast
         self.settings = settings
         self.backend = backend
+        note_attention(backend.choice.ran)
         self.progress = progress
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
@@ -135,6 +137,7 @@ class HostStudio:
                 return self._sample_once(request)
             except NotFiniteError:  # noqa: PERF203  # a window takes seconds to minutes
                 self.backend = self.backend.after_failure()
+                note_attention(self.backend.choice.ran)
                 warn_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:

@@ -1,0 +1,65 @@
+"""POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
+
+import json
+import sys
+from typing import Any
+
+from ...convert.conversion import convert
+from ...convert.errors import ConvertError
+
+ROUTE = "/evertalk/convert"
+
+
+def host_inputs() -> dict[str, Any]:
+    """The inputs of every node that the host knows, as /object_info describes them.
+
+    A node that cannot describe itself, for instance because its files are gone, is left out: the server
+    answers /object_info in the same way.
+    """
+    from nodes import NODE_CLASS_MAPPINGS  # noqa: PLC0415, TID251  # the host's; it stands only in a server
+
+    described: dict[str, Any] = {}
+    classes: dict[str, Any] = NODE_CLASS_MAPPINGS
+    for kind, node in classes.items():
+        try:
+            is_new = hasattr(node, "GET_NODE_INFO_V1")
+            inputs = node.GET_NODE_INFO_V1()["input"] if is_new else node.INPUT_TYPES()
+        except Exception:  # noqa: BLE001  # any pack's code may run here
+            continue
+        described[kind] = {"input": inputs}
+    return described
+
+
+def converted(workflow: object) -> dict[str, Any]:
+    """The answer of the route.
+
+    Raises:
+        ConvertError: it is no workflow of WanVideoWrapper that can be converted.
+    """
+    conversion = convert(workflow, host_inputs())
+    remarks = [
+        {"level": remark.level.value, "node": remark.node, "text": remark.text}
+        for remark in conversion.remarks
+    ]
+    return {"workflow": conversion.workflow, "remarks": remarks}
+
+
+def add_route() -> None:
+    """Let the server answer; nothing where there is none."""
+    if "server" not in sys.modules:  # the host imports it before any pack, and to import it takes long
+        return
+    from aiohttp import web  # noqa: PLC0415
+    from server import PromptServer  # noqa: PLC0415
+
+    if getattr(PromptServer, "instance", None) is None:
+        return
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(converted(await request.json()))
+        except json.JSONDecodeError as error:
+            return web.json_response({"error": f"workflow: it is no JSON ({error})"}, status=400)
+        except ConvertError as error:
+            return web.json_response({"error": str(error)}, status=400)
+
+    PromptServer.instance.routes.post(ROUTE)(answer)

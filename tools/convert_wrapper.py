@@ -1,0 +1,74 @@
+"""Turns a workflow of WanVideoWrapper into one of EverTalk and ComfyUI's own nodes.
+
+    python tools/convert_wrapper.py workflow.json --server http://127.0.0.1:8188 --output converted.json
+
+Asks a running ComfyUI which nodes and files it has, writes a workflow in API format, and lists what could not
+be carried over, was changed, or is not needed. The editor does the same: menu Extensions, EverTalk. With
+--editor the file is in the editor's own form. The exit code is 1 if something was lost, 2 if nothing was
+made.
+"""
+
+import argparse
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
+from convert.conversion import Conversion, convert  # noqa: E402
+from convert.errors import ConvertError  # noqa: E402
+from convert.remarks import Level  # noqa: E402
+
+TIMEOUT_S = 60
+LOSS, REFUSED = 1, 2
+
+
+def read_arguments(arguments: list[str]) -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description="Convert a workflow of WanVideoWrapper to EverTalk.")
+    parser.add_argument("workflow", type=Path, help="JSON of the editor or of the API")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI")
+    parser.add_argument("--object-info", type=Path, help="instead of a server: its /object_info in a file")
+    parser.add_argument("--editor", action="store_true", help="write the editor's form instead of the API's")
+    return parser.parse_args(arguments)
+
+
+def object_info(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The nodes of the ComfyUI that is to run the workflow."""
+    if chosen.object_info:
+        return json.loads(chosen.object_info.read_text(encoding="utf-8"))
+    with urllib.request.urlopen(f"{chosen.server.rstrip('/')}/object_info", timeout=TIMEOUT_S) as answer:
+        return json.load(answer)
+
+
+def text_of(conversion: Conversion, info: dict[str, Any], chosen: argparse.Namespace) -> str:
+    """The file's text in the form that was asked for."""
+    workflow: dict[str, Any] = conversion.workflow
+    if chosen.editor:
+        from make_workflows import GraphBuilder  # noqa: PLC0415  # imports the demo's client
+
+        workflow = GraphBuilder(workflow, info).build(chosen.output.stem)
+    return json.dumps(workflow, indent=1, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Convert; the exit code says how well that went."""
+    chosen = read_arguments(arguments)
+    try:
+        info = object_info(chosen)
+        conversion = convert(json.loads(chosen.workflow.read_text(encoding="utf-8")), info)
+    except (ConvertError, json.JSONDecodeError, OSError) as error:
+        print(f"convert: {error}", file=sys.stderr)
+        return REFUSED
+    chosen.output.write_text(text_of(conversion, info, chosen), encoding="utf-8", newline="\n")
+    for remark in conversion.remarks:
+        print(remark)
+    print(f"convert: {chosen.output} has {len(conversion.workflow)} nodes")
+    return LOSS if any(remark.level is Level.LOST for remark in conversion.remarks) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
