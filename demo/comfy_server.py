@@ -27,11 +27,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def make_base_directory(base: Path) -> None:
+def make_base_directory(base: Path, pack_name: str = LINK_NAME) -> None:
     """Create the folders that a server needs, with the pack linked among its custom nodes."""
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir(parents=True, exist_ok=True)
-    link = base / "custom_nodes" / LINK_NAME
+    link = base / "custom_nodes" / pack_name
     if not link.is_symlink():
         link.symlink_to(PACK, target_is_directory=True)
 
@@ -45,10 +45,13 @@ class ComfyServer:
         client: speaks to it.
     """
 
-    def __init__(self, comfyui: Path, base: Path, output: Path | None = None) -> None:
+    def __init__(
+        self, comfyui: Path, base: Path, output: Path | None = None, pack_name: str = LINK_NAME
+    ) -> None:
         self.base = base.resolve()
         self.output = (output or self.base / "output").resolve()
         self._comfyui = comfyui.resolve()
+        self._pack_name = pack_name
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self.client = ComfyClient(f"http://127.0.0.1:{self._port}")
@@ -69,7 +72,7 @@ class ComfyServer:
 
     def start(self) -> None:
         """Start the server and wait until it answers; raises ServerStartError with its log's end."""
-        make_base_directory(self.base)
+        make_base_directory(self.base, self._pack_name)
         self.output.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, str(self._comfyui / "main.py"), "--cpu", "--disable-auto-launch"]
         command += ["--listen", "127.0.0.1", "--port", str(self._port)]

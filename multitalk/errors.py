@@ -1,10 +1,10 @@
 """Errors that a person can act on.
 
     EverTalkError (ValueError)
-    ├── InputError        a socket or a widget holds something that cannot be used
-    ├── ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
-    ├── ResultError       the decode node got something that is no sampler result
-    └── RunStoreError     the folder that keeps a run's finished windows cannot be used
+    |-- InputError        a socket or a widget holds something that cannot be used
+    |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
+    |-- ResultError       the decode node got something that is no sampler result
+    `-- RunStoreError     the folder that keeps a run's finished windows cannot be used
 
 Each message says what was wrong, what came, what was expected and what to do.
 """

@@ -234,7 +234,7 @@ def _machine() -> str:
     if not node & _INVENTED:
         return f"{node:012x}"
     with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return "unknown"
 
 

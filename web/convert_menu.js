@@ -59,7 +59,7 @@ export async function convertOpenWorkflow() {
 }
 
 app.registerExtension({
-  name: 'EverTalk.Convert',
+  name: 'evertalk.convert',
   commands: [{ id: COMMAND, label: 'Convert WanVideoWrapper workflow to EverTalk', function: convertOpenWorkflow }],
   menuCommands: [{ path: ['Extensions', 'EverTalk'], commands: [COMMAND] }]
 })

@@ -40,7 +40,8 @@ WORDS = {
     "viennent manger dans le jardin sous les arbres verts quand la lune se lève doucement",
     "it": "buongiorno oggi la piazza è piena di gente che parla ride e beve caffè mentre i bambini corrono "
     "dietro alla palla rossa vicino alla fontana antica",
-    "pl": "dzień dobry dzisiaj pada deszcz więc zostajemy w domu i czytamy książki przy ciepłym piecu razem",
+    "pl": "dzie\u0144 dobry dzisiaj pada deszcz wi\u0119c "
+    "zostajemy w domu i czytamy ksi\u0105\u017cki przy ciep\u0142ym piecu razem",
 }
 PAUSE_S = (0.1, 1.2)
 

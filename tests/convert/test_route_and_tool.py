@@ -1,0 +1,85 @@
+"""The converter as users reach it: the server's route and the script."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comfy_server import ComfyServer
+from convert_server import ROOT, WORKFLOWS, read
+from evertalk_pack.convert.conversion import convert
+
+pytestmark = pytest.mark.host
+
+TOOL = ROOT / "tools" / "convert_wrapper.py"
+
+
+def post(server: ComfyServer, body: bytes) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{server.client.address}/evertalk/convert", body, headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def run_tool(
+    server: ComfyServer, workflow: Path, output: Path, *more: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), str(workflow), "--output", str(output), *more]
+    command += ["--server", server.client.address]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", ["single", "gguf.api"])
+def test_route_answers_as_the_converter_does(
+    name: str, stocked_server: ComfyServer, object_info: dict[str, Any]
+) -> None:
+    answer = post(stocked_server, json.dumps(read(name)).encode())
+    conversion = convert(read(name), object_info)
+    assert answer["workflow"] == conversion.workflow
+    assert [remark["text"] for remark in answer["remarks"]] == [one.text for one in conversion.remarks]
+    assert {"level", "node", "text"} == set(answer["remarks"][0])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "it is no JSON"),
+        (b"{}", "it has no nodes"),
+        (b'{"nodes": [], "links": []}', "no WanVideoSampler"),
+    ],
+)
+def test_route_says_why_it_converts_nothing(body: bytes, message: str, stocked_server: ComfyServer) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(stocked_server, body)
+    assert refused.value.code == 400
+    assert message in json.load(refused.value)["error"]
+
+
+def test_tool_writes_the_workflow_and_lists_the_losses(stocked_server: ComfyServer, tmp_path: Path) -> None:
+    output = tmp_path / "made.json"
+    done = run_tool(stocked_server, WORKFLOWS / "extras.api.json", output)
+    assert done.returncode == 1, "something was lost"
+    assert "[lost] WanVideoSampler #128: cache_args" in done.stdout
+    kinds = {node["class_type"] for node in json.loads(output.read_text(encoding="utf-8")).values()}
+    assert {"EverTalkSampler", "EverTalkDecode"} <= kinds
+
+
+def test_tool_writes_the_editors_form_too(stocked_server: ComfyServer, tmp_path: Path) -> None:
+    output = tmp_path / "made.json"
+    done = run_tool(stocked_server, WORKFLOWS / "two_loras.json", output, "--editor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    graph = json.loads(output.read_text(encoding="utf-8"))
+    assert "EverTalkSampler" in {node["type"] for node in graph["nodes"]}
+    assert len(graph["links"]) >= 10
+
+
+def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}", encoding="utf-8")
+    done = run_tool(stocked_server, wrong, tmp_path / "made.json")
+    assert (done.returncode, "it has no nodes" in done.stderr) == (2, True)
+    assert not (tmp_path / "made.json").exists()

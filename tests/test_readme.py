@@ -1,0 +1,104 @@
+"""Every command that README gives is run here or by the test named beside it; its files exist."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FENCE = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
+INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:make|python|git|pip)\b[^`]*)`")
+
+
+def commands() -> list[str]:
+    """The commands of README, without what a `#` says about them."""
+    fenced = [
+        line.partition(" #")[0].strip() for block in FENCE.findall(README) for line in block.splitlines()
+    ]
+    return sorted({line for line in [*fenced, *INLINE.findall(README)] if line})
+
+
+def dry(command: str) -> None:
+    """A make target is there, and what it would run can be written down; nothing is run."""
+    words = shlex.split(command)
+    settings = [word for word in words if "=" in word and not word.startswith("-")]
+    targets = [word for word in words if word not in settings][1:]
+    done = subprocess.run(
+        ["make", "--dry-run", *targets, *settings], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() or not targets
+
+
+def help_of_make(_command: str) -> None:
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "make demo" in done.stdout
+
+
+def installed(_command: str) -> None:
+    """What `pip install -r requirements.txt` asks for can be read by pip, and is fulfilled here."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--no-index",
+        "-r",
+        "requirements.txt",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Would install" not in done.stdout
+
+
+def elsewhere(test: str) -> Callable[[str], None]:
+    """Another test runs it."""
+
+    def stands(_command: str) -> None:
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{test} is gone"
+
+    return stands
+
+
+CHECKS: dict[str, list[Callable[[str], None]]] = {
+    "make": [help_of_make],
+    "make demo": [
+        dry,
+        elsewhere("tests/demo/test_run.py::test_job_in_the_real_server_gives_a_video_as_long_as_the_speech"),
+    ],
+    "make test": [dry],
+    "python -m pip install -r custom_nodes/EverTalk/requirements.txt": [installed],
+}
+"""Commands that need more than that make knows them."""
+
+
+def test_readme_has_the_commands_that_are_known_here() -> None:
+    assert set(CHECKS) <= set(commands())
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_works(command: str) -> None:
+    checks = CHECKS.get(command)
+    if checks is None:
+        assert "make" in shlex.split(command), f"{command}: add a test of it to CHECKS"
+        checks = [dry]
+    for check in checks:
+        check(command)
+
+
+def test_pictures_and_files_that_readme_names_are_there() -> None:
+    pictures = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert pictures
+    paths = re.findall(r"`((?:workflows|demo|docs|bench|examples|tools)/[\w./-]+)`", README)
+    made = ("demo/run",)
+    assert [one for one in (*pictures, *paths) if not (ROOT / one).exists() and one not in made] == []
