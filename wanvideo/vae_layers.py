@@ -116,12 +116,14 @@ def residual(
 
 def frames_of(x_BCTHW: torch.Tensor) -> torch.Tensor:
     """The frames as a batch of pictures (B T, C, H, W); a view of channels-last memory."""
-    return x_BCTHW.transpose(1, 2).flatten(0, 1)
+    # Channels are moved to the end and back: flattened in place, a single frame would get a batch stride by
+    # which torch no longer knows its memory as channels-last.
+    return x_BCTHW.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def video_of(x_NCHW: torch.Tensor, batch: int) -> torch.Tensor:
     """A batch of pictures as a video (B, C, T, H, W) again."""
-    return x_NCHW.unflatten(0, (batch, -1)).transpose(1, 2)
+    return x_NCHW.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 4, 1, 2, 3)
 
 
 def double_size(x_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:

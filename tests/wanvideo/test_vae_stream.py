@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from evertalk_pack.wanvideo.vae_layers import Kernel, kernel_of
 from evertalk_pack.wanvideo.vae_stream import (
     VaeStreamSettings,
     chunk_bounds,
@@ -59,6 +60,20 @@ def test_any_chunk_encodes_to_what_the_host_encodes(
     chunks = chunks_of(video_BCTHW, latents_per_chunk)
     parts = list(encode_stream(tree, chunks, VaeStreamSettings(latents_per_chunk)))
     torch.testing.assert_close(torch.cat(parts, dim=2), tree.encode(video_BCTHW), atol=2e-5, rtol=2e-5)
+
+
+def test_every_convolution_gets_channels_last_memory(tree: Any, video_BCTHW: torch.Tensor) -> None:
+    strides: list[int] = []
+
+    def noted(convolution: Any, x: torch.Tensor) -> Kernel:
+        strides.append(x.stride(1))
+        return kernel_of(convolution, x)
+
+    settings = VaeStreamSettings(2, noted)
+    latents = torch.cat(list(encode_stream(tree, chunks_of(video_BCTHW, 2), settings)), dim=2)
+    list(decode_stream(tree, latents, settings))
+    assert len(strides) > 200
+    assert set(strides) == {1}
 
 
 def test_a_batch_is_coded_as_its_members_alone(tree: Any) -> None:
