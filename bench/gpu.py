@@ -2,6 +2,8 @@
 
     python bench/gpu.py                              bf16 on the first CUDA device, 832x480, 81 frames
     python bench/gpu.py --weights fp8_e4m3fn_fast    fp8 weights with fp8 matrix products
+    python bench/gpu.py --weights fp8_e4m3fn --vram-gb 24 16 12
+                                                     only whole windows, on a GPU made to seem smaller
     python bench/gpu.py --device cpu --tiny          the same code on small shapes
 
 Everything runs through the host's classes and the pack's own nodes/host code, with random weights.
@@ -43,6 +45,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
     parser.add_argument("--skip-vae", action="store_true")
+    parser.add_argument(
+        "--vram-gb", type=float, nargs="+", default=[], help="time windows alone, under these limits in GiB"
+    )
     return parser.parse_args()
 
 
@@ -139,6 +144,29 @@ def measure_run(model: Any, vae: Any, arguments: argparse.Namespace, clock: Cloc
     return {"window_1_s": round(seconds[0], 3), "window_2_s": round(seconds[1], 3)}
 
 
+def measure_offloading(
+    arguments: argparse.Namespace, size: Any, device: torch.device, dtype: torch.dtype
+) -> dict[str, Any]:
+    """Whole windows with the weights in RAM at first: unlimited, then under each limit of GPU memory."""
+    import limited_vram
+    import real_size
+    from whole_run import play_windows
+
+    width, height = (int(side) for side in arguments.size.split("x"))
+    base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
+    base = limited_vram.to_ram(base, device)
+    talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
+    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+    vae = real_size.wan_vae(size, device)
+
+    def play() -> list[float]:
+        return play_windows(
+            model, vae, (width, height), arguments.frames, lambda: torch.cuda.synchronize(device)
+        )
+
+    return limited_vram.measure_limits(model, arguments.vram_gb, device, play)
+
+
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
@@ -155,6 +183,11 @@ def main() -> None:
     if device.type == "cuda":
         report["gpu"] = torch.cuda.get_device_name(device)
     clock = Clock(device, arguments.runs)
+    if arguments.vram_gb:
+        with torch.inference_mode():
+            report["limits"] = measure_offloading(arguments, size, device, dtype)
+        print(json.dumps(report, indent=1))
+        return
     with torch.inference_mode():
         base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
         talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
