@@ -102,7 +102,7 @@ def measure_forward(
     """The host's own forward, then one voice and two."""
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
-    from evertalk_pack.nodes.host.patcher import KEY, TalkCall
+    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")
@@ -116,8 +116,8 @@ def measure_forward(
 
     calls = {
         "host_without_audio": None,
-        "one_voice": TalkCall(audio_SFKLC[None, :1], None, attention),
-        "two_voices": TalkCall(audio_SFKLC[None], masks_MP, attention),
+        "one_voice": TalkCall((BranchCall(audio_SFKLC[:1]),), attention),
+        "two_voices": TalkCall((BranchCall(audio_SFKLC, masks_MP),), attention),
     }
     return {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
 

@@ -67,6 +67,10 @@ ComputeBlock = Callable[[WanBlock, BlockHook | None, BlockContext, torch.Tensor]
 """(block, hook, context, x_BLC) -> x_BLC: block_forward, or a compiled form of it."""
 
 
+RunStack = Callable[[torch.Tensor, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
+"""(modulation_BNC, x_BLC, run) -> x_BLC: how all blocks together are run; `run` is all blocks."""
+
+
 def wan_forward(
     tree: WanTree,
     inputs: WanInputs,
@@ -74,6 +78,7 @@ def wan_forward(
     hook_of: HookOfBlock | None = None,
     run_block: RunBlock | None = None,
     compute: ComputeBlock | None = None,
+    run_stack: RunStack | None = None,
 ) -> torch.Tensor:
     """Predict noise minus data, (batch, 16, frames, height, width), for one timestep.
 
@@ -84,6 +89,7 @@ def wan_forward(
         hook_of: what another model adds to each block.
         run_block: how blocks are run; as they are, unless a host wraps or replaces them.
         compute: the block's arithmetic, block_forward unless given.
+        run_stack: how all blocks together are run; as they are, unless a step cache leaves them out.
     """
     x_BLC, grid_THW = embed_latents(tree, inputs.x_BCTHW)
     time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, x_BLC.dtype)
@@ -95,10 +101,15 @@ def wan_forward(
         num_heads=tree.num_heads,
         attention=attention,
     )
-    for index, block in enumerate(tree.blocks):
-        hook = None if hook_of is None else hook_of(index)
-        run = partial(compute or block_forward, block, hook, context)
-        x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
+
+    def run_blocks(x_BLC: torch.Tensor) -> torch.Tensor:
+        for index, block in enumerate(tree.blocks):
+            hook = None if hook_of is None else hook_of(index)
+            run = partial(compute or block_forward, block, hook, context)
+            x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
+        return x_BLC
+
+    x_BLC = run_blocks(x_BLC) if run_stack is None else run_stack(modulation_BNC, x_BLC, run_blocks)
     return unpatchify(project_out(tree.head, x_BLC, time_BC), grid_THW)
 
 
