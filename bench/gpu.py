@@ -62,10 +62,12 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def time(self, call: Callable[[], Any]) -> dict[str, float]:
-        """First and best seconds of a call, and its peak memory in GB."""
+        """First and best seconds of a call, its peak memory in GB, and that above what was there before."""
         is_cuda = self.device.type == "cuda"
+        before = 0
         if is_cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
+            before = torch.cuda.memory_allocated(self.device)
         seconds: list[float] = []
         for _ in range(self.runs + 1):
             self.wait()
@@ -75,7 +77,8 @@ class Clock:
             seconds.append(time.perf_counter() - started)
         found = {"first_s": round(seconds[0], 4), "best_s": round(min(seconds[1:]), 4)}
         if is_cuda:
-            found["peak_gb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e9, 2)
+            peak = torch.cuda.max_memory_allocated(self.device)
+            found |= {"peak_gb": round(peak / 1e9, 2), "above_weights_gb": round((peak - before) / 1e9, 3)}
         return found
 
 
@@ -100,9 +103,12 @@ def measure_forward(
     model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock
 ) -> dict[str, Any]:
     """The host's own forward, then one voice and two."""
+    from evertalk_pack.multitalk.generate import WindowVoices
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
+    from evertalk_pack.nodes.host.memory import forward_size
     from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall
+    from evertalk_pack.wanvideo.memory import forward_bytes
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")
@@ -119,7 +125,14 @@ def measure_forward(
         "one_voice": TalkCall((BranchCall(audio_SFKLC[:1]),), attention),
         "two_voices": TalkCall((BranchCall(audio_SFKLC, masks_MP),), attention),
     }
-    return {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
+    found = {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
+    for name, voices in (
+        ("one_voice", WindowVoices(audio_SFKLC[:1])),
+        ("two_voices", WindowVoices(audio_SFKLC)),
+    ):
+        declared = forward_bytes(forward_size(model, inputs["x"], voices, 0))
+        found[name]["declared_gb"] = round(declared / 1e9, 3)
+    return found
 
 
 def measure_vae(vae: Any, width: int, height: int, frames: int, clock: Clock) -> dict[str, Any]:

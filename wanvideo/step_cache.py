@@ -115,16 +115,16 @@ class StepCache:
         self,
         name: Hashable,
         modulation_BNC: torch.Tensor,
-        x_BLC: torch.Tensor,
         run: Callable[[torch.Tensor], torch.Tensor],
+        x_BLC: torch.Tensor,
     ) -> torch.Tensor:
         """The tokens after all blocks: through `run`, or by what it added when the branch last needed it.
 
         Args:
             name: of the branch, the same in every step.
             modulation_BNC: of the timestep.
-            x_BLC: the tokens before the first block.
             run: all blocks.
+            x_BLC: the tokens before the first block.
         """
         branch = self._branches.setdefault(name, _Branch())
         always = self.settings.always_computes(self.step, self.steps)

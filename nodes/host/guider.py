@@ -18,6 +18,7 @@ from ...multitalk.guidance import ApgState, Branch, GuidanceSettings, branches_n
 from ...multitalk.modes import Pin
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .backend import NotFiniteError
+from .memory import declared_memory, forward_size
 from .patcher import KEY, BranchCall, TalkCall
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
@@ -35,11 +36,13 @@ class GuiderSettings:
         guidance: scales and APG.
         attention: the attention backend; None is the host's own.
         step_cache: when steps are left out, or None.
+        reserve_gb: GPU memory to leave free beside what sampling takes.
     """
 
     guidance: GuidanceSettings
     attention: Attention | None
     step_cache: StepCacheSettings | None = None
+    reserve_gb: float = 0.0
 
 
 class TalkGuider(CFGGuider):
@@ -53,6 +56,13 @@ class TalkGuider(CFGGuider):
         self.apg_state = ApgState()
         self.checked = False
         self.step_cache: StepCache | None = None
+
+    def sample(self, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As the host's, which loads the model for it and is told here how much memory to keep free."""
+        branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
+        size = forward_size(self.model_patcher, noise, self.request.voices, branches)
+        with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
+            return super().sample(noise, *args, **kwargs)
 
     def predict_noise(
         self,
@@ -149,6 +159,11 @@ class TalkGuider(CFGGuider):
 def step_at(sigma: torch.Tensor, sigmas: torch.Tensor) -> tuple[int, int]:
     """The step, from 0, that this level of noise belongs to, and the number of steps."""
     return int((sigmas[:-1] > sigma.flatten()[0].to(sigmas)).sum()), len(sigmas) - 1
+
+
+def all_branches(guidance: GuidanceSettings) -> set[Branch]:
+    """Every branch that some step of a window needs."""
+    return {branch for active in (False, True) for branch in branches_needed(guidance, audio_active=active)}
 
 
 def text_of(branch: Branch) -> str:

@@ -72,6 +72,7 @@ class TalkAttachment:
         compile_blocks: run the transformer's blocks as one compiled graph.
         notes: what the loader has to tell the user.
         step_cache: when steps are left out; None computes them all.
+        reserve_vram_gb: GPU memory to leave free beside what sampling takes.
     """
 
     talk_name: str
@@ -81,6 +82,7 @@ class TalkAttachment:
     compile_blocks: bool = False
     notes: tuple[str, ...] = ()
     step_cache: StepCacheSettings | None = None
+    reserve_vram_gb: float = 0.0
 
     @property
     def talk_model(self) -> TalkModel:

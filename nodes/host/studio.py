@@ -137,8 +137,10 @@ class HostStudio:
                 show_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
-        cached = attachment_of(self.cast.model).step_cache
-        settings = GuiderSettings(self.settings.guidance, self.backend.attention, cached)
+        told = attachment_of(self.cast.model)
+        settings = GuiderSettings(
+            self.settings.guidance, self.backend.attention, told.step_cache, told.reserve_vram_gb
+        )
         guider = TalkGuider(self.cast.model, settings, request)
         values = self.conditions(request.condition)
         positive = self.cast.prompt(request.window)

@@ -41,7 +41,7 @@ def run_steps(cache: StepCache, names: tuple[str, ...], values: list[float]) -> 
     for step, value in enumerate(values):
         cache.step = step
         for name in names:
-            added[name].append(float(cache.run(name, modulation(value), x_BLC, blocks).mean()))
+            added[name].append(float(cache.run(name, modulation(value), blocks, x_BLC).mean()))
     return added
 
 
@@ -94,9 +94,9 @@ def test_a_branch_that_pauses_goes_on_with_its_own_account() -> None:
     blocks, x_BLC = Blocks(), torch.zeros(1, 2, 4)
     for step in range(6):
         cache.step = step
-        cache.run("full", modulation(1 + step / 10), x_BLC, blocks)
+        cache.run("full", modulation(1 + step / 10), blocks, x_BLC)
         if step >= 3:
-            cache.run("silent", modulation(1 + step / 10), x_BLC, blocks)
+            cache.run("silent", modulation(1 + step / 10), blocks, x_BLC)
     assert blocks.calls == 2, "the late branch is computed when it first comes, then it is left out"
     assert (cache.computed, cache.left_out) == (2, 7)
 
@@ -118,6 +118,6 @@ def test_a_threshold_of_zero_leaves_nothing_out() -> None:
 def test_what_was_added_is_added_to_the_new_tokens() -> None:
     cache = StepCache(StepCacheSettings(1e9, LINEAR, first_steps=1), STEPS)
     first_BLC, second_BLC = torch.ones(1, 2, 4), torch.full((1, 2, 4), 5.0)
-    cache.run("a", modulation(1), first_BLC, tripled)
+    cache.run("a", modulation(1), tripled, first_BLC)
     cache.step = 1
-    assert torch.equal(cache.run("a", modulation(1), second_BLC, tripled), second_BLC + 2)
+    assert torch.equal(cache.run("a", modulation(1), tripled, second_BLC), second_BLC + 2)
