@@ -5,8 +5,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import comfy.lora
-import comfy.lora_convert
 import comfy.model_management
 import comfy.ops
 import comfy.sd
@@ -73,26 +71,6 @@ def _fast_note(model: ModelPatcher) -> str:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPatcher, str]:
-    """A clone with a LoRA on the base's weights, as the host applies it, and how much of it matched.
-
-    Raises:
-        ModelFileError: nothing of the LoRA belongs to this model.
-    """
-    keys = comfy.lora.model_lora_keys_unet(model.model, {})
-    state = comfy.lora_convert.convert_lora(load_torch_file(str(path), safe_load=True))
-    patches = comfy.lora.load_lora(state, keys)
-    patched = model.clone()
-    matched = set(patched.add_patches(patches, strength))
-    if not matched:
-        raise ModelFileError(
-            f"lora: {path.name} has {len(state)} tensors and none belongs to this base model. Choose a LoRA "
-            f"made "
-            "for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
-        )
-    return patched, f"LoRA {path.name} at {strength:g}: {len(matched)} of the model's weights changed"
 
 
 def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:

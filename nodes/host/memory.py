@@ -15,6 +15,7 @@ from comfy.model_patcher import ModelPatcher
 from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
+from .lora_patch import patch_bytes
 
 GIB = 1024**3
 
@@ -47,7 +48,7 @@ def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -
     """
     own = vars(model.model)
     before = own.get("memory_required")
-    needed = forward_bytes(size) + int(reserve_gb * GIB)
+    needed = forward_bytes(size) + patch_bytes(model) + int(reserve_gb * GIB)
 
     def memory_required(input_shape: Any, cond_shapes: Any = None) -> int:
         del input_shape, cond_shapes  # branches are evaluated one at a time

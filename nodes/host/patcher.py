@@ -24,6 +24,7 @@ from ...wanvideo.protocols import WanTree
 from ...wanvideo.rope import Rotation
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .attention import host_attention
+from .lora_patch import quicken_before_runs
 
 KEY = "evertalk"
 """Names the pack's entries in the host's transformer options, attachments and additional models."""
@@ -214,6 +215,7 @@ def apply_talk(model: ModelPatcher, attachment: TalkAttachment) -> ModelPatcher:
     patched.add_object_patch(FORWARD, forward)
     patched.set_additional_models(KEY, [attachment.talk])
     patched.set_attachments(KEY, attachment)
+    quicken_before_runs(patched)
     return patched
 
 

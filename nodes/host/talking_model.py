@@ -20,7 +20,8 @@ from .files import (
     check_talk_file,
     find_model_file,
 )
-from .loaders import Quantization, load_base, load_lora, load_talk
+from .loaders import Quantization, load_base, load_talk
+from .lora import load_lora, patched_note
 from .patcher import TalkAttachment, apply_talk, check_base
 
 AUTO_MODE = "auto"
@@ -104,7 +105,7 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         attention_mode=choice.attention_mode,
         talk=load_talk(path, config),
         compile_blocks=choice.compile_blocks,
-        notes=(*notes, mode_note),
+        notes=(*(notes or patched_note(model)), mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
     )
     return apply_talk(model, attachment)
