@@ -17,7 +17,7 @@ def talk_widgets() -> list[io.Input]:
         io.Combo.Input(
             "talk_model",
             options=list_talk_files(),
-            tooltip="InfiniteTalk or MultiTalk weights (safetensors), from models/model_patches or "
+            tooltip="InfiniteTalk or MultiTalk weights (safetensors or GGUF), from models/model_patches or "
             "models/diffusion_models, made for the base model's size.",
         ),
         io.Combo.Input(

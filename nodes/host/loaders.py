@@ -15,6 +15,9 @@ from comfy.utils import load_torch_file
 from ...multitalk.errors import ModelFileError
 from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
 from ...multitalk.talk_model import TalkModel
+from ...wanvideo.checkpoint import GGUF_SUFFIX
+from ...wanvideo.gguf_weights import read_gguf_tensors
+from .files import TALK_LABEL, with_label
 
 LOG = logging.getLogger("evertalk")
 
@@ -73,18 +76,31 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
-    """Load audio weights in their own precision, for the host's memory manager to move.
+def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
+    """The audio weights in a file, by their names without prefix; those of a GGUF file dequantised.
 
     Raises:
-        ModelFileError: weights are missing or of another shape.
+        ModelFileError: a GGUF file is quantised in an unknown way.
     """
+    if path.suffix.lower() == GGUF_SUFFIX:
+        return with_label(
+            TALK_LABEL, lambda: read_gguf_tensors(path, lambda name: strip_prefix(name, config.prefix))
+        )
     stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
-    state = {
+    return {
         bare: value
         for name, value in stored.items()
         if (bare := strip_prefix(name, config.prefix)) is not None
     }
+
+
+def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
+    """Load audio weights in their own precision, for the host's memory manager to move.
+
+    Raises:
+        ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
+    """
+    state = read_weights(path, config)
     dtype = state["blocks.0.audio_cross_attn.q_linear.weight"].dtype
     operations: Any = comfy.ops.manual_cast
     if config.is_scaled_fp8:
