@@ -76,12 +76,6 @@ def _load(work: Work, node: SourceNode, loras: list[Lora], mode: str) -> Link:
     }
     if compiled is not None:
         _compiled(work, compiled)
-    if talk.lower().endswith(GGUF):
-        work.say(
-            Level.CHANGED,
-            talk_node,
-            "audio weights in GGUF form: if the loader refuses them, use the safetensors",
-        )
     if base.lower().endswith(GGUF):
         return _through_gguf(work, node, loras, talking)
     first, others = (

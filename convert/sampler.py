@@ -13,6 +13,7 @@ from .schedulers import FIXED, schedule_of
 from .settings import account_for
 from .source import Link, SourceNode
 from .speech import Speech, speech_of
+from .step_cache import cached
 from .work import Work
 
 IMAGES = "WanVideoImageToVideoMultiTalk"
@@ -34,6 +35,7 @@ CARRIED = (
     "scheduler",
     "denoise_strength",
     "start_step",
+    "cache_args",
 )
 CARRIED_IMAGES = (
     "vae",
@@ -84,7 +86,7 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     account_for(work, images, CARRIED_IMAGES)
     picture, source = _seen(work, node, images)
     speech = speech_of(work, node, picture)
-    model = talking_model(work, node, images.text("mode", "auto"))
+    model = cached(work, node, talking_model(work, node, images.text("mode", "auto")))
     prompts = prompts_of(work, node.link("text_embeds"))
     vae = work.follow(images.link("vae"))
     if vae is None:

@@ -136,6 +136,14 @@ WIDGETS: dict[str, tuple[str, ...]] = {
         "end_step",
         "add_noise_to_samples",
     ),
+    "WanVideoTeaCache": (
+        "rel_l1_thresh",
+        "start_step",
+        "end_step",
+        "cache_device",
+        "use_coefficients",
+        "mode",
+    ),
     "WanVideoTextEncode": (
         "positive_prompt",
         "negative_prompt",

@@ -207,6 +207,16 @@ def test_multitalk_keeps_its_scales_steps_and_colour_match(object_info: Info) ->
     assert wanted.items() <= only(conversion, "EverTalkSampler").items()
     assert only(conversion, "EverTalkModelLoader")["mode"] == "multitalk"
     assert only(conversion, "EverTalkLook")["colour_match"] == "mkl"
+    cache = only(conversion, "EverTalkStepCache")
+    assert (cache["threshold"], cache["first_steps"], cache["last_steps"]) == (0.25, 6, 0)
+    assert "480" in cache["fitted_to"]
+
+
+def test_teacache_is_fitted_to_the_base_model(object_info: Info) -> None:
+    graph = read("multitalk")
+    (loader,) = [node for node in graph["nodes"] if node["type"] == "WanVideoModelLoader"]
+    loader["widgets_values"][0] = "Wan2_1-I2V-14B-720P_fp8_e4m3fn.safetensors"
+    assert "720" in only(convert(graph, object_info), "EverTalkStepCache")["fitted_to"]
 
 
 def test_reroutes_primitives_and_switched_off_nodes_are_read_as_the_editor_runs_them(
@@ -225,7 +235,7 @@ def test_silence_is_a_sound_of_its_length(object_info: Info) -> None:
 def test_everything_without_a_counterpart_is_listed(object_info: Info) -> None:
     conversion = converted("extras.api", object_info)
     lost, changed = said(conversion, Level.LOST), said(conversion, Level.CHANGED)
-    for name in ("TeaCache", "NAG", "audio_scale 1.5", "riflex", "add_noise_floor", "fps 30", "RIFE VFI"):
+    for name in ("MagCache", "NAG", "audio_scale 1.5", "riflex", "add_noise_floor", "fps 30", "RIFE VFI"):
         assert name in lost
     for name in ("flowmatch_causvid", "radial_sage", "no_ffn", "mvgd", "width 840"):
         assert name in changed
