@@ -58,6 +58,12 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
     )
 
 
+def own_title(node: JsonObject, description: JsonObject) -> JsonObject:
+    """A node's title, unless it is its usual name: that one the editor says in the user's language."""
+    title = node["_meta"]["title"]
+    return {} if title == description["display_name"] else {"title": title}
+
+
 def model_names(node: JsonObject) -> list[str]:
     """The model files that a node's fields name."""
     values = node["inputs"].values()
@@ -140,7 +146,7 @@ class GraphBuilder:
             "flags": {},
             "order": list(self._workflow).index(node_id),
             "mode": 0,
-            "title": node["_meta"]["title"],
+            **own_title(node, description),
             "inputs": [self._socket(node_id, slot, one) for slot, one in enumerate(inputs)],
             "outputs": [
                 {"name": name, "type": kind}

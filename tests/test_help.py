@@ -50,7 +50,7 @@ def test_page_names_only_choices_that_exist(page: str) -> None:
 @each_node
 def test_both_languages_have_the_same_headings_and_rows(node: str) -> None:
     english, chinese = read(f"{node}.md").splitlines(), read(f"{node}/zh.md").splitlines()
-    for start in ("#", "|"):
+    for start in ("#", "- "):
         assert sum(line.startswith(start) for line in english) == sum(
             line.startswith(start) for line in chinese
         )
@@ -61,7 +61,7 @@ def test_both_languages_have_the_same_headings_and_rows(node: str) -> None:
 @each_page
 def test_quoted_messages_are_those_of_the_source(page: str) -> None:
     inputs = NODES[page.removesuffix("/zh.md").removesuffix(".md")]["inputs"].keys()
-    quoted = re.findall(r"^\| `+([^|]+?)`+(?: \||\uff08)", read(page).split("\n## ")[-1], re.MULTILINE)
+    quoted = re.findall(r"^- `+(.+?)`+(?:\uff08|\uff1a|: )", read(page).split("\n## ")[-1], re.MULTILINE)
     assert quoted
     templates = [words_of(template) for template in read_chinese().messages]
     for message in quoted:

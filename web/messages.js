@@ -9,13 +9,27 @@ import { app } from '../../scripts/app.js'
 import { inBothLanguages, makeTranslator } from './words.js'
 
 const OURS = 'EverTalk'
-const isOurs = (name) => String(name ?? '').startsWith(OURS)
+const LANGUAGE_LOADS_MS = 3000
+const POLL_MS = 50
+const isOurs = (name) => String(name ?? '').toLowerCase().startsWith(OURS.toLowerCase())
 
-async function readCatalogue() {
-  const language = app.ui.settings.getSettingValue('Comfy.Locale')
-  if (!language || language === 'en') return null
+async function readCatalogue(language) {
   const answer = await api.fetchApi('/i18n')
   return answer.ok ? ((await answer.json())[language] ?? null) : null
+}
+
+// Frontend 1.32 loads a language after the packs' translations, which are lost by that: put ours in again. Later
+// ones keep them; then, and where the editor's translator is not found, nothing is done.
+async function restoreTranslations(language, catalogue) {
+  const page = document.getElementById('vue-app')?.__vue_app__
+  const i18n = page?._context?.provides?.[page.__VUE_I18N_SYMBOL__]?.global
+  if (!i18n?.mergeLocaleMessage) return
+  for (let waited = 0; !i18n.te('g.cancel', language) && waited < LANGUAGE_LOADS_MS; waited += POLL_MS)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  const ours = (section) => Object.fromEntries(Object.entries(section ?? {}).filter(([key]) => isOurs(key)))
+  const nodeDefs = ours(catalogue.nodeDefs)
+  if (Object.keys(nodeDefs).every((id) => i18n.te(`nodeDefs.${id}.display_name`, language))) return
+  i18n.mergeLocaleMessage(language, { nodeDefs, dataTypes: ours(catalogue.dataTypes) })
 }
 
 function socketNames(nodeDefs) {
@@ -25,20 +39,27 @@ function socketNames(nodeDefs) {
   return names
 }
 
-// Listeners that capture run before the editor's own, which then finds the text changed.
 function changeEvents(translate) {
-  const early = (type, change) =>
-    api.addEventListener(type, ({ detail }) => detail && change(detail), { capture: true })
-  early('execution_error', (error) => {
-    if (isOurs(error.node_type)) error.exception_message = inBothLanguages(error.exception_message, translate)
-  })
-  early('progress_text', (progress) => {
-    const node = app.graph?.getNodeById(progress.nodeId)
-    if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
-  })
-  early('evertalk', (event) => {
-    if (event.text) event.text = translate(event.text) ?? event.text
-  })
+  const changes = {
+    execution_error(error) {
+      if (isOurs(error.node_type)) error.exception_message = inBothLanguages(error.exception_message, translate)
+    },
+    progress_text(progress) {
+      const node = app.graph?.getNodeById(progress.nodeId)
+      if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
+    },
+    evertalk(event) {
+      if (event.text) event.text = translate(event.text) ?? event.text
+    },
+  }
+  // The host's own events pass through here; a listener would come after the editor's.
+  const dispatch = api.dispatchCustomEvent
+  api.dispatchCustomEvent = function (type, detail, ...rest) {
+    if (detail && type in changes) changes[type](detail)
+    return dispatch.call(this, type, detail, ...rest)
+  }
+  // EverTalk's own do not, but its listeners are added later, in setup.
+  api.addEventListener('evertalk', ({ detail }) => changes.evertalk(detail))
 }
 
 function changeRefusals(translate) {
@@ -72,12 +93,15 @@ let nodeDefs = {}
 app.registerExtension({
   name: `${OURS}.Messages`,
   async init() {
-    const catalogue = await readCatalogue().catch((error) => {
+    const language = app.ui.settings.getSettingValue('Comfy.Locale')
+    if (!language || language === 'en') return
+    const catalogue = await readCatalogue(language).catch((error) => {
       console.warn(`${OURS}: no translations (${error})`)
       return null
     })
     const messages = catalogue?.evertalk?.messages
     if (!messages) return
+    await restoreTranslations(language, catalogue)
     nodeDefs = catalogue.nodeDefs ?? {}
     const translate = makeTranslator(messages, socketNames(nodeDefs))
     changeEvents(translate)
