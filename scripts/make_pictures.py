@@ -23,6 +23,7 @@ THUMBNAIL_PX = 640
 STRIP_FRAMES = (10, 20, 70, 160)
 QUIET_EDITOR = {
     "Comfy.TutorialCompleted": True,  # else the template browser opens on top
+    "Comfy.Workflow.ShowMissingModelsWarning": False,  # no model is there
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,

@@ -33,7 +33,7 @@ PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
 SCHEMA_VERSION = 0.4
 NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
 """A node's width in the editor's pixels: at least, for a letter of a widget, and beside its letters."""
-NOTE, NOTE_WIDTH, NOTE_HEIGHT = "MarkdownNote", 420, 460
+NOTE, NOTE_WIDTH, NOTE_HEIGHT = "MarkdownNote", 420, 300
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 """The editor's own, for notes."""
 MODEL_SUFFIXES = (".safetensors", ".gguf")
