@@ -15,6 +15,7 @@ ABOUT = {
     "demo_tiny": "The demo without a GPU: the whole path with models wired by hand. No lips move.",
     "demo_cartoon": "The demo with trained miniatures: a drawn face whose mouth follows the "
     "voice. No GPU needed.",
+    "demo_cartoon_two": "The demo with trained miniatures: two drawn people who talk in turn. No GPU needed.",
     "infinitetalk_image": "One person talks, from a picture and speech, as long as the speech. Choose your "
     "files in *Picture* and *Speech*, then queue.",
     "infinitetalk_two_people": "Two people in one picture, each with a voice of their own. Without masks "
@@ -43,6 +44,8 @@ def note_of(workflow: str, file_names: Iterable[str], chinese: Catalogue) -> str
         KeyError: a workflow, a model file or its Chinese is not listed.
     """
     names = set(file_names)
+    if workflow not in ABOUT:
+        raise KeyError(f"scripts/workflow_notes.py does not say what {workflow} does")
     sentences = [ABOUT[workflow]]
     if all(name.startswith(MADE_HERE) for name in names):
         sentences.append(MAKES_ITS_MODELS)
