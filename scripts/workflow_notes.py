@@ -12,7 +12,8 @@ TITLE = "Read me"
 HEADING = "Model files and their folders"
 MAKES_ITS_MODELS = "Its miniature models are made by `make demo` in the pack's folder; nothing is downloaded."
 ABOUT = {
-    "demo_tiny": "The demo without a GPU: the whole path with models wired by hand. No lips move.",
+    "demo_tiny": "The whole path without a GPU, with models wired by hand: any picture, but no lips "
+    "move. `make demo ARGS=--portrait` makes them.",
     "demo_cartoon": "The demo with trained miniatures: a drawn face whose mouth follows the "
     "voice. No GPU needed.",
     "demo_cartoon_two": "The demo with trained miniatures: two drawn people who talk in turn. No GPU needed.",

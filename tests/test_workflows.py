@@ -57,7 +57,7 @@ def test_note_and_links_name_every_model_file_with_its_folder(api_file: Path) ->
     named = {name for node in nodes_of(api_file).values() for name in model_names(node)}
     assert named
     if all(name.startswith(MADE_HERE) for name in named):
-        assert note_text(twin).count("make demo") == 2  # in both languages
+        assert note_text(twin).count("make demo") >= 2  # in both languages
         return
     for name in named:
         file = MODEL_FILES[name]
