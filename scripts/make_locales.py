@@ -1,6 +1,6 @@
 """Writes what ComfyUI's editor translates the nodes with: `locales/en` and `locales/zh`.
 
-    python scripts/make_locales.py --comfyui /path/to/ComfyUI [--check]
+    python scripts/make_locales.py --comfyui /path/to/ComfyUI [--check] [--take MORE.json]
 
 The English is taken from the nodes, as a real server describes them, and from the messages in the source.
 The Chinese is `locales/chinese.json`, kept by hand; what it lacks and what it holds in vain is listed
@@ -8,10 +8,11 @@ The Chinese is `locales/chinese.json`, kept by hand; what it lacks and what it h
 """
 
 import argparse
+import json
 import sys
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,8 +32,8 @@ PROPER_NAMES = frozenset(
 )
 """Widgets whose choices are names, of files or of methods: translated only where the catalogue does it."""
 NAMES_OF_METHODS = frozenset(
-    {"infinitetalk", "multitalk", "bf16", "fp16", "fp32", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"}
-    | {"lab", "mkl", "480p", "720p"}
+    {"infinitetalk", "multitalk", "bf16", "fp16", "fp32", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_rowwise"}
+    | {"fp8_e5m2", "lab", "mkl", "480p", "720p"}
 )
 SPECIAL = "{}@|"
 """Characters that mean something in the editor's message format."""
@@ -67,6 +68,16 @@ class Words:
             for text in getattr(chinese, section)
             if text not in self.allowed[section] and text not in texts
         ]
+
+
+def taken_over(words: Words, chinese: Catalogue, more: Mapping[str, Mapping[str, str]]) -> Catalogue:
+    """The catalogue without what is stale, and with what `more`, of the same sections, has for the texts."""
+    taken: dict[str, dict[str, str]] = {}
+    for section, needed in words.needed.items():
+        said = words.allowed[section] | set(needed)
+        both = {**getattr(chinese, section), **more.get(section, {})}
+        taken[section] = {text: both[text] for text in both if text in said}
+    return Catalogue(**taken)
 
 
 def own_nodes(object_info: JsonObject) -> JsonObject:
@@ -201,11 +212,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Write the editor's translations.")
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI", help="ComfyUI's folder")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+    parser.add_argument(
+        "--take",
+        type=Path,
+        help="JSON of the catalogue's form: take over what is missing, drop what is stale",
+    )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as base, ComfyServer(chosen.comfyui, Path(base)) as server:
         nodes = own_nodes(server.client.object_info())
     chinese = read_chinese()
     words = words_of(nodes, find_templates())
+    if chosen.take:
+        chinese = taken_over(words, chinese, json.loads(chosen.take.read_text(encoding="utf-8")))
+        CHINESE.write_text(json_text(asdict(chinese)), encoding="utf-8", newline="\n")
     problems = [*words.missing(chinese), *words.stale(chinese)]
     if problems:
         print("\n".join(f"locales: {problem}" for problem in problems))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from chinese import LOCALES, Catalogue, english_of, read_chinese
 from comfy_server import ComfyServer
-from make_locales import escaped, locale_files, out_of_date, own_nodes, words_of
+from make_locales import escaped, locale_files, out_of_date, own_nodes, taken_over, words_of
 from message_templates import Template, find_templates
 
 HOLE = re.compile(r"\{\d+\}")
@@ -126,6 +126,15 @@ def test_piece_of_a_sentence_may_have_chinese_or_none() -> None:
     assert words_of(small_node(), [piece]).stale(CATALOGUE) == []
     assert words_of(small_node(), [RUNS_ON]).needed["messages"] == ["the run goes on"]
     assert words_of(small_node(), [piece]).needed["messages"] == []
+
+
+def test_taking_over_fills_what_is_missing_and_drops_what_is_stale() -> None:
+    words = words_of(small_node("How strongly."), [RUNS_ON])
+    more = {"texts": {"How strongly.": "\u591a\u5f3a\u3002", "Of no node.": "\u65e0\u3002"}}
+    taken = taken_over(words, CATALOGUE, more)
+    assert (words.missing(taken), words.stale(taken)) == ([], [])
+    assert taken.texts["How strongly."] == "\u591a\u5f3a\u3002"
+    assert "Of no node." not in taken.texts
 
 
 def test_chinese_tooltip_ends_in_the_name_that_messages_use() -> None:
