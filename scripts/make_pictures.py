@@ -25,6 +25,7 @@ STRIP_FRAMES = (10, 20, 70, 160)
 CLIP_FRAMES, CLIP_STEP, CLIP_PX = 150, 2, 192
 QUIET_EDITOR = {
     "Comfy.TutorialCompleted": True,  # else the template browser opens on top
+    "Comfy.Workflow.ShowMissingModelsWarning": False,  # no model is there
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
