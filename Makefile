@@ -28,7 +28,7 @@ test: host
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 quality: host
-	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py
+	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py tests/demo/test_talking_in_the_server.py
 
 SOAK_CASES ?= 100000
 SOAK_KILLS ?= 25
