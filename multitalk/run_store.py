@@ -55,6 +55,7 @@ class RunStore:
         carry: what window `first` continues from.
         final: the finished video, if it already stands.
         incomplete: the playable file of a run that was stopped.
+        review: how many windows somebody looks at before the run goes on, any of which may be made again.
 
     Args:
         place: where its files go.
@@ -63,7 +64,6 @@ class RunStore:
         resume: what to do with finished windows.
         say: shows a sentence to the user.
         waiting: see RunLock.
-        review: how many windows somebody may look at before the run goes on, and have made again.
     """
 
     def __init__(
@@ -75,7 +75,6 @@ class RunStore:
         *,
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
-        review: int = 0,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -89,7 +88,7 @@ class RunStore:
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
         self._say, self._waiting = say, waiting
-        self._last_carries = max(LAST, review + 1)
+        self.review = 0
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
 
@@ -246,7 +245,8 @@ class RunStore:
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
-        kept = kept_carries(len(windows), record.carry.bytes if record.carry else 0, self._last_carries)
+        carry_bytes = 0 if record.carry is None else record.carry.bytes
+        kept = kept_carries(len(windows), carry_bytes, max(LAST, self.review + 1))
         spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)

@@ -110,9 +110,9 @@ class ToyRun:
         prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings)
         place = RunPlace(self.output, prefix, prefix)
-        return RunStore(
-            place, self.card(), form, self.resume, say=self.said.append, review=self.pausing.after
-        )
+        store = RunStore(place, self.card(), form, self.resume, say=self.said.append)
+        store.review = self.pausing.after
+        return store
 
     def score(self) -> Score:
         """What is played."""

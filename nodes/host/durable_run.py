@@ -1,7 +1,7 @@
 """A run whose windows are kept: the sampler's work from the plan to the finished file."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Wish:
         resume: what to do with finished windows.
         metadata: written into the video.
         pause_after: pause behind every so many windows; 0 for never.
+        outlook: for the manifest, what was found before weights loaded.
     """
 
     place: RunPlace
     resume: Resume
     metadata: Mapping[str, str]
     pause_after: int = 0
+    outlook: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
@@ -54,8 +56,9 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         RunStoreError: the output folder cannot be used; what was finished is kept.
     """
     check_cast(plan, cast)
-    card, form = card_of(plan, cast), VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound)
-    form = replace(form, metadata=wish.metadata)
+    card = card_of(plan, cast)
+    card = replace(card, settings={**card.settings, **wish.outlook})
+    form = VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound, wish.metadata)
     store = RunStore(
         wish.place,
         card,
@@ -63,8 +66,8 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         wish.resume,
         say=show_on_node,
         waiting=wait_for_lock,
-        review=wish.pause_after,
     )
+    store.review = wish.pause_after
     with store:
         paused = False
         if wish.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
