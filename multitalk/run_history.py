@@ -64,7 +64,8 @@ def _is_usable(manifest: Manifest, root: Path) -> bool:
     if manifest.final is None:
         return True
     try:
-        return (root / manifest.final.name).stat().st_size == manifest.final.bytes
+        video = root / manifest.final.name
+        return video.is_dir() or video.stat().st_size == manifest.final.bytes
     except OSError:
         return False
 

@@ -106,7 +106,9 @@ class EverTalkSampler(io.ComfyNode):
             return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
         place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        wish = Wish(place, Resume(asked.resume), metadata, asked.pause_after, planned.outlook)
+        wish = Wish(
+            place, Resume(asked.resume), metadata, asked.pause_after, asked.written_as, planned.outlook
+        )
         return io.NodeOutput(saved_run(plan, cast, wish))
 
     @classmethod

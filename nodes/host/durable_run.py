@@ -9,13 +9,14 @@ import comfy.model_management
 
 from ...multitalk.dubbing import DubSource
 from ...multitalk.fingerprint import fingerprint, fingerprint_file
-from ...multitalk.frame_encoder import VideoSettings
+from ...multitalk.output_format import MP4_H264, OutputFormat
 from ...multitalk.pausing import Pausing, paused_text
 from ...multitalk.run_card import Resume, RunCard, VideoForm
 from ...multitalk.run_folder import RunPlace
 from ...multitalk.run_keys import run_key, window_keys
 from ...multitalk.run_store import RunStore
 from ...multitalk.types import FPS
+from ...multitalk.video_settings import VideoSettings
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
@@ -38,6 +39,7 @@ class Wish:
         resume: what to do with finished windows.
         metadata: written into the video.
         pause_after: pause behind every so many windows; 0 for never.
+        output: the form in which the video is written.
         outlook: for the manifest, what was found before weights loaded.
     """
 
@@ -45,6 +47,7 @@ class Wish:
     resume: Resume
     metadata: Mapping[str, str]
     pause_after: int = 0
+    output: OutputFormat = MP4_H264
     outlook: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -56,9 +59,11 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         RunStoreError: the output folder cannot be used; what was finished is kept.
     """
     check_cast(plan, cast)
-    card = card_of(plan, cast)
+    card = card_of(plan, cast, wish.output)
     card = replace(card, settings={**card.settings, **wish.outlook})
-    form = VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound, wish.metadata)
+    form = VideoForm(
+        plan.size.height_px, plan.size.width_px, plan.embeds.sound, wish.metadata, output=wish.output
+    )
     store = RunStore(
         wish.place,
         card,
@@ -105,20 +110,25 @@ def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     }
 
 
-def card_of(plan: RunPlan, cast: Cast) -> RunCard:
+def card_of(plan: RunPlan, cast: Cast, output: OutputFormat = MP4_H264) -> RunCard:
     """Which run it is."""
     attachment = attachment_of(cast.model)
     own = {field.name: getattr(plan, field.name) for field in fields(plan)}
     shared = (
         {name: value for name, value in own.items() if name not in OF_THE_WHOLE_RUN},
         plan.reference if plan.dub is None else source_identity(plan.dub.source),
-        VideoSettings(),
+        *settings_identity(output),
         *models_of(cast, attachment),
         conditioning_identity(cast.negative),
     )
     own_of = WindowIdentity(cast, plan.window_seeds)
     keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
     return RunCard(run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment))
+
+
+def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
+    """What stands for the form of the video; runs of the first form are known by its settings alone."""
+    return (VideoSettings(),) if output is MP4_H264 else (VideoSettings(), output.name)
 
 
 def models_of(cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:

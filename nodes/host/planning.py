@@ -75,7 +75,7 @@ class Planner:
         if not planned.outlook and asked.widgets.form is OutputForm.VIDEO:
             plan, widgets = planned.plan, asked.widgets
             place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
-            outlook = look_ahead(plan, place, widgets.pause_after)
+            outlook = look_ahead(plan, place, widgets.pause_after, widgets.written_as)
             self._last = (asked, PlannedRun(plan, outlook))
 
     def take(self, asked: Asked) -> PlannedRun:

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import comfy.model_management
 import folder_paths
@@ -14,6 +14,7 @@ from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 
 from ...multitalk.fingerprint import fingerprint
+from ...multitalk.output_format import OutputFormat
 from ...multitalk.preflight import (
     Estimate,
     Machine,
@@ -32,11 +33,8 @@ MODEL_INPUT = "model"
 WEIGHT_FOLDERS = ("diffusion_models", "checkpoints", "unet_gguf")
 """The host's folders whose files stay in VRAM while sampling; LoRA are added into those."""
 
-BYTES_PER_PIXEL = 0.05
-"""Of H.264 at the quality that videos are written with, on the disk; talking people take less."""
 
-
-def look_ahead(plan: RunPlan, place: RunPlace, review: int) -> dict[str, str]:
+def look_ahead(plan: RunPlan, place: RunPlace, review: int, output: OutputFormat) -> dict[str, str]:
     """Show what a run will need; the same for its manifest, with what later runs compare themselves by.
 
     Raises:
@@ -44,7 +42,7 @@ def look_ahead(plan: RunPlan, place: RunPlace, review: int) -> dict[str, str]:
     """
     nodes = list(model_nodes())
     machine = this_machine(place)
-    marks = marks_of(plan, nodes, machine.device)
+    marks = marks_of(plan, nodes, machine.device, output)
     past, finished = past_of(place, marks)
     shape = RunShape(
         windows=len(plan.windows),
@@ -55,7 +53,7 @@ def look_ahead(plan: RunPlan, place: RunPlace, review: int) -> dict[str, str]:
         windows_left=max(0, len(plan.windows) - finished),
         review=review,
     )
-    guessed = plan.size.height_px * plan.size.width_px * BYTES_PER_PIXEL
+    guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
     check_disk(estimate, machine)
     return {"preflight": shown(estimate, machine), **marks.settings()}
@@ -79,13 +77,13 @@ def this_machine(place: RunPlace) -> Machine:
     free_bytes = shutil.disk_usage(folder).free
     if comfy.model_management.is_device_cpu(device):
         return Machine("", 0, str(folder), free_bytes)
-    total = comfy.model_management.get_total_memory(device)
-    usable = int(total) - comfy.model_management.extra_reserved_memory()
+    total = cast("int", comfy.model_management.get_total_memory(device))  # a pair only if asked for
+    usable = total - comfy.model_management.extra_reserved_memory()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     return Machine(name, usable, str(folder), free_bytes)
 
 
-def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str) -> RunMarks:
+def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: OutputFormat) -> RunMarks:
     """What this run and others are compared by."""
     size = f"{plan.size.width_px}x{plan.size.height_px}"
     loaders = fingerprint([literals(node) for node in nodes], weight_files(nodes))
@@ -98,8 +96,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str) -> RunMark
     embeds = plan.embeds
     heard = embeds.tracks_NLC if embeds.marks is None else embeds.marks
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
-    request = fingerprint(asked, plan.picture_HWC, heard, embeds.video_frames, loaders)
-    return RunMarks(pace, size, request)
+    request = fingerprint(asked, plan.picture_HWC, heard, embeds.video_frames, loaders, output.name)
+    return RunMarks(pace, f"{size}, {output.name}", request)
 
 
 def weight_files(nodes: list[dict[str, Any]]) -> dict[str, int]:

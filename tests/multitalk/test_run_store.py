@@ -12,7 +12,7 @@ import torch
 from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.errors import InputError, RunStoreError
 from evertalk_pack.multitalk.generate import generate
-from evertalk_pack.multitalk.manifest import NAME, WindowStats, read_manifest
+from evertalk_pack.multitalk.manifest import NAME, WindowStats
 from evertalk_pack.multitalk.run_card import Resume
 from evertalk_pack.multitalk.video_reader import read_frames
 from toy_run import SIZE, ToyRun, ToyStudio
