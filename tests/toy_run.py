@@ -149,3 +149,10 @@ class ToyRun:
                 if self.pausing.is_due(done.window.index) and done.motion_FHWC is not None:
                     return self.store.keep_finished()
             return self.store.finish()
+
+
+def bytes_of(video: Path) -> dict[str, bytes]:
+    """What a finished video is made of, by file name."""
+    if video.is_dir():
+        return {file.name: file.read_bytes() for file in sorted(video.iterdir())}
+    return {"": video.read_bytes()}

@@ -28,7 +28,7 @@ from evertalk_pack.multitalk.segment import Piece
 from evertalk_pack.multitalk.video_reader import codec_of, read_frames, read_pictures, read_sound
 from evertalk_pack.multitalk.window_seeds import WindowSeeds
 from PIL import Image
-from toy_run import QUICK, ToyRun, ToyStudio
+from toy_run import QUICK, ToyRun, ToyStudio, bytes_of
 
 FORMS = [form for form in OUTPUT_FORMATS if form.is_offered]
 LATER = FORMS[1:]
@@ -39,13 +39,6 @@ WINDOWS, FRAMES = 5, 60
 
 def named(value: object) -> str:
     return str(getattr(value, "name", value))
-
-
-def bytes_of(video: Path) -> dict[str, bytes]:
-    """What a finished video is made of, by file name."""
-    if video.is_dir():
-        return {file.name: file.read_bytes() for file in sorted(video.iterdir())}
-    return {"": video.read_bytes()}
 
 
 def frames_of(video: Path) -> torch.Tensor:
