@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...multitalk.run_card import Resume
 from .preflight import look_ahead
 from .request import OutputForm, SamplerWidgets, plan_run
 from .run import RunPlan
@@ -72,10 +73,12 @@ class Planner:
             InputError: see plan_run; or the disk cannot hold the run.
         """
         planned = self._planned(asked)
-        if not planned.outlook and asked.widgets.form is OutputForm.VIDEO:
-            plan, widgets = planned.plan, asked.widgets
+        widgets = asked.widgets
+        samples = Resume(widgets.resume) is not Resume.ONLY_FINISHED
+        if not planned.outlook and samples and widgets.form is OutputForm.VIDEO:
+            plan = planned.plan
             place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
-            outlook = look_ahead(plan, place, widgets.pause_after, widgets.written_as)
+            outlook = look_ahead(plan, place, widgets)
             self._last = (asked, PlannedRun(plan, outlook))
 
     def take(self, asked: Asked) -> PlannedRun:

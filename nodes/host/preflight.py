@@ -24,26 +24,30 @@ from ...multitalk.preflight import (
     estimate_run,
     offload_warnings,
 )
+from ...multitalk.run_card import Resume
 from ...multitalk.run_folder import RunPlace
 from ...multitalk.run_history import RunMarks, past_of
 from .progress import show_on_node
+from .request import SamplerWidgets
 from .run import RunPlan
 
 MODEL_INPUT = "model"
-WEIGHT_FOLDERS = ("diffusion_models", "checkpoints", "unet_gguf")
+WEIGHT_FOLDERS = ("diffusion_models", "model_patches", "checkpoints", "unet_gguf")
 """The host's folders whose files stay in VRAM while sampling; LoRA are added into those."""
 
 
-def look_ahead(plan: RunPlan, place: RunPlace, review: int, output: OutputFormat) -> dict[str, str]:
+def look_ahead(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict[str, str]:
     """Show what a run will need; the same for its manifest, with what later runs compare themselves by.
 
     Raises:
         InputError: the disk cannot hold it.
     """
-    nodes = list(model_nodes())
+    nodes, output = list(model_nodes()), asked.written_as
     machine = this_machine(place)
     marks = marks_of(plan, nodes, machine.device, output)
     past, finished = past_of(place, marks)
+    if Resume(asked.resume) is Resume.RESTART:
+        finished = 0
     shape = RunShape(
         windows=len(plan.windows),
         frames=plan.embeds.video_frames,
@@ -51,7 +55,7 @@ def look_ahead(plan: RunPlan, place: RunPlace, review: int, output: OutputFormat
         motion_frames=max(window.motion for window in plan.windows),
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
-        review=review,
+        review=asked.pause_after,
     )
     guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
