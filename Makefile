@@ -23,6 +23,7 @@ host:
 	@$(PYTHON) scripts/host.py
 
 test: host
+	@$(PYTHON) scripts/browser.py
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 quality: host

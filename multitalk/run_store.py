@@ -64,6 +64,7 @@ class RunStore:
         resume: what to do with finished windows.
         say: shows a sentence to the user.
         waiting: see RunLock.
+        written: called on the writer's thread with the record and the segment of each window that it wrote.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class RunStore:
         *,
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
+        written: Callable[[WindowRecord, Path], None] | None = None,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -87,7 +89,7 @@ class RunStore:
         self.final: Path | None = None
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
-        self._say, self._waiting = say, waiting
+        self._say, self._waiting, self._written = say, waiting, written
         self.review = 0
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
@@ -101,6 +103,11 @@ class RunStore:
     def stats(self) -> tuple[WindowStats, ...]:
         """Figures of the windows that are finished and written."""
         return tuple(window.stats for window in self._manifest.windows)
+
+    def tell_finished(self) -> None:
+        """Tell the caller's `written` of the windows that an earlier run finished."""
+        for record in self._manifest.windows[: self.first]:
+            self._tell(record)
 
     def __enter__(self) -> "RunStore":
         make_folder(self.folder)
@@ -240,8 +247,14 @@ class RunStore:
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
+        self._tell(record)
         if not record.stats.finite:
             LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
+
+    def _tell(self, record: WindowRecord) -> None:
+        if self._written is not None:
+            name = segment_name(record.index) if record.segment is None else record.segment.name
+            self._written(record, self.folder / name)
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""

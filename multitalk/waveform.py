@@ -52,11 +52,16 @@ def check_sound(sound: Waveform, socket: str = "audio") -> None:
 
 
 def video_frames_of(sound: Waveform) -> int:
-    """Frames of the video that lasts as long as `sound`, and at least 1.
+    """Frames of the video that lasts as long as `sound`, and at least 1."""
+    return video_frames_in(sound.duration_s)
+
+
+def video_frames_in(duration_s: float) -> int:
+    """Frames of the video that lasts so many seconds, and at least 1.
 
     Python's own `round`: of two equally near counts it takes the even one; 0.1 s (2.5 frames) give 2.
     """
-    return max(1, round(FPS * sound.duration_s))
+    return max(1, round(FPS * duration_s))
 
 
 def to_mono(sound: Waveform) -> Waveform:

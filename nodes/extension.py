@@ -7,7 +7,8 @@ from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
-from .host.review import add_routes
+from .host.estimate import add_route as add_estimate_route
+from .host.review import add_routes as add_review_routes
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
@@ -40,5 +41,6 @@ class EverTalkExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> EverTalkExtension:
     """What ComfyUI calls when it loads the pack."""
-    add_routes()
+    add_estimate_route()
+    add_review_routes()
     return EverTalkExtension()

@@ -7,9 +7,16 @@ from ..multitalk.guidance import GuidanceSettings
 from ..multitalk.manifest import MAX_WINDOWS
 from ..multitalk.output_format import MP4_H264, offered_formats
 from ..multitalk.run_card import Resume
-from ..multitalk.run_settings import MAX_SIZE_PX, OWN_SCHEDULES, ScheduleSettings, WindowSettings
+from ..multitalk.run_settings import (
+    MAX_SIZE_PX,
+    MULTITALK_SCHEDULE,
+    OWN_SCHEDULES,
+    ScheduleSettings,
+    WindowSettings,
+)
 from ..multitalk.types import WINDOW_FRAMES
 from ..wanvideo.geometry import SIZE_MULTIPLE
+from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 from . import sampler_tooltips as tips
 from .host.request import CUSTOM_SIZE, SIZES, OutputForm
 
@@ -32,7 +39,7 @@ def sampler_widgets() -> list[io.Input]:
         _frames("window_frames", windows.window_frames, tips.WINDOW_FRAMES),
         _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
         io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
-        io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
+        _steps(schedule.steps),
         io.Float.Input("shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT),
         io.Combo.Input(
             "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
@@ -66,6 +73,14 @@ def sampler_widgets() -> list[io.Input]:
             tooltip=tips.FORMAT,
         ),
     ]
+
+
+def _steps(default: int) -> io.Int.Input:
+    widget = io.Int.Input("steps", default=default, min=1, max=MAX_STEPS, tooltip=tips.STEPS)
+    # Read by web/sampler_widgets.js.
+    fixed = {MULTITALK_SCHEDULE: len(MULTITALK_TIMESTEPS)}
+    widget.extra_dict = {"fixed_by": {"widget": "scheduler", "values": fixed}}
+    return widget
 
 
 def _side(name: str, default_px: int, tooltip: str) -> io.Int.Input:

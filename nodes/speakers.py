@@ -10,7 +10,7 @@ from ..multitalk.mask_places import SPEAKER_NAMES
 from ..multitalk.picture import checked_picture
 from ..multitalk.speaker_preview import preview_speakers
 from ..multitalk.speakers import Arrangement, SpeakerInputs, make_speakers
-from .host.progress import show_on_node
+from .host.progress import warn_on_node
 from .host.sound import audio_of, waveform_of
 from .sockets import SpeakersSocket
 
@@ -108,8 +108,8 @@ class EverTalkSpeakers(io.ComfyNode):
         picture_HWC = None if start_image is None else checked_picture(start_image)[0].cpu()
         speakers = make_speakers(given)
         preview_HWC, notes = preview_speakers(speakers, picture_HWC)
-        if notes:
-            show_on_node("\n".join(notes))
+        for note in notes:
+            warn_on_node(note)
         return io.NodeOutput(speakers, audio_of(speakers.sound), preview_HWC[None])
 
 

@@ -38,6 +38,8 @@ UPLOAD_WIDGETS: dict[str, list[str | None]] = {
 CONTROL_VALUE = "fixed"
 """What becomes of a seed after a run: the widget that the editor puts behind it."""
 PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
+NODES_WITH_STRIP = ("EverTalkSampler",)
+"""Below their widgets the pack's extension shows a line."""
 
 SCHEMA_VERSION = 0.4
 NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
@@ -121,7 +123,7 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
     return NodeShape(
         num_inputs=sum(not one.is_widget for one in inputs),
         num_outputs=len(description["output"]),
-        num_widgets=len(values) - texts,
+        num_widgets=len(values) - texts + (node["class_type"] in NODES_WITH_STRIP),
         num_texts=texts,
         has_preview=node["class_type"] in PREVIEWING_NODES,
         has_player=any(PLAYER in one.options for one in inputs),

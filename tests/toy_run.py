@@ -11,7 +11,7 @@ import torch
 from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.manifest import WindowStats
+from evertalk_pack.multitalk.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.modes import InfiniteTalkMode
 from evertalk_pack.multitalk.noise import seeded_noise
 from evertalk_pack.multitalk.output_format import MP4_H264, OutputFormat
@@ -73,6 +73,7 @@ class ToyRun:
         window_seeds: windows with a seed of their own.
         pausing: stops the run between windows.
         written_as: the form of the video.
+        written: see RunStore.
     """
 
     output: Path
@@ -88,6 +89,7 @@ class ToyRun:
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     pausing: Pausing = field(default_factory=Pausing)
     written_as: OutputFormat = MP4_H264
+    written: Callable[[WindowRecord, Path], None] | None = None
 
     @property
     def sound(self) -> Waveform:
@@ -115,7 +117,7 @@ class ToyRun:
         prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
         place = RunPlace(self.output, prefix, prefix)
-        store = RunStore(place, self.card(), form, self.resume, say=self.said.append)
+        store = RunStore(place, self.card(), form, self.resume, say=self.said.append, written=self.written)
         store.review = self.pausing.after
         return store
 

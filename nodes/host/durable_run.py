@@ -24,6 +24,7 @@ from .patcher import TalkAttachment, attachment_of
 from .progress import show_on_node
 from .review import REVIEWS
 from .run import RunPlan, check_cast, play
+from .run_teller import RunTeller
 from .studio import Cast
 
 OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds"}
@@ -64,6 +65,7 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
     form = VideoForm(
         plan.size.height_px, plan.size.width_px, plan.embeds.sound, wish.metadata, output=wish.output
     )
+    told = RunTeller(plan.windows)
     store = RunStore(
         wish.place,
         card,
@@ -71,9 +73,10 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         wish.resume,
         say=show_on_node,
         waiting=wait_for_lock,
+        written=told.window_written,
     )
     store.review = wish.pause_after
-    with store:
+    with told.ending(store), store:
         paused = False
         if wish.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
             paused = play_reviewed(plan, cast, store, Pausing(wish.pause_after))

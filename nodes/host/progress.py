@@ -2,12 +2,15 @@
 
 import logging
 import time
+from dataclasses import replace
 
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from latent_preview import get_previewer
+
+from .events import NodeEvents, RunEvent, send_event
 
 LOG = logging.getLogger("evertalk")
 PREVIEW_FORMAT = "JPEG"
@@ -22,6 +25,12 @@ def show_on_node(text: str) -> None:
         from server import PromptServer  # noqa: PLC0415
 
         PromptServer.instance.send_progress_text(text, context.node_id)
+
+
+def warn_on_node(text: str) -> None:
+    """Show a line of text that must not be missed: it also stays on the node as a badge."""
+    show_on_node(text)
+    send_event(RunEvent("warning", text=text))
 
 
 class RunProgress:
@@ -45,6 +54,12 @@ class RunProgress:
         self._note = f" ({note})" if note else ""
         self._first = first
         self._started_s = time.monotonic()
+        self._events = NodeEvents()
+
+    def plan(self, summary: str, seed: int) -> None:
+        """The run begins; `summary` says what will run, `seed` is its noise's."""
+        show_on_node(summary)
+        self._send(RunEvent("plan", window=self._first, seed=seed, text=summary))
 
     def step(self, window_index: int, steps_done: int, denoised_BCTHW: torch.Tensor | None) -> None:
         """A step of a window is done; `denoised_BCTHW` is what the preview shows."""
@@ -55,11 +70,14 @@ class RunProgress:
         self._bar.update_absolute(done, preview=preview)
         window = f"Window {window_index + 1} of {self._num_windows}"
         text = f"{window}, step {steps_done}/{self._num_steps}{self._note}"
-        show_on_node(
-            f"{text}, {self._seconds_left(done):.0f} s left" if done > self._first * self._num_steps else text
-        )
+        left_s = self._seconds_left(done)
+        show_on_node(text if left_s is None else f"{text}, {left_s:.0f} s left")
+        self._send(RunEvent("step", window=window_index, step=steps_done, seconds_left=left_s))
 
-    def _seconds_left(self, done: int) -> float:
+    def _send(self, event: RunEvent) -> None:
+        self._events.send(replace(event, windows=self._num_windows, steps=self._num_steps))
+
+    def _seconds_left(self, done: int) -> float | None:
         elapsed_s = time.monotonic() - self._started_s
         done_now = done - self._first * self._num_steps
-        return elapsed_s / done_now * (self._num_windows * self._num_steps - done)
+        return elapsed_s / done_now * (self._num_windows * self._num_steps - done) if done_now > 0 else None

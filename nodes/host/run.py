@@ -22,7 +22,7 @@ from ...multitalk.noise import seeded_noise
 from ...multitalk.pausing import Pausing
 from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
-from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
+from ...multitalk.run_settings import FIXED_STEPS, FrameSize, ScheduleSettings, WindowSettings
 from ...multitalk.run_store import RunStore
 from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
@@ -32,9 +32,10 @@ from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
 from .backend import backend_for
 from .codecs import check_vae
+from .events import RunEvent, send_event
 from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
-from .progress import RunProgress, show_on_node
+from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
 from .sound import audio_of
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
@@ -147,6 +148,8 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
     frames = 0 if store is None else store.frames
     pausing.window = first
     studio = studio_for(plan, cast, attachment, first)
+    if store is not None:
+        store.tell_finished()
     plan.begin_at(first)
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
@@ -160,6 +163,8 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
             done = stretch.finished
             stats = WindowStats(report.seconds, report.drift, report.seam)
             store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
+        else:
+            send_event(RunEvent("window", count, report.index, text=str(report)))
         show_on_node(f"Window {report.index + 1} of {count} done: {report}")
         frames += len(stretch.frames_FHWC)
         if store is not None and frames and not stretch.is_last and pausing.is_due(report.index):
@@ -176,9 +181,12 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
-    show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
-    for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    for note in attachment.notes:
         show_on_node(note)
+    for note in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+        tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
+        tell(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
     return HostStudio(cast, settings, backend, progress)
 

@@ -31,7 +31,7 @@ from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multital
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
 from .guider import GuiderSettings, TalkGuider
-from .progress import RunProgress, show_on_node
+from .progress import RunProgress, warn_on_node
 
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
@@ -135,7 +135,7 @@ class HostStudio:
                 return self._sample_once(request)
             except NotFiniteError:  # noqa: PERF203  # a window takes seconds to minutes
                 self.backend = self.backend.after_failure()
-                show_on_node(self.backend.choice.notes[-1])
+                warn_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         guider = TalkGuider(

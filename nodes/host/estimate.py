@@ -1,0 +1,201 @@
+"""What a run will be, told from the graph before anything of it runs: POST /evertalk/estimate.
+
+The editor sends what is connected to a sampler, in the API's format. Sizes and lengths are read from the
+heads of the files that Load Audio, Load Image and Load Video name; of what other nodes give nothing is known
+yet.
+"""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import folder_paths
+from av.error import FFmpegError
+from PIL import Image, UnidentifiedImageError
+
+from ...multitalk.errors import InputError
+from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
+from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.source_video import open_source
+from ...multitalk.waveform import video_frames_in
+from ...multitalk.windows import plan_windows
+from .request import CUSTOM_SIZE, SIZES
+
+ROUTE = "/evertalk/estimate"
+ORIENTATION_TAG = 0x0112
+TURNED = {5, 6, 7, 8}
+"""EXIF's orientations whose sides are swapped when the picture is seen."""
+
+Node = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What can be said of a run; None where it depends on what has not run yet.
+
+    Attributes:
+        seconds: how long the speech lasts.
+        frames: of the video.
+        windows: that it takes.
+        at_least: a clip's cuts, which are not known yet, may add windows.
+        width: of the video, in pixels.
+        height: of the video, in pixels.
+        problem: why it cannot run; empty if nothing speaks against it.
+    """
+
+    seconds: float | None = None
+    frames: int | None = None
+    windows: int | None = None
+    at_least: bool = False
+    width: int | None = None
+    height: int | None = None
+    problem: str = ""
+
+
+class SentGraph:
+    """A part of a graph, as the editor sends it: node ids to class and inputs."""
+
+    def __init__(self, prompt: dict[str, Any]) -> None:
+        self._prompt = prompt
+
+    def node(self, node_id: str) -> Node | None:
+        """A node, or None if it was not sent."""
+        return self._prompt.get(node_id)
+
+    def source(self, node: Node | None, name: str, *kinds: str) -> Node | None:
+        """The node that feeds an input, if it was sent and is of one of these classes."""
+        link = None if node is None else node["inputs"].get(name)
+        found = self.node(str(link[0])) if isinstance(link, list) and link else None
+        return found if found is not None and found["class_type"] in kinds else None
+
+
+def estimate_of(prompt: dict[str, Any], sampler_id: str) -> Estimate:
+    """What a sampler's run will be."""
+    graph = SentGraph(prompt)
+    sampler = graph.node(sampler_id)
+    if sampler is None:
+        return Estimate()
+    try:
+        size = size_of_video(graph, sampler)
+        seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
+        settings = window_settings(sampler["inputs"])
+    except (InputError, OSError, FFmpegError) as error:
+        return Estimate(problem=str(error))
+    width, height = (None, None) if size is None else (size.width_px, size.height_px)
+    if seconds is None or settings is None:
+        return Estimate(width=width, height=height)
+    frames = video_frames_in(seconds)
+    windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
+    clip = graph.source(sampler, "source", "EverTalkVideoSource")
+    at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
+    return Estimate(seconds, frames, len(windows), at_least, width, height)
+
+
+def window_settings(inputs: dict[str, Any]) -> WindowSettings | None:
+    """The sampler's, or None while a link brings them.
+
+    Raises:
+        InputError: they contradict.
+    """
+    window_frames, motion_frames = inputs.get("window_frames"), inputs.get("motion_frames")
+    if not isinstance(window_frames, int) or not isinstance(motion_frames, int):
+        return None
+    return checked_windows(WindowSettings(window_frames, motion_frames))[0]
+
+
+def size_of_video(graph: SentGraph, sampler: Node) -> FrameSize | None:
+    """The video's size: the widgets' own, or what the picture makes of it."""
+    inputs = sampler["inputs"]
+    if inputs.get("size") == CUSTOM_SIZE:
+        height, width = inputs.get("height"), inputs.get("width")
+        return checked_size(height, width)[0] if isinstance(height, int) and isinstance(width, int) else None
+    resolution: Resolution | None = next((name for name in SIZES if name == inputs.get("size")), None)
+    picture = picture_size(graph, sampler)
+    return FrameSize(*bucket_for(*picture, resolution)) if resolution and picture else None
+
+
+def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
+    """Height and width of the picture that decides the video's shape."""
+    if "source" in sampler["inputs"]:
+        clip = graph.source(sampler, "source", "EverTalkVideoSource")
+        path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
+        if path is None:
+            return None
+        video = open_source(path)
+        return video.height_px, video.width_px
+    path = chosen_file(graph.source(sampler, "start_image", "LoadImage"), "image")
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as picture:
+            width_px, height_px = picture.size
+            turned = picture.getexif().get(ORIENTATION_TAG) in TURNED
+    except UnidentifiedImageError as error:
+        raise InputError(f"start_image: {path.name} is no picture. Choose another one.") from error
+    return (width_px, height_px) if turned else (height_px, width_px)
+
+
+def speech_seconds(graph: SentGraph, embeds: Node | None) -> float | None:
+    """How long the speech lasts that is encoded."""
+    speakers = graph.source(embeds, "speakers", "EverTalkSpeakers")
+    if speakers is None:
+        return sound_seconds(graph, embeds, "audio")
+    inputs = speakers["inputs"]
+    sockets = [name for name in inputs if name.startswith("audio_")]
+    known = [sound_seconds(graph, speakers, name) for name in sockets]
+    lengths = [seconds for seconds in known if seconds is not None]
+    if not lengths or len(lengths) < len(known):
+        return None
+    return sum(lengths) if inputs.get("arrangement") == "add" else max(lengths)
+
+
+def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | None:
+    """How long the sound at an input lasts, as its file's head says."""
+    path = chosen_file(graph.source(node, name, "LoadAudio"), "audio")
+    if path is None:
+        return None
+    with av.open(str(path)) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is not None and stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        return None if container.duration is None else container.duration / av.time_base
+
+
+def chosen_file(loader: Node | None, widget: str) -> Path | None:
+    """The file that a loader names, if it lies in a folder that the host shows."""
+    name = None if loader is None else loader["inputs"].get(widget)
+    if not isinstance(name, str) or not name:
+        return None
+    path = Path(folder_paths.get_annotated_filepath(name)).resolve()
+    shown = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
+    inside = any(path.is_relative_to(Path(folder).resolve()) for folder in shown)
+    return path if inside and path.is_file() else None
+
+
+def add_route() -> None:
+    """Let the host's server answer; without one, as when the nodes are only looked at, nothing happens."""
+    if "server" not in sys.modules:  # the host imports it before any pack, and to import it takes long
+        return
+    from aiohttp import web  # noqa: PLC0415
+    from server import PromptServer  # noqa: PLC0415
+
+    if getattr(PromptServer, "instance", None) is None:
+        return
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            asked = await request.json()
+            estimate = await asyncio.to_thread(estimate_of, asked["prompt"], str(asked["node"]))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise web.HTTPBadRequest(text=f"expected a node and a prompt ({error!r})") from error
+        return web.json_response(asdict(estimate))
+
+    PromptServer.instance.routes.post(ROUTE)(answer)

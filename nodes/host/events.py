@@ -1,0 +1,92 @@
+"""What a run tells the browser while it works: one message an event, shown by web/window_strip.js.
+
+The host's own messages know nodes and steps, but no windows, no finished part that could be played already,
+and no warnings. These do.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import folder_paths
+from comfy_execution.utils import get_executing_context
+
+MESSAGE = "evertalk"
+"""The type of the websocket's messages."""
+
+Kind = Literal["plan", "step", "window", "paused", "warning", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file that the host's /view serves, under the names of its query."""
+
+    filename: str
+    subfolder: str
+    type: str = "output"
+
+    @classmethod
+    def of(cls, path: Path | None) -> "ShownFile | None":
+        """The file, if it lies in the output folder."""
+        root = Path(folder_paths.get_output_directory()).resolve()
+        if path is None or not path.resolve().is_relative_to(root):
+            return None
+        inside = path.resolve().relative_to(root)
+        return cls(inside.name, "" if inside.parent == Path() else inside.parent.as_posix())
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """Something that happened in a run; None where a field says nothing.
+
+    Attributes:
+        kind: `plan`: windows are planned, those before `window` are finished. `step`: a step is done.
+            `window`: a window is finished and on the disk. `paused`: stopped by the user, what was finished
+            is kept. `warning`: something else runs than what was asked for. `done`, `failed`: the end.
+        windows: of the whole run.
+        window: which one, 0 for the first.
+        step: steps of this window that are done.
+        steps: of each window.
+        seconds_left: until the last window is done, as far as the steps so far tell.
+        seed: of the run's noise.
+        start_s: where in the video a finished window begins.
+        text: a sentence.
+        path: a playable part of the video, or all of it.
+    """
+
+    kind: Kind
+    windows: int | None = None
+    window: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    seconds_left: float | None = None
+    seed: int | None = None
+    start_s: float | None = None
+    text: str = ""
+    path: ShownFile | None = None
+
+
+class NodeEvents:
+    """Sends events of the node that is running when this is made, from any thread.
+
+    They go to the client that queued the job, as the host's own progress does; outside of a job, nowhere.
+    """
+
+    def __init__(self) -> None:
+        self._context = get_executing_context()
+
+    def send(self, event: RunEvent) -> None:
+        """Hand an event to the server, which sends it as soon as it can."""
+        if self._context is None:
+            return
+        # Not at the top: the server drags in its database and frontend; where a node executes, it is there.
+        from server import PromptServer  # noqa: PLC0415
+
+        sender = {"node": self._context.node_id, "prompt_id": self._context.prompt_id}
+        server = PromptServer.instance
+        server.send_sync(MESSAGE, {**sender, **asdict(event)}, server.client_id)
+
+
+def send_event(event: RunEvent) -> None:
+    """Send one event of the node that is running."""
+    NodeEvents().send(event)

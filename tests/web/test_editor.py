@@ -1,0 +1,222 @@
+"""The sampler in the real editor: what it shows before, during and after a run, and what its buttons do."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from comfy_server import ComfyServer
+from editor_page import Editor
+from kill_runs import sampled_windows
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
+SOUND = "speech_2.3.wav"
+"""5 windows of 17 frames, which begin at 0, 12, 24, ..."""
+
+
+def run_folder(server: ComfyServer, name: str) -> Path:
+    """The folder of the only run with a name."""
+    (folder,) = (server.output / "web").glob(f"{name}_r*.run")
+    return folder
+
+
+def test_template_browser_offers_our_templates_and_opens_one(editor: Editor) -> None:
+    editor.clear()
+    editor.open_template("demo_tiny")
+    editor.wait_for_estimate("160x160")
+    nodes = json.loads((ROOT / "workflows" / "demo_tiny.json").read_text())["nodes"]
+    assert editor.node_types() == sorted(node["type"] for node in nodes)
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=[file.stem for file in TEMPLATES])
+def test_template_opens_without_a_missing_node_and_without_an_error(editor: Editor, file: Path) -> None:
+    editor.errors.clear()
+    editor.clear()
+    editor.load(editor.client.template(file.stem))
+    editor.wait("document.querySelector('.evertalk-estimate').textContent !== ''")
+    assert editor.missing_nodes() == []
+    assert editor.errors == []
+    assert not editor.strip().is_problem
+
+
+def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(editor: Editor) -> None:
+    editor.load_demo(SOUND, scheduler="infinitetalk", steps=7)
+    assert editor.widget("steps") == {"value": 7, "label": "steps", "disabled": False}
+    editor.set(scheduler="multitalk")
+    assert editor.widget("steps") == {"value": 7, "label": "steps: 4 (fixed)", "disabled": True}
+    editor.shoot("fixed_steps")
+    saved = editor.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+    editor.load(saved)
+    assert editor.widget("steps") == {"value": 7, "label": "steps: 4 (fixed)", "disabled": True}
+    editor.set(scheduler="simple")
+    assert editor.widget("steps") == {"value": 7, "label": "steps", "disabled": False}
+
+
+def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor) -> None:
+    editor.load_demo(SOUND)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 5 windows, 64x64")
+    editor.set(size="480p", window_frames=81)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 1 window, 640x640")
+    editor.shoot("before")
+    editor.set(window_frames=5)
+    editor.wait_for_estimate("window_frames: 5 frames, expected 9 to 81")
+    assert editor.strip().is_problem
+
+
+def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/whole")
+    editor.queue()
+    editor.wait_for_done(2)
+    strip = editor.strip()
+    assert len(strip.cells) == 5
+    assert strip.cells == sorted(strip.cells, key=["done", "running", "queued"].index), "in the order of time"
+    assert strip.status.startswith("Window ")
+    assert "s left" in strip.status
+    assert strip.buttons == ["Pause", "Stop and keep"]
+    assert ".mp4&subfolder=web%2Fwhole_r" in strip.video
+    editor.wait("document.querySelector('.evertalk-video').currentTime > 0")
+    editor.shoot("running")
+    editor.wait_for_status("5 of 5 windows done")
+    strip = editor.strip()
+    assert strip.cells == ["done"] * 5
+    assert "filename=whole_00001_.mp4&subfolder=web&" in strip.video
+    assert strip.buttons == []
+    editor.wait("document.querySelector('.evertalk-video').duration > 2.2")
+    editor.shoot("done")
+
+
+def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
+    editor: Editor, comfy_server: ComfyServer
+) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/stopped", control_after_generate="randomize")
+    seed = editor.widget("seed")["value"]
+    editor.queue()
+    editor.wait_for_done(2)
+    editor.press("Stop and keep")
+    editor.wait_for_status("of 5 windows kept")
+    strip = editor.strip()
+    kept = strip.cells.count("done")
+    assert 2 <= kept < 5
+    assert strip.cells == ["done"] * kept + ["queued"] * (5 - kept)
+    assert strip.buttons == ["Go on"]
+    assert "_incomplete.mp4" in strip.video
+    editor.shoot("stopped")
+    assert editor.widget("seed")["value"] != seed, "the editor has drawn another one"
+    before = len(comfy_server.log)
+    editor.press("Go on")
+    editor.wait_for_status("5 of 5 windows done")
+    assert sampled_windows(comfy_server.log[before:]) == list(range(kept, 5))
+    assert editor.strip().cells == ["done"] * 5
+
+
+def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, comfy_server: ComfyServer) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed")
+    editor.queue()
+    editor.wait_for_done(1)
+    editor.press("Pause")
+    editor.wait_for_status("of 5 windows kept")
+    kept = editor.strip().cells.count("done")
+    assert 1 < kept < 5
+    editor.shoot("paused")
+    before = len(comfy_server.log)
+    editor.press("Go on")
+    editor.wait_for_status("5 of 5 windows done")
+    assert sampled_windows(comfy_server.log[before:]) == list(range(kept, 5))
+
+
+def test_window_is_made_again_with_another_seed_and_those_before_it_are_kept(
+    editor: Editor, comfy_server: ComfyServer
+) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/again", pause_after=3, seed=5)
+    editor.queue()
+    editor.wait_for_status("3 of 5 windows kept")
+    editor.choose_window(3)
+    assert editor.strip().buttons == ["Go on", "Re-roll window 3"]
+    assert "filename=w000002.mp4" in editor.strip().video
+    editor.shoot("chosen")
+    before = len(comfy_server.log)
+    editor.press("Re-roll window 3")
+    editor.wait_for_status("Window ")
+    editor.wait_for_status("3 of 5 windows kept")
+    assert sampled_windows(comfy_server.log[before:]) == [2]
+    number, _, seed = editor.widget("window_seeds")["value"].partition(": ")
+    assert number == "3"
+    assert int(seed) != 5
+
+
+def test_warnings_stay_on_the_node_with_the_whole_sentence_as_tooltip(editor: Editor) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/warned", width=70, motion_frames=6)
+    editor.queue()
+    editor.wait_for_status("5 of 5 windows done")
+    badges = editor.strip().badges
+    assert "width 70 became 64: sides are multiples of 16" in badges
+    assert "motion_frames 6 became 5: frames come as 4n+1" in badges
+    editor.wait("document.querySelector('.evertalk-video').currentTime > 0")
+    editor.shoot("warnings")
+
+
+def test_other_nodes_get_their_badges_below_their_widgets(editor: Editor) -> None:
+    editor.load(json.loads((ROOT / "workflows" / "infinitetalk_two_people.json").read_text()))
+    sentence = "Speaker B has no voice and stays silent."
+    editor.warn("EverTalkSpeakers", sentence)
+    editor.warn("EverTalkSpeakers", sentence)
+    editor.show("EverTalkSpeakers")
+    badges = editor.page.locator(".evertalk-badge")
+    badges.wait_for()
+    assert badges.count() == 1, "the same sentence once"
+    assert badges.get_attribute("title") == sentence
+
+
+def test_failed_window_is_marked_and_says_why(editor: Editor, comfy_server: ComfyServer) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/failed")
+    editor.queue()
+    editor.wait_for_done(1)
+    shutil.rmtree(run_folder(comfy_server, "failed"))
+    editor.wait_for_status("Failed in window")
+    assert "failed" in editor.strip().cells
+    assert "is gone" in (editor.page.locator(".evertalk-status").get_attribute("title") or "")
+    editor.page.keyboard.press("Escape")  # the host's own report of the error
+    editor.shoot("failed")
+
+
+def test_page_opened_during_a_run_learns_of_it_from_the_next_step(editor: Editor) -> None:
+    state = editor.page.evaluate(
+        """async () => {
+          const { RunState } = await import('/extensions/EverTalk/run_state.js')
+          const state = new RunState()
+          const where = { prompt_id: 'p', windows: 4, window: 2, step: 1, steps: 4, seconds_left: 9 }
+          state.apply({ kind: 'step', ...where })
+          return [state.phase, state.windows.map((window) => window.state)]
+        }"""
+    )
+    assert state == ["running", ["done", "done", "running", "queued"]]
+
+
+def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Editor) -> None:
+    keys = editor.page.evaluate(
+        """async () => {
+          const { TEXTS } = await import('/extensions/EverTalk/texts.js')
+          const places = (text) => [...new Set(text.match(/\\{\\w+\\}/g))].sort().join()
+          const described = (texts) => Object.entries(texts).map(([key, text]) =>
+            typeof text === 'object' ? [key, Object.keys(text)] : [key, places(text)])
+          return [described(TEXTS.en), described(TEXTS.zh)]
+        }"""
+    )
+    assert keys[0] == keys[1]
+    editor.load_demo(SOUND, scheduler="multitalk")
+    editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'zh')")
+    try:
+        editor.wait_for_estimate("2.3 秒音频 -> 57 帧")
+        assert "固定" in editor.widget("steps")["label"]
+    finally:
+        editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
+
+
+def test_session_logged_no_error_of_its_own(editor: Editor) -> None:
+    time.sleep(1)
+    expected = ("/api/view", "/interrupt")
+    assert [line for line in editor.errors if not any(known in line for known in expected)] == []

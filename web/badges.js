@@ -1,0 +1,72 @@
+// Warnings as badges on a node: a short text each, the whole sentence as its tooltip.
+
+const LONGEST = 44
+
+/** The beginning of a sentence, cut between words. */
+function shortened(sentence) {
+  if (sentence.length <= LONGEST) return sentence
+  return `${sentence.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`
+}
+
+/** A row of badges. */
+export class BadgeRow {
+  constructor() {
+    this.element = document.createElement('div')
+    this.element.className = 'evertalk-badges'
+    this.sentences = new Set()
+  }
+
+  get count() {
+    return this.sentences.size
+  }
+
+  /** Adds a badge, unless it is there. */
+  add(sentence) {
+    if (this.sentences.has(sentence)) return
+    this.sentences.add(sentence)
+    const badge = document.createElement('span')
+    badge.className = 'evertalk-badge'
+    badge.textContent = `⚠ ${shortened(sentence)}`
+    badge.title = sentence
+    this.element.append(badge)
+  }
+
+  clear() {
+    this.sentences.clear()
+    this.element.replaceChildren()
+  }
+}
+
+const ROW_PX = 20
+const rows = new WeakMap() // node -> the row of a node that has no strip
+
+/** Adds a badge to any node; the row appears with the first one. */
+export function addBadge(node, sentence) {
+  let row = rows.get(node)
+  if (!row) {
+    row = new BadgeRow()
+    rows.set(node, row)
+    const widget = node.addDOMWidget('evertalk_badges', 'evertalk_badges', row.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => row.count * ROW_PX,
+      getMaxHeight: () => row.count * ROW_PX,
+    })
+    widget.serialize = false
+  }
+  row.add(sentence)
+  growToFit(node)
+}
+
+/** Removes a node's badges. */
+export function clearBadges(node) {
+  rows.get(node)?.clear()
+  node.setDirtyCanvas?.(true, true)
+}
+
+/** Makes a node as high as its widgets need; one that the user made higher stays so. */
+export function growToFit(node) {
+  const [width, height] = node.computeSize()
+  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)])
+  node.setDirtyCanvas?.(true, true)
+}

@@ -1,0 +1,80 @@
+// What a run will be, before it runs: gathers what is connected to a sampler; the server does the arithmetic.
+
+import { api } from '../../scripts/api.js'
+import { isLinked } from './sampler_widgets.js'
+import { language, text } from './texts.js'
+
+// Only of these is it known what they give without running them; other nodes are left out and the server says less.
+const KNOWN = new Set([
+  'EverTalkSampler',
+  'EverTalkAudioEmbeds',
+  'EverTalkSpeakers',
+  'EverTalkVideoSource',
+  'LoadAudio',
+  'LoadImage',
+  'LoadVideo',
+])
+const ASIDE = new Set(['model', 'positive', 'negative', 'vae', 'audio_encoder', 'clip_vision', 'clip_vision_output'])
+const DEPTH = 32
+
+/** The node that feeds an input, through reroutes, or undefined. */
+function sourceOf(node, slot) {
+  let source = node.getInputNode?.(slot)
+  for (let depth = 0; depth < DEPTH && source && source.type === 'Reroute'; depth += 1) {
+    source = source.getInputNode?.(0)
+  }
+  return source ?? undefined
+}
+
+/** Widgets and known inputs of a node and of those before it, as the API format has them. */
+export function gather(node, nodes = {}) {
+  if (nodes[node.id]) return nodes
+  const inputs = {}
+  nodes[node.id] = { class_type: node.type, inputs }
+  for (const widget of node.widgets ?? []) {
+    const isValue = ['string', 'number', 'boolean'].includes(typeof widget.value)
+    if (widget.serialize !== false && isValue && !isLinked(node, widget.name)) inputs[widget.name] = widget.value
+  }
+  for (const [slot, input] of (node.inputs ?? []).entries()) {
+    if (input.link == null || ASIDE.has(input.name)) continue
+    const source = sourceOf(node, slot)
+    inputs[input.name] = [String(source?.id ?? ''), 0]
+    if (source && source.mode !== 2 && source.mode !== 4 && KNOWN.has(source.type)) gather(source, nodes)
+  }
+  return nodes
+}
+
+/** An estimate as a line of text. */
+export function lineOf(estimate) {
+  if (estimate.problem) return estimate.problem
+  const { seconds, frames, windows, width, height } = estimate
+  const values = { seconds: seconds?.toFixed(1), frames, windows, width, height }
+  if (seconds == null) return width == null ? '' : text('estimateSize', values)
+  if (width == null) return text('estimateLength', values)
+  if (estimate.at_least) return text('estimateAtLeast', values)
+  return text(windows === 1 ? 'estimateOne' : 'estimate', values)
+}
+
+const asked = new WeakMap() // sampler node -> what was asked last, as text
+
+/** Asks the server anew for every sampler whose inputs have changed. */
+export function watchEstimates(samplers, stripOf) {
+  for (const node of samplers) {
+    const question = JSON.stringify({ node: String(node.id), prompt: gather(node), language: language() })
+    if (asked.get(node) === question) continue
+    asked.set(node, question)
+    void ask(node, question, stripOf(node))
+  }
+}
+
+async function ask(node, question, strip) {
+  const headers = { 'Content-Type': 'application/json' }
+  let estimate = {}
+  try {
+    const response = await api.fetchApi('/evertalk/estimate', { method: 'POST', headers, body: question })
+    if (response.ok) estimate = await response.json()
+  } catch {
+    asked.delete(node) // the server is away; ask again when it answers
+  }
+  if (asked.get(node) === question) strip.showEstimate(lineOf(estimate), Boolean(estimate.problem))
+}

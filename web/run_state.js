@@ -1,0 +1,109 @@
+// What is known of a sampler's run, from the server's events alone: no page, no graph.
+
+/** The state of a run: `idle`, `running`, `paused`, `failed`, `done`. */
+export class RunState {
+  constructor() {
+    this.forget()
+  }
+
+  forget() {
+    this.phase = 'idle'
+    this.promptId = null
+    this.windows = [] // { state, path, start, text }
+    this.current = 0
+    this.step = 0
+    this.steps = 0
+    this.secondsLeft = null
+    this.failure = ''
+    this.video = null // the whole video, or what there is of it
+    this.newest = null // index of the window that was finished last
+    this.seed = null
+  }
+
+  get finished() {
+    return this.windows.filter((window) => window.state === 'done').length
+  }
+
+  /** Takes an event in. A page that was opened during the run knows it from the next event on. */
+  apply(event) {
+    if (event.kind === 'warning') return
+    if (event.prompt_id !== this.promptId || (event.windows && event.windows !== this.windows.length)) {
+      this.begin(event)
+    }
+    this[`on_${event.kind}`]?.(event)
+  }
+
+  begin(event) {
+    this.forget()
+    this.promptId = event.prompt_id
+    this.phase = 'running'
+    const count = event.windows ?? 0
+    this.windows = Array.from({ length: count }, () => ({ state: 'queued', path: null, start: null, text: '' }))
+    this.finishUpTo(event.window ?? 0)
+  }
+
+  on_plan(event) {
+    this.phase = 'running'
+    this.steps = event.steps
+    this.seed = event.seed
+    this.finishUpTo(event.window)
+    this.run(event.window, 0)
+  }
+
+  on_step(event) {
+    this.phase = 'running'
+    this.steps = event.steps
+    this.secondsLeft = event.seconds_left
+    this.run(event.window, event.step)
+  }
+
+  on_window(event) {
+    const { path, start_s: start, text } = event
+    this.windows[event.window] = { state: 'done', path, start, text }
+    if (path) this.newest = event.window
+  }
+
+  on_done(event) {
+    this.phase = 'done'
+    this.secondsLeft = null
+    this.finishUpTo(this.windows.length)
+    this.video = event.path
+  }
+
+  on_paused(event) {
+    this.end('paused')
+    this.video = event.path
+  }
+
+  on_failed(event) {
+    const running = this.windows[this.current]
+    this.end('failed')
+    this.failure = event.text
+    this.video = event.path
+    if (running && running.state === 'queued') running.state = 'failed'
+  }
+
+  /** The run ended before its last window. */
+  end(phase) {
+    this.phase = phase
+    this.secondsLeft = null
+    for (const window of this.windows) if (window.state === 'running') window.state = 'queued'
+  }
+
+  run(index, step) {
+    this.current = index
+    this.step = step
+    if (this.windows[index]?.state === 'queued') this.windows[index].state = 'running'
+  }
+
+  finishUpTo(count) {
+    for (const window of this.windows.slice(0, count)) window.state = 'done'
+  }
+
+  /** What to play for a window: its own part, or its place in the whole video; null if neither is there. */
+  playable(index) {
+    const window = this.windows[index]
+    if (this.phase === 'done' && this.video) return { path: this.video, start: window?.start ?? 0 }
+    return window?.path ? { path: window.path, start: 0 } : null
+  }
+}

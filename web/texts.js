@@ -1,0 +1,79 @@
+// The words that the extension shows, in the language that the editor is set to.
+
+import { app } from '../../scripts/app.js'
+
+/** All texts by language. */
+export const TEXTS = {
+  en: {
+    fixed: '{name}: {steps} (fixed)',
+    estimate: '{seconds} s of audio -> {frames} frames, {windows} windows, {width}x{height}',
+    estimateOne: '{seconds} s of audio -> {frames} frames, 1 window, {width}x{height}',
+    estimateAtLeast: '{seconds} s of audio -> {frames} frames, {windows} windows or more, {width}x{height}',
+    estimateSize: '{width}x{height}; the length shows when the speech is known',
+    estimateLength: '{seconds} s of audio -> {frames} frames, {windows} windows',
+    running: 'Window {window} of {windows}, step {step}/{steps}',
+    starting: 'Window {window} of {windows}',
+    left: '{text}, {seconds} s left',
+    done: '{windows} of {windows} windows done',
+    paused: '{done} of {windows} windows kept',
+    failed: 'Failed in window {window} of {windows}; {done} kept',
+    pause: 'Pause',
+    pauseTip: 'Stop behind the window that is being made; nothing is lost',
+    pausing: 'Pauses behind this window',
+    noPause: 'This server cannot pause; use Stop and keep',
+    stop: 'Stop and keep',
+    stopTip: 'Stop now; finished windows are kept, and a video of them is made',
+    resume: 'Go on',
+    resumeTip: 'Queue the same run again, with the seed it had: it goes on behind the last finished window',
+    reroll: 'Re-roll window {window}',
+    rerollTip: 'Make this window again with another seed; the windows before it are used as they are',
+    cell: 'Window {window}: {state}',
+    states: { done: 'done', running: 'running', queued: 'queued', failed: 'failed' },
+  },
+  zh: {
+    fixed: '{name}：{steps}（固定）',
+    estimate: '{seconds} 秒音频 -> {frames} 帧，{windows} 个窗口，{width}x{height}',
+    estimateOne: '{seconds} 秒音频 -> {frames} 帧，1 个窗口，{width}x{height}',
+    estimateAtLeast: '{seconds} 秒音频 -> {frames} 帧，至少 {windows} 个窗口，{width}x{height}',
+    estimateSize: '{width}x{height}；语音确定后显示时长',
+    estimateLength: '{seconds} 秒音频 -> {frames} 帧，{windows} 个窗口',
+    running: '窗口 {window}/{windows}，第 {step}/{steps} 步',
+    starting: '窗口 {window}/{windows}',
+    left: '{text}，剩余 {seconds} 秒',
+    done: '{windows} 个窗口全部完成',
+    paused: '已保留 {done}/{windows} 个窗口',
+    failed: '在窗口 {window}/{windows} 失败；已保留 {done} 个',
+    pause: '暂停',
+    pauseTip: '在当前窗口完成后停止；不会丢失任何内容',
+    pausing: '将在此窗口之后暂停',
+    noPause: '此服务器无法暂停；请使用“停止并保留”',
+    stop: '停止并保留',
+    stopTip: '立即停止；已完成的窗口会保留，并合成为视频',
+    resume: '继续',
+    resumeTip: '用原来的种子再次排队同一任务：从最后完成的窗口之后继续',
+    reroll: '重新生成窗口 {window}',
+    rerollTip: '用另一个种子重新生成此窗口；之前的窗口保持不变',
+    cell: '窗口 {window}：{state}',
+    states: { done: '完成', running: '进行中', queued: '等待', failed: '失败' },
+  },
+}
+
+/** Language of the texts: en or zh. */
+export function language() {
+  const locale = String(app.extensionManager?.setting?.get?.('Comfy.Locale') ?? 'en')
+  return locale.startsWith('zh') ? 'zh' : 'en'
+}
+
+function words() {
+  return TEXTS[language()]
+}
+
+/** A text with its {places} filled in. */
+export function text(key, values = {}) {
+  return words()[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''))
+}
+
+/** The word for the state of a window: done, running, queued, failed. */
+export function stateWord(state) {
+  return words().states[state]
+}

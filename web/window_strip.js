@@ -1,0 +1,182 @@
+// The strip on the sampler: what will run, one cell a window, the newest window as a picture, buttons.
+
+import { api } from '../../scripts/api.js'
+import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
+import { BadgeRow, growToFit } from './badges.js'
+import { RunState } from './run_state.js'
+import { stateWord, text } from './texts.js'
+
+const HEIGHTS_PX = { line: 16, cells: 14, buttons: 20, badge: 20, video: 160 }
+const GAP_PX = 4
+
+function element(tag, className) {
+  const made = document.createElement(tag)
+  if (className) made.className = className
+  return made
+}
+
+function button(run) {
+  const made = element('button')
+  made.type = 'button'
+  made.addEventListener('click', run)
+  return made
+}
+
+/** Address of a file that the server shows; `start` is where to begin, in seconds. */
+function viewAddress({ path, start }) {
+  const query = new URLSearchParams({ filename: path.filename, subfolder: path.subfolder, type: path.type })
+  return api.apiURL(`/view?${query}`) + (start ? `#t=${start}` : '')
+}
+
+/** The strip of one sampler node. */
+export class WindowStrip {
+  constructor(node) {
+    this.node = node
+    this.state = new RunState()
+    this.chosen = null // index of the window that the user chose to look at
+    this.isPausing = false
+    this.build()
+    const widget = node.addDOMWidget('evertalk_strip', 'evertalk_strip', this.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => this.height,
+      getMaxHeight: () => this.height,
+    })
+    widget.serialize = false
+    this.show()
+  }
+
+  build() {
+    this.element = element('div', 'evertalk-strip')
+    this.estimate = element('div', 'evertalk-line evertalk-estimate')
+    this.badges = new BadgeRow()
+    this.cells = element('div', 'evertalk-cells')
+    this.status = element('div', 'evertalk-line evertalk-status')
+    this.buttons = element('div', 'evertalk-buttons')
+    this.pause = button(() => this.askPause())
+    this.stop = button(() => stopRun(this.state.promptId))
+    this.resume = button(() => queueAgain(this.node, this.state.seed))
+    this.reroll = button(() => reroll(this.node, this.chosen + 1, this.state.seed))
+    this.buttons.append(this.pause, this.stop, this.resume, this.reroll)
+    this.video = element('video', 'evertalk-video')
+    Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
+    this.element.append(this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
+  }
+
+  /** How high the strip is now. */
+  get height() {
+    const rows = [HEIGHTS_PX.line]
+    if (this.badges.count) rows.push(this.badges.count * HEIGHTS_PX.badge)
+    if (this.state.phase !== 'idle') rows.push(HEIGHTS_PX.cells, HEIGHTS_PX.line)
+    if (!this.buttons.hidden) rows.push(HEIGHTS_PX.buttons)
+    if (!this.video.hidden) rows.push(HEIGHTS_PX.video)
+    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1)
+  }
+
+  /** Shows what would run, or why nothing can. */
+  showEstimate(line, isProblem) {
+    this.estimate.textContent = line
+    this.estimate.title = line
+    this.estimate.classList.toggle('evertalk-problem', isProblem)
+  }
+
+  /** Takes in what the server says of this node. */
+  apply(event) {
+    if (event.kind === 'plan') {
+      this.badges.clear()
+      this.chosen = null
+      this.isPausing = false
+    }
+    if (event.kind === 'warning') this.badges.add(event.text)
+    this.state.apply(event)
+    this.show()
+  }
+
+  /** Brings the page in line with the state. */
+  show() {
+    const isIdle = this.state.phase === 'idle'
+    this.cells.hidden = this.status.hidden = isIdle
+    this.showCells()
+    this.status.textContent = this.statusText()
+    this.status.title = this.state.failure || this.status.textContent
+    this.showButtons()
+    this.showVideo()
+    growToFit(this.node)
+  }
+
+  showCells() {
+    const { windows, step, steps, current } = this.state
+    while (this.cells.childElementCount > windows.length) this.cells.lastChild.remove()
+    while (this.cells.childElementCount < windows.length) this.cells.append(this.newCell())
+    windows.forEach((window, index) => {
+      const cell = this.cells.children[index]
+      cell.dataset.state = window.state
+      const name = text('cell', { window: index + 1, state: stateWord(window.state) })
+      cell.title = window.text ? `${name}, ${window.text}` : name
+      cell.setAttribute('aria-label', cell.title)
+      cell.setAttribute('aria-pressed', String(index === this.chosen))
+      cell.style.setProperty('--evertalk-part', index === current && steps ? `${(100 * step) / steps}%` : '0%')
+    })
+  }
+
+  newCell() {
+    const index = this.cells.childElementCount
+    const cell = button(() => {
+      if (this.state.windows[index].state !== 'done') return
+      this.chosen = this.chosen === index ? null : index
+      this.show()
+    })
+    cell.className = 'evertalk-cell'
+    return cell
+  }
+
+  statusText() {
+    const { phase, windows, current, step, steps, secondsLeft, finished } = this.state
+    const values = { window: current + 1, windows: windows.length, step, steps, done: finished }
+    if (phase === 'idle') return ''
+    if (phase !== 'running') return text(phase, values)
+    const line = text(step ? 'running' : 'starting', values)
+    return secondsLeft == null ? line : text('left', { text: line, seconds: Math.round(secondsLeft) })
+  }
+
+  showButtons() {
+    const { phase } = this.state
+    this.label(this.pause, phase === 'running', text(this.isPausing ? 'pausing' : 'pause'), text('pauseTip'))
+    this.pause.disabled = this.isPausing
+    this.label(this.stop, phase === 'running', text('stop'), text('stopTip'))
+    this.label(this.resume, phase === 'paused' || phase === 'failed', text('resume'), text('resumeTip'))
+    const window = { window: this.chosen + 1 }
+    const canMake = this.chosen !== null && phase !== 'running' && canReroll(this.node)
+    this.label(this.reroll, canMake, text('reroll', window), text('rerollTip'))
+    this.buttons.hidden = [...this.buttons.children].every((one) => one.hidden)
+  }
+
+  label(target, isShown, words, tip) {
+    target.hidden = !isShown
+    target.textContent = words
+    target.title = tip
+  }
+
+  async askPause() {
+    this.isPausing = true
+    this.show()
+    if (await pauseRun()) return
+    this.isPausing = false
+    this.show()
+    this.pause.disabled = true
+    this.pause.title = text('noPause')
+  }
+
+  showVideo() {
+    const index = this.chosen ?? this.state.newest
+    const whole = this.state.video ? { path: this.state.video, start: 0 } : null
+    const isOver = this.state.phase !== 'running' && this.chosen === null
+    const playable = (isOver ? whole : null) ?? (index === null ? null : this.state.playable(index)) ?? whole
+    this.video.hidden = playable === null
+    const address = playable ? viewAddress(playable) : ''
+    if (this.video.dataset.address === address) return
+    this.video.dataset.address = address
+    if (address) this.video.src = address
+    else this.video.removeAttribute('src')
+  }
+}
