@@ -119,6 +119,12 @@ class ComfyClient:
         """Set what the editor remembers of its user."""
         self._request("/settings", json.dumps(settings).encode(), "application/json")
 
+    def template(self, name: str) -> JsonObject:
+        """One of this pack's workflows, as the template browser gets it."""
+        templates: dict[str, list[str]] = self._request("/workflow_templates")
+        module = next(module for module, names in templates.items() if name in names)
+        return self._request(f"/api/workflow_templates/{urllib.parse.quote(module)}/{name}.json")
+
     def forget(self) -> None:
         """Drop the results that the server keeps, and unload its models, before the next job."""
         body = json.dumps({"free_memory": True, "unload_models": True}).encode()

@@ -14,6 +14,8 @@ from .types import MOTION_FRAMES, WINDOW_FRAMES
 MULTITALK_SCHEDULE = "multitalk"
 INFINITETALK_SCHEDULE = "infinitetalk"
 OWN_SCHEDULES = (MULTITALK_SCHEDULE, INFINITETALK_SCHEDULE)
+FIXED_STEPS = f"scheduler {MULTITALK_SCHEDULE} always runs its"
+"""How the sentence begins that is told of every such run: it says how things are, and warns of nothing."""
 
 MIN_WINDOW_FRAMES = 2 * TIME_STRIDE + 1
 MAX_SIZE_PX = 4096
@@ -128,10 +130,7 @@ def checked_schedule(asked: ScheduleSettings) -> tuple[ScheduleSettings, tuple[s
     if asked.steps_are_fixed:
         steps = len(MULTITALK_TIMESTEPS)
         listed = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
-        note = (
-            f"scheduler multitalk always runs its {steps} timesteps ({listed}); "
-            f"steps={asked.steps} is not used"
-        )
+        note = f"{FIXED_STEPS} {steps} timesteps ({listed}); steps={asked.steps} is not used"
         kept = kept_timesteps(asked.denoise)
         listed = ", ".join(f"{timestep:g}" for timestep in kept)
         kept_note = f"denoise {asked.denoise:g}: the last {len(kept)} of multitalk's timesteps run ({listed})"

@@ -29,6 +29,8 @@ WORKFLOWS = ROOT / "workflows"
 API_SUFFIX = ".api.json"
 
 PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
+NODES_WITH_STRIP = ("EverTalkSampler",)
+"""Below their widgets the pack's extension shows a line."""
 
 SCHEMA_VERSION = 0.4
 NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
@@ -50,7 +52,7 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
     return NodeShape(
         num_inputs=sum(not one.is_widget for one in inputs),
         num_outputs=len(description["output"]),
-        num_widgets=len(values) - texts,
+        num_widgets=len(values) - texts + (node["class_type"] in NODES_WITH_STRIP),
         num_texts=texts,
         has_preview=node["class_type"] in PREVIEWING_NODES,
         has_player=any(PLAYER in one.options for one in inputs),

@@ -21,6 +21,7 @@ QUIET = {
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
     "Comfy.Workflow.Persist": False,
+    "Comfy.VueNodes.Enabled": False,
     "Comfy.Locale": "en",
 }
 VIEW = {"width": 1280, "height": 1300}
@@ -40,13 +41,13 @@ HOST_ERRORS = (
 """What the bare host's editor logs as errors at its start and when a graph is loaded."""
 
 SAMPLER_JS = "window.app.graph.nodes.find((node) => node.type === 'EverTalkSampler')"
-SHOW_JS = """([x, y]) => {
-  const node = SAMPLER, { ds } = window.app.canvas
+SHOW_JS = """([kind, x, y]) => {
+  const node = window.app.graph.nodes.find((one) => one.type === kind), { ds } = window.app.canvas
   ds.scale = 1
   ds.offset = [x - node.pos[0], y - node.pos[1]]
   window.app.canvas.deselectAll?.()
   window.app.canvas.setDirty(true, true)
-}""".replace("SAMPLER", SAMPLER_JS)
+}"""
 SET_JS = """(values) => {
   for (const [name, value] of Object.entries(values)) {
     const widget = SAMPLER.widgets.find((one) => one.name === name)
@@ -127,8 +128,9 @@ class Editor:
     def load(self, workflow: dict[str, Any], **widgets: Any) -> None:
         """Put a workflow into the editor, its sampler in view, and set widgets of the sampler."""
         self.page.evaluate("(graph) => window.app.loadGraphData(graph, true, true, null)", workflow)
-        self.set(**widgets)
-        self.show()
+        if widgets:
+            self.set(**widgets)
+            self.show()
 
     def load_demo(self, sound: str, **widgets: Any) -> None:
         """The demo's workflow with another sound, as small as can be."""
@@ -146,9 +148,31 @@ class Editor:
         }
         self.load(workflow, **small | widgets)
 
-    def show(self) -> None:
-        """Bring the sampler into view, full size."""
-        self.page.evaluate(SHOW_JS, list(NODE_AT))
+    def open_template(self, name: str) -> None:
+        """Choose one of our templates in the template browser."""
+        self.page.evaluate("() => { window.app.extensionManager.command.execute('Comfy.BrowseTemplates') }")
+        self.page.get_by_text("EverTalk", exact=True).click()
+        self.page.get_by_text(name, exact=True).click()
+        self.page.locator(".p-dialog-mask").wait_for(state="detached")
+
+    def warn(self, kind: str, sentence: str) -> None:
+        """Tell the editor of a warning of a node, as the server does."""
+        self.page.evaluate(
+            """([kind, text]) => {
+              const node = String(window.app.graph.nodes.find((one) => one.type === kind).id)
+              const event = { node, prompt_id: 'p', kind: 'warning', text }
+              window.comfyAPI.api.api.dispatchCustomEvent('evertalk', event)
+            }""",
+            [kind, sentence],
+        )
+
+    def clear(self) -> None:
+        """Empty the graph, and put away what the host has shown on top of the page."""
+        self.page.evaluate("() => { app.graph.clear(); app.extensionManager.toast.removeAll?.() }")
+
+    def show(self, kind: str = "EverTalkSampler") -> None:
+        """Bring a node into view, full size; the editor hides what is on others."""
+        self.page.evaluate(SHOW_JS, [kind, *NODE_AT])
 
     def set(self, **widgets: Any) -> None:
         """Set widgets of the sampler, as a user would."""
@@ -166,8 +190,13 @@ class Editor:
         """Types of nodes that the editor does not know or marks."""
         return self.page.evaluate(MISSING_JS)
 
+    def node_types(self) -> list[str]:
+        """Types of all nodes, sorted."""
+        return self.page.evaluate("() => window.app.graph.nodes.map((node) => node.type).sort()")
+
     def queue(self) -> None:
         """Press Run."""
+        self.page.evaluate("() => app.extensionManager.toast.removeAll?.()")
         self.page.get_by_test_id("queue-button").click()
 
     def press(self, words: str) -> None:

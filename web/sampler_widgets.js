@@ -23,6 +23,12 @@ function fixedSteps(node, fixedBy) {
   return chooser && !isLinked(node, fixedBy.widget) ? fixedBy.values[chooser.value] : undefined
 }
 
+// The canvas reads the one, the editor's nodes of Vue the other.
+function setDisabled(widget, isDisabled) {
+  widget.disabled = isDisabled
+  if (widget.options) widget.options.disabled = isDisabled
+}
+
 /** Brings the widget `steps` in line with the scheduler; its value stays as the user left it. */
 export function showFixedSteps(node, fixedBy) {
   const widget = widgetOf(node, 'steps')
@@ -32,7 +38,7 @@ export function showFixedSteps(node, fixedBy) {
   if (steps === undefined) {
     if (!isFixed) return
     widget.label = plainLabels.get(widget)
-    widget.disabled = false
+    setDisabled(widget, false)
     delete widget.secondary_text_color
     plainLabels.delete(widget)
   } else {
@@ -40,7 +46,7 @@ export function showFixedSteps(node, fixedBy) {
     const label = text('fixed', { name: plainLabels.get(widget) ?? widget.name, steps })
     if (widget.disabled && widget.label === label) return
     widget.label = label
-    widget.disabled = true
+    setDisabled(widget, true)
     // Half of the name's usual grey can hardly be read; half of the values' colour can.
     const colour = () => window.LiteGraph?.WIDGET_TEXT_COLOR ?? '#ddd'
     Object.defineProperty(widget, 'secondary_text_color', { get: colour, configurable: true })

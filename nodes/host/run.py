@@ -22,7 +22,7 @@ from ...multitalk.noise import seeded_noise
 from ...multitalk.pausing import Pausing
 from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
-from ...multitalk.run_settings import FrameSize, ScheduleSettings, WindowSettings
+from ...multitalk.run_settings import FIXED_STEPS, FrameSize, ScheduleSettings, WindowSettings
 from ...multitalk.run_store import RunStore
 from ...multitalk.size_buckets import cover_crop
 from ...multitalk.types import FPS, AudioEmbeds
@@ -183,10 +183,12 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
     progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
-    for note in (*attachment.notes, *step_cache_notes(attachment.step_cache, steps)):
+    cache_notes = step_cache_notes(attachment.step_cache, steps)
+    for note in (*attachment.notes, *cache_notes):
         show_on_node(note)
-    for warning in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
-        warn_on_node(warning)
+    for note in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+        tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
+        tell(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
     return HostStudio(cast, settings, backend, progress)
 

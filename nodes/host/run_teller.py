@@ -14,6 +14,9 @@ from ...multitalk.window_report import WindowReport
 from ...multitalk.windows import Window
 from .events import NodeEvents, RunEvent, ShownFile
 
+PLAYABLE = ".mp4"
+"""Of the segments that a browser plays."""
+
 
 class RunTeller:
     """Sends the events of one run's store. Made on the thread that the node runs on; called from any.
@@ -37,7 +40,7 @@ class RunTeller:
                 record.index,
                 start_s=first_new_s(window),
                 text=str(report),
-                path=ShownFile.of(segment) if record.segment is not None else None,
+                path=ShownFile.of(segment) if record.segment and segment.suffix == PLAYABLE else None,
             )
         )
 

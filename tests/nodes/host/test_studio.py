@@ -151,4 +151,6 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
         video = store.finish()
     assert store.windows == 20
     assert probe_video(video).frames == frames
-    assert window <= store.most_frames <= 2 * window + 1, "two windows and the picture"
+    # The one that is handed over and, on a busy machine, the one before that is still being written.
+    most = 2 * (window + motion) + 1
+    assert window <= store.most_frames <= most, "two windows with what they carry on, and the picture"
