@@ -70,7 +70,7 @@ def quantised_tokens(x_TI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def fp8_product(x_TI: torch.Tensor, weight_OI: torch.Tensor, scale_O1: torch.Tensor) -> torch.Tensor:
     """Tokens times the transposed fp8 weight, in bf16."""
     x8_TI, scale_T1 = quantised_tokens(x_TI)
-    return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]  # it has no other name
+    return torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
         x8_TI,
         weight_OI.t(),
         scale_a=scale_T1,
