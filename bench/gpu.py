@@ -28,6 +28,7 @@ WEIGHTS = {
     "fp32": torch.float32,
     "fp8_e4m3fn": torch.float8_e4m3fn,
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_rowwise": torch.bfloat16,
 }
 
 
@@ -166,7 +167,7 @@ def measure_offloading(
     from whole_run import play_windows
 
     width, height = (int(side) for side in arguments.size.split("x"))
-    base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
+    base = real_size.wan_model(size, dtype, device, form=arguments.weights)
     base = limited_vram.to_ram(base, device)
     talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
     model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
@@ -202,7 +203,7 @@ def main() -> None:
         print(json.dumps(report, indent=1))
         return
     with torch.inference_mode():
-        base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
+        base = real_size.wan_model(size, dtype, device, form=arguments.weights)
         talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
         model = real_size.talking(
             base,

@@ -95,11 +95,11 @@ def main() -> None:
     from evertalk_pack.nodes.host.backend import backend_for
 
     size = replace(real_size.REAL, num_layers=arguments.layers)
-    dtype, is_fast = WEIGHTS[arguments.weights], arguments.weights.endswith("fast")
+    dtype, form = WEIGHTS[arguments.weights], arguments.weights
     width, height = (int(side) for side in arguments.size.split("x"))
     report: dict[str, Any] = {"arguments": vars(arguments), "gpu": torch.cuda.get_device_name(device)}
     with torch.inference_mode():
-        base = limited_vram.to_ram(real_size.wan_model(size, dtype, device, fast_fp8=is_fast), device)
+        base = limited_vram.to_ram(real_size.wan_model(size, dtype, device, form=form), device)
         talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
         plain = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
         ours = with_random_lora(plain, arguments.rank)

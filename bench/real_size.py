@@ -16,6 +16,7 @@ from comfy.supported_models import WAN21_I2V
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkModel
 from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
+from evertalk_pack.nodes.host.rowwise_fp8 import RowwiseFp8, quantised_rows
 from torch import nn
 
 WEIGHT_STD = 0.02
@@ -50,9 +51,12 @@ def fill(module: nn.Module) -> None:
             parameter.data.normal_(0, WEIGHT_STD)
 
 
-def wan_model(size: WanSize, dtype: torch.dtype, device: torch.device, *, fast_fp8: bool) -> ModelPatcher:
-    """A MODEL of the host with random weights of `dtype`, computed in bf16 where dtype is fp8."""
-    settings = WAN21_I2V(
+def wan_model(size: WanSize, dtype: torch.dtype, device: torch.device, *, form: str = "") -> ModelPatcher:
+    """A MODEL of the host with random weights of `dtype`, computed in bf16 where dtype is fp8.
+
+    `form` "fp8_e4m3fn_fast" has the host multiply in fp8, "fp8_rowwise" the pack.
+    """
+    settings: Any = WAN21_I2V(
         {
             "image_model": "wan2.1",
             "model_type": "i2v",
@@ -67,9 +71,15 @@ def wan_model(size: WanSize, dtype: torch.dtype, device: torch.device, *, fast_f
     )
     is_fp8 = dtype in (torch.float8_e4m3fn, torch.float8_e5m2)
     settings.set_inference_dtype(dtype, torch.bfloat16 if is_fp8 else None)
-    settings.optimizations["fp8"] = fast_fp8
+    settings.optimizations["fp8"] = form == "fp8_e4m3fn_fast"
+    if form == "fp8_rowwise":
+        settings.custom_operations = RowwiseFp8
     model = WAN21(settings, image_to_video=True, device=device)
-    fill(model.diffusion_model)
+    tree: Any = model.diffusion_model
+    fill(tree)
+    for layer in tree.blocks.modules():
+        if isinstance(layer, RowwiseFp8.Linear):
+            layer.hold(*quantised_rows(layer.weight))
     return ModelPatcher(model.eval(), device, device)
 
 

@@ -45,8 +45,9 @@ class EverTalkModelLoader(io.ComfyNode):
                     options=[quantization.value for quantization in Quantization],
                     tooltip="How the base model's weights are held. 'as stored' keeps the file's own "
                     "precision, fp8 "
-                    "scaled included. What was done is shown beside what was asked. The audio weights keep "
-                    "theirs.",
+                    "scaled included. fp8_rowwise: fp8 products with a scale for each row, made when it "
+                    "loads; the most exact of the fast ones. What was done is shown beside what was "
+                    "asked. The audio weights keep theirs.",
                 ),
                 io.Combo.Input(
                     "lora",

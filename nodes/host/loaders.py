@@ -18,6 +18,7 @@ from ...multitalk.talk_model import TalkModel
 from ...wanvideo.checkpoint import GGUF_SUFFIX
 from ...wanvideo.gguf_weights import read_gguf_tensors
 from .files import TALK_LABEL, with_label
+from .rowwise_fp8 import RowwiseFp8, has_fp8_product
 
 LOG = logging.getLogger("evertalk")
 
@@ -32,6 +33,7 @@ class Quantization(Enum):
     FP8_E4M3FN = "fp8_e4m3fn"
     FP8_E4M3FN_FAST = "fp8_e4m3fn_fast"
     FP8_E5M2 = "fp8_e5m2"
+    FP8_ROWWISE = "fp8_rowwise"
 
 
 _DTYPES = {
@@ -41,6 +43,7 @@ _DTYPES = {
     Quantization.FP8_E4M3FN: torch.float8_e4m3fn,
     Quantization.FP8_E4M3FN_FAST: torch.float8_e4m3fn,
     Quantization.FP8_E5M2: torch.float8_e5m2,
+    Quantization.FP8_ROWWISE: torch.bfloat16,  # what is not a block's matrix
 }
 
 
@@ -51,6 +54,8 @@ def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str
         options["dtype"] = _DTYPES[quantization]
     if quantization is Quantization.FP8_E4M3FN_FAST:
         options["fp8_optimizations"] = True
+    if quantization is Quantization.FP8_ROWWISE:
+        options["custom_operations"] = RowwiseFp8
     model = comfy.sd.load_diffusion_model(str(path), model_options=options)
     return model, precision_note(model, quantization)
 
@@ -59,7 +64,11 @@ def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     """What was asked for and what the host made of it."""
     weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
-    fast = "" if asked is not Quantization.FP8_E4M3FN_FAST else f", {_fast_note(model)}"
+    fast = ""
+    if asked is Quantization.FP8_E4M3FN_FAST:
+        fast = f", {_fast_note(model)}"
+    if asked is Quantization.FP8_ROWWISE:
+        fast = f", {_rowwise_note(model)}"
     return (
         f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
     )
@@ -70,6 +79,13 @@ def _fast_note(model: ModelPatcher) -> str:
     if comfy.model_management.supports_fp8_compute(device):
         return "fp8 matrix products"
     return f"no fp8 matrix products on {device}: it cannot; fp8_e4m3fn says the same"
+
+
+def _rowwise_note(model: ModelPatcher) -> str:
+    device = model.load_device
+    if has_fp8_product(device):
+        return "fp8 matrix products with a scale a row"
+    return f"no fp8 matrix products on {device}: weights are cast at each use, which takes longer"
 
 
 def _name(dtype: torch.dtype) -> str:
