@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .speech_config import SpeechEncoderConfig
-from .speech_features import FeatureExtractor, interpolated, normalised
+from .speech_features import FeatureExtractor, TrackStats, in_norm, interpolated, samples_stats
 
 
 class FeatureProjection(nn.Module):
@@ -154,18 +154,35 @@ class SpeechEncoder(nn.Module):
         self.feature_projection = FeatureProjection(config, operations, factory)
         self.encoder = Encoder(config, operations, factory)
 
-    def frame_features(self, samples_T: torch.Tensor, num_frames: int, stats_samples: int) -> torch.Tensor:
-        """Features (N, C) of the convolutions, one a video frame, before projection and encoder."""
+    def measured(
+        self, samples_T: torch.Tensor, stats_samples: int, device: torch.device | None = None
+    ) -> TrackStats:
+        """The statistics of a whole track, by which it is encoded as a whole or in parts.
+
+        Args:
+            samples_T: mono samples at 16 kHz, which are read piece by piece.
+            stats_samples: how many leading samples are real sound; those behind are not measured.
+            device: where they are measured; None: where they are.
+        """
         # A norm over less than one feature's samples would divide by a chance value: silence helps out.
-        stats_samples = max(stats_samples, self.config.receptive_field())
-        if self.config.normalise_input:
-            samples_T = normalised(samples_T, stats_samples)
-        return interpolated(self.feature_extractor(samples_T, stats_samples), num_frames)
+        real_T = samples_T[: max(stats_samples, self.config.receptive_field())]
+        norm = samples_stats(real_T) if self.config.normalise_input else None
+        return TrackStats(norm, self.feature_extractor.time_stats(real_T, norm, device))
+
+    def frame_features(self, samples_T: torch.Tensor, num_frames: int, stats: TrackStats) -> torch.Tensor:
+        """Features (N, C) of the convolutions, one a video frame, before projection and encoder."""
+        features_FC = self.feature_extractor.features(in_norm(samples_T, stats.samples), stats.channels)
+        return interpolated(features_FC, num_frames)
+
+    def hidden_states(self, samples_T: torch.Tensor, num_frames: int, stats: TrackStats) -> torch.Tensor:
+        """Hidden states (num_frames, L, C) of a track, or of a part of it on its own, by its statistics."""
+        features_NC = self.frame_features(samples_T, num_frames, stats)
+        return self.encoder(self.feature_projection(features_NC[None]))[0]
 
     def forward(
         self, samples_T: torch.Tensor, num_frames: int, stats_samples: int | None = None
     ) -> torch.Tensor:
-        """Hidden states (num_frames, L, C) of all layers but the encoder's input.
+        """Hidden states (num_frames, L, C) of all layers but the encoder's input, in one pass.
 
         Args:
             samples_T: mono samples at 16 kHz, at least config.receptive_field() of them.
@@ -174,6 +191,5 @@ class SpeechEncoder(nn.Module):
                 the norms over time do not measure it. None: all are real.
         """
         assert samples_T.shape[0] >= self.config.receptive_field(), f"only {samples_T.shape[0]} samples"
-        measured = samples_T.shape[0] if stats_samples is None else stats_samples
-        features_NC = self.frame_features(samples_T, num_frames, measured)
-        return self.encoder(self.feature_projection(features_NC[None]))[0]
+        real = samples_T.shape[0] if stats_samples is None else stats_samples
+        return self.hidden_states(samples_T, num_frames, self.measured(samples_T, real))

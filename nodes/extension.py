@@ -7,6 +7,7 @@ from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
+from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
@@ -25,6 +26,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkModelLoader,
             EverTalkApply,
             EverTalkAudioEncoderLoader,
+            EverTalkLoadSpeech,
             EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
