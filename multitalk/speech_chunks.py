@@ -1,78 +1,136 @@
-"""Long speech through the encoder in overlapping chunks, in bounded memory.
+"""Long speech through the encoder in chunks, in bounded memory.
 
-All norms over time use statistics of the whole track, and features are the same as in one pass. What differs
-is whom a frame attends to: in a chunk, to REACH_FRAMES around it at least instead of to the whole track.
+Layer by layer: a chunk of frames at a time, which attend to all frames around them up to REACH_FRAMES away,
+those of other chunks included. Keys, values and outputs of the whole track lie in files meanwhile.
 
-Shape letters: T samples, N video frames, L encoder layers, C channels.
+All norms over time use statistics of the whole track, and the convolutions hear across the chunks' edges. So
+up to REACH_FRAMES the result is that of one pass; in a longer track a frame does not attend to what is said
+more than ten minutes away.
+
+Shape letters: B batch (always 1), T samples, N video frames, M frames that are attended to, L encoder layers,
+C channels.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from .speech_encoder import SpeechEncoder
-from .tensor_file import let_go
+from .speech_config import SpeechEncoderConfig
+from .speech_encoder import EncoderLayer, KeysValues, SpeechEncoder
+from .speech_features import TrackStats
+from .tensor_file import gathered, let_go
 from .waveform import SAMPLES_PER_FRAME
 
 CHUNK_FRAMES = 2000
 """Frames of a chunk, 80 s; a track that is not longer goes through in one pass."""
 
-REACH_FRAMES = 250
-"""Frames at each inner edge of a chunk that are heard and not kept, 10 s."""
+REACH_FRAMES = 15_000
+"""Frames on either side that a frame attends to, 10 min. Attention that is spread evenly over all frames, as
+that of random weights, needs that many to come within 1 % of what the whole of an hour gives."""
 
 
-class Chunk(NamedTuple):
-    """Frames that are encoded together, and those of them that are kept.
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Where a long track is encoded.
 
     Attributes:
-        heard: frames of the track.
-        kept: frames of the track inside of those.
+        device: where chunks are computed; None: on the CPU.
+        folder: where files lie that last until the track is encoded; None: all stays in memory.
+        check: called after each chunk; may raise to stop.
     """
 
-    heard: range
-    kept: range
-
-
-def plan_chunks(
-    num_frames: int, chunk_frames: int = CHUNK_FRAMES, reach_frames: int = REACH_FRAMES
-) -> tuple[Chunk, ...]:
-    """Chunks of one length that keep each frame once, in order; one chunk if the track is not longer."""
-    assert 2 * reach_frames < chunk_frames, "a chunk keeps frames"
-    if num_frames <= chunk_frames:
-        return (Chunk(range(num_frames), range(num_frames)),)
-    chunks: list[Chunk] = []
-    done = 0
-    while done < num_frames:
-        start = max(0, min(done - reach_frames, num_frames - chunk_frames))
-        end = start + chunk_frames
-        kept = range(done, num_frames if end == num_frames else end - reach_frames)
-        chunks.append(Chunk(range(start, end), kept))
-        done = kept.stop
-    return tuple(chunks)
+    device: torch.device | None = None
+    folder: Path | None = None
+    check: Callable[[], None] = lambda: None
 
 
 def encode_in_chunks(
-    encoder: SpeechEncoder,
-    samples_T: torch.Tensor,
-    num_frames: int,
-    stats_samples: int,
-    device: torch.device | None = None,
+    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats_samples: int, shop: Workshop
 ) -> Iterator[torch.Tensor]:
     """Hidden states (n, L, C) of consecutive frames on the CPU, num_frames in all.
 
     Args:
         encoder: the speech encoder.
-        samples_T: mono samples at 16 kHz on the CPU, num_frames long; may lie in a file.
+        samples_T: mono samples at 16 kHz on the CPU; may lie in a file. A long track's are num_frames long.
         num_frames: video frames that the samples last.
         stats_samples: how many leading samples are real sound, see SpeechEncoder.forward.
-        device: where each chunk is encoded; None: on the CPU.
+        shop: where the work is done.
     """
-    with torch.no_grad():
-        stats = encoder.measured(samples_T, stats_samples, device)
-    for heard, kept in plan_chunks(num_frames):
-        part_T = samples_T[heard.start * SAMPLES_PER_FRAME : heard.stop * SAMPLES_PER_FRAME].to(device)
+    if num_frames <= CHUNK_FRAMES:
         with torch.no_grad():
-            states_NLC = encoder.hidden_states(part_T, len(heard), stats)
+            states_NLC = encoder(samples_T.to(shop.device), num_frames, stats_samples).cpu()
+        yield states_NLC
+        return
+    assert samples_T.shape[0] == num_frames * SAMPLES_PER_FRAME, "whole frames"
+    with torch.no_grad():
+        stats = encoder.measured(samples_T, stats_samples, shop.device)
+        x_NC = gathered(_placed(encoder, samples_T, num_frames, stats, shop), shop.folder)
+        outputs: list[torch.Tensor] = []
+        for layer in encoder.encoder.layers:
+            assert isinstance(layer, EncoderLayer)
+            x_NC = gathered(_layer_outputs(layer, x_NC, shop), shop.folder)
+            outputs.append(x_NC)
+        outputs[-1] = gathered(_mapped(encoder.encoder.finished, x_NC, shop), shop.folder)
+    for chunk in chunks_of(num_frames):
+        yield torch.stack([output_NC[chunk.start : chunk.stop] for output_NC in outputs], dim=1)
         let_go()
-        yield states_NLC[kept.start - heard.start : kept.stop - heard.start].cpu()
+
+
+def encoding_bytes(config: SpeechEncoderConfig, num_frames: int) -> int:
+    """About the most memory beside the weights that encoding num_frames video frames takes."""
+    if num_frames <= CHUNK_FRAMES:
+        return config.encoding_bytes(num_frames)
+    attended = min(num_frames, CHUNK_FRAMES + 2 * REACH_FRAMES)
+    return config.encoding_bytes(CHUNK_FRAMES) + 2 * 4 * attended * config.dim
+
+
+def chunks_of(num_frames: int) -> Iterator[range]:
+    """The frames of each chunk."""
+    return (
+        range(start, min(start + CHUNK_FRAMES, num_frames)) for start in range(0, num_frames, CHUNK_FRAMES)
+    )
+
+
+def around(chunk: range, num_frames: int, reach: int) -> range:
+    """A chunk and up to `reach` frames on either side."""
+    return range(max(0, chunk.start - reach), min(num_frames, chunk.stop + reach))
+
+
+def _placed(
+    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats: TrackStats, shop: Workshop
+) -> Iterator[torch.Tensor]:
+    """What the first layer gets of each chunk, (n, C)."""
+    reach = encoder.config.position_kernel  # half of it is what the convolution sees on either side
+    for chunk in chunks_of(num_frames):
+        seen = around(chunk, num_frames, reach)
+        part_T = samples_T[seen.start * SAMPLES_PER_FRAME : seen.stop * SAMPLES_PER_FRAME].to(shop.device)
+        placed_BNC = encoder.encoder.placed(encoder.projected(part_T, len(seen), stats))
+        yield placed_BNC[0, chunk.start - seen.start : chunk.stop - seen.start].cpu()
+        let_go()
+        shop.check()
+
+
+def _layer_outputs(layer: EncoderLayer, x_NC: torch.Tensor, shop: Workshop) -> Iterator[torch.Tensor]:
+    """A layer's output of each chunk, (n, C)."""
+    num_frames = x_NC.shape[0]
+    keys_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).keys, x_NC, shop), shop.folder)
+    values_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).values, x_NC, shop), shop.folder)
+    for chunk in chunks_of(num_frames):
+        near = around(chunk, num_frames, REACH_FRAMES)
+        heard = KeysValues(
+            *(whole_NC[near.start : near.stop][None].to(shop.device) for whole_NC in (keys_NC, values_NC))
+        )
+        yield layer(x_NC[chunk.start : chunk.stop][None].to(shop.device), heard)[0].cpu()
+        let_go()
+        shop.check()
+
+
+def _mapped(
+    function: Callable[[torch.Tensor], torch.Tensor], x_NC: torch.Tensor, shop: Workshop
+) -> Iterator[torch.Tensor]:
+    """A function of (1, n, C) of each chunk, (n, C)."""
+    for chunk in chunks_of(x_NC.shape[0]):
+        yield function(x_NC[chunk.start : chunk.stop][None].to(shop.device))[0].cpu()
+        let_go()

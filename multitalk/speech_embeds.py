@@ -21,13 +21,16 @@ from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ, speech_pieces, video_fr
 class EncodesSpeech(Protocol):
     """A loaded speech encoder."""
 
-    def encode(self, speech: Waveform, num_frames: int, stats_samples: int) -> Iterator[torch.Tensor]:
+    def encode(
+        self, speech: Waveform, num_frames: int, stats_samples: int, folder: Path | None
+    ) -> Iterator[torch.Tensor]:
         """Hidden states (n, L, C) of consecutive frames, num_frames in all, float32 on the CPU.
 
         Args:
             speech: mono at 16 kHz, as long as num_frames video frames.
             num_frames: video frames to give features for.
             stats_samples: how many leading samples are real sound, not appended silence.
+            folder: where intermediate results of a long track lie; None: in memory.
         """
         ...
 
@@ -89,4 +92,4 @@ def _encoded(
         yield torch.zeros(num_frames * SAMPLES_PER_FRAME - real_samples)
 
     speech = Waveform(gathered(with_tail(), folder)[None], SPEECH_RATE_HZ)
-    return gathered(encoder.encode(speech, num_frames, real_samples), folder)
+    return gathered(encoder.encode(speech, num_frames, real_samples, folder), folder)

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +18,10 @@ class PlainEncoder:
 
     heard: list[tuple[Waveform, int, int]] = field(default_factory=list[tuple[Waveform, int, int]])
 
-    def encode(self, speech: Waveform, num_frames: int, stats_samples: int) -> Iterator[torch.Tensor]:
+    def encode(
+        self, speech: Waveform, num_frames: int, stats_samples: int, folder: Path | None
+    ) -> Iterator[torch.Tensor]:
+        del folder
         self.heard.append((speech, num_frames, stats_samples))
         yield tiny_encoder()(speech.samples_CT[0], num_frames, stats_samples)
 
@@ -98,5 +102,5 @@ def test_the_tail_is_what_silence_behind_the_recording_gives() -> None:
     sound = Waveform(speech_like(16000)[None], 16000)
     embeds = encode_voices(PlainEncoder(), one_speaker(sound), normalise=False)
     heard = torch.cat([sound.samples_CT, torch.zeros(1, TAIL_FRAMES * SAMPLES_PER_FRAME)], dim=1)
-    [expected] = PlainEncoder().encode(Waveform(heard, 16000), 25 + TAIL_FRAMES, 16000)
+    [expected] = PlainEncoder().encode(Waveform(heard, 16000), 25 + TAIL_FRAMES, 16000, None)
     assert torch.equal(embeds.tracks_NLC[0], expected)
