@@ -77,6 +77,8 @@ def _weighted(pieces: Iterable[torch.Tensor], sample_rate_hz: int) -> Iterator[N
     pass_ = IIRfilter(0.0, 0.5, 38.0, sample_rate_hz, "high_pass")
     states = [np.zeros(2), np.zeros(2)]
     for piece in pieces:
+        if not piece.shape[0]:  # lfilter forgets its state over nothing
+            continue
         weighted = piece.numpy()
         for index, stage in enumerate((shelf, pass_)):
             filtered, states[index] = lfilter(stage.b, stage.a, weighted, zi=states[index])

@@ -55,7 +55,9 @@ class TensorFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # mapped() has written all out; where that failed, its error has been told and is not to be hidden.
+        with suppress(OSError):
+            self._file.close()
 
     def append(self, values: torch.Tensor) -> None:
         """Write float32 values behind those that are there.
