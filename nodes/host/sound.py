@@ -69,13 +69,14 @@ def sound_file_path(name: str) -> Path:
         InputError: it is not there, or not in the host's folders.
     """
     try:
-        known = folder_paths.exists_annotated_filepath(name)
-        path = Path(folder_paths.get_annotated_filepath(name)).resolve()
+        path = Path(folder_paths.get_annotated_filepath(name))
+        known = path.is_file()
     except (OSError, ValueError) as error:
         raise InputError(f"audio: {name!r} is no name of a file ({error}); choose another") from error
-    folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory())
-    roots = [Path(folder).resolve() for folder in (*folders, folder_paths.get_temp_directory())]
-    if not known or not any(path.is_relative_to(root) for root in roots):
+    folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), temp_folder())
+    # By its name: links inside of these folders are the user's own.
+    inside = ".." not in path.parts and any(path.is_relative_to(folder) for folder in folders)
+    if not known or not inside:
         raise InputError(
             f"audio: there is no file {name} in ComfyUI's input folder; put it there and reload the page, or "
             "choose another"

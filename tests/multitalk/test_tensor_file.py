@@ -63,6 +63,7 @@ def test_without_a_folder_all_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -
 
 @LINUX
 def test_file_has_no_name_and_is_gone_with_its_tensor(tmp_path: Path) -> None:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     with TensorFile(tmp_path) as file:
         file.append(some(1000))
