@@ -17,7 +17,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from .errors import InputError
-from .frame_reader import FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
 from .tensor_file import gathered_channels
 from .types import Waveform
 
@@ -89,6 +89,11 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
             if stream is None:
                 raise InputError(
                     f"source_video: {name} has no video stream, expected moving pictures. {MOVE}"
+                )
+            if stream.width * stream.height > MAX_PIXELS:
+                raise InputError(
+                    f"source_video: {name} has pictures of {stream.width}x{stream.height}, expected "
+                    f"{MAX_PIXELS // 10**6} million pixels at most. Scale the video down"
                 )
             turns = first_turns(data, name)
             width_px, height_px = stream.width, stream.height
