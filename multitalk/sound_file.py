@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from .errors import InputError
+from .mp4_claims import claims_too_much
 from .sound_track import LAYOUTS
 from .tensor_file import gathered_channels
 from .types import Waveform
@@ -42,6 +43,7 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
             disk is full.
     """
     try:
+        _check_claims(path, socket)
         with av.open(str(path), mode="r") as container:
             stream = _sound_stream(container, path.name, socket)
             rate_hz = stream.codec_context.sample_rate
@@ -57,6 +59,11 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
     if not samples_CT.numel():
         raise InputError(f"{socket}: {path.name} holds no sample of sound; choose another file")
     return Waveform(samples_CT, rate_hz)
+
+
+def _check_claims(path: Path, socket: str) -> None:
+    if claims_too_much(str(path)):
+        raise InputError(f"{socket}: {path.name} names more samples than it has bytes; choose another file")
 
 
 def _sound_stream(container: InputContainer, name: str, socket: str) -> AudioStream:

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from .errors import InputError
 from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .mp4_claims import claims_too_much
 from .tensor_file import gathered_channels
 from .types import Waveform
 
@@ -84,6 +85,8 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
     data = video.getvalue() if isinstance(video, BytesIO) else str(video)
     name = "the video from memory" if isinstance(data, bytes) else Path(data).name
     try:
+        if claims_too_much(data):
+            raise InputError(f"source_video: {name} names more samples than it has bytes. {MOVE}")
         with open_container(data) as container:
             stream = picture_stream(container)
             if stream is None:

@@ -5,12 +5,14 @@ import sys
 import time
 import tracemalloc
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 import torch
 from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from evertalk_pack.multitalk import sound_file, tensor_file
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.sound_file import read_sound
@@ -28,7 +30,7 @@ def write_tone(path: Path, seconds: float, rate_hz: int = 44_100, channels: int 
     tone_CT = np.stack([0.5 * np.sin(2 * np.pi * 220 * (1 + each) * time_s) for each in range(channels)])
     layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[channels]
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(CODECS[path.suffix], rate=rate_hz, layout=layout)
+        stream = cast("AudioStream", container.add_stream(CODECS[path.suffix], rate=rate_hz, layout=layout))
         samples = (tone_CT.T * 32_767).astype(np.int16).reshape(1, -1)
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="s16", layout=layout)
         frame.sample_rate = rate_hz
