@@ -28,11 +28,15 @@ SPILL_BYTES = 16 * 2**20
 PIECE_VALUES = 1 << 20
 """Values of a long tensor that are read at a time."""
 
-_PAGE_OUT = 21
-"""MADV_PAGEOUT of Linux 5.4 and later, which Python does not name. Unlike MADV_DONTNEED it loses nothing
-where somebody has written into a mapped tensor."""
+_FORGET = 4
+"""MADV_DONTNEED: the pages stay in the system's cache, and are there at once when they are read again."""
 
-_MAPS: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+_PAGE_OUT = 21
+"""MADV_PAGEOUT, Linux 5.4 and later. Unlike MADV_DONTNEED it loses nothing where somebody has written into
+the tensor, as other packs' nodes may do with a sound; it is read from the disk again."""
+
+_MAPS: "weakref.WeakKeyDictionary[mmap.mmap, int]" = weakref.WeakKeyDictionary()
+"""Each with the advice by which it is let go."""
 
 
 class TensorFile:
@@ -72,16 +76,20 @@ class TensorFile:
             raise _unwritable(self._folder, error) from error
         self.values += values.numel()
 
-    def mapped(self, shape: Sequence[int]) -> torch.Tensor:
-        """The tensor of all values, which needs this object no more."""
+    def mapped(self, shape: Sequence[int], *, ours: bool = True) -> torch.Tensor:
+        """The tensor of all values, which needs this object no more.
+
+        Args:
+            shape: of the tensor.
+            ours: nobody else gets the tensor; whoever gets it may write into it, and changes a copy.
+        """
         assert prod(shape) == self.values > 0, f"{self.values} values are no {tuple(shape)}"
         try:
             self._file.flush()
         except OSError as error:
             raise _unwritable(self._folder, error) from error
-        # A private map: whoever writes into it changes a copy of their own.
         map_ = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        _MAPS.add(map_)
+        _MAPS[map_] = _FORGET if ours else _PAGE_OUT
         return torch.frombuffer(map_, dtype=torch.float32).reshape(*shape)
 
 
@@ -106,7 +114,9 @@ def gathered(pieces: Iterable[torch.Tensor], folder: Path | None) -> torch.Tenso
 
 
 def gathered_channels(blocks: Iterable[torch.Tensor], folder: Path | None) -> torch.Tensor:
-    """Blocks (channels, time) joined in time, each channel in one stretch; see gathered.
+    """Blocks (channels, time) of a sound joined in time, each channel in one stretch; see gathered.
+
+    Anybody may get the sound, and write into it.
 
     Returns:
         (channels, time); (1, 0) if there is no block.
@@ -129,12 +139,12 @@ def _spilled_channels(blocks: Iterable[torch.Tensor], channels: int, folder: Pat
                 track.append(block_T)
         length = tracks[0].values
         if channels == 1:
-            return tracks[0].mapped((1, length))
+            return tracks[0].mapped((1, length), ours=False)
         whole = files.enter_context(TensorFile(folder))
         for track in tracks:
             for piece_T in pieces_of(track.mapped((length,))):
                 whole.append(piece_T)
-        return whole.mapped((channels, length))
+        return whole.mapped((channels, length), ours=False)
 
 
 def _spilled(pieces: Iterable[torch.Tensor], folder: Path) -> torch.Tensor:
@@ -158,9 +168,9 @@ def let_go() -> None:
     """Give back the memory that holds what was read of mapped tensors; it is read again when needed."""
     if sys.platform != "linux":
         return
-    for map_ in list(_MAPS):
+    for map_, advice in list(_MAPS.items()):
         with suppress(OSError, ValueError):  # a kernel that does not know the advice keeps the pages
-            map_.madvise(_PAGE_OUT)
+            map_.madvise(advice)
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk import tensor_file
+from evertalk_pack.multitalk.audio_frames import window_of_frames
 from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.fingerprint import fingerprint
 from evertalk_pack.multitalk.tensor_file import TensorFile, gathered, gathered_channels, let_go, pieces_of
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -88,7 +90,7 @@ def test_reading_piece_by_piece_takes_no_memory_and_nothing_written_is_lost(tmp_
     with TensorFile(tmp_path) as file:
         for _ in range(32):
             file.append(torch.ones(1 << 20))
-        values = file.mapped((32 << 20,))
+        values = file.mapped((32 << 20,), ours=False)
     values[5] = 7
     before = most = resident_file_kb()
     total = 0.0
@@ -124,3 +126,19 @@ def test_full_disk_is_told_with_what_to_do(
     monkeypatch.setattr(tensor_file, "SPILL_BYTES", 0)
     with pytest.raises(InputError, match=r"temp folder: .* cannot be written \(No space left on device\)"):
         gathered(pieces(), tmp_path)
+
+
+@LINUX
+def test_window_of_a_mapped_track_reads_no_more_than_itself(tmp_path: Path) -> None:
+    with TensorFile(tmp_path) as file:
+        for _ in range(32):
+            file.append(torch.ones(1 << 20))
+        track_NLC = file.mapped((32_768, 4, 256))
+    let_go()
+    before = resident_file_kb()
+    audio_FKLC = window_of_frames(track_NLC, 20_000, 81)
+    assert audio_FKLC.shape == (81, 5, 4, 256)
+    assert audio_FKLC.min() == 1
+    assert resident_file_kb() - before < 20_000, "the track has 128 MB"
+    fingerprint(track_NLC)
+    assert resident_file_kb() - before < 40_000
