@@ -5,7 +5,7 @@ those of other chunks included. Keys, values and outputs of the whole track lie 
 
 All norms over time use statistics of the whole track, and the convolutions hear across the chunks' edges. So
 up to REACH_FRAMES the result is that of one pass; in a longer track a frame does not attend to what is said
-more than ten minutes away.
+more than a quarter of an hour away.
 
 Shape letters: B batch (always 1), T samples, N video frames, M frames that are attended to, L encoder layers,
 C channels.
@@ -26,9 +26,10 @@ from .waveform import SAMPLES_PER_FRAME
 CHUNK_FRAMES = 2000
 """Frames of a chunk, 80 s; a track that is not longer goes through in one pass."""
 
-REACH_FRAMES = 15_000
-"""Frames on either side that a frame attends to, 10 min. Attention that is spread evenly over all frames, as
-that of random weights, needs that many to come within 1 % of what the whole of an hour gives."""
+REACH_FRAMES = 22_500
+"""Frames on either side that a frame attends to, 15 min. Attention that is spread evenly over all frames, as
+that of random weights, is the worst case: it needs about that many to come within 1 % of one pass over an
+hour."""
 
 
 @dataclass(frozen=True, slots=True)
