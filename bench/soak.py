@@ -2,12 +2,13 @@
 
     python bench/soak.py --comfyui .cache/ComfyUI --minutes 10
 
-Runs one minute and then --minutes, samples the server's process every second while windows are made, and
-prints one JSON line for each run and the difference between them. `make soak` calls it.
+Runs one minute and then --minutes, each in a server of its own, samples the server's process every second,
+and prints one JSON line for each run and the difference between them. `make soak` calls it. Linux.
 """
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import threading
@@ -15,6 +16,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import av
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,50 +29,79 @@ from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 EDGE = 20
 """Windows at the beginning and at the end of a run whose samples are compared."""
 
+LOAD_AUDIO, LOAD_SPEECH = "LoadAudio", "EverTalkLoadSpeech"
+
+_FIGURE = re.compile(r"^(VmHWM|VmRSS|RssAnon):\s+(\d+) kB$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """The server's process at one moment.
 
     Attributes:
-        window: the window in the making, from 1.
-        rss_mb: memory.
+        window: the window in the making, from 1; 0 before the first.
+        rss_mb: resident memory, with what the system keeps of mapped files and libraries.
+        anon_mb: the part of it that belongs to no file: what the system could not drop.
         threads: number of threads.
         files: number of open files and sockets.
     """
 
     window: int
     rss_mb: float
+    anon_mb: float
     threads: int
     files: int
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """Some windows at one end of a run.
+
+    Attributes:
+        rss_mb, anon_mb: mean memory.
+        threads, files: the most of them.
+    """
+
+    rss_mb: float
+    anon_mb: float
+    threads: int
+    files: int
+
+    @classmethod
+    def of(cls, samples: list[Sample]) -> "Edge":
+        """The figures of these samples."""
+        rss_mb = sum(sample.rss_mb for sample in samples) / len(samples)
+        anon_mb = sum(sample.anon_mb for sample in samples) / len(samples)
+        threads, files = (max(getattr(one, name) for one in samples) for name in ("threads", "files"))
+        return cls(round(rss_mb, 1), round(anon_mb, 1), threads, files)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What a run took.
+    """What a run took, in a server of its own.
 
     Attributes:
         minutes: of video.
         windows: how many.
         seconds: wall time.
-        peak_rss_mb: the most memory at any sample.
-        first_rss_mb, last_rss_mb: mean over the first and the last windows.
-        first_threads, last_threads: the most threads there.
-        first_files, last_files: the most open files there.
+        seconds_before: of it, before the first window was done: loading and encoding.
+        peak_rss_mb: the most resident memory, as the kernel counted it.
+        peak_anon_mb: the most memory that belongs to no file, at any sample.
+        first, last: the first and the last EDGE windows.
         video_mb: size of the video.
+        frames: of it, counted in the file.
     """
 
     minutes: float
     windows: int
     seconds: float
+    seconds_before: float
     peak_rss_mb: float
-    first_rss_mb: float
-    last_rss_mb: float
-    first_threads: int
-    last_threads: int
-    first_files: int
-    last_files: int
+    peak_anon_mb: float
+    first: Edge
+    last: Edge
     video_mb: float
+    frames: int
 
 
 class Watch:
@@ -87,6 +118,7 @@ class Watch:
         self._thread = threading.Thread(target=self._sample)
         self.window = 0
         self.samples: list[Sample] = []
+        self.peak_rss_mb = 0.0
 
     def note(self, event: Event) -> None:
         """Read the window in the making from what the server tells."""
@@ -95,10 +127,11 @@ class Watch:
 
     def _sample(self) -> None:
         while not self._end.wait(1):
-            with self._process.oneshot():
-                rss_mb = self._process.memory_info().rss / 1e6
-                threads, files = self._process.num_threads(), self._process.num_fds()
-            self.samples.append(Sample(self.window, rss_mb, threads, files))
+            status = Path(f"/proc/{self._process.pid}/status").read_text()
+            figures = {name: int(number) * 1024 / 1e6 for name, number in _FIGURE.findall(status)}
+            self.peak_rss_mb = figures["VmHWM"]
+            threads, files = self._process.num_threads(), self._process.num_fds()
+            self.samples.append(Sample(self.window, figures["VmRSS"], figures["RssAnon"], threads, files))
 
     def __enter__(self) -> "Watch":
         self._thread.start()
@@ -109,32 +142,33 @@ class Watch:
         self._thread.join()
 
 
-def watched_run(server: ComfyServer, minutes: float, side_px: int) -> Report:
+def watched_run(server: ComfyServer, minutes: float, side_px: int, loader: str) -> Report:
     """Make a square video of so many minutes."""
     write_speech(server, minutes * 60)
     widgets = {"width": side_px, "height": side_px, "window_frames": 81, "motion_frames": 9, "steps": 1}
     workflow = tiny_run(minutes * 60, f"soak_{minutes:g}", **widgets)
+    for node in workflow.values():
+        node["class_type"] = loader if node["class_type"] == LOAD_AUDIO else node["class_type"]
     started_s = time.monotonic()
     with Watch(server) as watch:
         server.client.run(workflow, watch.note, timeout_s=24 * 3600)
     seconds = time.monotonic() - started_s
     made = [sample for sample in watch.samples if sample.window]
     windows = made[-1].window
-    first = [sample for sample in made if sample.window <= EDGE]
-    last = [sample for sample in made if sample.window > windows - EDGE]
     (video,) = server.output.glob(f"soak_{minutes:g}_0*.mp4")
+    with av.open(str(video)) as container:
+        frames = sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     return Report(
         minutes=minutes,
         windows=windows,
         seconds=round(seconds, 1),
-        peak_rss_mb=round(max(sample.rss_mb for sample in watch.samples), 1),
-        first_rss_mb=round(sum(sample.rss_mb for sample in first) / len(first), 1),
-        last_rss_mb=round(sum(sample.rss_mb for sample in last) / len(last), 1),
-        first_threads=max(sample.threads for sample in first),
-        last_threads=max(sample.threads for sample in last),
-        first_files=max(sample.files for sample in first),
-        last_files=max(sample.files for sample in last),
+        seconds_before=float(len(watch.samples) - len(made)),
+        peak_rss_mb=round(watch.peak_rss_mb, 1),
+        peak_anon_mb=round(max(sample.anon_mb for sample in watch.samples), 1),
+        first=Edge.of([sample for sample in made if sample.window <= EDGE]),
+        last=Edge.of([sample for sample in made if sample.window > windows - EDGE]),
         video_mb=round(video.stat().st_size / 1e6, 1),
+        frames=frames,
     )
 
 
@@ -145,16 +179,21 @@ def main() -> None:
     )
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--side", type=int, default=64, help="of the square video, in pixels")
+    parser.add_argument("--side", type=int, default=32, help="of the square video, in pixels")
+    parser.add_argument("--loader", choices=(LOAD_SPEECH, LOAD_AUDIO), default=LOAD_SPEECH)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
-        prepare(server)
-        short = watched_run(server, 1, arguments.side)
-        print(json.dumps(asdict(short)), flush=True)
-        long = watched_run(server, arguments.minutes, arguments.side)
-        print(json.dumps(asdict(long)), flush=True)
-        grown_mb = round(long.peak_rss_mb - short.peak_rss_mb, 1)
-        print(json.dumps({"peak_grown_mb": grown_mb}), flush=True)
+    reports: list[Report] = []
+    for minutes in (1, arguments.minutes):
+        with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
+            prepare(server)
+            reports.append(watched_run(server, minutes, arguments.side, arguments.loader))
+            print(json.dumps(asdict(reports[-1])), flush=True)
+    short, long = reports
+    grown = {
+        "peak_rss_grown_mb": round(long.peak_rss_mb - short.peak_rss_mb, 1),
+        "peak_anon_grown_mb": round(long.peak_anon_mb - short.peak_anon_mb, 1),
+    }
+    print(json.dumps(grown), flush=True)
 
 
 if __name__ == "__main__":

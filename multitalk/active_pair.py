@@ -7,18 +7,33 @@ Shape letters: S speakers, F video frames, T samples.
 
 import torch
 
+from .tensor_file import let_go
 from .types import FPS, Waveform
 
 PAIR = 2
 """Positions that the weights were trained on."""
 
+STRETCH_FRAMES = 1000
+"""Video frames whose sound is measured at a time."""
+
 
 def track_activity(waveform: Waveform, video_frames: int) -> torch.Tensor:
     """Mean power of a waveform in each video frame, (video_frames,) float32; 0 beyond its end."""
-    power_T = waveform.samples_CT.float().square().mean(dim=0)
     edges = torch.arange(video_frames + 1, dtype=torch.float64) * waveform.sample_rate_hz / FPS
-    edges = edges.round().long().clamp(max=power_T.shape[0])
-    total = torch.cat([torch.zeros(1, dtype=torch.float64), power_T.double().cumsum(0)])[edges]
+    edges = edges.round().long().clamp(max=waveform.samples_CT.shape[-1])
+    stretches = [
+        _mean_powers(waveform.samples_CT, edges[first : first + STRETCH_FRAMES + 1])
+        for first in range(0, video_frames, STRETCH_FRAMES)
+    ]
+    return torch.cat(stretches)
+
+
+def _mean_powers(samples_CT: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
+    """Mean power from each edge to the next."""
+    start, end = int(edges[0]), int(edges[-1])
+    power_T = samples_CT[:, start:end].float().square().mean(dim=0)
+    let_go()
+    total = torch.cat([torch.zeros(1, dtype=torch.float64), power_T.double().cumsum(0)])[edges - start]
     return (total.diff() / (edges.diff().clamp(min=1))).float()
 
 

@@ -22,6 +22,8 @@ from typing import Any, cast
 
 import torch
 
+from .tensor_file import let_go
+
 DIGEST_BYTES = 16
 """128 bits: no two runs of one output folder ever meet by chance."""
 
@@ -121,6 +123,8 @@ class _Writer:
         for start in range(0, flat.numel(), CHUNK_VALUES):
             chunk = flat[start : start + CHUNK_VALUES].contiguous().cpu()
             self._digest.update(chunk.view(torch.uint8).numpy().data)
+            if flat.numel() > CHUNK_VALUES:
+                let_go()
 
     def _write_mapping(self, mapping: Mapping[Any, Any], depth: int) -> None:
         self.entry("mapping", str(len(mapping)).encode())

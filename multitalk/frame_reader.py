@@ -30,6 +30,9 @@ SEEK_AHEAD_S = 10.0
 FIRST_STEP_BACK_S = 1.0
 """How much earlier the second try to seek aims, where the first one found nothing at or before its aim."""
 
+MAX_PIXELS = 8192 * 8192
+"""Pixels of a frame, twice as many as 8K video has. A file of some kilobytes can hold frames of 3 GB."""
+
 GUESSED_FPS = Fraction(25)
 """Where neither times nor a rate are written in the file."""
 
@@ -74,6 +77,8 @@ class FrameReader:
         assert stream is not None, "SourceVideo looked"
         assert stream.time_base is not None, "a stream in a file has a time base"
         stream.thread_type = "AUTO"
+        # The decoder's own limit too: later frames may be larger than the header says.
+        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._stream = stream
         self._time_base = Fraction(stream.time_base)
         self._origin = round(origin_s(self._container) / self._time_base)

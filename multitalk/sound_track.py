@@ -12,6 +12,7 @@ from av import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
+from .tensor_file import let_go
 from .types import Waveform
 
 LOG = logging.getLogger("evertalk")
@@ -126,4 +127,6 @@ class SoundTrack:
         frame.time_base = Fraction(1, self._rate_hz)
         frame.pts = self._taken
         self._container.mux(self._stream.encode(frame))
+        if end // self._rate_hz > self._taken // self._rate_hz:
+            let_go()
         self._taken = end

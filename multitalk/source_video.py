@@ -15,10 +15,11 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
-from torch.nn import functional as F
 
 from .errors import InputError
-from .frame_reader import FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .mp4_claims import claims_too_much
+from .tensor_file import gathered_channels
 from .types import Waveform
 
 MOVE = "Choose a video that plays, in Load Video."
@@ -49,8 +50,12 @@ class SourceVideo:
         """A new reader of its frames."""
         return FrameReader(self.video)
 
-    def sound(self, start_s: float = 0.0) -> Waveform:
+    def sound(self, start_s: float = 0.0, folder: Path | None = None) -> Waveform:
         """Its sound from a time on, beside the pictures: (1 or 2 channels, samples), at its own rate.
+
+        Args:
+            start_s: the time.
+            folder: where a long sound is kept; None: in memory.
 
         Raises:
             InputError: it has none, or none after `start_s`.
@@ -61,7 +66,7 @@ class SourceVideo:
                 "with sound."
             )
         with open_container(self.video) as container:
-            waveform = decoded_sound(container, container.streams.audio[0])
+            waveform = decoded_sound(container, container.streams.audio[0], folder)
         rest_CT = waveform.samples_CT[:, round(start_s * waveform.sample_rate_hz) :]
         if rest_CT.shape[1] == 0:
             raise InputError(
@@ -80,11 +85,18 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
     data = video.getvalue() if isinstance(video, BytesIO) else str(video)
     name = "the video from memory" if isinstance(data, bytes) else Path(data).name
     try:
+        if claims_too_much(data):
+            raise InputError(f"source_video: {name} names more samples than it has bytes. {MOVE}")
         with open_container(data) as container:
             stream = picture_stream(container)
             if stream is None:
                 raise InputError(
                     f"source_video: {name} has no video stream, expected moving pictures. {MOVE}"
+                )
+            if stream.width * stream.height > MAX_PIXELS:
+                raise InputError(
+                    f"source_video: {name} has pictures of {stream.width}x{stream.height}, expected "
+                    f"{MAX_PIXELS // 10**6} million pixels at most. Scale the video down"
                 )
             turns = first_turns(data, name)
             width_px, height_px = stream.width, stream.height
@@ -127,20 +139,33 @@ def pictures_duration_s(container: InputContainer, stream: VideoStream) -> float
     return float(end - origin_s(container))
 
 
-def decoded_sound(container: InputContainer, stream: AudioStream) -> Waveform:
-    """A sound track as mono or stereo, led by silence where it begins after the pictures."""
-    chunks: list[torch.Tensor] = []
-    begin_s: float | None = None
+def decoded_sound(container: InputContainer, stream: AudioStream, folder: Path | None = None) -> Waveform:
+    """A sound track as mono or stereo, led by silence where it begins after the pictures.
+
+    A long one lies in a file in `folder`, if that is given.
+    """
+    return Waveform(
+        gathered_channels(_from_the_beginning(container, stream), folder), stream.codec_context.sample_rate
+    )
+
+
+def _from_the_beginning(container: InputContainer, stream: AudioStream) -> Iterator[torch.Tensor]:
+    """Decoded blocks (C, T), led by silence, or without what lies before the pictures begin."""
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.codec_context.sample_rate)
     rate_hz = stream.codec_context.sample_rate
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
+    early: int | None = None
     for frame in audio_frames(container, stream):
-        if begin_s is None and frame is not None and frame.time is not None:
-            begin_s = frame.time - float(origin_s(container))
-        chunks += [torch.from_numpy(one.to_ndarray()) for one in resampler.resample(frame)]
-    samples_CT = torch.cat(chunks, dim=1) if chunks else torch.zeros(1, 0)
-    # A negative pad cuts what lies before the pictures begin.
-    return Waveform(F.pad(samples_CT, (round((begin_s or 0.0) * rate_hz), 0)), rate_hz)
+        if early is None:
+            begin_s = 0.0 if frame is None or frame.time is None else frame.time - float(origin_s(container))
+            early = -round(begin_s * rate_hz)
+            if early < 0:
+                yield torch.zeros(1 if layout == "mono" else 2, -early)
+        for one in resampler.resample(frame):
+            block_CT = torch.from_numpy(one.to_ndarray())
+            cut = min(max(early, 0), block_CT.shape[1])
+            early -= cut
+            yield block_CT[:, cut:]
 
 
 def audio_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame | None]:

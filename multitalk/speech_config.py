@@ -63,7 +63,7 @@ class SpeechEncoderConfig:
             raise ValueError(f"{self.num_heads} attention heads do not divide {self.dim} channels")
 
     def encoding_bytes(self, num_frames: int) -> int:
-        """About the most memory beside the weights that encoding num_frames video frames takes."""
+        """About the most memory beside the weights that num_frames video frames take in one pass."""
         values = num_frames * (self.dim * (self.num_layers + 6) + 2 * self.ffn_dim)
         return 4 * values + FEATURE_PIECE_BYTES
 

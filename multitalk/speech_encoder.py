@@ -3,19 +3,19 @@
 Features are brought to the video's frame rate before the encoder, not after it: that is what the weights saw.
 
 Shape letters: B batch (always 1), T samples, F features, N video frames, L encoder layers, C channels,
-H heads, D head dimension.
+H heads, D head dimension, M frames that are attended to.
 Source: Baevski et al., wav2vec 2.0 (2020); facebookresearch/fairseq, wav2vec2.py; the frame rate from
 MeiGen-AI/InfiniteTalk, src/audio_analysis/wav2vec2.py.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from .speech_config import SpeechEncoderConfig
-from .speech_features import FeatureExtractor, interpolated, normalised
+from .speech_features import FeatureExtractor, TrackStats, in_norm, interpolated, samples_stats
 
 
 class FeatureProjection(nn.Module):
@@ -50,8 +50,15 @@ class PositionConvolution(nn.Module):
         return F.gelu(x_BCN).transpose(1, 2)
 
 
+class KeysValues(NamedTuple):
+    """What frames are found by, and what is heard of them, both (B, M, C)."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+
 class SelfAttention(nn.Module):
-    """Attention of all frames to all frames."""
+    """Attention of all frames to all frames, or to those around them."""
 
     def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
         super().__init__()
@@ -61,12 +68,18 @@ class SelfAttention(nn.Module):
         self.v_proj = operations.Linear(config.dim, config.dim, **factory)
         self.out_proj = operations.Linear(config.dim, config.dim, **factory)
 
-    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
-        q_BHND, k_BHND, v_BHND = (
-            projection(x_BNC).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+    def keys_values(self, x_BNC: torch.Tensor) -> KeysValues:
+        """What these frames are heard by."""
+        return KeysValues(self.k_proj(x_BNC), self.v_proj(x_BNC))
+
+    def forward(self, x_BNC: torch.Tensor, heard: KeysValues | None = None) -> torch.Tensor:
+        """Attention of these frames to `heard`; None: to themselves."""
+        keys_BMC, values_BMC = self.keys_values(x_BNC) if heard is None else heard
+        q_BHND, k_BHMD, v_BHMD = (
+            each.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for each in (self.q_proj(x_BNC), keys_BMC, values_BMC)
         )
-        heard_BHND = F.scaled_dot_product_attention(q_BHND, k_BHND, v_BHND)
+        heard_BHND = F.scaled_dot_product_attention(q_BHND, k_BHMD, v_BHMD)
         return self.out_proj(heard_BHND.transpose(1, 2).flatten(2))
 
 
@@ -93,11 +106,16 @@ class EncoderLayer(nn.Module):
         self.feed_forward = FeedForward(config, operations, factory)
         self.final_layer_norm = operations.LayerNorm(config.dim, **factory)
 
-    def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
+    def keys_values(self, x_BNC: torch.Tensor) -> KeysValues:
+        """What these frames are heard by in this layer."""
+        return self.attention.keys_values(self.layer_norm(x_BNC) if self.norm_first else x_BNC)
+
+    def forward(self, x_BNC: torch.Tensor, heard: KeysValues | None = None) -> torch.Tensor:
+        """The layer's output; `heard`: of the frames attended to, None: of these."""
         if self.norm_first:
-            x_BNC = x_BNC + self.attention(self.layer_norm(x_BNC))
+            x_BNC = x_BNC + self.attention(self.layer_norm(x_BNC), heard)
             return x_BNC + self.feed_forward(self.final_layer_norm(x_BNC))
-        x_BNC = self.layer_norm(x_BNC + self.attention(x_BNC))
+        x_BNC = self.layer_norm(x_BNC + self.attention(x_BNC, heard))
         return self.final_layer_norm(x_BNC + self.feed_forward(x_BNC))
 
 
@@ -125,9 +143,12 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x_BNC = layer(x_BNC)
             outputs.append(x_BNC)
-        if self.norm_first:
-            outputs[-1] = self.layer_norm(x_BNC)
+        outputs[-1] = self.finished(x_BNC)
         return torch.stack(outputs, dim=2)
+
+    def finished(self, x_BNC: torch.Tensor) -> torch.Tensor:
+        """The last layer's output, which is normed in the large style."""
+        return self.layer_norm(x_BNC) if self.norm_first else x_BNC
 
 
 class SpeechEncoder(nn.Module):
@@ -154,18 +175,34 @@ class SpeechEncoder(nn.Module):
         self.feature_projection = FeatureProjection(config, operations, factory)
         self.encoder = Encoder(config, operations, factory)
 
-    def frame_features(self, samples_T: torch.Tensor, num_frames: int, stats_samples: int) -> torch.Tensor:
-        """Features (N, C) of the convolutions, one a video frame, before projection and encoder."""
+    def measured(
+        self, samples_T: torch.Tensor, stats_samples: int, device: torch.device | None = None
+    ) -> TrackStats:
+        """The statistics of a whole track, by which it is encoded as a whole or in parts.
+
+        Args:
+            samples_T: mono samples at 16 kHz, which are read piece by piece.
+            stats_samples: how many leading samples are real sound; those behind are not measured.
+            device: where they are measured; None: where they are.
+        """
         # A norm over less than one feature's samples would divide by a chance value: silence helps out.
-        stats_samples = max(stats_samples, self.config.receptive_field())
-        if self.config.normalise_input:
-            samples_T = normalised(samples_T, stats_samples)
-        return interpolated(self.feature_extractor(samples_T, stats_samples), num_frames)
+        real_T = samples_T[: max(stats_samples, self.config.receptive_field())]
+        norm = samples_stats(real_T) if self.config.normalise_input else None
+        return TrackStats(norm, self.feature_extractor.time_stats(real_T, norm, device))
+
+    def frame_features(self, samples_T: torch.Tensor, num_frames: int, stats: TrackStats) -> torch.Tensor:
+        """Features (N, C) of the convolutions, one a video frame, before projection and encoder."""
+        features_FC = self.feature_extractor.features(in_norm(samples_T, stats.samples), stats.channels)
+        return interpolated(features_FC, num_frames)
+
+    def projected(self, samples_T: torch.Tensor, num_frames: int, stats: TrackStats) -> torch.Tensor:
+        """What the encoder gets, (1, N, C), of a track or of a part of it."""
+        return self.feature_projection(self.frame_features(samples_T, num_frames, stats)[None])
 
     def forward(
         self, samples_T: torch.Tensor, num_frames: int, stats_samples: int | None = None
     ) -> torch.Tensor:
-        """Hidden states (num_frames, L, C) of all layers but the encoder's input.
+        """Hidden states (num_frames, L, C) of all layers but the encoder's input, in one pass.
 
         Args:
             samples_T: mono samples at 16 kHz, at least config.receptive_field() of them.
@@ -174,6 +211,5 @@ class SpeechEncoder(nn.Module):
                 the norms over time do not measure it. None: all are real.
         """
         assert samples_T.shape[0] >= self.config.receptive_field(), f"only {samples_T.shape[0]} samples"
-        measured = samples_T.shape[0] if stats_samples is None else stats_samples
-        features_NC = self.frame_features(samples_T, num_frames, measured)
-        return self.encoder(self.feature_projection(features_NC[None]))[0]
+        real = samples_T.shape[0] if stats_samples is None else stats_samples
+        return self.encoder(self.projected(samples_T, num_frames, self.measured(samples_T, real)))[0]

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .speech_config import SpeechEncoderConfig
+from .tensor_file import let_go, pieces_of
 
 NORMALISE_EPS = 1e-7
 GROUP_NORM_EPS = 1e-5
@@ -23,9 +24,12 @@ PIECE_FEATURES = 1000
 
 def normalised(samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:
     """Samples with mean 0 and variance 1, measured over the first `stats_samples` of them."""
-    measured = samples_T[:stats_samples]
-    variance = measured.var(correction=0)
-    return (samples_T - measured.mean()) / (variance + NORMALISE_EPS).sqrt()
+    return in_norm(samples_T, samples_stats(samples_T[:stats_samples]))
+
+
+def in_norm(samples_T: torch.Tensor, stats: "TimeStats | None") -> torch.Tensor:
+    """Samples normed by statistics of a track that they are a part of; None leaves them."""
+    return samples_T if stats is None else (samples_T - stats.mean[0, 0]) / stats.deviation[0, 0]
 
 
 def interpolated(features_FC: torch.Tensor, num_frames: int) -> torch.Tensor:
@@ -39,10 +43,55 @@ def interpolated(features_FC: torch.Tensor, num_frames: int) -> torch.Tensor:
 
 
 class TimeStats(NamedTuple):
-    """What brings each channel to mean 0 and variance 1 over time; both are (channels, 1)."""
+    """Mean and standard deviation over time of each channel, both (channels, 1) and on the CPU."""
 
     mean: torch.Tensor
-    scale: torch.Tensor
+    deviation: torch.Tensor
+
+
+class TrackStats(NamedTuple):
+    """What is measured over a whole track before any part of it is encoded; None where nothing is normed.
+
+    Attributes:
+        samples: of the samples.
+        channels: of the first convolution's output.
+    """
+
+    samples: TimeStats | None
+    channels: TimeStats | None
+
+
+class RunningStats:
+    """Mean and variance over time of values that come in pieces.
+
+    Joined piece by piece in float64 (Chan, Golub, LeVeque 1979): exact however long the track is.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = self._squares = torch.zeros(1, dtype=torch.float64)
+
+    def add(self, values_CT: torch.Tensor) -> None:
+        """Take in the next values, (channels, time)."""
+        more = values_CT.shape[1]
+        variance, centre = (value.cpu().double() for value in torch.var_mean(values_CT, dim=1, correction=0))
+        share = more / (self._count + more)
+        self._squares = self._squares + more * (variance + (centre - self._mean).square() * (1 - share))
+        self._mean = self._mean + (centre - self._mean) * share
+        self._count += more
+
+    def stats(self, eps: float) -> TimeStats:
+        """The statistics so far; `eps` is added to the variance."""
+        variance = (self._squares / self._count).float()
+        return TimeStats(self._mean.float()[:, None], (variance + eps).sqrt()[:, None])
+
+
+def samples_stats(samples_T: torch.Tensor) -> TimeStats:
+    """The statistics of samples."""
+    running = RunningStats()
+    for piece_T in pieces_of(samples_T):
+        running.add(piece_T[None])
+    return running.stats(NORMALISE_EPS)
 
 
 class ConvLayer(nn.Module):
@@ -84,7 +133,8 @@ class ConvLayer(nn.Module):
             weight, bias = (
                 value.to(x_BCF)[:, None] for value in (self.layer_norm.weight, self.layer_norm.bias)
             )
-            x_BCF = torch.addcmul(bias, x_BCF - stats.mean, stats.scale * weight)
+            mean, deviation = (value.to(x_BCF) for value in stats)
+            x_BCF = torch.addcmul(bias, x_BCF - mean, weight / deviation)
         return F.gelu(x_BCF)
 
 
@@ -111,7 +161,10 @@ class FeatureExtractor(nn.Module):
 
     def forward(self, samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:
         """Features (F, C); a norm over time measures the first `stats_samples` samples."""
-        stats = self.time_stats(samples_T[:stats_samples]) if self.over_time else None
+        return self.features(samples_T, self.time_stats(samples_T[:stats_samples]))
+
+    def features(self, samples_T: torch.Tensor, stats: TimeStats | None) -> torch.Tensor:
+        """Features (F, C), by statistics of the whole track, of which these samples may be a part."""
         pieces: list[torch.Tensor] = []
         for piece_T in overlapping(samples_T, PIECE_FEATURES, self.reach, self.stride):
             x_BCT = piece_T[None, None]
@@ -120,26 +173,32 @@ class FeatureExtractor(nn.Module):
             pieces.append(x_BCT[0].T)
         return torch.cat(pieces)
 
-    def time_stats(self, samples_T: torch.Tensor) -> TimeStats:
-        """Mean and variance over time of each channel of the first convolution.
+    def time_stats(
+        self,
+        samples_T: torch.Tensor,
+        norm: TimeStats | None = None,
+        device: torch.device | None = None,
+    ) -> TimeStats | None:
+        """Statistics over time of the first convolution's output; None in the style that does not norm it.
 
         The silent tail behind a track is not handed in: it would lower the variance and so raise the features
         of the speech, the more the longer the tail.
+
+        Args:
+            samples_T: the track, which is read piece by piece.
+            norm: of the samples, see in_norm.
+            device: where each piece is measured; None: where the track is.
         """
+        if not self.over_time:
+            return None
         first = self.conv_layers[0]
         assert isinstance(first, ConvLayer)
         reach, stride = first.conv.kernel_size[0], first.conv.stride[0]
-        count, mean, squares = 0, samples_T.new_zeros(1), samples_T.new_zeros(1)
+        running = RunningStats()
         for piece_T in overlapping(samples_T, PIECE_FEATURES * self.stride // stride, reach, stride):
-            x_CF = first.conv(piece_T[None, None])[0]
-            more = x_CF.shape[1]
-            variance, centre = torch.var_mean(x_CF, dim=1, correction=0)
-            share = more / (count + more)
-            # Joined piece by piece (Chan, Golub, LeVeque 1979): exact enough in float32, unlike plain sums.
-            squares = squares + more * (variance + (centre - mean).square() * (1 - share))
-            mean = mean + (centre - mean) * share
-            count += more
-        return TimeStats(mean[:, None], (squares / count + GROUP_NORM_EPS).rsqrt()[:, None])
+            running.add(first.conv(in_norm(piece_T.to(device), norm)[None, None])[0])
+            let_go()
+        return running.stats(GROUP_NORM_EPS)
 
 
 def overlapping(samples_T: torch.Tensor, outputs: int, reach: int, stride: int) -> Iterator[torch.Tensor]:

@@ -76,7 +76,13 @@ def read_frames(path: Path) -> torch.Tensor:
     """
     facts = probe_video(path)
     # Room for the counted frames is made once: a list that is stacked at the end needs twice the memory.
-    frames_FHWC = torch.empty(facts.frames, facts.height, facts.width, 3)
+    try:
+        frames_FHWC = torch.empty(facts.frames, facts.height, facts.width, 3)
+    except RuntimeError as error:
+        raise ResultError(
+            f"samples: {path} says that it has {facts.frames} frames of {facts.width}x{facts.height}, more "
+            "than fit into memory; take the video output instead of the images"
+        ) from error
     uncounted: list[torch.Tensor] = []
     number = 0
     for frame_HWC in frames_of(path):

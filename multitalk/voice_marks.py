@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import torch
 
+from .active_pair import STRETCH_FRAMES
 from .fingerprint import DIGEST_BYTES
+from .tensor_file import let_go
 from .types import FPS, VoiceMarks, Waveform
 
 
@@ -36,4 +38,6 @@ def _marks(voice: Waveform, video_frames: int) -> torch.Tensor:
         digest = hashlib.blake2b(kind, digest_size=DIGEST_BYTES)
         digest.update(samples_CT.numpy().data)
         marks += digest.digest()
+        if frame % STRETCH_FRAMES == 0:
+            let_go()
     return torch.frombuffer(marks, dtype=torch.uint8).reshape(video_frames, DIGEST_BYTES)

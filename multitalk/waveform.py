@@ -3,10 +3,15 @@
 Shape letters: C channels, T samples.
 """
 
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from .errors import InputError
+from .tensor_file import pieces_of
 from .types import FPS, TAIL_FRAMES, Waveform
 
 SPEECH_RATE_HZ = 16000
@@ -43,7 +48,7 @@ def check_sound(sound: Waveform, socket: str = "audio") -> None:
             f"{socket}: the sample rate is {sound.sample_rate_hz} Hz, expected more than 0; load the sound "
             "again with Load Audio"
         )
-    bad = int((~samples.isfinite()).sum())
+    bad = sum(int((~piece.isfinite()).sum()) for piece in pieces_of(samples))
     if bad:
         raise InputError(
             f"{socket}: {bad} of {samples.numel()} samples are NaN or infinite, expected numbers; a node "
@@ -70,23 +75,47 @@ def to_mono(sound: Waveform) -> Waveform:
 
 
 def resampled(sound: Waveform, sample_rate_hz: int) -> Waveform:
-    """The same sound at another rate, through librosa's default (soxr_hq) as the weights' authors did.
+    """The same sound at another rate, to the bit as librosa's default (soxr_hq), which the authors used.
 
     Its length is ceil(samples * ratio): a sound never becomes empty.
     """
     if sound.sample_rate_hz == sample_rate_hz:
         return sound
-    import librosa  # noqa: PLC0415  # seconds to import: only when a sound really has another rate
+    channels = [
+        torch.cat(list(resampled_pieces(pieces_of(channel_T), sound.sample_rate_hz, sample_rate_hz)))
+        for channel_T in sound.samples_CT.float()
+    ]
+    return Waveform(torch.stack(channels), sample_rate_hz)
 
-    samples = librosa.resample(
-        sound.samples_CT.float().numpy(), orig_sr=sound.sample_rate_hz, target_sr=sample_rate_hz
-    )
-    return Waveform(torch.from_numpy(samples), sample_rate_hz)
+
+def resampled_pieces(pieces: Iterable[torch.Tensor], rate_hz: int, wanted_hz: int) -> Iterator[torch.Tensor]:
+    """Pieces (T,) of one channel at another rate; see resampled."""
+    if rate_hz == wanted_hz:
+        yield from pieces
+        return
+    import soxr  # noqa: PLC0415  # only when a sound really has another rate
+
+    stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
+    came = given = 0
+    for piece in pieces:
+        came += piece.shape[0]
+        made = torch.from_numpy(stream.resample_chunk(piece.numpy()))
+        given += made.shape[0]
+        yield made
+    rest = torch.from_numpy(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    missing = math.ceil(came * wanted_hz / rate_hz) - given - rest.shape[0]
+    yield F.pad(rest, (0, missing))  # soxr rounds the length, librosa fills up with silence
+
+
+def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
+    """Pieces (T,) of one channel at SPEECH_RATE_HZ: channels are mixed first, as librosa.load does."""
+    mono = (piece_CT.float().mean(dim=0) for piece_CT in pieces_of(sound.samples_CT))
+    return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
 
 
 def to_speech(sound: Waveform) -> Waveform:
-    """One channel at SPEECH_RATE_HZ: channels are mixed first, then resampled, as librosa.load does."""
-    return resampled(to_mono(sound), SPEECH_RATE_HZ)
+    """The sound as the encoder hears it; see speech_pieces."""
+    return Waveform(torch.cat(list(speech_pieces(sound)))[None], SPEECH_RATE_HZ)
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:

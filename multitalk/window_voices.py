@@ -15,6 +15,7 @@ from .generate import WindowVoices
 from .size_buckets import Size
 from .speaker_masks import SpeakerMasks, make_speaker_masks
 from .speaker_places import frames_at, masks_at, one_of_a_kind
+from .tensor_file import let_go
 from .types import AudioEmbeds
 from .windows import Window
 
@@ -49,6 +50,7 @@ class VoicePlan:
         heard = self.heard(window)
         tracks = [self.embeds.tracks_NLC[speaker] for speaker in heard]
         audio_SFKLC = torch.stack([window_of_frames(track, window.start, window.frames) for track in tracks])
+        let_go()
         if speakers == 1:
             return WindowVoices(audio_SFKLC)
         masks = self.masks(self.frames(window))

@@ -10,6 +10,7 @@ from .guidance import EverTalkGuidance
 from .host.estimate import add_route as add_estimate_route
 from .host.review import add_routes as add_review_routes
 from .host.wrapper_convert import add_route as add_convert_route
+from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
@@ -30,6 +31,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkApply,
             EverTalkStepCache,
             EverTalkAudioEncoderLoader,
+            EverTalkLoadSpeech,
             EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,

@@ -11,7 +11,7 @@ from ..multitalk.scene_cuts import CONTENT_THRESHOLD
 from .host.clip import clip_of, find_scene_cuts
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node
-from .host.sound import audio_of
+from .host.sound import audio_of, temp_folder
 from .sockets import VideoSourceSocket
 
 AUDIO_SLOT = 1
@@ -117,7 +117,7 @@ class EverTalkVideoSource(io.ComfyNode):
         locked = None if region is None else checked_region(region, feather_px)
         source = DubSource(clip, start_s, (), denoise, locked)
         wants_audio = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, AUDIO_SLOT)
-        audio = audio_of(clip.sound(start_s)) if wants_audio else None
+        audio = audio_of(clip.sound(start_s, temp_folder())) if wants_audio else None
         if scene_cuts == CUTS_DETECT:
             source = replace(source, cuts_s=find_scene_cuts(clip, cut_threshold))
         show_on_node(str(source))

@@ -21,6 +21,7 @@ from comfy_server import ComfyServer
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 RATE_HZ = 16_000
+PIECE_SAMPLES = 60 * RATE_HZ
 JOB_TIMEOUT_S = 240
 STEP = re.compile(r"Window (\d+) of \d+, step 1/")
 
@@ -58,15 +59,17 @@ def prepare(server: ComfyServer) -> None:
 
 def write_speech(server: ComfyServer, seconds: float) -> None:
     """A sound in the server's input folder; of a longer one the beginning is the same."""
-    noise = np.random.default_rng(3).normal(0, 0.1, int(seconds * RATE_HZ))
-    swell = 0.5 + 0.5 * np.sin(np.arange(len(noise)) / RATE_HZ * 7)
+    draw, total = np.random.default_rng(3), int(seconds * RATE_HZ)
     path = server.base / "input" / f"speech_{seconds:g}.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
-        samples = (noise * swell * 20_000).clip(-32_768, 32_767).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate = RATE_HZ
-        container.mux(stream.encode(frame))
+        for start in range(0, total, PIECE_SAMPLES):
+            time_s = np.arange(start, min(start + PIECE_SAMPLES, total)) / RATE_HZ
+            sound = draw.normal(0, 0.1, len(time_s)) * (0.5 + 0.5 * np.sin(time_s * 7))
+            samples = (sound * 20_000).clip(-32_768, 32_767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+            frame.sample_rate = RATE_HZ
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
 

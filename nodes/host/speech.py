@@ -1,5 +1,6 @@
 """Speech encoders as files of the host, in the host's memory management."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from ...multitalk.errors import ModelFileError
 from ...multitalk.speech_checkpoint import check_names, speech_encoder_from
+from ...multitalk.speech_chunks import Workshop, encode_in_chunks, encoding_bytes
 from ...multitalk.speech_config import SpeechEncoderConfig
 from ...multitalk.types import Waveform
 from ...multitalk.waveform import SPEECH_RATE_HZ
@@ -39,15 +41,17 @@ class SpeechEncoderModel:
     config: SpeechEncoderConfig
     file_name: str
 
-    def encode(self, speech: Waveform, num_frames: int, stats_samples: int) -> torch.Tensor:
+    def encode(
+        self, speech: Waveform, num_frames: int, stats_samples: int, folder: Path | None
+    ) -> Iterator[torch.Tensor]:
         """See multitalk.speech_embeds.EncodesSpeech."""
         assert speech.sample_rate_hz == SPEECH_RATE_HZ, f"{speech.sample_rate_hz} Hz"
         comfy.model_management.load_models_gpu(
-            [self.patcher], memory_required=self.config.encoding_bytes(num_frames)
+            [self.patcher], memory_required=encoding_bytes(self.config, num_frames)
         )
-        samples_T = speech.samples_CT[0].to(self.patcher.load_device, torch.float32)
-        with torch.no_grad():
-            return self.patcher.model(samples_T, num_frames, stats_samples).cpu()
+        check = comfy.model_management.throw_exception_if_processing_interrupted
+        shop = Workshop(self.patcher.load_device, folder, check)
+        return encode_in_chunks(self.patcher.model, speech.samples_CT[0], num_frames, stats_samples, shop)
 
 
 def speech_encoder_names() -> list[str]:

@@ -55,3 +55,10 @@ def test_the_pair_does_not_depend_on_the_overall_loudness(seed: int, speakers: i
     silent = [speaker for speaker in range(speakers) if speaker not in pair]
     energy = activity_SF[:, 5:20].sum(dim=1)
     assert all(energy[quiet] <= energy[list(pair)].min() for quiet in silent)
+
+
+def test_activity_of_a_long_track_is_measured_in_stretches() -> None:
+    samples_CT = torch.randn(1, 441 * 2300, generator=torch.Generator().manual_seed(0))
+    activity_F = track_activity(Waveform(samples_CT, 11_025), 2300)
+    expected_F = samples_CT.reshape(2300, 441).double().square().mean(dim=1).float()
+    torch.testing.assert_close(activity_F, expected_F)

@@ -33,7 +33,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 CASES = int(os.environ.get("EVERTALK_FUZZ_CASES", "150"))
-LIMIT_MS = 2000
+LIMIT_MS = 10_000
+"""By the clock: on a machine that twenty programs share, a case of 12 ms was seen to take 2.5 s."""
 
 T = TypeVar("T")
 Test = Callable[..., None]

@@ -1,12 +1,40 @@
+import math
+
+import pyloudnorm
 import pytest
 import torch
-from evertalk_pack.multitalk.loudness import TARGET_LUFS, at_speech_loudness, loudness_lufs
+from evertalk_pack.multitalk.loudness import (
+    TARGET_LUFS,
+    at_speech_loudness,
+    loudness_lufs,
+    loudness_of_pieces,
+)
 from evertalk_pack.multitalk.types import Waveform
+from tiny_speech import speech_like
 
 
 def noise(num_samples: int, level: float) -> Waveform:
     generator = torch.Generator().manual_seed(1)
     return Waveform(level * torch.randn(1, num_samples, generator=generator), 16000)
+
+
+@pytest.mark.parametrize("sample_rate_hz", [16_000, 44_100, 11_111])
+@pytest.mark.parametrize("duration_s", [0.4, 0.45, 1, 3.217, 30])
+@pytest.mark.parametrize("piece", [1 << 20, 5000, 777])
+def test_sound_in_pieces_measures_what_pyloudnorm_measures(
+    sample_rate_hz: int, duration_s: float, piece: int
+) -> None:
+    samples_T = speech_like(math.ceil(duration_s * sample_rate_hz))
+    expected = pyloudnorm.Meter(sample_rate_hz).integrated_loudness(samples_T.numpy())
+    found = loudness_of_pieces(samples_T.split(piece), sample_rate_hz)
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_empty_pieces_change_nothing() -> None:
+    samples_T = noise(32_000, 0.1).samples_CT[0]
+    nothing = torch.zeros(0)
+    pieces = (nothing, samples_T[:9000], nothing, samples_T[9000:], nothing)
+    assert loudness_of_pieces(pieces, 16_000) == loudness_of_pieces([samples_T], 16_000)
 
 
 @pytest.mark.parametrize("level", [1e-3, 0.05, 0.9])

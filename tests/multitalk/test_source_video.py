@@ -5,9 +5,10 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from evertalk_pack.multitalk import frame_reader, source_video
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.source_video import open_source
-from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, write_clip, write_tone
+from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, grey, write_clip, write_tone
 
 
 def test_facts_say_length_rate_size_and_sound(tmp_path: Path) -> None:
@@ -77,6 +78,53 @@ def test_file_closed_before_its_first_frame_is_refused(tmp_path: Path, suffix: s
     clip = write_clip(tmp_path / f"a.{suffix}", [])
     with pytest.raises(InputError, match=r"source_video: a\.\w+ (cannot be read|has no video stream)"):
         open_source(clip)
+
+
+def test_pictures_that_would_fill_the_memory_are_refused_by_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_video, "MAX_PIXELS", 4000)
+    clip = write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 3))
+    with pytest.raises(InputError, match=r"a\.mp4 has pictures of 64x64, expected .* at most. Scale"):
+        open_source(clip)
+
+
+def test_real_bomb_of_a_picture_is_refused_in_no_memory(tmp_path: Path) -> None:
+    """16,384 x 8,192 pixels of one colour, 1.6 GB as floats, in some kilobytes."""
+    clip = write_clip(tmp_path / "bomb.mp4", [(0.0, grey(90))])
+    data = bytearray(clip.read_bytes())
+    place = data.index(b"avc1", data.index(b"stsd")) + 28
+    assert data[place : place + 4] == bytes([0, 64, 0, 64])
+    data[place : place + 4] = (16_384).to_bytes(2, "big") + (8_192).to_bytes(2, "big")
+    # Without the stream's own parameters FFmpeg believes the container.
+    avcc = data.index(b"avcC")
+    data[avcc : avcc + 4] = b"free"
+    clip.write_bytes(data)
+    with pytest.raises(InputError, match=r"source_video: bomb\.mp4 "):
+        open_source(clip)
+
+
+def test_frames_that_grow_behind_the_header_are_never_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[bytes] = []
+    for side in (64, 256):
+        pictures = [(number / 25, grey(90, side, side)) for number in range(5)]
+        clip, part = write_clip(tmp_path / f"{side}.mp4", pictures), tmp_path / f"{side}.h264"
+        with av.open(str(clip)) as source, av.open(str(part), "w", format="h264") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+        parts.append(part.read_bytes())
+    grown = tmp_path / "grown.h264"
+    grown.write_bytes(b"".join(parts))
+    widths = {frame.width for _, frame in open_source(grown).reader().frames_from_start()}
+    assert widths == {64, 256}
+    monkeypatch.setattr(frame_reader, "MAX_PIXELS", 10_000)
+    widths = {frame.width for _, frame in open_source(grown).reader().frames_from_start()}
+    assert widths == {64}
 
 
 def test_video_without_one_frame_that_can_be_decoded_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from evertalk_pack.multitalk.speech_chunks import encoding_bytes
 from evertalk_pack.multitalk.speech_config import SpeechEncoderConfig, config_of
 from tiny_speech import BASE, LARGE, tiny_encoder
 
@@ -30,6 +31,6 @@ def test_another_number_of_convolutions_is_refused() -> None:
         replace(BASE, conv_kernels=(10, 3))
 
 
-def test_encoding_needs_more_memory_for_a_longer_track() -> None:
-    minute, hour = BASE.encoding_bytes(25 * 60), BASE.encoding_bytes(25 * 3600)
-    assert 500 * 2**20 < minute < hour < 1100 * 2**20
+def test_encoding_needs_more_memory_for_a_longer_track_up_to_the_reach_of_attention() -> None:
+    minute, hour, day = (encoding_bytes(BASE, 25 * seconds) for seconds in (60, 3600, 86_400))
+    assert 500 * 2**20 < minute < hour == day < 700 * 2**20

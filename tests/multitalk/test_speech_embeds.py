@@ -1,7 +1,11 @@
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
+from evertalk_pack.multitalk import tensor_file
+from evertalk_pack.multitalk.fingerprint import fingerprint
 from evertalk_pack.multitalk.loudness import loudness_lufs
 from evertalk_pack.multitalk.speakers import Arrangement, SpeakerInputs, make_speakers, one_speaker
 from evertalk_pack.multitalk.speech_embeds import encode_voices
@@ -16,9 +20,12 @@ class PlainEncoder:
 
     heard: list[tuple[Waveform, int, int]] = field(default_factory=list[tuple[Waveform, int, int]])
 
-    def encode(self, speech: Waveform, num_frames: int, stats_samples: int) -> torch.Tensor:
+    def encode(
+        self, speech: Waveform, num_frames: int, stats_samples: int, folder: Path | None
+    ) -> Iterator[torch.Tensor]:
+        del folder
         self.heard.append((speech, num_frames, stats_samples))
-        return tiny_encoder()(speech.samples_CT[0], num_frames, stats_samples)
+        yield tiny_encoder()(speech.samples_CT[0], num_frames, stats_samples)
 
 
 def stereo(num_samples: int, sample_rate_hz: int) -> Waveform:
@@ -97,5 +104,20 @@ def test_the_tail_is_what_silence_behind_the_recording_gives() -> None:
     sound = Waveform(speech_like(16000)[None], 16000)
     embeds = encode_voices(PlainEncoder(), one_speaker(sound), normalise=False)
     heard = torch.cat([sound.samples_CT, torch.zeros(1, TAIL_FRAMES * SAMPLES_PER_FRAME)], dim=1)
-    expected = PlainEncoder().encode(Waveform(heard, 16000), 25 + TAIL_FRAMES, 16000)
+    [expected] = PlainEncoder().encode(Waveform(heard, 16000), 25 + TAIL_FRAMES, 16000, None)
     assert torch.equal(embeds.tracks_NLC[0], expected)
+
+
+def test_long_tracks_lie_in_files_and_are_those_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice, other = stereo(70_000, 22_050), stereo(50_000, 44_100)
+    speakers = Speakers(("A", "B"), (voice, other), voice)
+    in_memory = encode_voices(PlainEncoder(), speakers, maker="encoder")
+    monkeypatch.setattr(tensor_file, "SPILL_BYTES", 1000)
+    on_disk = encode_voices(PlainEncoder(), speakers, maker="encoder", folder=tmp_path / "temp")
+    assert (tmp_path / "temp").is_dir()
+    assert list((tmp_path / "temp").iterdir()) == [], "its files have no names"
+    for ours, theirs in zip(on_disk.tracks_NLC, in_memory.tracks_NLC, strict=True):
+        assert torch.equal(ours, theirs)
+    assert fingerprint(on_disk) == fingerprint(in_memory)

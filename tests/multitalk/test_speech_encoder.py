@@ -21,9 +21,10 @@ def test_silence_behind_the_speech_changes_its_features_little(config: SpeechEnc
     frames, num_samples = 50, 50 * SAMPLES_PER_FRAME
     speech_T = speech_like(num_samples)
     track_T = torch.cat((speech_T, torch.zeros(TAIL_FRAMES * SAMPLES_PER_FRAME)))
-    alone_NC = encoder.frame_features(speech_T, frames, num_samples)
-    with_tail_NC = encoder.frame_features(track_T, frames + TAIL_FRAMES, num_samples)[:frames]
-    unaware_NC = encoder.frame_features(track_T, frames + TAIL_FRAMES, track_T.shape[0])[:frames]
+    stats, unaware = encoder.measured(track_T, num_samples), encoder.measured(track_T, track_T.shape[0])
+    alone_NC = encoder.frame_features(speech_T, frames, stats)
+    with_tail_NC = encoder.frame_features(track_T, frames + TAIL_FRAMES, stats)[:frames]
+    unaware_NC = encoder.frame_features(track_T, frames + TAIL_FRAMES, unaware)[:frames]
     assert difference(with_tail_NC, alone_NC) < 1e-6
     assert difference(unaware_NC, alone_NC) > 5e-4, "what measuring the silence would do"
 

@@ -9,6 +9,7 @@ from evertalk_pack.multitalk.sound_track import SoundTrack
 from evertalk_pack.multitalk.types import Waveform
 from evertalk_pack.multitalk.video_reader import probe_video, read_frames, read_pictures
 from evertalk_pack.multitalk.video_writer import VideoWriter
+from source_clips import claim_frames, grey, write_clip
 
 
 def test_frames_are_float_in_the_unit_range(tmp_path: Path) -> None:
@@ -26,6 +27,13 @@ def test_file_that_is_no_video_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"no video at all")
     with pytest.raises(ResultError, match=r"a\.mp4 cannot be read as a video.*run the sampler again"):
         read_frames(path)
+
+
+def test_file_that_claims_more_frames_than_memory_holds_is_named(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mp4", [(number / 25, grey(90, 512, 512)) for number in range(3)])
+    claim_frames(clip, 2**18)  # 800 GB as floats
+    with pytest.raises(ResultError, match=r"a\.mp4 says that it has 262144 frames of 512x512, more than fit"):
+        read_frames(clip)
 
 
 def test_file_without_a_video_stream_is_named(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def run_wav2vec2(case: Case) -> Tensors:
     )  # as the reference counts
     prepared_T = normalised(samples_T, num_samples) if encoder.config.normalise_input else samples_T
     cnn_FC = encoder.feature_extractor(prepared_T, num_samples)
-    frames_NC = encoder.frame_features(samples_T, num_frames, num_samples)
+    frames_NC = encoder.frame_features(samples_T, num_frames, encoder.measured(samples_T, num_samples))
     states_NLC = encoder(samples_T, num_frames)
     silence_NLC = encoder(torch.zeros_like(samples_T), num_frames)
     return {

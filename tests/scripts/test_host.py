@@ -89,10 +89,10 @@ def test_existing_installation_without_main_is_refused(tmp_path: Path) -> None:
 def test_existing_python_that_lacks_a_need_is_refused_with_the_command_to_install_it(tmp_path: Path) -> None:
     (tmp_path / "main.py").touch()
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'librosa'\" >&2\nexit 1\n")
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'soxr'\" >&2\nexit 1\n")
     python.chmod(0o755)
     with pytest.raises(
-        SetupError, match=r"No module named 'librosa'\)\.[\s\S]*pip install -r .*requirements\.txt"
+        SetupError, match=r"No module named 'soxr'\)\.[\s\S]*pip install -r .*requirements\.txt"
     ):
         host.check_existing(tmp_path, str(python))
     with pytest.raises(SetupError, match=r"There is no Python at .*nowhere"):
@@ -106,7 +106,7 @@ def names_of(requirements: list[str]) -> set[str]:
 
 def test_every_need_of_the_pack_is_pinned_in_the_host() -> None:
     needs = names_of((host.ROOT / "requirements.txt").read_text().splitlines())
-    assert "librosa" in needs
+    assert "soxr" in needs
     assert needs <= names_of(host.REQUIREMENTS[0].read_text().splitlines())
 
 

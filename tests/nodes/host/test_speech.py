@@ -117,7 +117,7 @@ def test_encodes_in_the_hosts_memory_management_like_the_plain_encoder(tmp_path:
     model = load_speech_encoder(saved(tmp_path / "tiny.safetensors"))
     assert model.config == BASE
     assert model.file_name == "tiny.safetensors"
-    states_NLC = model.encode(Waveform(speech_like(16000)[None], 16000), 25, 12000)
+    [states_NLC] = model.encode(Waveform(speech_like(16000)[None], 16000), 25, 12000, None)
     assert states_NLC.device.type == "cpu"
     assert torch.allclose(states_NLC, tiny_encoder()(speech_like(16000), 25, 12000), atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_another_sample_rate_is_not_encoded(tmp_path: Path) -> None:
 
     model = load_speech_encoder(saved(tmp_path / "tiny.safetensors"))
     with pytest.raises(AssertionError, match="8000 Hz"):
-        model.encode(Waveform(torch.zeros(1, 8000), 8000), 25, 8000)
+        next(model.encode(Waveform(torch.zeros(1, 8000), 8000), 25, 8000, None))
 
 
 def test_the_files_metadata_tells_the_number_of_heads(tmp_path: Path) -> None:

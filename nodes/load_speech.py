@@ -1,0 +1,51 @@
+"""Node: loads speech of any length from a file."""
+
+from comfy_api.latest import io
+
+from ..multitalk.errors import InputError
+from .host.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
+
+
+class EverTalkLoadSpeech(io.ComfyNode):
+    """An audio or video file -> AUDIO, which lies on the disk if it is long.
+
+    The host's Load Audio decodes the whole file into memory and keeps it there: 1.3 GB an hour.
+    """
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EverTalkLoadSpeech",
+            display_name="EverTalk Load Speech",
+            category="EverTalk",
+            description="Loads speech of any length without filling the memory: what is longer than a few "
+            "minutes is kept in ComfyUI's temp folder while it is used. For short clips Load Audio does as "
+            "well.",
+            inputs=[
+                io.Combo.Input(
+                    "audio",
+                    options=list_sound_files(),
+                    upload=io.UploadType.audio,
+                    tooltip="An audio file, or a video whose sound is wanted, in ComfyUI's input folder.",
+                )
+            ],
+            outputs=[io.Audio.Output("audio_out", display_name="audio")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, audio: str) -> str:
+        """Changes with the file."""
+        return sound_file_fingerprint(audio)
+
+    @classmethod
+    def validate_inputs(cls, audio: str) -> bool | str:
+        """Refuses a file that is not there when the prompt is queued."""
+        try:
+            sound_file_path(audio)
+        except InputError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, audio: str) -> io.NodeOutput:
+        return io.NodeOutput(audio_of(load_sound(audio)))
