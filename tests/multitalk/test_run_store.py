@@ -181,16 +181,17 @@ def test_video_of_windows_that_were_taken_over_from_segments_has_the_same_bytes(
     assert longer.read_bytes() == run_to_the_end(tmp_path / "whole", frames=100)
 
 
-def test_damaged_segment_is_made_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", range(4))
+def test_damaged_segment_costs_its_window_and_those_behind_it(tmp_path: Path, damaged: int) -> None:
     expected = run_to_the_end(tmp_path / "whole")
-    run = stopped_run(tmp_path, 3)
+    run = stopped_run(tmp_path, 4)
     assert run.store is not None
-    segment = run.store.folder / "w000002.mp4"
+    segment = run.store.folder / f"w{damaged:06}.mp4"
     segment.write_bytes(segment.read_bytes()[:-9] + b"123456789")
     again = ToyRun(tmp_path)
     assert again.play().read_bytes() == expected
-    assert again.studio.sampled == [2, 3, 4]
-    assert "1 of 3 finished windows are damaged" in again.said[0]
+    assert again.studio.sampled == list(range(damaged, WINDOWS))
+    assert f"{4 - damaged} of 4 finished windows are damaged" in again.said[0]
 
 
 def test_damaged_motion_frames_cost_one_window(tmp_path: Path) -> None:
