@@ -6,6 +6,7 @@ crash left behind can be told from everything else.
 """
 
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Generator
@@ -31,6 +32,28 @@ def whole_file(path: Path) -> Generator[Path, None, None]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Generator[Path, None, None]:
+    """A temporary path for a folder of flushed files; it becomes `path` when the block ends well.
+
+    A folder that `path` names is replaced: for a moment neither is there.
+
+    Raises:
+        OSError: the disk is full, the folder around it is gone or not writable.
+    """
+    temporary, old = (path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}") for _ in range(2))
+    try:
+        yield temporary
+        flush_folder(temporary)
+        if path.is_dir():
+            path.replace(old)
+        temporary.replace(path)
+    finally:
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
     flush_folder(path.parent)
 
 
@@ -62,6 +85,14 @@ def flush_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a crash left in a folder which nobody else writes to."""
-    for file in folder.glob(f"{TEMPORARY}*"):
-        file.unlink(missing_ok=True)
+    """Delete the temporary files and folders that a crash left in a folder which nobody else writes to."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, a link or a folder, if it is there. Raises OSError."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -6,37 +6,41 @@ queued again either finds its video under that name, or makes it anew.
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .atomic_file import flush_folder
+from .atomic_file import flush_folder, whole_file, whole_folder
 from .errors import RunStoreError
 from .manifest import FileRecord
 from .run_card import VideoForm
 from .run_folder import RunPlace, is_whole, record_of
 from .safe_path import Prefix
-from .segment import Piece, check_frames, remux
+from .segment import Piece
 
-FINAL_NAME = "final.mp4"
+FINAL_STEM = "final"
 INCOMPLETE = "incomplete"
 
 
 def make_video(path: Path, pieces: Iterable[Piece], form: VideoForm, *, complete: bool) -> None:
-    """Put a run's segments and sound into one file, and read it back.
+    """Put a run's segments and sound together at a path where nothing is, whole or not at all.
+
+    What has the path's name already is replaced.
 
     Raises:
         OSError: it cannot be written (FFmpeg's errors are such).
         RunStoreError: what stands there is not what was written.
     """
-    frames = remux(path, pieces, form.sound, form.metadata, form.settings, complete=complete)
-    check_frames(path, frames)
+    whole = whole_file if form.output.suffix else whole_folder
+    with whole(path) as temporary:
+        form.output.make(temporary, pieces, form.sound, form.metadata, form.settings, complete=complete)
 
 
 def put_in_place(made: Path, place: RunPlace, announce: Callable[[FileRecord], None]) -> Path:
     """Give the finished video its name in the output folder, without replacing any other file.
 
     Args:
-        made: the video, on the same disk.
+        made: the video, a file or a folder, on the same disk.
         place: where it goes.
         announce: writes the name down before it is taken.
 
@@ -47,7 +51,7 @@ def put_in_place(made: Path, place: RunPlace, announce: Callable[[FileRecord], N
     place.final.folder.mkdir(parents=True, exist_ok=True)
     number = next_number(place.final)
     while True:
-        target = place.final.folder / f"{place.final.name}_{number:05}_.mp4"
+        target = place.final.folder / f"{place.final.name}_{number:05}_{made.suffix}"
         record = record_of(made, target.relative_to(place.root.resolve()).as_posix())
         announce(record)
         if _moved(made, target):
@@ -69,7 +73,9 @@ def next_number(prefix: Prefix) -> int:
 
 
 def _moved(made: Path, target: Path) -> bool:
-    """Whether the file got its name; False if another file has it."""
+    """Whether the video got its name; False if another file has it."""
+    if made.is_dir():
+        return _moved_folder(made, target)
     try:
         os.link(made, target)
     except FileExistsError:
@@ -82,4 +88,16 @@ def _moved(made: Path, target: Path) -> bool:
         made.replace(target)
         return True
     made.unlink()
+    return True
+
+
+def _moved_folder(made: Path, target: Path) -> bool:
+    """The new name is taken by an empty folder, which a rename may replace; Windows wants it gone."""
+    try:
+        target.mkdir()
+    except FileExistsError:
+        return False
+    if sys.platform == "win32":
+        target.rmdir()
+    made.replace(target)
     return True

@@ -1,61 +1,40 @@
-"""From frames to an H.264 stream: the settings and the colours that all of the pack's videos have.
+"""From frames to a video stream of a container, H.264 unless another codec is asked for.
 
 Shape letters: H height, W width; the last axis of frames is red, green, blue.
 """
 
-from dataclasses import dataclass
-from fractions import Fraction
-
-import av
 import torch
 from av.container import OutputContainer
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
-from .types import FPS
-
-BT709 = 1
-"""Matrix, transfer and primaries of HD video (ITU-T H.273): the tag that every player reads alike."""
-
-_ENCODER_THREADS = 4  # x264's output depends on their number, so it is not left to the machine
-_SCALER_FLAGS = 0x4 | 0x4000 | 0x40000 | 0x80000  # bicubic, full chroma input, accurate rounding, bit-exact
-
-
-@dataclass(frozen=True, slots=True)
-class VideoSettings:
-    """How frames are encoded.
-
-    Attributes:
-        fps: frames a second.
-        crf: x264's constant quality, 0 (lossless) to 51; 17 looks lossless.
-        preset: x264's speed preset, "ultrafast" to "veryslow".
-    """
-
-    fps: Fraction = Fraction(FPS)
-    crf: int = 17
-    preset: str = "medium"
+from .stream_codecs import H264, StreamCodec
+from .video_settings import VideoSettings
 
 
 class FrameEncoder:
-    """An H.264 stream of a container, fed frame by frame. Its groups of pictures are closed.
+    """A video stream of a container, fed frame by frame. Its groups of pictures are closed.
 
     Args:
         container: open for writing, with nothing written yet.
         height, width: pixels, both even.
         settings: encoder settings.
+        codec: which encoder.
     """
 
-    def __init__(self, container: OutputContainer, height: int, width: int, settings: VideoSettings) -> None:
-        stream = container.add_stream("libx264", rate=settings.fps)
+    def __init__(
+        self,
+        container: OutputContainer,
+        height: int,
+        width: int,
+        settings: VideoSettings,
+        codec: StreamCodec | None = None,
+    ) -> None:
+        self._codec = codec or H264()
+        stream = container.add_stream(self._codec.encoder, rate=settings.fps)
+        assert isinstance(stream, VideoStream), f"{self._codec.encoder} makes pictures"
         stream.height, stream.width = height, width
-        stream.pix_fmt = "yuv420p"
-        stream.options = {
-            "crf": str(settings.crf),
-            "preset": settings.preset,
-            "threads": str(_ENCODER_THREADS),
-        }
-        codec = stream.codec_context
-        codec.colorspace = codec.color_trc = codec.color_primaries = BT709
-        codec.color_range = ColorRange.MPEG
+        self._codec.set_up(stream, settings)
         self._container = container
         self._stream = stream
         self._fps = settings.fps
@@ -64,17 +43,7 @@ class FrameEncoder:
 
     def encode(self, frame_HWC: torch.Tensor) -> None:
         """Encode the next frame, 0..1."""
-        bytes_HWC = frame_HWC.float().clamp(0, 1).mul(255).round().to("cpu", torch.uint8)
-        rgb = av.VideoFrame.from_ndarray(bytes_HWC.contiguous().numpy(), format="rgb24")
-        frame = self._reformatter.reformat(
-            rgb,
-            format="yuv420p",
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            interpolation=_SCALER_FLAGS,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
+        frame = self._codec.picture(frame_HWC, self._reformatter)
         frame.pts = self._frames
         frame.time_base = 1 / self._fps
         self._container.mux(self._stream.encode(frame))

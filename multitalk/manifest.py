@@ -32,6 +32,10 @@ MAX_SETTINGS = 200
 MAX_NUMBER = 2**53
 DIGEST = re.compile(r"[0-9a-f]{32}")
 
+SEGMENT_SUFFIXES = (".mp4", ".mkv", ".zip")
+FINAL_ENDINGS = (".mp4", ".mkv", "_")
+"""Of a finished video: a file, or a folder with a number."""
+
 Fields = Mapping[str, object]
 
 
@@ -118,9 +122,9 @@ class Manifest:
     format: int = field(default=FORMAT)
 
 
-def segment_name(index: int) -> str:
+def segment_name(index: int, suffix: str = ".mp4") -> str:
     """File name of a window's segment."""
-    return f"w{index:06}.mp4"
+    return f"w{index:06}{suffix}"
 
 
 def carry_name(index: int) -> str:
@@ -190,7 +194,7 @@ def _window(entry: object, index: int) -> WindowRecord:
         index=index,
         frames=_number(fields, "frames", 0),
         key=_digest(fields, "key"),
-        segment=_file_or_none(fields, "segment", segment_name(index)),
+        segment=_segment_or_none(fields, index),
         carries=_flag(fields, "carries"),
         carry=_file_or_none(fields, "carry", carry_name(index)),
         stats=WindowStats(
@@ -205,6 +209,13 @@ def _window(entry: object, index: int) -> WindowRecord:
     if record.carry is not None and not record.carries:
         _damaged(f"window {index} has a file that the next one does not need")
     return record
+
+
+def _segment_or_none(fields: Fields, index: int) -> FileRecord | None:
+    entry = fields.get("segment")
+    named = None if entry is None else _fields(entry, "segment").get("name")
+    possible = {segment_name(index, suffix) for suffix in SEGMENT_SUFFIXES}
+    return _file_or_none(fields, "segment", str(named) if named in possible else segment_name(index))
 
 
 def _file_or_none(fields: Fields, name: str, file_name: str) -> FileRecord | None:
@@ -222,7 +233,7 @@ def _file(entry: object, name: str) -> FileRecord:
 def _final_name(entry: object) -> str:
     """The name of the finished video, harmless as names go; where links lead is looked at when it is used."""
     name = _fields(entry, "final").get("name")
-    if not isinstance(name, str) or not name.endswith(".mp4"):
+    if not isinstance(name, str) or not name.endswith(FINAL_ENDINGS):
         _damaged(f"it names {name!r:.80} as its video")
     try:
         checked_parts(name)

@@ -21,9 +21,13 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 
 from .errors import ResultError
+from .picture_sequence import SOUND_NAME
 from .types import Waveform
 
 _REMEDY = "connect the LATENT output of EverTalkSampler, WanVideoWrapper's or a ComfyUI sampler to `samples`"
+PICTURE_PATTERNS = ("frame_*.png", "[0-9]*.png", "[0-9]*.exr")
+"""WanVideoWrapper's names, and EverTalk's."""
+
 _EXPECTED = "'video' (a finished video, with 'output_path') or 'samples' (latents)"
 
 
@@ -43,10 +47,17 @@ class SavedVideo:
 
 @dataclass(frozen=True, slots=True)
 class SavedFrames:
-    """A folder of pictures that exists: WanVideoWrapper saves its windows so. In order, at least one."""
+    """A folder of pictures that exists: EverTalk's sequences, and WanVideoWrapper's windows.
+
+    Attributes:
+        folder: it.
+        pictures: in order, at least one.
+        sound: the file of their sound, or None.
+    """
 
     folder: Path
     pictures: tuple[Path, ...]
+    sound: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +173,15 @@ def _finished(entries: Mapping[str, object], video: object, output_path: str) ->
 
 
 def _saved_frames(folder: Path) -> SavedFrames:
-    pictures = tuple(sorted(folder.glob("frame_*.png")))
+    pictures = next(filter(None, (sorted(folder.glob(pattern)) for pattern in PICTURE_PATTERNS)), [])
     if not pictures:
         raise ResultError(
-            f"samples: the folder {folder} holds no frame_*.png, so there is no video; run the sampler again"
+            f"samples: the folder {folder} holds no frame_*.png and no numbered pictures, so there is no "
+            "video; run the sampler again"
         )
-    return SavedFrames(folder, pictures)
+    sound = folder / SOUND_NAME
+    numbered = sorted(pictures, key=lambda picture: (len(picture.name), picture.name))
+    return SavedFrames(folder, tuple(numbered), sound if sound.is_file() else None)
 
 
 def _frames(entries: Mapping[str, object], video: torch.Tensor) -> torch.Tensor:

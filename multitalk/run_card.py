@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from .frame_encoder import VideoSettings
+from .output_format import MP4_H264, OutputFormat
 from .types import Waveform
+from .video_settings import VideoSettings
 from .windows import Window
 
 
@@ -43,6 +44,7 @@ class VideoForm:
         sound: muxed from sample 0 on, or None.
         metadata: text by key, written into the file.
         settings: of the encoder.
+        output: the form in which it is written.
     """
 
     height_px: int
@@ -50,3 +52,4 @@ class VideoForm:
     sound: Waveform | None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: VideoSettings = field(default_factory=VideoSettings)
+    output: OutputFormat = MP4_H264

@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from .atomic_file import write_whole
 from .carry_file import Carry, read_carry
 from .errors import InputError, RunStoreError
-from .fingerprint import SHORT_CHARACTERS, fingerprint_file
+from .fingerprint import SHORT_CHARACTERS, fingerprint, fingerprint_file
 from .manifest import (
     NAME,
     DamagedManifestError,
@@ -23,7 +23,6 @@ from .manifest import (
     carry_name,
     dump_manifest,
     read_manifest,
-    segment_name,
 )
 from .safe_path import Prefix, checked_prefix
 from .windows import Window
@@ -97,19 +96,31 @@ def store_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def record_of(path: Path, name: str = "") -> FileRecord:
-    """A whole file as a manifest names it. Raises OSError."""
-    return FileRecord(name or path.name, path.stat().st_size, fingerprint_file(path))
+    """A whole file, or a folder of files, as a manifest names it. Raises OSError."""
+    return FileRecord(name or path.name, *_size_and_digest(path))
 
 
 def is_whole(path: Path, record: FileRecord) -> bool:
-    """Whether a plain file with these bytes stands there."""
+    """Whether a plain file, or a folder of plain files, with these bytes stands there."""
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size != record.bytes:
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode) and path.stat().st_size != record.bytes:
             return False
-        return fingerprint_file(path) == record.digest
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return False
+        return _size_and_digest(path) == (record.bytes, record.digest)
     except OSError:
         return False
+
+
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    if not path.is_dir():
+        return path.stat().st_size, fingerprint_file(path)
+    files = sorted(path.iterdir())
+    if any(not stat.S_ISREG(file.lstat().st_mode) for file in files):
+        raise OSError(errno.EINVAL, "a folder of pictures holds something else", str(path))
+    digests = [(file.name, fingerprint_file(file)) for file in files]
+    return sum(file.stat().st_size for file in files), fingerprint(digests)
 
 
 def final_path(root: Path, record: FileRecord) -> Path | None:
@@ -129,7 +140,7 @@ def whole_windows(
     whole: list[WindowRecord] = []
     for window, key in zip(windows, keys, strict=False):
         segment = window.segment
-        if window.key != key or (segment and not is_whole(folder / segment_name(window.index), segment)):
+        if window.key != key or (segment and not is_whole(folder / segment.name, segment)):
             break
         whole.append(window)
     return tuple(whole)

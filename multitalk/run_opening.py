@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .atomic_file import remove_leftovers
+from .atomic_file import remove, remove_leftovers
 from .carry_file import Carry
-from .final_video import FINAL_NAME
-from .manifest import Manifest, WindowRecord, segment_name
+from .final_video import FINAL_STEM
+from .manifest import SEGMENT_SUFFIXES, Manifest, WindowRecord
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import RunPlace, beginning, final_path, store_manifest, stored_manifest, whole_windows
 from .shared_windows import TakeOverError, find_donor, take_over
@@ -105,7 +105,7 @@ class _Finder:
         if donor is None:
             return (), Carry(), ""
         try:
-            windows = take_over(donor, self.folder, self.place.root, self.form.settings)
+            windows = take_over(donor, self.folder, self.place.root, self.form)
         except TakeOverError as error:
             LOG.info("windows of %s cannot be used: %s", donor.folder.name, error)
             return (), Carry(), ""
@@ -114,16 +114,18 @@ class _Finder:
 
 def clear_away(folder: Path, manifest: Manifest) -> None:
     """Delete the segments of a finished run, whose frames are in the video. Raises OSError."""
-    (folder / FINAL_NAME).unlink(missing_ok=True)
+    for made in folder.glob(f"{FINAL_STEM}*"):
+        remove(made)
     for window in manifest.windows:
-        (folder / segment_name(window.index)).unlink(missing_ok=True)
+        if window.segment is not None:
+            (folder / window.segment.name).unlink(missing_ok=True)
 
 
 def _delete_unnamed(folder: Path, manifest: Manifest) -> None:
     """Files of windows that the manifest does not name, or names no more."""
     files = [file for window in manifest.windows for file in (window.segment, window.carry)]
     named = {file.name for file in files if file is not None}
-    for pattern in ("w*.mp4", "c*.safetensors", FINAL_NAME):
+    for pattern in (*(f"w*{suffix}" for suffix in SEGMENT_SUFFIXES), "c*.safetensors", f"{FINAL_STEM}*"):
         for file in folder.glob(pattern):
             if file.name not in named:
-                file.unlink(missing_ok=True)
+                remove(file)

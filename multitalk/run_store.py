@@ -33,14 +33,14 @@ from .atomic_file import whole_file
 from .background import Background
 from .carry_file import Carry, write_carry
 from .errors import InputError, RunStoreError
-from .final_video import FINAL_NAME, INCOMPLETE, make_video, put_in_place
+from .final_video import FINAL_STEM, INCOMPLETE, make_video, put_in_place
 from .kept_carries import LAST, kept_carries
 from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
 from .run_lock import RunLock
 from .run_opening import clear_away, open_run
-from .segment import Piece, write_segment
+from .segment import Piece
 from .windows import Window
 
 LOG = logging.getLogger("evertalk")
@@ -55,6 +55,7 @@ class RunStore:
         carry: what window `first` continues from.
         final: the finished video, if it already stands.
         incomplete: the playable file of a run that was stopped.
+        review: how many windows somebody looks at before the run goes on, any of which may be made again.
 
     Args:
         place: where its files go.
@@ -63,8 +64,8 @@ class RunStore:
         resume: what to do with finished windows.
         say: shows a sentence to the user.
         waiting: see RunLock.
-        written: called on the writer's thread with the record and the segment of each window that it wrote.
-        review: how many windows somebody may look at before the run goes on, and have made again.
+        written: called on the writer's thread with each window that it wrote, and with the path of its
+            segment, if it has one.
     """
 
     def __init__(
@@ -76,8 +77,7 @@ class RunStore:
         *,
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
-        written: Callable[[WindowRecord, Path], None] | None = None,
-        review: int = 0,
+        written: Callable[[WindowRecord, Path | None], None] | None = None,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -91,7 +91,7 @@ class RunStore:
         self.incomplete: Path | None = None
         self._place, self._card, self._form, self._resume = place, card, form, resume
         self._say, self._waiting, self._written = say, waiting, written
-        self._last_carries = max(LAST, review + 1)
+        self.review = 0
         self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
         self._stack = ExitStack()
 
@@ -157,10 +157,10 @@ class RunStore:
         assert len(self._manifest.windows) == len(self._card.windows), "all windows are finished"
         try:
             self._lock.check()
-            with whole_file(self.folder / FINAL_NAME) as temporary:
-                make_video(temporary, self._pieces(), self._form, complete=True)
+            made = self.folder / f"{FINAL_STEM}{self._form.output.suffix}"
+            make_video(made, self._pieces(), self._form, complete=True)
             self.final = put_in_place(
-                self.folder / FINAL_NAME,
+                made,
                 self._place,
                 lambda final: self._name(replace(self._manifest, final=final)),
             )
@@ -184,10 +184,9 @@ class RunStore:
             )
         if self.final is not None:
             return self.final
-        path = self.folder.with_name(f"{self.folder.stem}_{INCOMPLETE}.mp4")
+        path = self.folder.with_name(f"{self.folder.stem}_{INCOMPLETE}{self._form.output.suffix}")
         try:
-            with whole_file(path) as temporary:
-                make_video(temporary, self._pieces(), self._form, complete=False)
+            make_video(path, self._pieces(), self._form, complete=False)
         except DiskError as error:
             raise store_error(self.folder, error) from error
         self.incomplete = path
@@ -225,12 +224,14 @@ class RunStore:
     ) -> None:
         index = window.index
         assert index == len(self._manifest.windows), "windows are finished in order"
-        segment, following = self.folder / segment_name(index), self.folder / carry_name(index)
+        output = self._form.output
+        segment = self.folder / segment_name(index, output.segment_suffix)
+        following = self.folder / carry_name(index)
         try:
             self._lock.check()
             if len(frames_FHWC):
                 with whole_file(segment) as temporary:
-                    write_segment(temporary, frames_FHWC, self._form.settings)
+                    output.write_segment(temporary, frames_FHWC, self._form.settings)
             if not carry.is_empty:
                 with whole_file(following) as temporary:
                     write_carry(temporary, carry)
@@ -253,12 +254,13 @@ class RunStore:
 
     def _tell(self, record: WindowRecord) -> None:
         if self._written is not None:
-            self._written(record, self.folder / segment_name(record.index))
+            self._written(record, self.folder / record.segment.name if record.segment else None)
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
-        kept = kept_carries(len(windows), record.carry.bytes if record.carry else 0, self._last_carries)
+        carry_bytes = max((one.carry.bytes for one in windows if one.carry is not None), default=0)
+        kept = kept_carries(len(windows), carry_bytes, max(LAST, self.review + 1))
         spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)

@@ -21,15 +21,44 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .errors import RunStoreError
-from .frame_encoder import FrameEncoder, VideoSettings
-from .sound_track import SoundTrack
+from .frame_encoder import FrameEncoder
+from .sound_track import AAC, PCM, SoundCodec, SoundTrack
+from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec
 from .types import Waveform
+from .video_settings import VideoSettings
 from .video_writer import MP4_OPTIONS
 
 MAX_REORDER = 2
-"""Frames that a packet may be decoded ahead of its place: x264's B-frames of its default two levels."""
+"""Frames that a packet may be decoded ahead of its place: B-frames of two levels."""
 
 _SEGMENT_OPTIONS = {"fflags": "bitexact"}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamForm:
+    """A codec in a container.
+
+    Attributes:
+        codec: of the picture.
+        container: FFmpeg's name of the container.
+        suffix: of file names.
+        options: of the finished file's container.
+        sound: how the sound is encoded.
+        reorder: frames that a packet may be decoded ahead of its place.
+    """
+
+    codec: StreamCodec
+    container: str
+    suffix: str
+    options: Mapping[str, str]
+    sound: SoundCodec
+    reorder: int
+
+
+H264_MP4 = StreamForm(H264(), "mp4", ".mp4", MP4_OPTIONS, AAC, MAX_REORDER)
+HEVC = StreamForm(Hevc10(), "mp4", ".mp4", MP4_OPTIONS, AAC, MAX_REORDER)
+FFV1 = StreamForm(Ffv1(), "matroska", ".mkv", _SEGMENT_OPTIONS, PCM, 0)
+"""Its sound is not packed either: float samples as they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +76,17 @@ class Piece:
     frames: int
 
 
-def write_segment(path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+def write_segment(
+    path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings, form: StreamForm = H264_MP4
+) -> None:
     """Encode a window's frames (F, H, W, 3), 0..1, to a file of their own.
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
         RunStoreError: what stands there is not what was written.
     """
-    with av.open(str(path), "w", format="mp4", options=_SEGMENT_OPTIONS) as container:
-        encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings)
+    with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
+        encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)
         for frame_HWC in frames_FHWC:
             encoder.encode(frame_HWC)
         encoder.flush()
@@ -82,10 +113,11 @@ def remux(
     sound: Waveform | None,
     metadata: Mapping[str, str],
     settings: VideoSettings,
+    form: StreamForm = H264_MP4,
     *,
     complete: bool,
 ) -> int:
-    """Put pieces one after the other into one mp4 with sound; nothing of the picture is encoded again.
+    """Put pieces one after the other into one file with sound; nothing of the picture is encoded again.
 
     Args:
         path: the file to make.
@@ -93,6 +125,7 @@ def remux(
         sound: from sample 0 on, or None.
         metadata: text by key.
         settings: with which the pieces were encoded.
+        form: in which they are encoded.
         complete: the whole sound goes in; else it is cut to the frames.
 
     Returns:
@@ -103,14 +136,18 @@ def remux(
     """
     all_pieces = iter(pieces)
     first = next(all_pieces)
-    with av.open(str(path), "w", format="mp4", options=MP4_OPTIONS) as container:
+    with av.open(str(path), "w", format=form.container, options=dict(form.options)) as container:
         container.metadata.update(metadata)
         with av.open(str(first.path)) as source:
             stream = container.add_stream_from_template(source.streams.video[0])
         has_sound = sound is not None and sound.samples_CT.shape[-1] > 0
-        track = SoundTrack(container, sound, settings.fps) if sound is not None and has_sound else None
+        track = (
+            SoundTrack(container, sound, settings.fps, form.sound)
+            if sound is not None and has_sound
+            else None
+        )
         frames = 0
-        for packet in _retimed(chain((first,), all_pieces), settings.fps):
+        for packet in _retimed(chain((first,), all_pieces), settings.fps, form.reorder):
             packet.stream = stream
             container.mux(packet)
             frames += 1
@@ -123,7 +160,7 @@ def remux(
     return frames
 
 
-def _retimed(pieces: Iterable[Piece], fps: Fraction) -> "Iterator[Packet[VideoStream]]":
+def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[Packet[VideoStream]]":
     """The packets of all pieces in decoding order, with the times that one long video gives them."""
     decoded = shown = 0
     for piece in pieces:
@@ -131,7 +168,7 @@ def _retimed(pieces: Iterable[Piece], fps: Fraction) -> "Iterator[Packet[VideoSt
             packet.time_base = 1 / fps
             packet.pts = shown + position
             # Encoders tell decoding times only within a file: counted anew, they rise across all pieces.
-            packet.dts = decoded - MAX_REORDER
+            packet.dts = decoded - reorder
             packet.duration = 1
             decoded += 1
             yield packet

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from .atomic_file import whole_file
 from .errors import RunStoreError
-from .frame_encoder import VideoSettings
 from .manifest import NAME, FileRecord, Manifest, WindowRecord, carry_name, read_manifest, segment_name
+from .run_card import VideoForm
 from .run_folder import SUFFIX, DiskError, RunPlace, final_path, is_whole, record_of
-from .segment import Piece, check_frames, remux
+from .segment import Piece
 from .windows import Window
 
 MAX_DONORS = 100
@@ -80,7 +80,7 @@ def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Seq
     return shared
 
 
-def take_over(donor: Donor, folder: Path, root: Path, settings: VideoSettings) -> tuple[WindowRecord, ...]:
+def take_over(donor: Donor, folder: Path, root: Path, form: VideoForm) -> tuple[WindowRecord, ...]:
     """Copy a donor's windows into a run's folder; none of them if the donor changes meanwhile.
 
     Raises:
@@ -88,7 +88,8 @@ def take_over(donor: Donor, folder: Path, root: Path, settings: VideoSettings) -
     """
     records: list[WindowRecord] = []
     for record, piece in zip(donor.manifest.windows[: donor.shared], pieces_of(donor, root), strict=True):
-        segment = None if piece is None else _copied(piece, folder / segment_name(record.index), settings)
+        name = segment_name(record.index, form.output.segment_suffix)
+        segment = None if piece is None else _copied(piece, folder / name, form)
         carry = record.carry if record.index == donor.shared - 1 else None
         if carry is not None:
             with whole_file(folder / carry_name(record.index)) as temporary:
@@ -97,14 +98,13 @@ def take_over(donor: Donor, folder: Path, root: Path, settings: VideoSettings) -
     return tuple(records)
 
 
-def _copied(piece: Piece, target: Path, settings: VideoSettings) -> FileRecord:
+def _copied(piece: Piece, target: Path, form: VideoForm) -> FileRecord:
     """Bring a window's frames into a file of their own."""
     with whole_file(target) as temporary:
         if piece.path.name == target.name:
             shutil.copyfile(piece.path, temporary)
         else:
-            remux(temporary, [piece], None, {}, settings, complete=True)
-            check_frames(temporary, piece.frames)
+            form.output.cut(temporary, piece, form.settings)
     return record_of(target)
 
 

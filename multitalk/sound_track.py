@@ -26,6 +26,25 @@ LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1")
 """FFmpeg's name of the layout for 1 to 7 channels; their order in the file is kept. AAC has 8 too, but
 PyAV, with which ComfyUI reads sound, ends the process when asked for the samples of 8 (seen in 18.1)."""
 
+
+@dataclass(frozen=True, slots=True)
+class SoundCodec:
+    """How a sound is encoded.
+
+    Attributes:
+        name: FFmpeg's name of the encoder.
+        rates_hz: sample rates that it has; empty: any.
+        is_lossless: whether samples come back as they were, so that no bit rate is asked for.
+    """
+
+    name: str
+    rates_hz: tuple[int, ...]
+    is_lossless: bool
+
+
+AAC = SoundCodec("aac", AAC_RATES_HZ, is_lossless=False)
+PCM = SoundCodec("pcm_f32le", (), is_lossless=True)
+
 _BITS_A_SAMPLE = 4
 _MOST_BITS_A_CHANNEL = 128_000
 
@@ -45,23 +64,25 @@ class SoundFormat:
     bit_rate: int
 
 
-def sound_format(rate_hz: int, num_channels: int) -> SoundFormat:
-    """The AAC stream for a sound: its rate where AAC has it, else 48 kHz; its channels up to 7, else mono."""
-    kept_rate_hz = rate_hz if rate_hz in AAC_RATES_HZ else OTHER_RATE_HZ
+def sound_format(rate_hz: int, num_channels: int, codec: SoundCodec = AAC) -> SoundFormat:
+    """The stream for a sound: its own rate if the codec has it, else 48 kHz; up to 7 channels, else mono."""
+    kept_rate_hz = rate_hz if not codec.rates_hz or rate_hz in codec.rates_hz else OTHER_RATE_HZ
     kept_channels = num_channels if num_channels <= len(LAYOUTS) else 1
     bits_a_channel = min(_BITS_A_SAMPLE * kept_rate_hz, _MOST_BITS_A_CHANNEL)
     return SoundFormat(kept_rate_hz, LAYOUTS[kept_channels - 1], bits_a_channel * kept_channels)
 
 
 class SoundTrack:
-    """An AAC stream that is fed as the frames are written, so that the file stays interleaved.
+    """A stream of sound that is fed as the frames are written, so that the file stays interleaved.
 
     Samples are taken from the sound as they are needed; none are copied ahead.
     """
 
-    def __init__(self, container: OutputContainer, sound: Waveform, fps: Fraction) -> None:
+    def __init__(
+        self, container: OutputContainer, sound: Waveform, fps: Fraction, codec: SoundCodec = AAC
+    ) -> None:
         samples_CT = sound.samples_CT
-        self._format = sound_format(sound.sample_rate_hz, samples_CT.shape[0])
+        self._format = sound_format(sound.sample_rate_hz, samples_CT.shape[0], codec)
         if self._format.rate_hz != sound.sample_rate_hz:
             LOG.info(
                 "Sound: AAC has no %d Hz, so it is resampled to %d Hz in the file",
@@ -76,10 +97,11 @@ class SoundTrack:
         self._fps = fps
         self._taken = 0
         self._container = container
-        self._stream: AudioStream = container.add_stream(
-            "aac", rate=self._format.rate_hz, layout=self._format.layout
-        )
-        self._stream.bit_rate = self._format.bit_rate
+        stream = container.add_stream(codec.name, rate=self._format.rate_hz, layout=self._format.layout)
+        assert isinstance(stream, AudioStream), f"{codec.name} makes sound"
+        self._stream = stream
+        if not codec.is_lossless:
+            self._stream.bit_rate = self._format.bit_rate
 
     def advance(self, frames: int) -> None:
         """Encode the sound up to the end of video frame number `frames`."""

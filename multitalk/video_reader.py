@@ -6,16 +6,20 @@ Shape letters: F frames, H height, W width; the last axis of frames is red, gree
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import av
 import torch
+from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
+from .deep_frames import deep_rgb, is_deep
 from .errors import ResultError
+from .types import Waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,17 @@ def probe_video(path: Path) -> VideoFacts:
         ) from error
 
 
+def codec_of(path: Path) -> str:
+    """FFmpeg's name of a video's codec.
+
+    Raises:
+        ResultError: the file is no video that can be opened.
+    """
+    probe_video(path)
+    with av.open(str(path)) as container:
+        return container.streams.video[0].codec_context.name
+
+
 def read_frames(path: Path) -> torch.Tensor:
     """All frames of a video as float32 0..1, (frames, height, width, 3), on the CPU.
 
@@ -64,7 +79,7 @@ def read_frames(path: Path) -> torch.Tensor:
     frames_FHWC = torch.empty(facts.frames, facts.height, facts.width, 3)
     uncounted: list[torch.Tensor] = []
     number = 0
-    for frame_HWC in _decoded(path):
+    for frame_HWC in frames_of(path):
         if number < facts.frames:
             frames_FHWC[number] = frame_HWC
         else:
@@ -75,17 +90,33 @@ def read_frames(path: Path) -> torch.Tensor:
     return torch.cat([frames_FHWC, torch.stack(uncounted)]) if uncounted else frames_FHWC[:number]
 
 
-def _decoded(path: Path) -> Iterator[torch.Tensor]:
+def frames_of(path: Path) -> Iterator[torch.Tensor]:
+    """Frames of a video one by one, float32 0..1, (height, width, 3)."""
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
         for frame in container.decode(video=0):
-            yield torch.from_numpy(rgb_of(frame)).float().div_(255)
+            yield deep_rgb(frame) if is_deep(frame) else torch.from_numpy(rgb_of(frame)).float().div_(255)
+
+
+def read_sound(path: Path) -> Waveform | None:
+    """The first sound track of a file as it is, float32; None without one."""
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        stream = container.streams.audio[0]
+        to_float = AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        parts = [
+            torch.from_numpy(floats.to_ndarray())
+            for frame in chain(container.decode(stream), (None,))
+            for floats in to_float.resample(frame)
+        ]
+        return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
 
 
 def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     """Pictures one by one, float32 0..1, (height, width, 3)."""
     for path in paths:
-        yield next(_decoded(path))
+        yield next(frames_of(path))
 
 
 def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:

@@ -14,9 +14,10 @@ import torch
 from av.error import FFmpegError
 
 from .errors import InputError
-from .frame_encoder import FrameEncoder, VideoSettings
+from .frame_encoder import FrameEncoder
 from .sound_track import SoundTrack
 from .types import Waveform
+from .video_settings import VideoSettings
 
 LOG = logging.getLogger("evertalk")
 

@@ -7,7 +7,8 @@ from comfy_api.latest import io
 from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
 from .host.durable_run import Wish, saved_run
-from .host.request import OutputForm, SamplerWidgets, checked_settings, plan_run
+from .host.planning import PLANNER, Asked
+from .host.request import OutputForm, SamplerWidgets, checked_settings
 from .host.review import REVIEWS
 from .host.run import latent_result, play
 from .host.run_options import RunOptions
@@ -70,15 +71,19 @@ class EverTalkSampler(io.ComfyNode):
         if inputs["audio_embeds"] is None:
             checked_settings(asked, picture, options, has_negative=has_negative)
             return ["audio_embeds"]
-        plan_run(asked, inputs["audio_embeds"], picture, options, has_negative=has_negative)
+        run = Asked(asked, inputs["audio_embeds"], picture, options, has_negative)
+        PLANNER.plan(run)
         if "schedule" in inputs and options.schedule is None:
             return ["schedule"]
         unused = {"positive"} if options.has_prompts else set[str]()
         if "clip_vision" in inputs:
             unused.add("clip_vision_output")
-        return [
+        missing = [
             name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None and name not in unused
         ]
+        if missing:
+            PLANNER.look_ahead(run)
+        return missing
 
     @classmethod
     def execute(
@@ -93,14 +98,17 @@ class EverTalkSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         """Run all windows; the video is on disk when this returns."""
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
-        plan = plan_run(asked, audio_embeds, start_image, options, has_negative=negative is not None)
+        planned = PLANNER.take(Asked(asked, audio_embeds, start_image, options, negative is not None))
+        plan = planned.plan
         see = seeing(others)
         cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
             return io.NodeOutput(latent_result(plan, play(plan, cast, None)))
         place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
         metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
-        wish = Wish(place, Resume(asked.resume), metadata, asked.pause_after)
+        wish = Wish(
+            place, Resume(asked.resume), metadata, asked.pause_after, asked.written_as, planned.outlook
+        )
         return io.NodeOutput(saved_run(plan, cast, wish))
 
     @classmethod

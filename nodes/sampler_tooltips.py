@@ -93,3 +93,8 @@ PAUSE_AFTER = (
     "Pause behind every so many windows and give a playable video of what is finished; queue the workflow "
     "again to go on. 0: never. What you do not like is made again with window_seeds."
 )
+FORMAT = (
+    "How the video is written. mp4 (h264) plays everywhere; 10-bit has no banding in soft gradients; the "
+    "lossless mkv keeps 10 bits a colour; png (8 bits) and exr (half floats, linear light) sequences are "
+    "folders of numbered pictures with the sound as sound.wav."
+)

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 
 from ..multitalk.guidance import GuidanceSettings
 from ..multitalk.manifest import MAX_WINDOWS
+from ..multitalk.output_format import MP4_H264, offered_formats
 from ..multitalk.run_card import Resume
 from ..multitalk.run_settings import (
     MAX_SIZE_PX,
@@ -63,6 +64,13 @@ def sampler_widgets() -> list[io.Input]:
             max=MAX_WINDOWS,
             optional=True,
             tooltip=tips.PAUSE_AFTER,
+        ),
+        io.Combo.Input(
+            "format",
+            options=list(offered_formats()),
+            default=MP4_H264.name,
+            optional=True,
+            tooltip=tips.FORMAT,
         ),
     ]
 

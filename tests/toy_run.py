@@ -10,17 +10,18 @@ from pathlib import Path
 import torch
 from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.fingerprint import chained, fingerprint
-from evertalk_pack.multitalk.frame_encoder import VideoSettings
 from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.modes import InfiniteTalkMode
 from evertalk_pack.multitalk.noise import seeded_noise
+from evertalk_pack.multitalk.output_format import MP4_H264, OutputFormat
 from evertalk_pack.multitalk.pausing import Pausing
 from evertalk_pack.multitalk.run_card import Resume, RunCard, VideoForm
 from evertalk_pack.multitalk.run_folder import RunPlace
 from evertalk_pack.multitalk.run_store import RunStore
 from evertalk_pack.multitalk.safe_path import checked_prefix
 from evertalk_pack.multitalk.types import Waveform
+from evertalk_pack.multitalk.video_settings import VideoSettings
 from evertalk_pack.multitalk.window_seeds import WindowSeeds
 from evertalk_pack.multitalk.windows import plan_windows
 from torch.nn import functional as F
@@ -72,6 +73,7 @@ class ToyRun:
         window_seeds: windows with a seed of their own.
         pausing: stops the run between windows.
         written: see RunStore.
+        written_as: the form of the video.
     """
 
     output: Path
@@ -86,7 +88,8 @@ class ToyRun:
     store: RunStore | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     pausing: Pausing = field(default_factory=Pausing)
-    written: Callable[[WindowRecord, Path], None] | None = None
+    written: Callable[[WindowRecord, Path | None], None] | None = None
+    written_as: OutputFormat = MP4_H264
 
     @property
     def sound(self) -> Waveform:
@@ -103,24 +106,20 @@ class ToyRun:
             start, end = window.start * RATE_HZ // 25, (window.start + window.frames) * RATE_HZ // 25
             heard = self.sound.samples_CT[:, start:end]
             own = self.window_seeds.of(window.index)
-            keys.append(chained(keys[-1] if keys else "", self.seed, own, window, heard))
+            keys.append(
+                chained(keys[-1] if keys else "", self.seed, own, window, heard, self.written_as.name)
+            )
         whole = fingerprint(keys, self.sound)
         return RunCard(whole, tuple(keys), windows, {"seed": str(self.seed)})
 
     def new_store(self) -> RunStore:
         """A store of this run."""
         prefix = checked_prefix(self.prefix, self.output)
-        form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings)
+        form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
         place = RunPlace(self.output, prefix, prefix)
-        return RunStore(
-            place,
-            self.card(),
-            form,
-            self.resume,
-            say=self.said.append,
-            written=self.written,
-            review=self.pausing.after,
-        )
+        store = RunStore(place, self.card(), form, self.resume, say=self.said.append, written=self.written)
+        store.review = self.pausing.after
+        return store
 
     def score(self) -> Score:
         """What is played."""

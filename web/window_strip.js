@@ -60,6 +60,7 @@ export class WindowStrip {
     this.buttons.append(this.pause, this.stop, this.resume, this.reroll)
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
+    this.video.addEventListener('error', () => this.hideVideo())
     this.element.append(this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
   }
 
@@ -167,14 +168,20 @@ export class WindowStrip {
     this.pause.title = text('noPause')
   }
 
+  // Not every browser plays every form, and a window's own part is gone once the whole video stands.
+  hideVideo() {
+    this.video.hidden = true
+    growToFit(this.node)
+  }
+
   showVideo() {
     const index = this.chosen ?? this.state.newest
     const whole = this.state.video ? { path: this.state.video, start: 0 } : null
     const isOver = this.state.phase !== 'running' && this.chosen === null
     const playable = (isOver ? whole : null) ?? (index === null ? null : this.state.playable(index)) ?? whole
-    this.video.hidden = playable === null
     const address = playable ? viewAddress(playable) : ''
     if (this.video.dataset.address === address) return
+    this.video.hidden = playable === null
     this.video.dataset.address = address
     if (address) this.video.src = address
     else this.video.removeAttribute('src')

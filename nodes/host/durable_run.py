@@ -1,7 +1,7 @@
 """A run whose windows are kept: the sampler's work from the plan to the finished file."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,14 @@ import comfy.model_management
 
 from ...multitalk.dubbing import DubSource
 from ...multitalk.fingerprint import fingerprint, fingerprint_file
-from ...multitalk.frame_encoder import VideoSettings
+from ...multitalk.output_format import MP4_H264, OutputFormat
 from ...multitalk.pausing import Pausing, paused_text
 from ...multitalk.run_card import Resume, RunCard, VideoForm
 from ...multitalk.run_folder import RunPlace
 from ...multitalk.run_keys import run_key, window_keys
 from ...multitalk.run_store import RunStore
 from ...multitalk.types import FPS
+from ...multitalk.video_settings import VideoSettings
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
@@ -39,12 +40,16 @@ class Wish:
         resume: what to do with finished windows.
         metadata: written into the video.
         pause_after: pause behind every so many windows; 0 for never.
+        output: the form in which the video is written.
+        outlook: for the manifest, what was found before weights loaded.
     """
 
     place: RunPlace
     resume: Resume
     metadata: Mapping[str, str]
     pause_after: int = 0
+    output: OutputFormat = MP4_H264
+    outlook: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
@@ -55,8 +60,11 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         RunStoreError: the output folder cannot be used; what was finished is kept.
     """
     check_cast(plan, cast)
-    card, form = card_of(plan, cast), VideoForm(plan.size.height_px, plan.size.width_px, plan.embeds.sound)
-    form = replace(form, metadata=wish.metadata)
+    card = card_of(plan, cast, wish.output)
+    card = replace(card, settings={**card.settings, **wish.outlook})
+    form = VideoForm(
+        plan.size.height_px, plan.size.width_px, plan.embeds.sound, wish.metadata, output=wish.output
+    )
     told = RunTeller(plan.windows)
     store = RunStore(
         wish.place,
@@ -66,8 +74,8 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         say=show_on_node,
         waiting=wait_for_lock,
         written=told.window_written,
-        review=wish.pause_after,
     )
+    store.review = wish.pause_after
     with told.ending(store), store:
         paused = False
         if wish.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
@@ -105,20 +113,25 @@ def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     }
 
 
-def card_of(plan: RunPlan, cast: Cast) -> RunCard:
+def card_of(plan: RunPlan, cast: Cast, output: OutputFormat = MP4_H264) -> RunCard:
     """Which run it is."""
     attachment = attachment_of(cast.model)
     own = {field.name: getattr(plan, field.name) for field in fields(plan)}
     shared = (
         {name: value for name, value in own.items() if name not in OF_THE_WHOLE_RUN},
         plan.reference if plan.dub is None else source_identity(plan.dub.source),
-        VideoSettings(),
+        *settings_identity(output),
         *models_of(cast, attachment),
         conditioning_identity(cast.negative),
     )
     own_of = WindowIdentity(cast, plan.window_seeds)
     keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
     return RunCard(run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment))
+
+
+def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
+    """What stands for the form of the video; runs of the first form are known by its settings alone."""
+    return (VideoSettings(),) if output is MP4_H264 else (VideoSettings(), output.name)
 
 
 def models_of(cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.look import LookSettings, look_for_windows
+from ...multitalk.output_format import MP4_H264, OutputFormat, offered_formats
 from ...multitalk.picture import checked_picture
 from ...multitalk.run_card import Resume
 from ...multitalk.run_schedule import RunSchedule, unused_cues
@@ -64,6 +65,7 @@ class SamplerWidgets:
     resume: str = Resume.AUTO.value
     window_seeds: str = ""
     pause_after: int = 0
+    format: str = MP4_H264.name
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "SamplerWidgets":
@@ -74,6 +76,11 @@ class SamplerWidgets:
     def guidance(self) -> GuidanceSettings:
         """Text and audio scales."""
         return GuidanceSettings(self.text_scale, self.audio_scale)
+
+    @property
+    def written_as(self) -> OutputFormat:
+        """How the video is written."""
+        return offered_formats()[self.format]
 
     @property
     def form(self) -> OutputForm:
@@ -125,6 +132,7 @@ def checked_settings(
     )
     check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
     check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
+    check_offered("format", widgets.format, tuple(offered_formats()))
     guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(

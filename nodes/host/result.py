@@ -4,6 +4,7 @@ Shape letters: F frames, H height, W width.
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,16 +15,17 @@ import torch
 from comfy_api.latest import Input, InputImpl, Types, io, ui
 
 from ...multitalk.errors import ResultError
-from ...multitalk.frame_encoder import VideoSettings
 from ...multitalk.result import FramesInMemory, RawLatents, Result, SavedFrames, SavedVideo, VideoObject
 from ...multitalk.types import FPS, Waveform
-from ...multitalk.video_reader import read_frames, read_pictures
+from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_pictures, read_sound
+from ...multitalk.video_settings import VideoSettings
 from ...multitalk.video_writer import VideoWriter
 
 LOG = logging.getLogger("evertalk")
 
 _QUICK = VideoSettings(crf=20, preset="veryfast")
 _NAME = "EverTalk_decode"
+PLAYABLE_CODECS = ("h264", "vp8", "vp9", "av1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def open_result(result: Result, vae: Any, *, want_images: bool) -> Opened:
     if isinstance(result, SavedVideo):
         LOG.info("Video already saved to: %s", result.path)
         images_FHWC = _logged(read_frames(result.path)) if want_images else None
-        return Opened(images_FHWC, InputImpl.VideoFromFile(str(result.path)), str(result.path), result.path)
+        video = InputImpl.VideoFromFile(str(result.path))
+        return Opened(images_FHWC, video, str(result.path), playable(result.path))
     if isinstance(result, SavedFrames):
         LOG.info("Video already saved to: %s (%d pictures)", result.folder, len(result.pictures))
         return _from_pictures(result, want_images=want_images)
@@ -111,14 +114,30 @@ def _from_frames(frames_FHWC: torch.Tensor, sound: Waveform | None) -> Opened:
 
 def _from_pictures(result: SavedFrames, *, want_images: bool) -> Opened:
     path = _temp_path()
-    pictures = read_pictures(result.pictures)
-    first_HWC = next(pictures)
-    with VideoWriter(path, first_HWC.shape[1], first_HWC.shape[0], None) as writer:
-        writer.write(first_HWC[None])
-        for picture_HWC in pictures:
-            writer.write(picture_HWC[None])
+    sound = None if result.sound is None else read_sound(result.sound)
+    _write_frames(path, read_pictures(result.pictures), sound, VideoSettings())
     images_FHWC = _logged(torch.stack(list(read_pictures(result.pictures)))) if want_images else None
     return Opened(images_FHWC, InputImpl.VideoFromFile(str(path)), str(result.folder), path)
+
+
+def playable(path: Path) -> Path:
+    """The video itself where browsers play its codec, else an H.264 copy for them in the temp folder."""
+    if codec_of(path) in PLAYABLE_CODECS:
+        return path
+    copy = _temp_path()
+    _write_frames(copy, frames_of(path), read_sound(path), _QUICK)
+    return copy
+
+
+def _write_frames(
+    path: Path, frames: Iterator[torch.Tensor], sound: Waveform | None, settings: VideoSettings
+) -> None:
+    """Frames (H, W, 3) of even sizes to an mp4, one at a time."""
+    first_HWC = next(frames)
+    with VideoWriter(path, first_HWC.shape[1], first_HWC.shape[0], sound, settings) as writer:
+        writer.write(first_HWC[None])
+        for frame_HWC in frames:
+            writer.write(frame_HWC[None])
 
 
 def _from_video(result: VideoObject, *, want_images: bool) -> Opened:

@@ -46,6 +46,10 @@ class RunOptions:
         """Pick the sockets out of what the host hands a node; one that is not connected is missing there."""
         return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
+    def is_same(self, other: "RunOptions") -> bool:
+        """Whether the very same objects are connected."""
+        return all(getattr(self, field.name) is getattr(other, field.name) for field in fields(self))
+
     @property
     def denoise(self) -> float:
         """How much of the way from noise to picture is gone: less than all where a clip is made over."""

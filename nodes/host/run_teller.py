@@ -26,7 +26,7 @@ class RunTeller:
         self._windows = windows
         self._events = NodeEvents()
 
-    def window_written(self, record: WindowRecord, segment: Path) -> None:
+    def window_written(self, record: WindowRecord, segment: Path | None) -> None:
         """A window is finished; its segment plays, unless its frames wait for the next window."""
         window, stats = self._windows[record.index], record.stats
         report = WindowReport(record.index, stats.drift or 0.0, stats.seam, stats.seconds)
@@ -37,7 +37,7 @@ class RunTeller:
                 record.index,
                 start_s=first_new_s(window),
                 text=str(report),
-                path=ShownFile.of(segment) if record.segment is not None else None,
+                path=ShownFile.of(segment),
             )
         )
 

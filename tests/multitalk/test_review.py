@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk import kept_carries
+from evertalk_pack.multitalk.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.pausing import Pausing, paused_text
 from evertalk_pack.multitalk.video_reader import read_frames
 from evertalk_pack.multitalk.window_seeds import WindowSeeds
@@ -74,16 +75,30 @@ def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(
     assert again.studio.sampled == [0, 1, 2, 3, 4]
 
 
+def test_motion_frames_that_would_fill_the_disk_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
+    run = ToyRun(tmp_path)
+    run.play()
+    assert run.store is not None
+    kept = sorted(file.name for file in run.store.folder.glob("c*.safetensors"))
+    assert kept == ["c000003.safetensors"], "the last window carries nothing on"
+    named = [window.carry is not None for window in read_manifest(run.store.folder / NAME).windows]
+    assert named == [False, False, False, True, False]
+
+
 def test_run_pauses_behind_every_second_window_and_ends_as_if_it_had_not(tmp_path: Path) -> None:
     output = tmp_path / "output"
     output.mkdir()
     made: list[list[int]] = []
+    videos: list[Path] = []
     for _ in range(3):
         run = ToyRun(output, pausing=Pausing(2))
-        video = run.play()
+        videos.append(run.play())
         made.append(run.studio.sampled)
     assert made == [[0, 1], [2, 3], [4]]
-    assert video.read_bytes() == whole_run(tmp_path / "scratch")
+    assert videos[-1].read_bytes() == whole_run(tmp_path / "scratch")
 
 
 def test_paused_run_has_a_playable_video_of_its_finished_windows(tmp_path: Path) -> None:

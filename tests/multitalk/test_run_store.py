@@ -9,11 +9,10 @@ from pathlib import Path
 import av
 import pytest
 import torch
-from evertalk_pack.multitalk import kept_carries
 from evertalk_pack.multitalk.carry_file import Carry
 from evertalk_pack.multitalk.errors import InputError, RunStoreError
 from evertalk_pack.multitalk.generate import generate
-from evertalk_pack.multitalk.manifest import NAME, WindowStats, read_manifest
+from evertalk_pack.multitalk.manifest import NAME, WindowStats
 from evertalk_pack.multitalk.run_card import Resume
 from evertalk_pack.multitalk.video_reader import read_frames
 from toy_run import SIZE, ToyRun, ToyStudio
@@ -269,24 +268,6 @@ def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
     run.card = lambda: card
     with pytest.raises(InputError, match="30000 windows, expected 25000 at most"):
         run.new_store()
-
-
-def test_motion_frames_that_would_fill_the_disk_are_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
-    run = stopped_run(tmp_path, 4)
-    assert run.store is not None
-    assert sorted(file.name for file in run.store.folder.glob("c*.safetensors")) == [
-        "c000002.safetensors",
-        "c000003.safetensors",
-    ]
-    assert [window.carry is None for window in read_manifest(run.store.folder / NAME).windows] == [
-        True,
-        True,
-        False,
-        False,
-    ]
 
 
 def test_window_with_values_that_are_no_numbers_is_told_of(

@@ -7,10 +7,10 @@ import av
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import RunStoreError
-from evertalk_pack.multitalk.frame_encoder import VideoSettings
 from evertalk_pack.multitalk.segment import Piece, check_frames, remux, write_segment
 from evertalk_pack.multitalk.types import Waveform
 from evertalk_pack.multitalk.video_reader import probe_video, read_frames
+from evertalk_pack.multitalk.video_settings import VideoSettings
 
 LENGTHS = (9, 1, 2, 3, 30)
 """Short ones too: x264 holds back two frames, and a scene may have fewer."""

@@ -9,10 +9,11 @@ import psutil
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.frame_encoder import BT709, VideoSettings
 from evertalk_pack.multitalk.sound_track import sound_format
+from evertalk_pack.multitalk.stream_codecs import BT709
 from evertalk_pack.multitalk.types import Waveform
 from evertalk_pack.multitalk.video_reader import probe_video, read_frames
+from evertalk_pack.multitalk.video_settings import VideoSettings
 from evertalk_pack.multitalk.video_writer import VideoWriter
 
 AAC_FRAME = 1024
