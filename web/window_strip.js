@@ -2,7 +2,7 @@
 
 import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
-import { BadgeRow, growToFit } from './badges.js'
+import { BadgeRow, growToFit, MARGIN_PX } from './badges.js'
 import { RunState } from './run_state.js'
 import { stateWord, text } from './texts.js'
 
@@ -39,6 +39,7 @@ export class WindowStrip {
     const widget = node.addDOMWidget('evertalk_strip', 'evertalk_strip', this.element, {
       serialize: false,
       hideOnZoom: false,
+      margin: MARGIN_PX,
       getMinHeight: () => this.height,
       getMaxHeight: () => this.height,
     })
@@ -71,7 +72,7 @@ export class WindowStrip {
     if (this.state.phase !== 'idle') rows.push(HEIGHTS_PX.cells, HEIGHTS_PX.line)
     if (!this.buttons.hidden) rows.push(HEIGHTS_PX.buttons)
     if (!this.video.hidden) rows.push(HEIGHTS_PX.video)
-    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1)
+    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1) + 2 * MARGIN_PX
   }
 
   /** Shows what would run, or why nothing can. */
