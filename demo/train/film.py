@@ -26,6 +26,9 @@ from evertalk_pack.multitalk.seam import blend_overlap  # isort: skip
 SHIFT = 5.0
 SIGMAS = tuple(SHIFT * s / (1 + (SHIFT - 1) * s) for s in (1.0, 0.75, 0.5, 0.25, 0.0))
 ADVANCE = FRAMES - MOTION_FRAMES
+SPOKEN = 0.12
+"""Deviation of a mouth's law in a window from which on there is something to follow."""
+
 BLEND_FRAMES = MOTION_FRAMES
 """As the demo's look: the whole overlap goes over from one window's rendering to the next one's."""
 
@@ -150,7 +153,7 @@ def _report(people: int, shown: torch.Tensor, reference: torch.Tensor, law_NSF: 
                     if index == 0
                     else slice(MOTION_FRAMES + index * ADVANCE, FRAMES + index * ADVANCE)
                 )
-                if law_SF[s, cut].std() > 0.12:
+                if law_SF[s, cut].std() > SPOKEN:
                     windows.setdefault(index, []).append(correlation(opening[cut], law_SF[s, cut]))
     steps = shown.diff(dim=1).abs().mean(dim=(2, 3, 4))
     joins = torch.arange(FRAMES - 1, steps.shape[1], ADVANCE)

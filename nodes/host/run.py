@@ -38,6 +38,7 @@ from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
 from .sound import audio_of
+from .step_cache import step_cache_notes
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
 
 
@@ -184,7 +185,8 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
     for note in attachment.notes:
         show_on_node(note)
-    for note in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+    cache_notes = step_cache_notes(attachment.step_cache, steps)
+    for note in (*backend.choice.notes, *cache_notes, *plan.notes, *mode_notes(plan, cast, attachment)):
         tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
         tell(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
