@@ -178,3 +178,25 @@ def test_the_room_asked_for_is_that_of_the_chunk(
         decode_bytes(width, SIDE_PX, SIDE_PX, 3, 4),
         decode_bytes(width, SIDE_PX, SIDE_PX, 1, 4),
     ]
+
+
+def test_a_compiled_decode_has_room_for_its_graphs_and_gives_the_limit_back(
+    vae: Any, frames_FHWC: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.compiler.config
+    from evertalk_pack.nodes.host import streamed_vae
+    from evertalk_pack.wanvideo.vae_layers import residual
+
+    limits: list[int] = []
+
+    def noted(*given: Any) -> Any:
+        limits.append(torch.compiler.config.recompile_limit)
+        return residual(*given)
+
+    monkeypatch.setattr(streamed_vae, "compiled_residual", lambda: noted)
+    before = torch.compiler.config.recompile_limit
+    latents = streamed_vae.stream_encode(vae, frames_FHWC[:9], 2)
+    frames = streamed_vae.stream_decode(vae, latents, 2, compiled=True)
+    torch.testing.assert_close(frames, vae.decode(latents)[0], atol=2e-5, rtol=2e-5)
+    assert set(limits) == {streamed_vae.RECOMPILE_LIMIT}
+    assert torch.compiler.config.recompile_limit == before
