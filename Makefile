@@ -2,7 +2,8 @@
 # make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
-# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video
+# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers,
+#                an hour of video, batches on a cluster
 # make quality  the films that the trained miniatures are judged by: minutes each
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
@@ -36,6 +37,7 @@ soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
+	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster
 
 lint: host
 	@.venv/bin/ruff check .

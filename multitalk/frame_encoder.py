@@ -18,9 +18,9 @@ BT709 = 1
 
 _ENCODER_THREADS = 4  # x264's output depends on their number, so it is not left to the machine
 _REPEATABLE = "mbtree=0"
-"""x264's macroblock tree reads memory that nobody has written: its choices, and the file's bytes, then depend on
-what the process did before (libx264 of PyAV 18.1, from 80x80 to 832x480). A run that goes on in another process
-must give the same bytes. The price is some bits at the same quality."""
+"""x264's macroblock tree reads memory that nobody has written: its choices, and the file's bytes, then depend
+on what the process did before (libx264 of PyAV 18.1, from 80x80 to 832x480). A run that goes on in another
+process must give the same bytes. The price is some bits at the same quality."""
 
 _SCALER_FLAGS = 0x4 | 0x4000 | 0x40000 | 0x80000  # bicubic, full chroma input, accurate rounding, bit-exact
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BELOW_NODES = ("multitalk", "wanvideo", "attention")
-FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "scripts", "tests")
+FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "scripts", "cluster", "tests")
 GENERATED = {"run", "__pycache__"}
 
 MAX_FILE_LINES = 300

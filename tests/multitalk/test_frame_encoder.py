@@ -26,7 +26,7 @@ print(hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def encoded_with_memory_full_of(value: int, path: Path) -> str:
-    """The digest of a film encoded where glibc fills fresh memory with a value (other systems: with anything)."""
+    """The digest of a film encoded where glibc fills fresh memory with a value."""
     environment = {**os.environ, "MALLOC_PERTURB_": str(value), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
     command = [sys.executable, "-c", ENCODE, str(TESTS), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
