@@ -17,8 +17,8 @@ WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 RATE_HZ = 16_000
 WIDGETS = {
-    "width": 64,
-    "height": 64,
+    "width": 32,
+    "height": 32,
     "window_frames": 17,
     "motion_frames": 5,
     "scheduler": "infinitetalk",

@@ -17,7 +17,9 @@ from .errors import ClusterError
 from .task import Report, Task
 from .worker import Worker, WorkerSettings
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before ray is imported: nothing is sent anywhere
+# Before ray is imported: nothing is sent anywhere, and the servers, which are the work, have no nice of 15.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 

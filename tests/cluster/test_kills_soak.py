@@ -31,7 +31,7 @@ JOBS = 30
 KILLS = 5
 WORKERS = 3
 SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
-SECONDS = 5.0
+SECONDS = 3.8
 LOST_A_KILL = 2
 """The window in the making, and the one before it, which is written meanwhile."""
 
