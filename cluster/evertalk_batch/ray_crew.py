@@ -72,7 +72,7 @@ def ray_session(address: str | None, local_cpus: int | None, say: Callable[[str]
                 )
             else:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
             raise ClusterError(_unreachable(address, str(error).splitlines()[0])) from error
     try:
         yield

@@ -78,7 +78,7 @@ def killed(studio: Studio, jobs: Path) -> tuple[Path, list[str]]:
 
 def disturb(process: subprocess.Popen[bytes], store: Path, draw: random.Random) -> Iterator[str]:
     """Kill in the midst of jobs, spread over the batch."""
-    moments = sorted(draw.sample(range(1, JOBS - WORKERS), KILLS))
+    moments = sorted(draw.sample(range(1, JOBS - 2 * WORKERS), KILLS))
     for number, moment in enumerate(moments):
 
         def in_the_midst(moment: int = moment) -> bool:

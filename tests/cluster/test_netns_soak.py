@@ -27,6 +27,11 @@ pytestmark = [
 ]
 
 
+def environment() -> dict[str, str]:
+    """Nodes that join need the head's token, which lies in this user's home."""
+    return {**batch_environment(), "RAY_AUTH_MODE": "token"}
+
+
 def ip(*arguments: str) -> str:
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
 
@@ -78,7 +83,7 @@ def node(name: str, folder: Path, *more: str) -> Generator[None]:
     ]
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            inside(name, [*ray, *more]), env=batch_environment(), stdout=log, stderr=subprocess.STDOUT
+            inside(name, [*ray, *more]), env=environment(), stdout=log, stderr=subprocess.STDOUT
         )
     try:
         yield
@@ -92,7 +97,7 @@ def num_nodes() -> int:
     code = f"import ray; ray.init(address='{address}', log_to_driver=False); print(len(ray.nodes()))"
     done = subprocess.run(
         inside(HEAD, [sys.executable, "-c", code]),
-        env=batch_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -119,11 +124,13 @@ def test_two_nodes_share_a_batch_over_a_cable_alone(comfyui: Path, tmp_path: Pat
         stack.enter_context(node(WORKER, tmp_path, "--address", address))
         deadline_s = time.monotonic() + 300
         while num_nodes() < 2:
-            assert time.monotonic() < deadline_s, (tmp_path / f"{WORKER}.log").read_text()
+            told = (tmp_path / f"{WORKER}.log").read_text()
+            assert time.monotonic() < deadline_s, told
+            assert "Error" not in told, told
         run = studio.run_arguments(jobs, store, "--workers", "2", "--address", address)
         done = subprocess.run(
             inside(HEAD, batch_command(run)),
-            env=batch_environment(),
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
