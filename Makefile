@@ -2,8 +2,9 @@
 # make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
-# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers,
-#                an hour of video, batches on a cluster
+# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video,
+#             batches on a cluster
+# make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour
 # make quality  the films that the trained miniatures are judged by: minutes each
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
@@ -15,7 +16,7 @@ VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
 
 .DEFAULT_GOAL := help
-.PHONY: help host test quality soak lint demo workflows pictures clean
+.PHONY: help host test quality soak bench lint demo workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -38,6 +39,21 @@ soak: host
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
 	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster
+
+BENCH_DEVICE ?= $(shell command -v nvidia-smi >/dev/null && echo cuda || echo cpu)
+
+bench: host
+	@$(VENV_PYTHON) bench/cpu.py
+	@$(VENV_PYTHON) bench/numerics.py --device $(BENCH_DEVICE)
+ifeq ($(BENCH_DEVICE),cuda)
+	@$(VENV_PYTHON) bench/attention.py
+	@$(VENV_PYTHON) bench/gpu.py
+	@$(VENV_PYTHON) bench/gpu.py --compile
+	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast
+	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast --compile
+	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn --vram-gb 24 16 12
+	@$(VENV_PYTHON) bench/lora_offload.py
+endif
 
 lint: host
 	@.venv/bin/ruff check .

@@ -2,6 +2,8 @@
 
     python bench/gpu.py                              bf16 on the first CUDA device, 832x480, 81 frames
     python bench/gpu.py --weights fp8_e4m3fn_fast    fp8 weights with fp8 matrix products
+    python bench/gpu.py --weights fp8_e4m3fn --vram-gb 24 16 12
+                                                     only whole windows, on a GPU made to seem smaller
     python bench/gpu.py --device cpu --tiny          the same code on small shapes
 
 Everything runs through the host's classes and the pack's own nodes/host code, with random weights.
@@ -43,6 +45,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
     parser.add_argument("--skip-vae", action="store_true")
+    parser.add_argument(
+        "--vram-gb", type=float, nargs="+", default=[], help="time windows alone, under these limits in GiB"
+    )
     return parser.parse_args()
 
 
@@ -57,10 +62,12 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def time(self, call: Callable[[], Any]) -> dict[str, float]:
-        """First and best seconds of a call, and its peak memory in GB."""
+        """First and best seconds of a call, its peak memory in GB, and that above what was there before."""
         is_cuda = self.device.type == "cuda"
+        before = 0
         if is_cuda:
             torch.cuda.reset_peak_memory_stats(self.device)
+            before = torch.cuda.memory_allocated(self.device)
         seconds: list[float] = []
         for _ in range(self.runs + 1):
             self.wait()
@@ -70,7 +77,8 @@ class Clock:
             seconds.append(time.perf_counter() - started)
         found = {"first_s": round(seconds[0], 4), "best_s": round(min(seconds[1:]), 4)}
         if is_cuda:
-            found["peak_gb"] = round(torch.cuda.max_memory_allocated(self.device) / 1e9, 2)
+            peak = torch.cuda.max_memory_allocated(self.device)
+            found |= {"peak_gb": round(peak / 1e9, 2), "above_weights_gb": round((peak - before) / 1e9, 3)}
         return found
 
 
@@ -95,9 +103,12 @@ def measure_forward(
     model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock
 ) -> dict[str, Any]:
     """The host's own forward, then one voice and two."""
+    from evertalk_pack.multitalk.generate import WindowVoices
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
-    from evertalk_pack.nodes.host.patcher import KEY, TalkCall
+    from evertalk_pack.nodes.host.memory import forward_size
+    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall
+    from evertalk_pack.wanvideo.memory import forward_bytes
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")
@@ -111,10 +122,17 @@ def measure_forward(
 
     calls = {
         "host_without_audio": None,
-        "one_voice": TalkCall(audio_SFKLC[None, :1], None, attention),
-        "two_voices": TalkCall(audio_SFKLC[None], masks_MP, attention),
+        "one_voice": TalkCall((BranchCall(audio_SFKLC[:1]),), attention),
+        "two_voices": TalkCall((BranchCall(audio_SFKLC, masks_MP),), attention),
     }
-    return {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
+    found = {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
+    for name, voices in (
+        ("one_voice", WindowVoices(audio_SFKLC[:1])),
+        ("two_voices", WindowVoices(audio_SFKLC)),
+    ):
+        declared = forward_bytes(forward_size(model, inputs["x"], voices, 0))
+        found[name]["declared_gb"] = round(declared / 1e9, 3)
+    return found
 
 
 def measure_vae(vae: Any, width: int, height: int, frames: int, clock: Clock) -> dict[str, Any]:
@@ -139,6 +157,29 @@ def measure_run(model: Any, vae: Any, arguments: argparse.Namespace, clock: Cloc
     return {"window_1_s": round(seconds[0], 3), "window_2_s": round(seconds[1], 3)}
 
 
+def measure_offloading(
+    arguments: argparse.Namespace, size: Any, device: torch.device, dtype: torch.dtype
+) -> dict[str, Any]:
+    """Whole windows with the weights in RAM at first: unlimited, then under each limit of GPU memory."""
+    import limited_vram
+    import real_size
+    from whole_run import play_windows
+
+    width, height = (int(side) for side in arguments.size.split("x"))
+    base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
+    base = limited_vram.to_ram(base, device)
+    talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
+    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+    vae = real_size.wan_vae(size, device)
+
+    def play() -> list[float]:
+        return play_windows(
+            model, vae, (width, height), arguments.frames, lambda: torch.cuda.synchronize(device)
+        )
+
+    return limited_vram.measure_limits(model, arguments.vram_gb, device, play)
+
+
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
@@ -155,6 +196,11 @@ def main() -> None:
     if device.type == "cuda":
         report["gpu"] = torch.cuda.get_device_name(device)
     clock = Clock(device, arguments.runs)
+    if arguments.vram_gb:
+        with torch.inference_mode():
+            report["limits"] = measure_offloading(arguments, size, device, dtype)
+        print(json.dumps(report, indent=1))
+        return
     with torch.inference_mode():
         base = real_size.wan_model(size, dtype, device, fast_fp8=arguments.weights.endswith("fast"))
         talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16

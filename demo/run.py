@@ -10,22 +10,46 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from comfy_client import ComfyClient, JobError, JsonObject, Outcome, ServerError
 from comfy_server import ComfyServer, ServerStartError
-from media_check import FPS, MediaError, Video, check_video, measure_sound, measure_video
+from media_check import FPS, MediaError, Sound, Video, check_video, measure_sound, measure_video
 from progress import ProgressDisplay
 
 DEMO = Path(__file__).resolve().parent
 ROOT = DEMO.parent
 RUN = DEMO / "run"
 WORKFLOWS = ROOT / "workflows" / "api"
-PORTRAIT = ("portrait.jpg", "demo_tiny")
-CARTOON = ("cartoon.png", "demo_cartoon")
-"""Picture and workflow of the demo, and of the one with trained miniatures."""
+MEDIA = DEMO / "media"
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What a demo shows.
+
+    Attributes:
+        picture: in demo/media.
+        voices: in demo/media.
+        workflow: in workflows/api.
+        trained: whether the trained miniatures play, else the hand-wired models.
+        base: ComfyUI's folder for it.
+    """
+
+    picture: str
+    voices: tuple[str, ...]
+    workflow: str
+    trained: bool
+    base: Path
+
+
+CARTOON = Show("cartoon.png", ("speech.flac",), "demo_cartoon", trained=True, base=RUN)
+TWO = Show("cartoon_two.png", ("speech_a.flac", "speech_b.flac"), "demo_cartoon_two", trained=True, base=RUN)
+PORTRAIT = Show("portrait.jpg", ("speech.flac",), "demo_tiny", trained=False, base=RUN / "portrait")
 
 
 class DemoError(Exception):
@@ -37,13 +61,17 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--cartoon",
-        action="store_true",
-        help="trained miniatures and a drawn face whose mouth follows the voice",
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--two", action="store_const", dest="show", const=TWO, help="two people, two voices")
+    which.add_argument(
+        "--portrait",
+        action="store_const",
+        dest="show",
+        const=PORTRAIT,
+        help="a photograph through models wired by hand: any picture, no lips; what --image uses",
     )
     parser.add_argument("--image", type=Path, help="the picture")
-    parser.add_argument("--audio", type=Path, default=DEMO / "media" / "speech.flac", help="the speech")
+    parser.add_argument("--audio", type=Path, nargs="+", help="the speech, one file a person")
     parser.add_argument("--workflow", type=Path, help="in API format")
     parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT in pixels, instead of the workflow's")
     parser.add_argument("--output-dir", type=Path, default=RUN / "output", help="where the video goes")
@@ -52,9 +80,11 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--keep-server", action="store_true", help="leave the server running until Ctrl-C")
     chosen = parser.parse_args(arguments)
-    picture, workflow = CARTOON if chosen.cartoon else PORTRAIT
-    chosen.image = chosen.image or DEMO / "media" / picture
-    chosen.workflow = chosen.workflow or WORKFLOWS / f"{workflow}.api.json"
+    # The trained miniatures know cartoon people only; a picture of one's own needs the others.
+    chosen.show = chosen.show or (PORTRAIT if chosen.image else CARTOON)
+    chosen.image = chosen.image or MEDIA / chosen.show.picture
+    chosen.audio = chosen.audio or [MEDIA / voice for voice in chosen.show.voices]
+    chosen.workflow = chosen.workflow or WORKFLOWS / f"{chosen.show.workflow}.api.json"
     return chosen
 
 
@@ -77,21 +107,41 @@ def read_workflow(file: Path) -> JsonObject:
     return workflow
 
 
-def put_inputs(workflow: JsonObject, image: str, audio: str, size: tuple[int, int] | None) -> None:
-    """Write the uploaded files' names, and the size if one was chosen, into the workflow's nodes."""
-    names = {"LoadImage": ("image", image), "LoadAudio": ("audio", audio)}
-    for class_type, (field, name) in names.items():
-        nodes = [node for node in workflow.values() if node["class_type"] == class_type]
-        if not nodes:
-            raise DemoError(f"The workflow has no {class_type} node to take {name}.")
-        for node in nodes:
-            node["inputs"][field] = name
+def put_inputs(workflow: JsonObject, image: str, voices: Sequence[str], size: tuple[int, int] | None) -> None:
+    """Write the uploaded files' names, and the size if one was chosen, into the workflow's nodes.
+
+    Pictures all become the one; sounds are given to the nodes in their order.
+    """
+    pictures, sounds = nodes_of(workflow, "LoadImage"), nodes_of(workflow, "LoadAudio")
+    if not pictures:
+        raise DemoError(f"The workflow has no LoadImage node to take {image}.")
+    if len(sounds) != len(voices):
+        raise DemoError(
+            f"The workflow has {len(sounds)} LoadAudio nodes, but {len(voices)} sounds were given: "
+            f"{', '.join(voices)}."
+        )
+    for node in pictures:
+        node["inputs"]["image"] = image
+    for node, voice in zip(sounds, voices, strict=True):
+        node["inputs"]["audio"] = voice
     if size:
         sized = [node["inputs"] for node in workflow.values() if {"width", "height"} <= node["inputs"].keys()]
         if not sized:
             raise DemoError("--size was given, but no node of the workflow has a width and a height.")
         for inputs in sized:
             inputs["width"], inputs["height"] = size
+
+
+def nodes_of(workflow: JsonObject, class_type: str) -> list[JsonObject]:
+    """The workflow's nodes of a class, in their order."""
+    return [node for node in workflow.values() if node["class_type"] == class_type]
+
+
+def whole_sound(files: Sequence[Path]) -> Sound:
+    """The sound of a video whose voices speak one after the other."""
+    sounds = [measure_sound(file) for file in files]
+    rate_hz = sounds[0].sample_rate_hz
+    return Sound(round(sum(sound.duration_s for sound in sounds) * rate_hz), rate_hz)
 
 
 def make_tiny_models(models: Path, *, trained: bool) -> None:
@@ -139,21 +189,20 @@ def summary(video: Video, num_windows: int | None, computing_s: float) -> str:
 
 def make_video(chosen: argparse.Namespace) -> None:
     """The whole demo; raises one of the errors that main() shows."""
-    for file in (chosen.image, chosen.audio, chosen.workflow):
+    show: Show = chosen.show
+    for file in (chosen.image, *chosen.audio, chosen.workflow):
         if not file.is_file():
             raise DemoError(f"{file} is not there.")
     workflow = read_workflow(chosen.workflow)
-    speech = measure_sound(chosen.audio)
-    base = RUN / "cartoon" if chosen.cartoon else RUN
-    make_tiny_models(base / "models", trained=chosen.cartoon)
+    speech = whole_sound(chosen.audio)
+    make_tiny_models(show.base / "models", trained=show.trained)
     print("demo: starting ComfyUI", flush=True)
-    with ComfyServer(chosen.comfyui, base, chosen.output_dir) as server:
+    with ComfyServer(chosen.comfyui, show.base, chosen.output_dir) as server:
         client = server.client
-        print(
-            f"demo: {client.address} answers; uploading {chosen.image.name} and {chosen.audio.name}",
-            flush=True,
-        )
-        put_inputs(workflow, client.upload(chosen.image), client.upload(chosen.audio), chosen.size)
+        files = ", ".join(file.name for file in (chosen.image, *chosen.audio))
+        print(f"demo: {client.address} answers; uploading {files}", flush=True)
+        voices = [client.upload(file) for file in chosen.audio]
+        put_inputs(workflow, client.upload(chosen.image), voices, chosen.size)
         started_at_s = time.time()
         outcome, display = run_job(client, workflow)
         computing_s = time.time() - started_at_s

@@ -6,7 +6,7 @@ from ..multitalk.errors import ModelFileError
 from .host.patcher import attachment_of
 from .host.progress import show_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files
-from .talk_widgets import talk_widgets
+from .talk_widgets import reserve_widget, talk_widgets
 
 
 class EverTalkApply(io.ComfyNode):
@@ -25,6 +25,7 @@ class EverTalkApply(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
                 *talk_widgets(),
+                reserve_widget(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
         )
@@ -50,8 +51,10 @@ class EverTalkApply(io.ComfyNode):
         attention_mode: str,
         *,
         compile_blocks: bool = False,
+        reserve_vram_gb: float = 0.0,
     ) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
-        patched = apply_choice(model, TalkChoice(talk_model, mode, attention_mode, compile_blocks))
+        choice = TalkChoice(talk_model, mode, attention_mode, compile_blocks, reserve_vram_gb)
+        patched = apply_choice(model, choice)
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

@@ -12,6 +12,7 @@ from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
 from .schedule import EverTalkSchedule
 from .speakers import EverTalkSpeakers
+from .step_cache import EverTalkStepCache
 from .text_embeds import EverTalkTextEmbeds
 from .video_source import EverTalkVideoSource
 
@@ -24,6 +25,7 @@ class EverTalkExtension(ComfyExtension):
         return [
             EverTalkModelLoader,
             EverTalkApply,
+            EverTalkStepCache,
             EverTalkAudioEncoderLoader,
             EverTalkSpeakers,
             EverTalkAudioEmbeds,

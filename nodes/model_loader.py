@@ -1,5 +1,7 @@
 """The model loader node: base model and audio weights in, a MODEL that can speak out."""
 
+from typing import Any
+
 import folder_paths
 from comfy_api.latest import io
 
@@ -16,7 +18,7 @@ from .host.talking_model import (
     check_files,
     load_choice,
 )
-from .talk_widgets import talk_widgets
+from .talk_widgets import reserve_widget, talk_widgets
 
 
 class EverTalkModelLoader(io.ComfyNode):
@@ -61,6 +63,7 @@ class EverTalkModelLoader(io.ComfyNode):
                     step=0.05,
                     tooltip="Strength of the LoRA.",
                 ),
+                reserve_widget(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
         )
@@ -81,21 +84,11 @@ class EverTalkModelLoader(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls,
-        base_model: str,
-        talk_model: str,
-        mode: str,
-        attention_mode: str,
-        quantization: str,
-        lora: str,
-        lora_strength: float,
-        *,
-        compile_blocks: bool = False,
+        cls, base_model: str, quantization: str, lora: str, lora_strength: float, **talk: Any
     ) -> io.NodeOutput:
         """Check both files, load them, and show what was done."""
         model = load_choice(
-            BaseChoice(base_model, Quantization(quantization), lora, lora_strength),
-            TalkChoice(talk_model, mode, attention_mode, compile_blocks),
+            BaseChoice(base_model, Quantization(quantization), lora, lora_strength), TalkChoice.of(talk)
         )
         show_on_node("; ".join(attachment_of(model).notes))
         return io.NodeOutput(model)

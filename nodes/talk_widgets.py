@@ -6,6 +6,8 @@ from ..attention.registry import DESCRIPTION_OF, NAMES
 from .host.files import list_talk_files
 from .host.talking_model import MODES
 
+MAX_RESERVE_GB = 1024.0
+
 _BACKENDS = " ".join(f"{name}: {description}" for name, description in DESCRIPTION_OF.items())
 
 
@@ -15,7 +17,7 @@ def talk_widgets() -> list[io.Input]:
         io.Combo.Input(
             "talk_model",
             options=list_talk_files(),
-            tooltip="InfiniteTalk or MultiTalk weights (safetensors), from models/model_patches or "
+            tooltip="InfiniteTalk or MultiTalk weights (safetensors or GGUF), from models/model_patches or "
             "models/diffusion_models, made for the base model's size.",
         ),
         io.Combo.Input(
@@ -38,3 +40,17 @@ def talk_widgets() -> list[io.Input]:
             "longer, all others are faster. Not used with attention_mode comfy.",
         ),
     ]
+
+
+def reserve_widget() -> io.Input:
+    """reserve_vram_gb, which stands last on both nodes."""
+    return io.Float.Input(
+        "reserve_vram_gb",
+        default=0.0,
+        min=0.0,
+        max=MAX_RESERVE_GB,
+        step=0.5,
+        optional=True,
+        tooltip="GPU memory in GB to leave free beside what sampling takes, for other programs. More of the "
+        "weights then stay in RAM. 0 is right unless you run out of memory.",
+    )

@@ -19,6 +19,12 @@ TALLEST = 5
 
 MAX_LAG = 6
 
+SWAY_REACH_PX = 5
+"""People sway 1.5 px each way; their outlines are soft."""
+
+FLAT_RANGE = 0.06
+"""Of values within that reach; backgrounds shade off from top to bottom."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sync:
@@ -64,11 +70,22 @@ def measure_sync(opening_F: torch.Tensor, law_F: torch.Tensor) -> Sync:
     return Sync(by_lag[0], by_lag[lag], lag)
 
 
+def flat_places(reference_HWC: torch.Tensor) -> torch.Tensor:
+    """Which pixels (H, W) have one colour all around, so far that a swaying head moves no edge onto them."""
+    pixels = reference_HWC.float().movedim(-1, 0)[None]
+    most = torch.nn.functional.max_pool2d(pixels, 2 * SWAY_REACH_PX + 1, 1, SWAY_REACH_PX)
+    least = -torch.nn.functional.max_pool2d(-pixels, 2 * SWAY_REACH_PX + 1, 1, SWAY_REACH_PX)
+    return ((most - least).amax(dim=1) < FLAT_RANGE)[0]
+
+
 def colour_drift(frames_FHWC: torch.Tensor, reference_HWC: torch.Tensor) -> float:
-    """How far the mean colour of the frames is from the reference's, the worst of three channels, 0..1."""
-    return float(
-        (frames_FHWC.float().mean(dim=(0, 1, 2)) - reference_HWC.float().mean(dim=(0, 1))).abs().max()
-    )
+    """How far the mean colour of the picture's flat places is from the reference's, of the worst channel.
+
+    Over the whole picture the mean would move with an opening mouth and a swaying head, which are no drift.
+    """
+    flat = flat_places(reference_HWC)
+    now, then = frames_FHWC[:, flat].float().mean(dim=(0, 1)), reference_HWC[flat].float().mean(dim=0)
+    return float((now - then).abs().max())
 
 
 def psnr_db(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -25,6 +25,7 @@ import parity_runners.guidance  # noqa: E402
 import parity_runners.loop  # noqa: E402
 import parity_runners.model  # noqa: E402
 import parity_runners.schedule  # noqa: E402
+import parity_runners.step_cache  # noqa: E402
 import parity_runners.vae  # noqa: E402
 from parity_case import PUBLIC_CASES, Case, Runner, Tolerance, load_case  # noqa: E402
 from parity_kinds import kind_of  # noqa: E402
@@ -36,6 +37,7 @@ TOPICS = (
     parity_runners.loop,
     parity_runners.model,
     parity_runners.schedule,
+    parity_runners.step_cache,
     parity_runners.vae,
 )
 """Every module of parity_runners/ is listed by hand."""

@@ -45,5 +45,12 @@ def test_drift_is_the_worst_channels_change_of_mean_colour() -> None:
     assert abs(colour_drift(frames, reference) - 0.03) < 1e-6
 
 
+def test_a_swaying_edge_is_no_drift() -> None:
+    reference = torch.full((32, 32, 3), 0.2)
+    reference[:, 12:] = 0.8
+    assert colour_drift(reference.roll(2, dims=1)[None], reference) < 1e-6
+    assert colour_drift(reference.mul(1.1)[None], reference) > 0.04
+
+
 def test_psnr_of_an_error_of_a_tenth_is_twenty_decibels() -> None:
     assert abs(psnr_db(torch.zeros(4, 4), torch.full((4, 4), 0.1)) - 20) < 1e-4

@@ -67,6 +67,10 @@ ComputeBlock = Callable[[WanBlock, BlockHook | None, BlockContext, torch.Tensor]
 """(block, hook, context, x_BLC) -> x_BLC: block_forward, or a compiled form of it."""
 
 
+RunStack = Callable[[torch.Tensor, Callable[[torch.Tensor], torch.Tensor], torch.Tensor], torch.Tensor]
+"""(modulation_BNC, run, x_BLC) -> x_BLC: how all blocks together are run; `run` is all blocks."""
+
+
 def wan_forward(
     tree: WanTree,
     inputs: WanInputs,
@@ -74,6 +78,7 @@ def wan_forward(
     hook_of: HookOfBlock | None = None,
     run_block: RunBlock | None = None,
     compute: ComputeBlock | None = None,
+    run_stack: RunStack | None = None,
 ) -> torch.Tensor:
     """Predict noise minus data, (batch, 16, frames, height, width), for one timestep.
 
@@ -84,9 +89,9 @@ def wan_forward(
         hook_of: what another model adds to each block.
         run_block: how blocks are run; as they are, unless a host wraps or replaces them.
         compute: the block's arithmetic, block_forward unless given.
+        run_stack: how all blocks together are run; as they are, unless a step cache leaves them out.
     """
-    x_BLC, grid_THW = embed_latents(tree, inputs.x_BCTHW)
-    time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, x_BLC.dtype)
+    time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, inputs.x_BCTHW.dtype)
     context = BlockContext(
         modulation_BNC=modulation_BNC,
         text_BMC=tree.text_embedding(inputs.text_BMC),
@@ -95,19 +100,30 @@ def wan_forward(
         num_heads=tree.num_heads,
         attention=attention,
     )
-    for index, block in enumerate(tree.blocks):
-        hook = None if hook_of is None else hook_of(index)
-        run = partial(compute or block_forward, block, hook, context)
-        x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
-    return unpatchify(project_out(tree.head, x_BLC, time_BC), grid_THW)
+
+    def run_blocks(x_BLC: torch.Tensor) -> torch.Tensor:
+        for index, block in enumerate(tree.blocks):
+            hook = None if hook_of is None else hook_of(index)
+            run = partial(compute or block_forward, block, hook, context)
+            x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
+        return x_BLC
+
+    stack = run_blocks if run_stack is None else partial(run_stack, modulation_BNC, run_blocks)
+    # The embedded tokens have no name here: one would keep them in memory through all blocks.
+    after_BLC = stack(embed_latents(tree, inputs.x_BCTHW))
+    return unpatchify(project_out(tree.head, after_BLC, time_BC), token_grid(inputs.x_BCTHW))
 
 
-def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
-    """Tokens (batch, tokens, channels) of the latents, and their grid (frames, rows, columns)."""
+def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> torch.Tensor:
+    """Tokens (batch, tokens, channels) of the latents."""
     # The host keeps the patch convolution in float32: its input must be too.
-    embedded = tree.patch_embedding(x_BCTHW.float()).to(x_BCTHW.dtype)
-    frames, rows, columns = embedded.shape[2:]
-    return embedded.flatten(2).transpose(1, 2), (frames, rows, columns)
+    return tree.patch_embedding(x_BCTHW.float()).to(x_BCTHW.dtype).flatten(2).transpose(1, 2)
+
+
+def token_grid(x_BCTHW: torch.Tensor) -> tuple[int, int, int]:
+    """Frames, rows and columns of the tokens of such latents."""
+    frames, rows, columns = x_BCTHW.shape[2:]
+    return frames, rows // PATCH_HW, columns // PATCH_HW
 
 
 def sinusoid(timestep_B: torch.Tensor, channels: int) -> torch.Tensor:

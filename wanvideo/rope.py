@@ -51,12 +51,13 @@ def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     A pair is a complex number and the rotation a product: three passes over memory instead of ten. A compiler
     fuses real arithmetic into one pass, but knows no complex numbers.
     """
-    pairs_BLHP2 = x_BLHD.float().unflatten(-1, (-1, 2))
     if torch.compiler.is_compiling():
+        pairs_BLHP2 = x_BLHD.float().unflatten(-1, (-1, 2))
         even, odd = pairs_BLHP2.unbind(-1)
         cos, sin = rotation.turn_BLHP2.unbind(-1)
         turned_BLHP2 = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     else:
-        turn_BLHP = torch.view_as_complex(rotation.turn_BLHP2)
-        turned_BLHP2 = torch.view_as_real(torch.view_as_complex(pairs_BLHP2) * turn_BLHP)
+        # Turned in place in a copy of its own: this is where a block needs the most memory.
+        turned_BLHP2 = x_BLHD.to(torch.float32, copy=True).unflatten(-1, (-1, 2))
+        torch.view_as_complex(turned_BLHP2).mul_(torch.view_as_complex(rotation.turn_BLHP2))
     return turned_BLHP2.flatten(-2).type_as(x_BLHD)

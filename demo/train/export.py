@@ -32,6 +32,17 @@ def in_fp8(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return stored
 
 
+def out_of_fp8(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights that in_fp8 has stored; others as they are, in float32."""
+    weights: dict[str, torch.Tensor] = {}
+    for name, value in stored.items():
+        if value.dtype == torch.float8_e4m3fn and name != "scaled_fp8":
+            weights[name] = value.float() * stored[name.removesuffix("weight") + "scale_weight"]
+        elif not name.endswith("scale_weight") and name != "scaled_fp8":
+            weights[name] = value.float()
+    return weights
+
+
 def main() -> None:
     """Convert and copy."""
     parser = argparse.ArgumentParser(description="Write demo/models.")

@@ -7,6 +7,7 @@ Shape letters: N scenes, S voices, F frames, C channels, T latent frames, H and 
 
 import math
 import sys
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,9 +21,16 @@ from world.draw import Pose, draw
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from lipsync import colour_drift, correlation, measure_sync, openings_px
 
+from evertalk_pack.multitalk.seam import blend_overlap  # isort: skip
+
 SHIFT = 5.0
 SIGMAS = tuple(SHIFT * s / (1 + (SHIFT - 1) * s) for s in (1.0, 0.75, 0.5, 0.25, 0.0))
 ADVANCE = FRAMES - MOTION_FRAMES
+SPOKEN = 0.12
+"""Deviation of a mouth's law in a window from which on there is something to follow."""
+
+BLEND_FRAMES = MOTION_FRAMES
+"""As the demo's look: the whole overlap goes over from one window's rendering to the next one's."""
 
 
 @torch.no_grad()
@@ -48,20 +56,45 @@ def sample_window(
     return torch.cat([motion, x[:, :, held:]], dim=2)
 
 
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """How films are made.
+
+    Attributes:
+        text: the prompt's embedding.
+        masks_MP: where two people are.
+        windows: of a film.
+        blend_frames: of the overlap that go over from one window's rendering to the next one's.
+    """
+
+    text: torch.Tensor
+    masks_MP: torch.Tensor
+    windows: int
+    blend_frames: int = BLEND_FRAMES
+
+
 @torch.no_grad()
 def film(
-    talker: Talker, codec: Codec, bank: Bank, reference: torch.Tensor, parts: Parts, windows: int,
-    text: torch.Tensor, masks_MP: torch.Tensor | None,
+    talker: Talker, codec: Codec, bank: Bank, reference: torch.Tensor, parts: Parts, direction: Direction,
+    people: int,
 ) -> torch.Tensor:  # fmt: skip
     """Frames (N, F, 3, H, W) of several windows from references (N, 3, H, W)."""
     picture = codec.encode(with_grey(reference))
     motion = picture[:, :, :1]
     shown: list[torch.Tensor] = []
-    voices = 1 if masks_MP is None else masks_MP.shape[0] - 1
-    for index in range(windows):
+    masks_MP = direction.masks_MP if people > 1 else None
+    blend_frames = direction.blend_frames
+    for index in range(direction.windows):
         here = Parts(parts.voice_NS, parts.start_NS + index * ADVANCE)
-        latents = sample_window(talker, picture, motion, audio_of(bank, here, voices), text, masks_MP)
+        latents = sample_window(
+            talker, picture, motion, audio_of(bank, here, people), direction.text, masks_MP
+        )
         frames = codec.decode(latents)
+        if index and blend_frames:
+            shared = zip(shown[-1][:, -MOTION_FRAMES:], frames[:, :MOTION_FRAMES], strict=True)
+            shown[-1][:, -MOTION_FRAMES:] = torch.stack(
+                [blend_overlap(*both, blend_frames) for both in shared]
+            )
         shown.append(frames[:, MOTION_FRAMES if index else 0 :])
         motion = codec.encode(frames[:, -MOTION_FRAMES:])
         assert motion.shape[2] == MOTION_LATENTS
@@ -69,13 +102,12 @@ def film(
 
 
 def examine(
-    talker: Talker, codec: Codec, bank: Bank, cast: Cast, text: torch.Tensor, masks_MP: torch.Tensor,
-    counts: tuple[int, int], windows: int,
+    talker: Talker, codec: Codec, bank: Bank, cast: Cast, direction: Direction, counts: tuple[int, int]
 ) -> torch.Tensor:  # fmt: skip
     """Print how held-out people with held-out voices do; gives a few frames to look at."""
-    device = text.device
+    device = direction.text.device
     generator = torch.Generator(device).manual_seed(77)
-    frames = FRAMES + (windows - 1) * ADVANCE
+    frames = FRAMES + (direction.windows - 1) * ADVANCE
     pictures: list[torch.Tensor] = []
     for people, rows in ((1, range(counts[0])), (2, range(cast.scenes - counts[1], cast.scenes))):
         scenes = torch.tensor(list(rows), device=device)
@@ -88,7 +120,7 @@ def examine(
             torch.stack([number % voices, (number + voices // 2) % voices], 1),
             torch.zeros_like(number)[:, None].expand(-1, 2),
         )
-        shown = film(talker, codec, bank, reference, parts, windows, text, masks_MP if people == 2 else None)
+        shown = film(talker, codec, bank, reference, parts, direction, people)
         pictures.append(shown[:6, 20:420:57].cpu())
         _report(
             people,
@@ -121,11 +153,12 @@ def _report(people: int, shown: torch.Tensor, reference: torch.Tensor, law_NSF: 
                     if index == 0
                     else slice(MOTION_FRAMES + index * ADVANCE, FRAMES + index * ADVANCE)
                 )
-                if law_SF[s, cut].std() > 0.12:
+                if law_SF[s, cut].std() > SPOKEN:
                     windows.setdefault(index, []).append(correlation(opening[cut], law_SF[s, cut]))
     steps = shown.diff(dim=1).abs().mean(dim=(2, 3, 4))
     joins = torch.arange(FRAMES - 1, steps.shape[1], ADVANCE)
-    seam = (steps[:, joins] / steps.median(dim=1, keepdim=True).values).mean()
+    relative = steps / steps.median(dim=1, keepdim=True).values
+    around = torch.stack([relative[:, joins + offset].mean() for offset in range(-MOTION_FRAMES, 3)])
     last = [colour_drift(video[-ADVANCE:], picture) for video, picture in zip(shown, reference, strict=True)]
 
     def mean(values: list[float]) -> float:
@@ -143,6 +176,10 @@ def _report(people: int, shown: torch.Tensor, reference: torch.Tensor, law_NSF: 
     )
     print(
         f"   by window {chosen}; shut {mean(silent):.2f} px, loud {mean(loud):.2f} px; "
-        f"drift {max(last):.4f}; seam {seam:.2f}",
+        f"drift {mean(last):.4f}, most {max(last):.4f}"
+    )
+    shown_around = [round(value, 2) for value in around.tolist()]
+    print(
+        f"   change across a join {around[MOTION_FRAMES]:.2f} of the median; frames around: {shown_around}",
         flush=True,
     )

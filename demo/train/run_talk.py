@@ -7,12 +7,14 @@ One stretch of a machine's time: encode a pool of clips, train until the deadlin
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from export import FILES, out_of_fp8
 from features import Bank, load_bank
-from film import examine
+from film import Direction, examine
 from latents import Codec, Pool, make_pool
 from plain_vae import PlainVae
 from safetensors.torch import load_file
@@ -41,8 +43,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--windows", type=int, default=20)
     parser.add_argument("--examined", type=int, nargs=2, default=(16, 12))
-    parser.add_argument("--eager", action="store_true")
-    parser.add_argument("--backend", default="inductor")
+    parser.add_argument("--eager", action="store_true", help="no recording of the step, on a GPU")
     return parser.parse_args()
 
 
@@ -94,12 +95,57 @@ def prepare(chosen: argparse.Namespace, device: torch.device) -> Stage:
 
 
 def make_talker(resume: Path | None, device: torch.device) -> Talker:
-    """A new talker, or one with the weights of an earlier stretch."""
+    """A new talker, or one with the weights of an earlier stretch, or of demo/models."""
     talker = Talker().to(device)
-    if resume:
-        for part in ("tree", "talk"):
-            getattr(talker, part).load_state_dict(load_file(resume / f"{part}.safetensors"), strict=False)
+    if resume is None:
+        return talker
+    for part, exported in FILES.items():
+        own = resume / f"{part}.safetensors"
+        weights = out_of_fp8(load_file(own if own.exists() else resume / exported))
+        found = getattr(talker, part).load_state_dict(weights, strict=False)
+        assert not found.unexpected_keys, f"{resume} holds {found.unexpected_keys[:3]}"
     return talker
+
+
+class Record:
+    """A training step as a recording of the GPU.
+
+    Args:
+        step: the step; what it is given lies at the same place in every replay.
+        optimiser: of the step; made for recording.
+        batches: of the first step, which is taken three times here.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[list[tuple[torch.Tensor, ...]]], tuple[torch.Tensor, ...]],
+        optimiser: torch.optim.Optimizer,
+        batches: list[tuple[torch.Tensor, ...]],
+    ) -> None:
+        self.batches = [tuple(part.clone() for part in batch) for batch in batches]
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(3):
+                step(self.batches)
+        torch.cuda.current_stream().wait_stream(aside)
+        optimiser.zero_grad(set_to_none=True)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.parts = step(self.batches)
+
+    def replay(self, batches: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+        """The step with other batches."""
+        for places, values in zip(self.batches, batches, strict=True):
+            for place, value in zip(places, values, strict=True):
+                place.copy_(value)
+        self.graph.replay()
+        return tuple(part.clone() for part in self.parts)
+
+
+def talker_device(talker: Talker) -> torch.device:
+    """Where its weights are."""
+    return next(talker.parameters()).device
 
 
 class Training:
@@ -117,10 +163,13 @@ class Training:
         self.mean = {name: value.detach().clone() for name, value in self.named.items()}
         matrices = [value for value in self.named.values() if value.ndim >= 2]
         others = [value for value in self.named.values() if value.ndim < 2]
+        # On a GPU the whole step is recorded once and replayed: its thousands of small kernels would wait for
+        # Python, and compiling them takes longer than they are used.
+        self.is_recorded = talker_device(talker).type == "cuda" and not chosen.eager
         groups = [{"params": matrices, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=chosen.rate, betas=(0.9, 0.98))
-        compiled = torch.compile(flow_loss, dynamic=False, backend=chosen.backend)
-        self.loss_of = flow_loss if chosen.eager else compiled
+        rate = torch.tensor(chosen.rate, device=talker_device(talker)) if self.is_recorded else chosen.rate
+        self.optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), capturable=self.is_recorded)
+        self.record: Record | None = None
         self.losses: list[torch.Tensor] = []
 
     @property
@@ -138,28 +187,28 @@ class Training:
         warm = min(1, (self.step + 1) / WARM_UP_STEPS)
         rate = self.chosen.rate * warm * (1 + torch.tensor(done * torch.pi).cos().item()) / 2
         for group in self.optimiser.param_groups:
-            group["lr"] = max(rate, 1e-6)
-        self.optimiser.zero_grad()
-        parts = self.descend(batches)
-        torch.nn.utils.clip_grad_norm_(self.named.values(), 1.0)
-        self.optimiser.step()
+            if self.is_recorded:
+                group["lr"].fill_(max(rate, 1e-6))
+            else:
+                group["lr"] = max(rate, 1e-6)
+        if not self.is_recorded:
+            parts = self.descend(batches)
+        else:
+            if self.record is None:
+                self.record = Record(self.descend, self.optimiser, batches)
+            parts = self.record.replay(batches)
         decay = min(EMA_DECAY, self.step / (self.step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.mean.values()), list(self.named.values()), 1 - decay)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         self.losses.append(torch.stack([part.detach() for part in parts]))
 
     def descend(self, batches: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
-        """Gradients of a step; without the compiler where it fails: the machine's time is dear."""
-        text, masks_MP = self.stage.text, self.stage.masks_MP
-        try:
-            return descend(self.loss_of, self.talker, batches, text, masks_MP)
-        except Exception as error:
-            if self.loss_of is flow_loss:
-                raise
-            print(f"no compilation: {str(error)[-600:]}", flush=True)
-            self.loss_of = flow_loss
-            self.optimiser.zero_grad()
-            return descend(flow_loss, self.talker, batches, text, masks_MP)
+        """A step down; gives the losses."""
+        self.optimiser.zero_grad()
+        parts = descend(flow_loss, self.talker, batches, self.stage.text, self.stage.masks_MP)
+        torch.nn.utils.clip_grad_norm_(self.named.values(), 1.0)
+        self.optimiser.step()
+        return parts
 
     def run(self, begun_s: float) -> None:
         """Train until the deadline; the weights are also written at three fifths of the time."""
@@ -189,8 +238,17 @@ class Training:
         """Put the running mean, as it will be stored, in the weights' place."""
         with torch.no_grad():
             for name, value in self.named.items():
-                kept = self.mean[name].half().float()
-                value.copy_(through_fp8(kept) if is_matrix(name, value) else kept)
+                value.copy_(self.mean[name])
+        take_stored_form(self.named)
+
+
+@torch.no_grad()
+def take_stored_form(named: dict[str, torch.nn.Parameter]) -> None:
+    """Round weights to what demo/models holds of them."""
+    for name, value in named.items():
+        if used_in_training(name):
+            kept = value.half().float()
+            value.copy_(through_fp8(kept) if is_matrix(name, value) else kept)
 
 
 def main() -> None:
@@ -216,10 +274,8 @@ def main() -> None:
         stage.codec,
         held,
         strangers,
-        stage.text,
-        stage.masks_MP,
+        Direction(stage.text, stage.masks_MP, chosen.windows),
         tuple(chosen.examined),
-        chosen.windows,
     )
     torch.save((frames * 255).byte(), chosen.out / "frames.pt")
     print(f"all done after {time.monotonic() - begun_s:.0f} s", flush=True)

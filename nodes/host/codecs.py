@@ -10,6 +10,7 @@ import torch
 
 from ...multitalk.errors import InputError
 from ...wanvideo.geometry import LATENT_CHANNELS, SPACE_STRIDE
+from .streamed_vae import can_stream, chunk_for, stream_decode, stream_encode
 
 
 def check_vae(vae: Any) -> None:
@@ -31,9 +32,14 @@ def check_vae(vae: Any) -> None:
 
 def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
     """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
-    return vae.encode(frames_FHWC[..., :3])
+    frames_FHWC = frames_FHWC[..., :3]
+    if not can_stream(vae):
+        return vae.encode(frames_FHWC)
+    return stream_encode(vae, frames_FHWC, chunk_for(vae.device))
 
 
 def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
     """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
-    return vae.decode(latents_BCTHW)[0]
+    if not can_stream(vae):
+        return vae.decode(latents_BCTHW)[0]
+    return stream_decode(vae, latents_BCTHW, chunk_for(vae.device))

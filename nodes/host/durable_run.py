@@ -106,6 +106,7 @@ def models_of(cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:
         attachment.mode,
         attachment.attention_mode,
         str(attachment.compile_blocks),
+        str(attachment.step_cache),
         vae_identity(cast.vae),
         sight_identity(cast.see),
     )
@@ -148,6 +149,7 @@ def settings_of(plan: RunPlan, attachment: TalkAttachment) -> dict[str, str]:
         "mode": attachment.mode,
         "attention": attachment.attention_mode,
         "audio weights": attachment.talk_name,
+        "step cache": str(attachment.step_cache),
         "windows": f"{plan.windows[0].frames} frames, {len(plan.windows)} of them",
         "schedule": str(plan.schedule),
         "guidance": str(plan.guidance),

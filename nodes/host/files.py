@@ -116,11 +116,6 @@ def _read_talk(path: Path, base: BaseSize | None) -> TalkConfig:
     description = describe_checkpoint(header)
     if not description.has_talk_weights:
         raise _wrong_kind(description, WANTED_TALK, "models/model_patches")
-    if header.is_gguf:
-        raise CheckpointError(
-            f"`{path.name}` is a talk model in GGUF form, which EverTalk does not load yet. Use the "
-            ".safetensors of this model (fp16 or fp8)."
-        )
     config = read_talk_config(header, description)
     if base is not None:
         check_fits(base, path.name, config)

@@ -5,8 +5,10 @@ Shape letters: B batch, C channels, T latent frames, H and W latent rows and col
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid5
 
 import torch
+from comfy.conds import CONDConstant
 from comfy.model_patcher import ModelPatcher, create_model_options_clone
 from comfy.samplers import CFGGuider, calc_cond_batch
 
@@ -14,11 +16,16 @@ from ...attention.protocol import Attention
 from ...multitalk.generate import WindowRequest
 from ...multitalk.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ...multitalk.modes import Pin
+from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .backend import NotFiniteError
-from .patcher import KEY, TalkCall
+from .memory import declared_memory, forward_size
+from .patcher import KEY, BranchCall, TalkCall
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
 NEGATIVE = (Branch.NO_TEXT, Branch.NONE)
+
+BRANCH_MARK = "evertalk_branch"
+"""Names the entry among a cond's values for the model that keeps branches apart; the model ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +35,14 @@ class GuiderSettings:
     Attributes:
         guidance: scales and APG.
         attention: the attention backend; None is the host's own.
+        step_cache: when steps are left out, or None.
+        reserve_gb: GPU memory to leave free beside what sampling takes.
     """
 
     guidance: GuidanceSettings
     attention: Attention | None
+    step_cache: StepCacheSettings | None = None
+    reserve_gb: float = 0.0
 
 
 class TalkGuider(CFGGuider):
@@ -44,6 +55,14 @@ class TalkGuider(CFGGuider):
         self.draw = request.more_noise()
         self.apg_state = ApgState()
         self.checked = False
+        self.step_cache: StepCache | None = None
+
+    def sample(self, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """As the host's, which loads the model for it and is told here how much memory to keep free."""
+        branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
+        size = forward_size(self.model_patcher, noise, self.request.voices, branches)
+        with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
+            return super().sample(noise, *args, **kwargs)
 
     def predict_noise(
         self,
@@ -77,7 +96,9 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """The clean latents that all branches needed at this level of noise predict together."""
         guidance = self.settings.guidance
-        active = guidance.audio_active(self.progress(sigma, model_options))
+        step, steps = step_at(sigma, model_options["transformer_options"]["sample_sigmas"])
+        self.follow(step, steps)
+        active = guidance.audio_active(step / steps)
         branches = branches_needed(guidance, audio_active=active)
         denoised = self.evaluate(branches, x_BCTHW, sigma, model_options)
         if not self.checked:
@@ -100,11 +121,13 @@ class TalkGuider(CFGGuider):
             raise NotFiniteError("model: the first step gave NaN or infinite values")
         self.checked = True
 
-    def progress(self, sigma: torch.Tensor, model_options: dict[str, Any]) -> float:
-        """The share of the steps that lies behind this level of noise, 0..1."""
-        sigmas = model_options["transformer_options"]["sample_sigmas"]
-        behind = int((sigmas[:-1] > sigma.flatten()[0].to(sigmas)).sum())
-        return behind / (len(sigmas) - 1)
+    def follow(self, step: int, steps: int) -> None:
+        """Tell the step cache, which begins with the window, where sampling stands."""
+        if self.settings.step_cache is None:
+            return
+        if self.step_cache is None:
+            self.step_cache = StepCache(self.settings.step_cache, steps)
+        self.step_cache.step = step
 
     def evaluate(
         self,
@@ -113,36 +136,53 @@ class TalkGuider(CFGGuider):
         sigma: torch.Tensor,
         model_options: dict[str, Any],
     ) -> dict[Branch, torch.Tensor]:
-        """The clean latents that each branch predicts; the host may run branches of one form as a batch."""
+        """The clean latents that each branch predicts, one evaluation after the other.
+
+        The host would batch them when enough memory is free, and a batch gives other last digits than single
+        evaluations do: the same run would depend on what else is loaded. A batch is no faster at real sizes.
+        """
+        calls = tuple(self.branch_call(branch) for branch in branches)
+        options = create_model_options_clone(model_options)
+        options["transformer_options"][KEY] = TalkCall(calls, self.settings.attention, self.step_cache)
+        conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
+        predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
+        return dict(zip(branches, predictions, strict=True))
+
+    def branch_call(self, branch: Branch) -> BranchCall:
+        """What a branch hears: the voices, or the single all-zero track that the weights know as no audio."""
         voices = self.request.voices
-        denoised: dict[Branch, torch.Tensor] = {}
-        for group in branch_groups(branches, several_voices=voices.token_masks_MP is not None):
-            silent = group[0] in SILENT
-            audio = [audio_of(branch, voices.audio_SFKLC, single=silent) for branch in group]
-            masks = None if silent else voices.token_masks_MP
-            options = create_model_options_clone(model_options)
-            options["transformer_options"][KEY] = TalkCall(torch.stack(audio), masks, self.settings.attention)
-            conds = [self.conds["negative" if branch in NEGATIVE else "positive"] for branch in group]
-            predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
-            denoised |= dict(zip(group, predictions, strict=True))
-        return denoised
+        if branch in SILENT:
+            return BranchCall(torch.zeros_like(voices.audio_SFKLC[:1]))
+        return BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
+
+
+def step_at(sigma: torch.Tensor, sigmas: torch.Tensor) -> tuple[int, int]:
+    """The step, from 0, that this level of noise belongs to, and the number of steps."""
+    return int((sigmas[:-1] > sigma.flatten()[0].to(sigmas)).sum()), len(sigmas) - 1
+
+
+def all_branches(guidance: GuidanceSettings) -> set[Branch]:
+    """Every branch that some step of a window needs."""
+    return {branch for active in (False, True) for branch in branches_needed(guidance, audio_active=active)}
+
+
+def text_of(branch: Branch) -> str:
+    """Which of the two prompts a branch is told."""
+    return "negative" if branch in NEGATIVE else "positive"
+
+
+def marked(conds: list[dict[str, Any]], branch: Branch) -> list[dict[str, Any]]:
+    """A prompt's conds as a branch's own: never batched with another's, and told apart by caches of steps."""
+    return [
+        {
+            **cond,
+            "uuid": uuid5(cond["uuid"], branch.name),
+            "model_conds": {**cond["model_conds"], BRANCH_MARK: CONDConstant(branch.name)},
+        }
+        for cond in conds
+    ]
 
 
 def with_start(x_BCTHW: torch.Tensor, start_BCTHW: torch.Tensor) -> torch.Tensor:
     """X with its first latent frames replaced."""
     return torch.cat((start_BCTHW, x_BCTHW[:, :, start_BCTHW.shape[2] :]), dim=2)
-
-
-def audio_of(branch: Branch, audio_SFKLC: torch.Tensor, *, single: bool) -> torch.Tensor:
-    """What a branch hears: the voices, or the single all-zero track that the weights know as no audio."""
-    heard = audio_SFKLC[:1] if single else audio_SFKLC
-    return torch.zeros_like(heard) if branch in SILENT else heard
-
-
-def branch_groups(branches: tuple[Branch, ...], *, several_voices: bool) -> list[tuple[Branch, ...]]:
-    """Branches that may share a batch; beside several voices the silent ones, of one track, go apart."""
-    if not several_voices:
-        return [branches]
-    heard = tuple(branch for branch in branches if branch not in SILENT)
-    silent = tuple(branch for branch in branches if branch in SILENT)
-    return [group for group in (heard, silent) if group]

@@ -22,6 +22,9 @@ SAMPLES = 256
 
 MAX_DEPTH = 6
 
+CACHE_SETTINGS = ("reuse_threshold", "start_percent", "end_percent", "subsample_factor")
+"""Of the host's EasyCache and LazyCache, which keep their settings beside their caches in one object."""
+
 
 def model_identity(patcher: ModelPatcher) -> str:
     """The fingerprint of a MODEL as it would be sampled: weights, LoRA and other patches, model options."""
@@ -71,7 +74,7 @@ def outline(value: Any, depth: int = 0) -> Any:
     """A value of the host's as one that has a fingerprint: tensors sampled, functions and objects by name.
 
     Objects of the host and of other packs hold counters, caches and whole models, so of them only the name of
-    the class counts, and for LoRA adapters their weights.
+    the class counts, for LoRA adapters their weights, and for caches of steps their settings.
     """
     if depth > MAX_DEPTH:
         return "..."
@@ -84,7 +87,8 @@ def outline(value: Any, depth: int = 0) -> Any:
         return {str(key): outline(entry, depth + 1) for key, entry in entries.items() if key != KEY}
     if isinstance(value, list | tuple):
         return [outline(entry, depth + 1) for entry in cast("list[Any]", value)]
-    return [named(value), outline(getattr(value, "weights", None), depth + 1)]
+    settings = {name: getattr(value, name) for name in CACHE_SETTINGS if hasattr(value, name)}
+    return [named(value), outline(getattr(value, "weights", None), depth + 1), settings]
 
 
 def named(value: Any) -> str:

@@ -5,8 +5,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import comfy.lora
-import comfy.lora_convert
 import comfy.model_management
 import comfy.ops
 import comfy.sd
@@ -17,6 +15,9 @@ from comfy.utils import load_torch_file
 from ...multitalk.errors import ModelFileError
 from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
 from ...multitalk.talk_model import TalkModel
+from ...wanvideo.checkpoint import GGUF_SUFFIX
+from ...wanvideo.gguf_weights import read_gguf_tensors
+from .files import TALK_LABEL, with_label
 
 LOG = logging.getLogger("evertalk")
 
@@ -75,38 +76,31 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPatcher, str]:
-    """A clone with a LoRA on the base's weights, as the host applies it, and how much of it matched.
+def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
+    """The audio weights in a file, by their names without prefix; those of a GGUF file dequantised.
 
     Raises:
-        ModelFileError: nothing of the LoRA belongs to this model.
+        ModelFileError: a GGUF file is quantised in an unknown way.
     """
-    keys = comfy.lora.model_lora_keys_unet(model.model, {})
-    state = comfy.lora_convert.convert_lora(load_torch_file(str(path), safe_load=True))
-    patches = comfy.lora.load_lora(state, keys)
-    patched = model.clone()
-    matched = set(patched.add_patches(patches, strength))
-    if not matched:
-        raise ModelFileError(
-            f"lora: {path.name} has {len(state)} tensors and none belongs to this base model. Choose a LoRA "
-            f"made "
-            "for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
+    if path.suffix.lower() == GGUF_SUFFIX:
+        return with_label(
+            TALK_LABEL, lambda: read_gguf_tensors(path, lambda name: strip_prefix(name, config.prefix))
         )
-    return patched, f"LoRA {path.name} at {strength:g}: {len(matched)} of the model's weights changed"
+    stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
+    return {
+        bare: value
+        for name, value in stored.items()
+        if (bare := strip_prefix(name, config.prefix)) is not None
+    }
 
 
 def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
     """Load audio weights in their own precision, for the host's memory manager to move.
 
     Raises:
-        ModelFileError: weights are missing or of another shape.
+        ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
     """
-    stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
-    state = {
-        bare: value
-        for name, value in stored.items()
-        if (bare := strip_prefix(name, config.prefix)) is not None
-    }
+    state = read_weights(path, config)
     dtype = state["blocks.0.audio_cross_attn.q_linear.weight"].dtype
     operations: Any = comfy.ops.manual_cast
     if config.is_scaled_fp8:

@@ -1,7 +1,7 @@
 """Joins the audio weights to a Wan MODEL of the host, on a clone, without touching its modules.
 
 Shape letters: B batch, S voices, F video frames, K encoder frames around a frame, L encoder layers, C
-channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame.
+channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame, N audio tokens.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,9 @@ from ...multitalk.talk_model import TalkHooks, TalkModel
 from ...wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
 from ...wanvideo.protocols import WanTree
 from ...wanvideo.rope import Rotation
+from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .attention import host_attention
+from .lora_patch import quicken_before_runs
 
 KEY = "evertalk"
 """Names the pack's entries in the host's transformer options, attachments and additional models."""
@@ -32,18 +34,31 @@ I2V_CHANNELS = 36
 
 
 @dataclass(frozen=True, slots=True)
+class BranchCall:
+    """What one branch of guidance hears.
+
+    Attributes:
+        audio_SFKLC: encoder features of the window for each voice.
+        token_masks_MP: with several voices, a mask a voice and the background, over the tokens of a frame.
+    """
+
+    audio_SFKLC: torch.Tensor
+    token_masks_MP: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TalkCall:
     """What varies from call to call; travels in `transformer_options["evertalk"]`.
 
     Attributes:
-        audio_BSFKLC: encoder features of the window for each branch of the call, in the order of its conds.
-        token_masks_MP: with several voices, a mask a voice and the background, over the tokens of a frame.
+        branches: in the order of the call's conds; the host evaluates one of them at a time.
         attention: the attention backend; None is the host's own.
+        step_cache: the window's TeaCache, or None.
     """
 
-    audio_BSFKLC: torch.Tensor
-    token_masks_MP: torch.Tensor | None
+    branches: tuple[BranchCall, ...]
     attention: Attention | None
+    step_cache: StepCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,8 @@ class TalkAttachment:
         talk: the audio weights.
         compile_blocks: run the transformer's blocks as one compiled graph.
         notes: what the loader has to tell the user.
+        step_cache: when steps are left out; None computes them all.
+        reserve_vram_gb: GPU memory to leave free beside what sampling takes.
     """
 
     talk_name: str
@@ -65,6 +82,8 @@ class TalkAttachment:
     talk: ModelPatcher
     compile_blocks: bool = False
     notes: tuple[str, ...] = ()
+    step_cache: StepCacheSettings | None = None
+    reserve_vram_gb: float = 0.0
 
     @property
     def talk_model(self) -> TalkModel:
@@ -114,18 +133,20 @@ class TalkForward:
         hooks = self.hooks(call, x, options["cond_or_uncond"], attention)
         # The host's attention is another closure in every call, which a compiled graph would not survive.
         compute = compiled_block() if self.compile_blocks and call.attention is not None else None
-        return wan_forward(self.tree, inputs, attention, hooks, block_patches(options), compute)
+        stack = None if call.step_cache is None else partial(call.step_cache.run, tuple(options["uuids"]))
+        return wan_forward(self.tree, inputs, attention, hooks, block_patches(options), compute, stack)
 
     def hooks(
         self, call: TalkCall, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention
     ) -> TalkHooks:
         """The audio branch of this call; the host says which cond each part of the batch belongs to."""
-        chunk = x_BCTHW.shape[0] // len(branch_of_chunk)
-        audio = call.audio_BSFKLC[branch_of_chunk].repeat_interleave(chunk, dim=0)
+        assert len(set(branch_of_chunk)) == 1, "branches are marked as different, so never batched"
+        branch = call.branches[branch_of_chunk[0]]
+        audio = branch.audio_SFKLC[None].expand(x_BCTHW.shape[0], *branch.audio_SFKLC.shape)
         tokens_BTNC = self.talk.audio_tokens(audio.to(x_BCTHW))
         route = None
-        if call.token_masks_MP is not None:
-            route = SpeakerRouter(call.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
+        if branch.token_masks_MP is not None:
+            route = SpeakerRouter(branch.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
         return TalkHooks(self.talk, tokens_BTNC, self.tree.num_heads, attention, route)
 
 
@@ -194,6 +215,7 @@ def apply_talk(model: ModelPatcher, attachment: TalkAttachment) -> ModelPatcher:
     patched.add_object_patch(FORWARD, forward)
     patched.set_additional_models(KEY, [attachment.talk])
     patched.set_attachments(KEY, attachment)
+    quicken_before_runs(patched)
     return patched
 
 

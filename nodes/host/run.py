@@ -35,6 +35,7 @@ from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node
 from .seeing import sight_notes
 from .sound import audio_of
+from .step_cache import step_cache_notes
 from .studio import Cast, HostStudio, SamplingSettings, sigmas_for
 
 
@@ -163,7 +164,9 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
     show_on_node(summary_of(plan, attachment, backend.choice.ran, steps))
-    for note in (*attachment.notes, *backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
+    cache_notes = step_cache_notes(attachment.step_cache, steps)
+    own_notes = (*attachment.notes, *backend.choice.notes, *cache_notes)
+    for note in (*own_notes, *plan.notes, *mode_notes(plan, cast, attachment)):
         show_on_node(note)
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed)
     return HostStudio(cast, settings, backend, progress)

@@ -30,7 +30,9 @@ from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multital
 from .backend import Backend, NotFiniteError
 from .codecs import decode_frames, encode_frames
 from .guider import GuiderSettings, TalkGuider
+from .patcher import attachment_of
 from .progress import RunProgress, show_on_node
+from .step_cache import window_note
 
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
@@ -135,9 +137,11 @@ class HostStudio:
                 show_on_node(self.backend.choice.notes[-1])
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
-        guider = TalkGuider(
-            self.cast.model, GuiderSettings(self.settings.guidance, self.backend.attention), request
+        told = attachment_of(self.cast.model)
+        settings = GuiderSettings(
+            self.settings.guidance, self.backend.attention, told.step_cache, told.reserve_vram_gb
         )
+        guider = TalkGuider(self.cast.model, settings, request)
         values = self.conditions(request.condition)
         positive = self.cast.prompt(request.window)
         guider.set_conds(
@@ -159,6 +163,8 @@ class HostStudio:
             disable_pbar=True,
             seed=window_seed(self.settings.seed, index),
         )
+        if guider.step_cache is not None:
+            show_on_node(window_note(guider.step_cache))
         return latents.to(comfy.model_management.intermediate_device())
 
     def conditions(self, condition: WindowCondition) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """From file names to a MODEL that can speak: the work of the loader and of the apply node."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 
@@ -18,7 +20,8 @@ from .files import (
     check_talk_file,
     find_model_file,
 )
-from .loaders import Quantization, load_base, load_lora, load_talk
+from .loaders import Quantization, load_base, load_talk
+from .lora import load_lora, patched_note
 from .patcher import TalkAttachment, apply_talk, check_base
 
 AUTO_MODE = "auto"
@@ -37,12 +40,19 @@ class TalkChoice:
         mode: whose windows: auto, infinitetalk or multitalk.
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
+        reserve_vram_gb: GPU memory to leave free beside what sampling takes.
     """
 
     talk_model: str
     mode: str
     attention_mode: str
     compile_blocks: bool = False
+    reserve_vram_gb: float = 0.0
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> "TalkChoice":
+        """Pick the widgets out of what the host hands a node."""
+        return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,8 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         attention_mode=choice.attention_mode,
         talk=load_talk(path, config),
         compile_blocks=choice.compile_blocks,
-        notes=(*notes, mode_note),
+        notes=(*(notes or patched_note(model)), mode_note),
+        reserve_vram_gb=choice.reserve_vram_gb,
     )
     return apply_talk(model, attachment)
 

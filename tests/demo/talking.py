@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from evertalk_pack.multitalk.generate import Score, Studio, WindowRequest, WindowVoices, generate
+from evertalk_pack.multitalk.joins import join_windows
 from evertalk_pack.multitalk.speech_embeds import encode_voices
 from evertalk_pack.multitalk.types import Speakers, Waveform
 from evertalk_pack.multitalk.windows import Window
@@ -21,6 +22,9 @@ from world.people import HEIGHT_PX, make_people, make_stage
 
 WINDOW_FRAMES, MOTION_FRAMES, SHIFT = 33, 9, 5.0
 """What the miniature was trained for."""
+
+BLEND_FRAMES = 9
+"""As the demo's look has it."""
 
 if TYPE_CHECKING:
     from evertalk_pack.nodes.host.request import SamplerWidgets
@@ -138,7 +142,8 @@ def make_film(
     cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
     attachment = attachment_of(troupe.model)
     studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)
-    frames = [window.frames_FHWC for window in generate(change(score_of(plan, attachment)), studio)]
+    windows = generate(change(score_of(plan, attachment)), studio)
+    frames = [part.frames_FHWC for part in join_windows(windows, BLEND_FRAMES, len(plan.windows))]
     laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]
     return Film(torch.cat(frames), picture_HWC, torch.stack(laws))
 

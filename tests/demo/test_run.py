@@ -13,7 +13,24 @@ from comfy_client import JsonObject, Outcome
 from comfy_server import ComfyServer
 from media_check import Sound, Video, check_video, measure_sound, measure_video
 from PIL import Image
-from run import DemoError, main, parse_size, put_inputs, read_workflow, run_job, summary, video_file
+from run import (
+    CARTOON,
+    MEDIA,
+    PORTRAIT,
+    TWO,
+    WORKFLOWS,
+    DemoError,
+    main,
+    nodes_of,
+    parse_size,
+    put_inputs,
+    read_arguments,
+    read_workflow,
+    run_job,
+    summary,
+    video_file,
+    whole_sound,
+)
 
 DEMO = Path(__file__).resolve().parents[2] / "demo"
 
@@ -28,7 +45,7 @@ def workflow() -> JsonObject:
 
 def test_uploaded_names_and_size_reach_the_nodes() -> None:
     filled = workflow()
-    put_inputs(filled, "face.jpg", "voice.flac", (832, 480))
+    put_inputs(filled, "face.jpg", ["voice.flac"], (832, 480))
     assert [node["inputs"] for node in filled.values()] == [
         {"image": "face.jpg"},
         {"audio": "voice.flac"},
@@ -38,20 +55,49 @@ def test_uploaded_names_and_size_reach_the_nodes() -> None:
 
 def test_size_of_the_workflow_is_kept_unless_one_is_given() -> None:
     filled = workflow()
-    put_inputs(filled, "face.jpg", "voice.flac", None)
+    put_inputs(filled, "face.jpg", ["voice.flac"], None)
     assert filled["3"] == workflow()["3"]
 
 
 def test_workflow_without_a_place_for_the_picture_is_refused() -> None:
     with pytest.raises(DemoError, match=r"no LoadImage node to take face\.jpg"):
-        put_inputs({"2": workflow()["2"]}, "face.jpg", "voice.flac", None)
+        put_inputs({"2": workflow()["2"]}, "face.jpg", ["voice.flac"], None)
+
+
+def test_sounds_are_given_to_the_nodes_in_their_order() -> None:
+    filled = workflow()
+    filled["4"] = {"class_type": "LoadAudio", "inputs": {"audio": "example.wav"}}
+    put_inputs(filled, "face.jpg", ["left.flac", "right.flac"], None)
+    assert [filled[node]["inputs"]["audio"] for node in ("2", "4")] == ["left.flac", "right.flac"]
+
+
+def test_more_sounds_than_places_are_refused() -> None:
+    with pytest.raises(DemoError, match=r"1 LoadAudio nodes, but 2 sounds were given: a\.wav, b\.wav"):
+        put_inputs(workflow(), "face.jpg", ["a.wav", "b.wav"], None)
+
+
+def test_the_trained_cartoon_plays_unless_another_show_or_a_picture_is_chosen() -> None:
+    assert read_arguments([]).show is CARTOON
+    assert read_arguments(["--two"]).show is TWO
+    assert read_arguments(["--image", "face.jpg"]).show is PORTRAIT
+    for show in (CARTOON, TWO, PORTRAIT):
+        files = [MEDIA / show.picture, *(MEDIA / voice for voice in show.voices)]
+        assert all(file.is_file() for file in files), show
+        places = nodes_of(read_workflow(WORKFLOWS / f"{show.workflow}.api.json"), "LoadAudio")
+        assert len(places) == len(show.voices)
+
+
+def test_voices_that_follow_each_other_sound_as_long_as_all_of_them() -> None:
+    voices = [MEDIA / voice for voice in TWO.voices]
+    each = [measure_sound(voice).duration_s for voice in voices]
+    assert whole_sound(voices).duration_s == pytest.approx(sum(each), abs=1e-4)
 
 
 def test_size_without_a_node_to_take_it_is_refused() -> None:
     filled = workflow()
     del filled["3"]
     with pytest.raises(DemoError, match="no node of the workflow has a width"):
-        put_inputs(filled, "face.jpg", "voice.flac", (64, 64))
+        put_inputs(filled, "face.jpg", ["voice.flac"], (64, 64))
 
 
 def test_size_is_read_from_words() -> None:
@@ -111,7 +157,7 @@ def test_job_in_the_real_server_gives_a_video_as_long_as_the_speech(
     made = {"class_type": "CreateVideo", "inputs": {"images": ["3", 0], "audio": ["2", 0], "fps": 25.0}}
     saved = {"video": ["4", 0], "filename_prefix": "job", "format": "mp4", "codec": "h264"}
     job = workflow() | {"3": repeated, "4": made, "5": {"class_type": "SaveVideo", "inputs": saved}}
-    put_inputs(job, comfy_server.client.upload(image), comfy_server.client.upload(audio), None)
+    put_inputs(job, comfy_server.client.upload(image), [comfy_server.client.upload(audio)], None)
     outcome, _ = run_job(comfy_server.client, job)
     video = measure_video(video_file(outcome, comfy_server, time.time()))
     check_video(video, measure_sound(audio))
@@ -133,6 +179,8 @@ def test_help_explains_every_option() -> None:
         [sys.executable, str(DEMO / "run.py"), "--help"], capture_output=True, text=True, check=True
     )
     for option in (
+        "--two",
+        "--portrait",
         "--image",
         "--audio",
         "--workflow",

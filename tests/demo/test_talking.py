@@ -32,14 +32,11 @@ pytestmark = pytest.mark.host
 MAKE_TINY = Path(__file__).resolve().parents[2] / "demo" / "make_tiny.py"
 ADVANCE = WINDOW_FRAMES - MOTION_FRAMES
 LEFT, RIGHT = slice(0, 64), slice(64, 128)
-UPPER = slice(0, 40)
-"""Rows that no mouth reaches: hair and background."""
 
 LEAST_SYNC = 0.85
 LEAST_OWN, MOST_OTHER = 0.8, 0.25
 MOST_DRIFT = 0.01
-MOST_JOIN = 2.5
-"""1.5 is the aim; the model card says what was measured."""
+MOST_JOIN = 1.5
 SHORT_S = (WINDOW_FRAMES + ADVANCE) / 25
 TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
 
@@ -151,7 +148,7 @@ def test_a_transposed_speaker_map_is_noticed(troupe: Troupe) -> None:
     assert float(found.diagonal().max()) < LEAST_OWN, found
 
 
-def test_joins_are_no_worse_than_the_model_card_says(alone: Film) -> None:
+def test_a_join_changes_the_picture_little_more_than_any_frame_does(alone: Film) -> None:
     assert join_figure(alone) <= MOST_JOIN
 
 
@@ -168,4 +165,4 @@ def test_twenty_windows_later_the_mouth_still_follows_and_colours_stay(troupe: T
     opening, law = openings_px(film.frames_FHWC), film.law_SF[0]
     assert correlation(opening[1:WINDOW_FRAMES], law[1:WINDOW_FRAMES]) >= LEAST_SYNC
     assert correlation(opening[-ADVANCE:], law[-ADVANCE:]) >= LEAST_SYNC
-    assert colour_drift(film.frames_FHWC[-ADVANCE:, UPPER], film.reference_HWC[UPPER]) < MOST_DRIFT
+    assert colour_drift(film.frames_FHWC[-ADVANCE:], film.reference_HWC) < MOST_DRIFT

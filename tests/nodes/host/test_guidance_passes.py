@@ -41,7 +41,7 @@ class Recorder:
 
     @property
     def passes(self) -> int:
-        """How often a window went through the model, batched or not."""
+        """How often a window went through the model."""
         return sum(len(order) for order in self.calls)
 
 
@@ -117,7 +117,8 @@ def test_audio_scale_costs_a_pass_only_in_its_span(
 ) -> None:
     guidance = GuidanceSettings(1, 3, audio_start_percent=start, audio_end_percent=end)
     _, recorder = sample(model, guidance)
-    assert [len(order) for order in recorder.calls] == passes
+    expected = [place for count in passes for place in range(count)]
+    assert [place for order in recorder.calls for place in order] == expected
 
 
 def no_free_memory(device: object = None, torch_free_too: bool = False) -> int:
@@ -125,30 +126,29 @@ def no_free_memory(device: object = None, torch_free_too: bool = False) -> int:
     return 0
 
 
-def test_branches_in_one_batch_give_what_they_give_alone(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_else_fills_the_memory_does_not_change_a_bit(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import comfy.model_management
 
     guidance = GuidanceSettings(5, 4)
-    batched_latents, batched = sample(model, guidance)
+    ample_latents, ample = sample(model, guidance)
     monkeypatch.setattr(comfy.model_management, "get_free_memory", no_free_memory)
-    alone_latents, alone = sample(model, guidance)
-    assert [sorted(order) for order in batched.calls] == [[0, 1, 2]] * STEPS
-    assert [len(order) for order in alone.calls] == [1] * (3 * STEPS)
-
-    together = batched.predictions[0]
-    by_itself = {place: value for call in alone.predictions[:3] for place, value in call.items()}
-    for place in (0, 1, 2):
-        # Measured: 1.9e-6 on values up to 5.5; kernels add up in another order for another batch.
-        torch.testing.assert_close(together[place], by_itself[place], atol=1e-5, rtol=1e-5)
-        others = [by_itself[other] for other in (0, 1, 2) if other != place]
-        assert all((together[place] - other).abs().max() > 1e-3 for other in others), "branches differ"
-    # Measured: 1.7e-5 on values up to 8.4.
-    torch.testing.assert_close(batched_latents, alone_latents, atol=1e-4, rtol=1e-5)
+    scarce_latents, scarce = sample(model, guidance)
+    assert ample.calls == scarce.calls == [[0], [1], [2]] * STEPS
+    assert torch.equal(ample_latents, scarce_latents)
 
 
-def test_silent_branches_go_apart_from_two_voices(model: Any) -> None:
+def test_branches_predict_differently(model: Any) -> None:
+    _, recorder = sample(model, GuidanceSettings(5, 4))
+    first = [value for call in recorder.predictions[:3] for value in call.values()]
+    pairs = [(one, other) for index, one in enumerate(first) for other in first[:index]]
+    assert all((one - other).abs().max() > 1e-3 for one, other in pairs)
+
+
+def test_silent_branches_hear_one_track_beside_two_voices(model: Any) -> None:
     _, recorder = sample(model, GuidanceSettings(5, 4), voices=2)
-    assert [sorted(order) for order in recorder.calls] == [[0, 1], [0]] * STEPS
+    assert recorder.calls == [[0], [1], [2]] * STEPS
 
 
 def test_audio_scale_of_zero_gives_what_a_silent_run_gives(model: Any) -> None:

@@ -92,7 +92,7 @@ def write_lora(path: "Path", name: str) -> "Path":
 def test_a_lora_on_the_base_still_applies_under_the_patch(
     tiny: TinyFiles, vae: Any, tmp_path: "Path"
 ) -> None:
-    from evertalk_pack.nodes.host.loaders import load_lora
+    from evertalk_pack.nodes.host.lora import load_lora
 
     path = write_lora(tmp_path / "small.safetensors", "blocks.0.cross_attn.o")
     base, embeds = load_base_model(tiny), speech(tiny, FRAMES)
@@ -125,7 +125,7 @@ def test_a_lora_that_a_host_node_adds_after_the_patch_applies_too(
 def test_a_lora_that_matches_nothing_is_refused(
     tiny: TinyFiles, tmp_path: "Path", caplog: pytest.LogCaptureFixture
 ) -> None:
-    from evertalk_pack.nodes.host.loaders import load_lora
+    from evertalk_pack.nodes.host.lora import load_lora
 
     caplog.set_level(logging.CRITICAL)
     path = write_lora(tmp_path / "foreign.safetensors", "double_blocks.7.img_attn.qkv")

@@ -1,0 +1,112 @@
+"""Makes this GPU pass for one with less memory, and times windows on it.
+
+The allocator refuses what lies above the limit, and the host, which asks CUDA how much is free, is told as
+much as a card of that size would say. So the host offloads as it would there. The bus and the arithmetic
+stay those of this GPU: on a real small card the arithmetic is slower, so that transfers hide behind it more
+easily.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
+
+GIB = 1024**3
+
+
+class VramLimit:
+    """What the host is told of a GPU's memory; installed once, `gib` may change afterwards."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        free, self.total = torch.cuda.mem_get_info(device)
+        self.context = self.total - free - torch.cuda.memory_reserved(device)
+        self.gib: float | None = None
+        self._host_total = comfy.model_management.get_total_memory
+        self._host_free = comfy.model_management.get_free_memory
+        comfy.model_management.get_total_memory = self.total_memory  # type: ignore[assignment]
+        comfy.model_management.get_free_memory = self.free_memory  # type: ignore[assignment]
+
+    def set(self, gib: float | None) -> None:
+        """Limit the GPU to a card of `gib`, CUDA's own share included; None takes the limit away."""
+        comfy.model_management.unload_all_models()
+        comfy.model_management.soft_empty_cache()
+        self.gib = gib
+        share = 1.0 if gib is None else self.usable / self.total
+        torch.cuda.set_per_process_memory_fraction(share, self.device)
+
+    @property
+    def usable(self) -> float:
+        """Bytes that tensors may take."""
+        return self.total if self.gib is None else self.gib * GIB - self.context
+
+    def is_limited(self, device: object) -> bool:
+        """Whether the question is about this GPU, and a limit holds."""
+        asked = comfy.model_management.get_torch_device() if device is None else device
+        return self.gib is not None and getattr(asked, "type", "") == "cuda"
+
+    def total_memory(self, dev: object = None, torch_total_too: bool = False) -> Any:
+        """Stands in for the host's get_total_memory."""
+        if not self.is_limited(dev):
+            return self._host_total(dev, torch_total_too)
+        total = self.usable
+        return (total, torch.cuda.memory_reserved(self.device)) if torch_total_too else total
+
+    def free_memory(self, dev: object = None, torch_free_too: bool = False) -> Any:
+        """Stands in for the host's get_free_memory."""
+        if not self.is_limited(dev):
+            return self._host_free(dev, torch_free_too)
+        reserved = torch.cuda.memory_reserved(self.device)
+        cached = reserved - torch.cuda.memory_allocated(self.device)
+        free = max(0, self.usable - reserved) + cached
+        return (free, cached) if torch_free_too else free
+
+
+def to_ram(patcher: ModelPatcher, device: torch.device) -> ModelPatcher:
+    """A patcher whose weights lie in RAM until the host's memory manager brings them to `device`."""
+    patcher.model.to("cpu")
+    return ModelPatcher(patcher.model, device, torch.device("cpu"))
+
+
+def note_offload(model: ModelPatcher) -> dict[str, float]:
+    """A dict that holds, from the next evaluation on, how many GB of the weights stay on the GPU."""
+    patchers = [model, *model.get_nested_additional_models()]
+    state = {"weights_gb": round(sum(one.model_size() for one in patchers) / 1e9, 2)}
+
+    def note(executor: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        state["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in patchers) / 1e9, 2)
+        return executor(*args, **kwargs)
+
+    model.add_wrapper(WrappersMP.DIFFUSION_MODEL, note)
+    return state
+
+
+def measure_limits(
+    model: ModelPatcher,
+    limits_gib: list[float],
+    device: torch.device,
+    play: Callable[[], list[float]],
+) -> dict[str, dict[str, Any]]:
+    """Seconds of two windows, peak memory and what stayed on the GPU: unlimited, then under each limit."""
+    limit, state = VramLimit(device), note_offload(model)
+    found: dict[str, dict[str, Any]] = {}
+    for gib in (None, *limits_gib):
+        limit.set(gib)
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            seconds = play()
+            row: dict[str, Any] = {"window_s": [round(one, 3) for one in seconds], **state}
+        except torch.cuda.OutOfMemoryError as error:
+            row = {"out_of_memory": str(error).split(". ")[0]}
+        row["peak_allocated_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
+        row["peak_reserved_gb"] = round(torch.cuda.max_memory_reserved(device) / 1e9, 2)
+        found["unlimited" if gib is None else f"{gib:g} GiB"] = row
+    limit.set(None)
+    slowest_free = found["unlimited"].get("window_s")
+    for row in found.values():
+        if slowest_free and "window_s" in row:
+            row["against_unlimited"] = round(row["window_s"][-1] / slowest_free[-1], 3)
+    return found

@@ -1,0 +1,122 @@
+"""Times four evaluations with offloaded weights: without a LoRA, with it the host's way, with it ours; JSON.
+
+    python bench/lora_offload.py                                    bf16, a GPU that seems to have 16 GiB
+    python bench/lora_offload.py --weights fp8_e4m3fn --vram-gb 12
+    python bench/lora_offload.py --layers 10 --vram-gb 8            a quarter of the blocks: quicker to build
+
+Random weights of the real width, a random LoRA of rank 64 on every matrix of every block.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import pack_alias
+from gpu import WEIGHTS, Clock, forward_inputs
+
+STEPS = 4
+
+
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
+    parser.add_argument("--attention", default="auto")
+    parser.add_argument("--vram-gb", type=float, default=16.0)
+    parser.add_argument("--layers", type=int, default=40)
+    parser.add_argument("--rank", type=int, default=64)
+    parser.add_argument("--size", default="832x480", help="WIDTHxHEIGHT in pixels")
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
+    return parser.parse_args()
+
+
+def with_random_lora(model: Any, rank: int) -> Any:
+    """A clone with a LoRA on every matrix of every block, held in RAM as the host's loader holds it."""
+    from comfy.weight_adapter.lora import LoRAAdapter
+
+    patches: dict[str, LoRAAdapter] = {}
+    for name, weight in model.model.state_dict().items():
+        if ".blocks." in name and weight.ndim == 2 and name.endswith(".weight"):
+            up, down = torch.randn(weight.shape[0], rank), torch.randn(rank, weight.shape[1])
+            pair = (up.mul(0.01).bfloat16(), down.mul(0.01).bfloat16())
+            patches[name] = LoRAAdapter(set(), (*pair, float(rank), None, None, None))
+    patched = model.clone()
+    patched.add_patches(patches, 1.0)
+    return patched
+
+
+def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock) -> dict[str, Any]:
+    """Seconds of four evaluations after the weights are where the host puts them."""
+    import comfy.model_management
+    from evertalk_pack.multitalk.generate import WindowVoices
+    from evertalk_pack.nodes.host.memory import declared_memory, forward_size
+    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall
+
+    inputs = dict(inputs)
+    audio_SFKLC = inputs.pop("audio_SFKLC")[:1]
+    size = forward_size(model, inputs["x"], WindowVoices(audio_SFKLC), 0)
+    with declared_memory(model, size, 0.0):
+        needed = model.model.memory_required([1])
+    models = [model, *model.get_nested_additional_models()]
+    comfy.model_management.load_models_gpu(models, memory_required=needed, minimum_memory_required=needed)
+    model.pre_run()
+    options = {"cond_or_uncond": [0], KEY: TalkCall((BranchCall(audio_SFKLC),), attention)}
+    sigma = torch.full((1,), 0.9, device=inputs["x"].device)
+
+    def evaluate() -> None:
+        for _ in range(STEPS):
+            model.model.apply_model(t=sigma, transformer_options=options, **inputs)
+
+    found: dict[str, Any] = clock.time(evaluate)
+    found["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in models) / 1e9, 2)
+    found["weights_gb"] = round(sum(one.model_size() for one in models) / 1e9, 2)
+    model.cleanup()
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = read_arguments()
+    pack_alias.prepare(use_cpu=False)
+    device = torch.device("cuda")
+    import limited_vram
+    import real_size
+    from comfy.patcher_extension import CallbacksMP
+    from evertalk_pack.nodes.host import lora_patch
+    from evertalk_pack.nodes.host.backend import backend_for
+
+    size = replace(real_size.REAL, num_layers=arguments.layers)
+    dtype, is_fast = WEIGHTS[arguments.weights], arguments.weights.endswith("fast")
+    width, height = (int(side) for side in arguments.size.split("x"))
+    report: dict[str, Any] = {"arguments": vars(arguments), "gpu": torch.cuda.get_device_name(device)}
+    with torch.inference_mode():
+        base = limited_vram.to_ram(real_size.wan_model(size, dtype, device, fast_fp8=is_fast), device)
+        talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
+        plain = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+        ours = with_random_lora(plain, arguments.rank)
+        host = ours.clone()
+        host.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, lora_patch.KEY)
+        attention = backend_for(plain, arguments.attention).attention
+        inputs = forward_inputs(width, height, arguments.frames, device)
+        limit = limited_vram.VramLimit(device)
+        clock = Clock(device, 2)
+        for name, model in (("without", plain), ("host", host), ("ours", ours)):
+            limit.set(arguments.vram_gb)
+            report[name] = measure(model, inputs, attention, clock)
+            print(json.dumps({name: report[name]}), flush=True)
+    without = report["without"]["best_s"]
+    report["cost"] = {name: round(report[name]["best_s"] / without - 1, 4) for name in ("host", "ours")}
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Tells the host's memory manager what sampling a window takes, so that it keeps exactly that much free.
+
+The host guesses from the latents' area alone and does not know the audio branch; its guess for Wan 2.1 is
+twice what a window takes, and on small cards the other half is better filled with weights.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from comfy.model_management import dtype_size
+from comfy.model_patcher import ModelPatcher
+
+from ...multitalk.generate import WindowVoices
+from ...wanvideo.geometry import PATCH_HW
+from ...wanvideo.memory import ForwardSize, forward_bytes
+from .lora_patch import patch_bytes
+
+GIB = 1024**3
+
+
+def forward_size(
+    model: ModelPatcher, latents_BCTHW: torch.Tensor, voices: WindowVoices, cached_branches: int
+) -> ForwardSize:
+    """What the memory of one evaluation of a talking MODEL depends on."""
+    tree = model.model.diffusion_model
+    frames, rows, columns = latents_BCTHW.shape[2:]
+    return ForwardSize(
+        tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),
+        dim=tree.dim,
+        ffn_dim=tree.blocks[0].ffn[0].out_features,
+        head_dim=tree.dim // tree.num_heads,
+        in_channels=tree.in_dim,
+        latent_channels=latents_BCTHW.shape[1],
+        value_bytes=dtype_size(model.model.manual_cast_dtype or model.model.get_dtype()),
+        voices=len(voices.audio_SFKLC),
+        audio_values=voices.audio_SFKLC[0].numel(),
+        cached_branches=cached_branches,
+    )
+
+
+@contextmanager
+def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[None]:
+    """While it lasts, the host reckons with what one evaluation takes, however it asks, and the reserve.
+
+    The host asks its model object, which all clones of a MODEL share, so its own answer is put back after.
+    """
+    own = vars(model.model)
+    before = own.get("memory_required")
+    needed = forward_bytes(size) + patch_bytes(model) + int(reserve_gb * GIB)
+
+    def memory_required(input_shape: Any, cond_shapes: Any = None) -> int:
+        del input_shape, cond_shapes  # branches are evaluated one at a time
+        return needed
+
+    model.model.memory_required = memory_required
+    try:
+        yield
+    finally:
+        if before is None:
+            del model.model.memory_required
+        else:
+            model.model.memory_required = before

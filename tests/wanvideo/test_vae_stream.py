@@ -1,0 +1,102 @@
+"""The VAE in chunks of any length against the host's own loop of one latent frame at a time."""
+
+from typing import Any
+
+import pytest
+import torch
+from evertalk_pack.wanvideo.vae_layers import Kernel, kernel_of
+from evertalk_pack.wanvideo.vae_stream import (
+    VaeStreamSettings,
+    chunk_bounds,
+    decode_stream,
+    encode_stream,
+)
+from evertalk_pack.wanvideo.vae_tree import is_streamable
+
+pytestmark = pytest.mark.host
+
+LATENTS, SIDE_PX = 6, 32
+
+
+@pytest.fixture(scope="module")
+def tree() -> Any:
+    """The host's VAE, narrow, with random weights."""
+    from comfy.ldm.wan.vae import WanVAE
+
+    generator = torch.Generator().manual_seed(0)
+    vae = WanVAE(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], temperal_downsample=[False, True, True])
+    for parameter in vae.parameters():
+        fan_in = max(parameter[0].numel(), 1) if parameter.ndim > 3 and parameter.shape[-1] > 1 else 4
+        parameter.data = torch.randn(parameter.shape, generator=generator) * fan_in**-0.5
+    return vae.eval().requires_grad_(requires_grad=False)
+
+
+@pytest.fixture(scope="module")
+def video_BCTHW() -> torch.Tensor:  # noqa: N802  # the shape's letters
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(1, 3, 4 * LATENTS - 3, SIDE_PX, SIDE_PX, generator=generator) * 2 - 1
+
+
+def chunks_of(video_BCTHW: torch.Tensor, latents_per_chunk: int) -> list[torch.Tensor]:
+    return [
+        video_BCTHW[:, :, start and 4 * start - 3 : 4 * stop - 3]
+        for start, stop in chunk_bounds(LATENTS, latents_per_chunk)
+    ]
+
+
+@pytest.mark.parametrize("latents_per_chunk", [1, 2, 3, 4, 5, 9])
+def test_any_chunk_decodes_to_what_the_host_decodes(tree: Any, latents_per_chunk: int) -> None:
+    latents = torch.randn(1, 16, LATENTS, 4, 4, generator=torch.Generator().manual_seed(2))
+    parts = list(decode_stream(tree, latents, VaeStreamSettings(latents_per_chunk)))
+    expected = tree.decode(latents)
+    assert [part.shape[2] for part in parts][:2] == [1, 4 * min(latents_per_chunk, LATENTS - 1)]
+    torch.testing.assert_close(torch.cat(parts, dim=2), expected, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("latents_per_chunk", [1, 2, 3, 4, 5, 9])
+def test_any_chunk_encodes_to_what_the_host_encodes(
+    tree: Any, video_BCTHW: torch.Tensor, latents_per_chunk: int
+) -> None:
+    chunks = chunks_of(video_BCTHW, latents_per_chunk)
+    parts = list(encode_stream(tree, chunks, VaeStreamSettings(latents_per_chunk)))
+    torch.testing.assert_close(torch.cat(parts, dim=2), tree.encode(video_BCTHW), atol=2e-5, rtol=2e-5)
+
+
+def test_every_convolution_gets_channels_last_memory(tree: Any, video_BCTHW: torch.Tensor) -> None:
+    strides: list[int] = []
+
+    def noted(convolution: Any, x: torch.Tensor) -> Kernel:
+        strides.append(x.stride(1))
+        return kernel_of(convolution, x)
+
+    settings = VaeStreamSettings(2, noted)
+    latents = torch.cat(list(encode_stream(tree, chunks_of(video_BCTHW, 2), settings)), dim=2)
+    list(decode_stream(tree, latents, settings))
+    assert len(strides) > 200
+    assert set(strides) == {1}
+
+
+def test_a_batch_is_coded_as_its_members_alone(tree: Any) -> None:
+    latents = torch.randn(2, 16, 3, 2, 4, generator=torch.Generator().manual_seed(3))
+    both = torch.cat(list(decode_stream(tree, latents, VaeStreamSettings(2))), dim=2)
+    second = torch.cat(list(decode_stream(tree, latents[1:], VaeStreamSettings(2))), dim=2)
+    torch.testing.assert_close(both[1:], second, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize(("latents", "bounds"), [(1, [(0, 1)]), (4, [(0, 1), (1, 3), (3, 4)])])
+def test_the_first_latent_frame_is_a_chunk_of_its_own(latents: int, bounds: list[tuple[int, int]]) -> None:
+    assert list(chunk_bounds(latents, 2)) == bounds
+
+
+def test_another_video_vae_is_not_streamable(tree: Any) -> None:
+    from comfy.ldm.wan.vae2_2 import WanVAE
+
+    other: Any = WanVAE(
+        dim=8,
+        dec_dim=8,
+        z_dim=16,
+        dim_mult=[1, 2, 4, 4],
+        temperal_downsample=[False, True, True],
+    )
+    assert is_streamable(tree)
+    assert not is_streamable(other)

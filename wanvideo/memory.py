@@ -1,0 +1,82 @@
+"""How much memory an evaluation of the transformer needs beside the weights.
+
+A block needs the most in its feed-forward: its input and its tokens, the normed tokens, and the hidden layer
+before and after its activation. Beside these stand the rotations, the latents and what the voices bring.
+Weights of another precision are cast one layer at a time and freed before that point; attention, its heads
+rotated in float32, stays below it.
+"""
+
+from dataclasses import dataclass
+
+from .geometry import PATCH_HW
+
+TOKEN_COPIES = 3
+"""Copies of the tokens alive in the feed-forward: the block's input, its residual stream, the normed one."""
+
+HIDDEN_COPIES = 2
+"""The hidden layer before and after its activation."""
+
+FLOAT32_BYTES = 4
+
+ROTATION_VALUES = 6
+"""Float32 values a pair of channels: the host's 2 x 2 matrix, and its first column, which is all it takes."""
+
+CONTEXT_TOKENS = 512 + 257
+"""Of the text and of the CLIP picture."""
+
+CONTEXT_COPIES = 4
+"""Copies of these of the blocks' width: as they come, embedded, and a layer's keys and values."""
+
+LATENT_COPIES = 8
+"""Float32 copies of the noisy latents that a sampler, its guider and the progress keep: measured."""
+
+WORKSPACE_BYTES = 128 * 1024**2
+"""What the libraries of matrix products and attention keep for themselves, and rounding of the allocator."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardSize:
+    """What the memory of an evaluation depends on.
+
+    Attributes:
+        tokens: of the video, of all frames.
+        dim: channels of a token.
+        ffn_dim: channels of the hidden layer.
+        head_dim: channels of an attention head.
+        in_channels: of the latents with mask and picture.
+        latent_channels: of the latents alone.
+        value_bytes: of the precision that is computed in.
+        voices: tracks that are heard.
+        audio_values: values of a voice's features in a window.
+        cached_branches: branches whose last contribution a step cache keeps; 0 without one.
+    """
+
+    tokens: int
+    dim: int
+    ffn_dim: int
+    head_dim: int
+    in_channels: int
+    latent_channels: int
+    value_bytes: int
+    voices: int = 1
+    audio_values: int = 0
+    cached_branches: int = 0
+
+
+def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
+    """Bytes that an evaluation of `batch` windows needs at its peak, weights not counted."""
+    width = size.dim * (TOKEN_COPIES + cached_copies(size)) + HIDDEN_COPIES * size.ffn_dim
+    patch = PATCH_HW * PATCH_HW
+    latents = patch * (
+        2 * size.in_channels * size.value_bytes + LATENT_COPIES * size.latent_channels * FLOAT32_BYTES
+    )
+    rotations = size.head_dim // 2 * FLOAT32_BYTES * (ROTATION_VALUES + (2 if size.voices > 1 else 0))
+    audio = size.voices * size.audio_values * (FLOAT32_BYTES + size.value_bytes)
+    context = CONTEXT_TOKENS * CONTEXT_COPIES * size.dim * size.value_bytes
+    per_token = width * size.value_bytes + latents + rotations
+    return batch * (size.tokens * per_token + audio + context) + WORKSPACE_BYTES
+
+
+def cached_copies(size: ForwardSize) -> int:
+    """Copies of the tokens that a step cache adds: each branch's, and the tokens before the blocks."""
+    return size.cached_branches + 1 if size.cached_branches else 0

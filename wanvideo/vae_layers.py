@@ -1,0 +1,156 @@
+"""The layers of Wan 2.1's VAE as pure functions that carry their past from chunk to chunk.
+
+A convolution over three frames looks at the two before each; a stream therefore keeps the last two frames of
+what each such convolution saw. All is kept in channels-last memory.
+
+Shape letters: B batch, C channels, T frames of a chunk, H and W rows and columns.
+Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from .vae_tree import Convolution
+
+PAST_FRAMES = 2
+LEAST_NORM = 1e-12
+
+
+class Kernel(NamedTuple):
+    """Weights of a convolution, on the device and in the precision of what they meet."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: tuple[int, ...]
+
+
+KernelOf = Callable[[Convolution, torch.Tensor], Kernel]
+"""A convolution and its input -> its weights where and as the input is."""
+
+Past = torch.Tensor | None
+"""The last frames that a convolution saw; None before the first."""
+
+
+def kernel_of(convolution: Convolution, _x: torch.Tensor) -> Kernel:
+    """Weights as they lie in the module."""
+    return Kernel(convolution.weight, convolution.bias, convolution.stride)
+
+
+def convolve(x: torch.Tensor, kernel: Kernel, padding: tuple[int, ...]) -> torch.Tensor:
+    """A 2-D or 3-D convolution.
+
+    On a CPU torch sends small videos (four frames at 128x128 are small) to a routine that is many times
+    slower than oneDNN's; this asks for oneDNN by name.
+    """
+    rank = len(kernel.stride)
+    if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(
+            x, kernel.weight, kernel.bias, padding, kernel.stride, (1,) * rank, groups=1
+        )
+    operation = functional.conv3d if rank == 3 else functional.conv2d
+    return operation(x, kernel.weight, kernel.bias, kernel.stride, padding)
+
+
+def with_past(x_BCTHW: torch.Tensor, past: Past) -> torch.Tensor:
+    """The two frames before, then the chunk; before the first chunk they are zero."""
+    if past is None:
+        return functional.pad(x_BCTHW, (0, 0, 0, 0, PAST_FRAMES, 0))
+    return torch.cat((past, x_BCTHW), dim=2)
+
+
+def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor:
+    """A copy of the last frames: a view would keep the whole chunk in memory."""
+    return x_BCTHW[:, :, -count:].clone()
+
+
+def causal(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:
+    """A convolution over a frame and the two before; also what the next chunk needs."""
+    joined = with_past(x_BCTHW, past)
+    rows, columns = kernel.weight.shape[3:]
+    return convolve(joined, kernel, (0, rows // 2, columns // 2)), last_frames(joined)
+
+
+def norm(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+    """RMS norm over channels, of (B, C, ...)."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
+    factor = math.sqrt(x.shape[1]) / length.clamp_min_(LEAST_NORM)
+    return torch.mul(x, factor.to(x.dtype)).mul_(gamma.to(x))
+
+
+def norm_silu(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
+    """RMS norm over channels, then SiLU."""
+    return functional.silu(norm(x, gamma), inplace=True)
+
+
+class ResidualWeights(NamedTuple):
+    """Two norms and convolutions, and the convolution of the shortcut where widths differ."""
+
+    gamma_1: torch.Tensor
+    conv_1: Kernel
+    gamma_2: torch.Tensor
+    conv_2: Kernel
+    shortcut: Kernel | None
+
+
+class ResidualPast(NamedTuple):
+    """The past of a residual block's two convolutions."""
+
+    conv_1: Past = None
+    conv_2: Past = None
+
+
+def residual(
+    x_BCTHW: torch.Tensor, past: ResidualPast, weights: ResidualWeights
+) -> tuple[torch.Tensor, ResidualPast]:
+    """A residual block of a chunk; also what the next chunk needs."""
+    hidden, past_1 = causal(norm_silu(x_BCTHW, weights.gamma_1), past.conv_1, weights.conv_1)
+    hidden, past_2 = causal(norm_silu(hidden, weights.gamma_2), past.conv_2, weights.conv_2)
+    if weights.shortcut is not None:
+        x_BCTHW = convolve(x_BCTHW, weights.shortcut, (0, 0, 0))
+    return hidden.add_(x_BCTHW), ResidualPast(past_1, past_2)
+
+
+def frames_of(x_BCTHW: torch.Tensor) -> torch.Tensor:
+    """The frames as a batch of pictures (B T, C, H, W); a view of channels-last memory."""
+    # Channels are moved to the end and back: flattened in place, a single frame would get a batch stride by
+    # which torch no longer knows its memory as channels-last.
+    return x_BCTHW.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def video_of(x_NCHW: torch.Tensor, batch: int) -> torch.Tensor:
+    """A batch of pictures as a video (B, C, T, H, W) again."""
+    return x_NCHW.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 4, 1, 2, 3)
+
+
+def double_size(x_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+    """Each pixel four times, then a convolution of single frames."""
+    pictures = functional.interpolate(frames_of(x_BCTHW), scale_factor=2.0, mode="nearest-exact")
+    return video_of(convolve(pictures, kernel, (1, 1)), x_BCTHW.shape[0])
+
+
+def half_size(x_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+    """A convolution of single frames with stride 2; zeros beyond the right and lower edges."""
+    pictures = functional.pad(frames_of(x_BCTHW), (0, 1, 0, 1))
+    return video_of(convolve(pictures, kernel, (0, 0)), x_BCTHW.shape[0])
+
+
+def double_frames(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two frames of each: the halves of the channels in turn; also what the next chunk needs."""
+    doubled, past = causal(x_BCTHW, past, kernel)
+    even, odd = doubled.chunk(2, dim=1)
+    batch, width, frames, rows, columns = even.shape
+    video = even.new_empty((batch, 2 * frames, rows, columns, width)).permute(0, 4, 1, 2, 3)
+    video[:, :, ::2], video[:, :, 1::2] = even, odd
+    return video, past
+
+
+def half_frames(
+    x_BCTHW: torch.Tensor, past: torch.Tensor, kernel: Kernel
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One frame of each two and the one before; also what the next chunk needs."""
+    joined = torch.cat((past, x_BCTHW), dim=2)
+    return convolve(joined, kernel, (0, 0, 0)), last_frames(joined, 1)

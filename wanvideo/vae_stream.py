@@ -1,0 +1,203 @@
+"""Wan 2.1's VAE, a chunk of a video at a time: what is held does not grow with the video.
+
+The first latent frame stands for one video frame and each other one for four. The first is a chunk of its
+own; the rest come in chunks of any number of latent frames: speed and memory change, the result does not.
+
+Shape letters: B batch, C channels, T frames of pixels or latents, H and W rows and columns of either.
+Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .geometry import LATENT_CHANNELS, TIME_STRIDE
+from .vae_layers import (
+    Kernel,
+    KernelOf,
+    ResidualPast,
+    ResidualWeights,
+    causal,
+    convolve,
+    double_frames,
+    double_size,
+    frames_of,
+    half_frames,
+    half_size,
+    kernel_of,
+    last_frames,
+    norm,
+    norm_silu,
+    residual,
+    video_of,
+)
+from .vae_tree import (
+    Convolution,
+    Layers,
+    VaeAttention,
+    VaeDecoder,
+    VaeEncoder,
+    VaeResample,
+    VaeResidual,
+    VaeTree,
+)
+
+ComputeResidual = Callable[[torch.Tensor, ResidualPast, ResidualWeights], tuple[torch.Tensor, ResidualPast]]
+"""`residual`, or a compiled one."""
+
+UPSAMPLE_PICTURES = 4
+"""How many pictures are doubled in size at once: the doubled ones are the largest tensors of a decode."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaeStreamSettings:
+    """How a stream runs; none of it changes the result beyond rounding.
+
+    Attributes:
+        latents_per_chunk: latent frames of a chunk, after the first.
+        kernel_of: where a convolution's weights come from.
+        compute: the residual block for chunks of full length, compiled or not.
+    """
+
+    latents_per_chunk: int = 1
+    kernel_of: KernelOf = kernel_of
+    compute: ComputeResidual = residual
+
+
+@dataclass(slots=True)
+class _Passage:
+    """The passage of one video through one half of a VAE: what each layer saw last.
+
+    Attributes:
+        settings: how it runs.
+        pasts: by the place of the layer in the passage of a chunk.
+    """
+
+    settings: VaeStreamSettings
+    pasts: dict[int, Any] = field(default_factory=dict)
+    place: int = 0
+    full: bool = False
+
+    def begin(self, *, full: bool) -> None:
+        """Begin the next chunk."""
+        self.place, self.full = 0, full
+
+    def kernel(self, convolution: Convolution, x: torch.Tensor) -> Kernel:
+        return self.settings.kernel_of(convolution, x)
+
+    def swap(self, compute: Callable[[Any], tuple[torch.Tensor, Any]]) -> torch.Tensor:
+        """Run a layer with its past and keep what the next chunk needs."""
+        place, self.place = self.place, self.place + 1
+        y, self.pasts[place] = compute(self.pasts.pop(place, None))
+        return y
+
+    def causal(self, convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
+        return self.swap(lambda past: causal(x, past, self.kernel(convolution, x)))
+
+    def residual(self, layer: VaeResidual, x: torch.Tensor) -> torch.Tensor:
+        norm_1, _silu_1, conv_1, norm_2, _silu_2, _dropout, conv_2 = layer.residual
+        shortcut = self.kernel(layer.shortcut, x) if hasattr(layer.shortcut, "weight") else None
+        weights = ResidualWeights(
+            norm_1.gamma, self.kernel(conv_1, x), norm_2.gamma, self.kernel(conv_2, x), shortcut
+        )
+        compute = self.settings.compute if self.full else residual
+        return self.swap(lambda past: compute(x, past or ResidualPast(), weights))
+
+    def attention(self, layer: VaeAttention, x: torch.Tensor) -> torch.Tensor:
+        pictures = norm(frames_of(x), layer.norm.gamma)
+        q, k, v = convolve(pictures, self.kernel(layer.to_qkv, x), (0, 0)).chunk(3, dim=1)
+        seen = layer.optimized_attention(q, k, v)
+        return x + video_of(convolve(seen, self.kernel(layer.proj, x), (0, 0)), x.shape[0])
+
+    def resample(self, layer: VaeResample, x: torch.Tensor) -> torch.Tensor:
+        kernel = self.kernel(layer.resample[1], x)
+        if layer.mode == "upsample3d":
+            x = self.swap(lambda past: self._double_frames(layer, x, past))
+        if layer.mode.startswith("upsample"):
+            parts = [double_size(part, kernel) for part in x.split(UPSAMPLE_PICTURES, dim=2)]
+            return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
+        x = half_size(x, kernel)
+        if layer.mode == "downsample3d":
+            return self.swap(lambda past: self._half_frames(layer, x, past))
+        return x
+
+    def _double_frames(self, layer: Any, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
+        """The video's first frame stays one; those after it know nothing of it."""
+        if past is None:
+            return x, ()
+        return double_frames(
+            x, past if isinstance(past, torch.Tensor) else None, self.kernel(layer.time_conv, x)
+        )
+
+    def _half_frames(self, layer: Any, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
+        if past is None:
+            return x, last_frames(x, 1)
+        return half_frames(x, past, self.kernel(layer.time_conv, x))
+
+    def layers(self, layers: Layers, x: torch.Tensor) -> torch.Tensor:
+        for layer in layers:
+            if isinstance(layer, VaeResidual):
+                x = self.residual(layer, x)
+            elif isinstance(layer, VaeAttention):
+                x = self.attention(layer, x)
+            else:
+                assert isinstance(layer, VaeResample), "the layers of Wan's VAE are of three kinds"
+                x = self.resample(layer, x)
+        return x
+
+    def head(self, head: Layers, x: torch.Tensor) -> torch.Tensor:
+        return self.causal(head[2], norm_silu(x, head[0].gamma))
+
+
+def chunk_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, int]]:
+    """First and one past the last latent frame of each chunk: the first frame alone, then the rest."""
+    yield 0, 1
+    for start in range(1, latents, latents_per_chunk):
+        yield start, min(start + latents_per_chunk, latents)
+
+
+def channels_last(x_BCTHW: torch.Tensor) -> torch.Tensor:
+    """The video in channels-last memory."""
+    return x_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+
+
+def decode_stream(
+    tree: VaeTree, latents_BCTHW: torch.Tensor, settings: VaeStreamSettings
+) -> Iterator[torch.Tensor]:
+    """Video frames (B, 3, T, 8 H, 8 W) of raw latents, chunk by chunk: one, then four a latent frame."""
+    passage = _Passage(settings)
+    count = latents_BCTHW.shape[2]
+    for start, stop in chunk_bounds(count, settings.latents_per_chunk):
+        latents = latents_BCTHW[:, :, start:stop]
+        passage.begin(full=start > 0 and stop - start == settings.latents_per_chunk)
+        yield _decode_chunk(tree, passage, channels_last(latents))
+
+
+def _decode_chunk(tree: VaeTree, passage: _Passage, latents: torch.Tensor) -> torch.Tensor:
+    decoder: VaeDecoder = tree.decoder
+    x = convolve(latents, passage.kernel(tree.conv2, latents), (0, 0, 0))
+    x = passage.causal(decoder.conv1, x)
+    x = passage.layers(decoder.middle, x)
+    x = passage.layers(decoder.upsamples, x)
+    return passage.head(decoder.head, x)
+
+
+def encode_stream(
+    tree: VaeTree, chunks_BCTHW: Iterable[torch.Tensor], settings: VaeStreamSettings
+) -> Iterator[torch.Tensor]:
+    """Raw latents (B, 16, T, H / 8, W / 8) of chunks of a video, -1..1: one frame, then fours of frames."""
+    passage = _Passage(settings)
+    for frames in chunks_BCTHW:
+        passage.begin(full=frames.shape[2] == TIME_STRIDE * settings.latents_per_chunk)
+        yield _encode_chunk(tree, passage, channels_last(frames))
+
+
+def _encode_chunk(tree: VaeTree, passage: _Passage, frames: torch.Tensor) -> torch.Tensor:
+    encoder: VaeEncoder = tree.encoder
+    x = passage.causal(encoder.conv1, frames)
+    x = passage.layers(encoder.downsamples, x)
+    x = passage.layers(encoder.middle, x)
+    x = passage.head(encoder.head, x)
+    return convolve(x, passage.kernel(tree.conv1, x), (0, 0, 0))[:, :LATENT_CHANNELS]

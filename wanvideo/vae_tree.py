@@ -1,0 +1,126 @@
+"""What the VAE's arithmetic needs of a Wan 2.1 VAE's module tree, whoever built it.
+
+ComfyUI's own tree satisfies these protocols; so does a small one of plain torch modules. Convolutions are
+looked into for their weights, so that the arithmetic decides on padding, memory format and the operation.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+
+
+class Layers(Protocol):
+    """Layers in their order."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Convolution(Protocol):
+    """A 2-D or 3-D convolution."""
+
+    @property
+    def weight(self) -> torch.Tensor: ...
+    @property
+    def bias(self) -> torch.Tensor | None: ...
+    @property
+    def stride(self) -> tuple[int, ...]: ...
+
+
+class ChannelNorm(Protocol):
+    """An RMS norm over channels; `gamma` is (channels, 1, 1, 1) or (channels, 1, 1)."""
+
+    @property
+    def gamma(self) -> torch.Tensor: ...
+
+
+@runtime_checkable
+class VaeResidual(Protocol):
+    """Norm, SiLU, convolution, norm, SiLU, dropout, convolution; the shortcut is a convolution or nothing."""
+
+    @property
+    def residual(self) -> Layers: ...
+    @property
+    def shortcut(self) -> Any: ...
+
+
+@runtime_checkable
+class VaeAttention(Protocol):
+    """One head of self-attention over the places of a frame."""
+
+    @property
+    def norm(self) -> ChannelNorm: ...
+    @property
+    def to_qkv(self) -> Convolution: ...
+    @property
+    def proj(self) -> Convolution: ...
+    @property
+    def optimized_attention(self) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]: ...
+
+
+@runtime_checkable
+class VaeResample(Protocol):
+    """Half or twice the size; `mode` ends in 3d where it halves or doubles the frames too."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def resample(self) -> Layers: ...
+
+
+class VaeEncoder(Protocol):
+    """Frames to latents, before the last 1x1 convolution."""
+
+    @property
+    def conv1(self) -> Convolution: ...
+    @property
+    def downsamples(self) -> Layers: ...
+    @property
+    def middle(self) -> Layers: ...
+    @property
+    def head(self) -> Layers: ...
+
+
+class VaeDecoder(Protocol):
+    """Latents to frames, after the first 1x1 convolution."""
+
+    @property
+    def conv1(self) -> Convolution: ...
+    @property
+    def middle(self) -> Layers: ...
+    @property
+    def upsamples(self) -> Layers: ...
+    @property
+    def head(self) -> Layers: ...
+
+
+class VaeTree(Protocol):
+    """A whole Wan 2.1 VAE."""
+
+    @property
+    def encoder(self) -> VaeEncoder: ...
+    @property
+    def decoder(self) -> VaeDecoder: ...
+    @property
+    def conv1(self) -> Convolution: ...
+    @property
+    def conv2(self) -> Convolution: ...
+
+
+RESIDUAL_LAYERS, HEAD_LAYERS = 7, 3
+
+
+def is_streamable(tree: VaeTree) -> bool:
+    """Whether all layers are of the kinds that the stream knows."""
+    encoder, decoder = tree.encoder, tree.decoder
+    layers = [*encoder.downsamples, *encoder.middle, *decoder.middle, *decoder.upsamples]
+    heads = len(encoder.head) == len(decoder.head) == HEAD_LAYERS
+    return heads and all(_is_known(layer) for layer in layers)
+
+
+def _is_known(layer: object) -> bool:
+    if isinstance(layer, VaeResidual):
+        return len(layer.residual) == RESIDUAL_LAYERS
+    return isinstance(layer, VaeAttention | VaeResample)
