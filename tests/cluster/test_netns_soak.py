@@ -29,7 +29,7 @@ pytestmark = [
 
 def environment() -> dict[str, str]:
     """Nodes that join need the head's token, which lies in this user's home."""
-    return {**batch_environment(), "RAY_AUTH_MODE": "token"}
+    return {**batch_environment(), "RAY_AUTH_MODE": "token", "RAY_worker_niceness": "0"}
 
 
 def ip(*arguments: str) -> str:
