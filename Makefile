@@ -1,6 +1,7 @@
 # make demo   a talking video out of the picture and the speech in demo/media, in a real ComfyUI
 # make test   every test, in a real ComfyUI on the CPU      make lint   style, types, who may import whom
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
+# make locales  locales/en and locales/zh anew from the nodes and locales/chinese.json
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 # make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video,
 #             batches on a cluster
@@ -16,7 +17,7 @@ VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
 
 .DEFAULT_GOAL := help
-.PHONY: help host test quality soak bench lint demo workflows pictures clean
+.PHONY: help host test quality soak bench lint demo locales workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -28,7 +29,7 @@ test: host
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 quality: host
-	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py
+	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py tests/demo/test_talking_in_the_server.py
 
 SOAK_CASES ?= 100000
 SOAK_KILLS ?= 25
@@ -74,6 +75,9 @@ endif
 
 workflows: host
 	@$(VENV_PYTHON) scripts/make_workflows.py --comfyui $(HOST_COMFYUI)
+
+locales: host
+	@$(VENV_PYTHON) scripts/make_locales.py --comfyui $(HOST_COMFYUI) $(ARGS)
 
 pictures: host
 	@npm install --silent --prefix .cache/browser playwright-core@1.64.1

@@ -2,4 +2,7 @@
 
 from .nodes.extension import comfy_entrypoint
 
-__all__ = ["comfy_entrypoint"]
+WEB_DIRECTORY = "./web"
+"""What the editor loads; the host serves it under the folder's own name, whatever that is."""
+
+__all__ = ["WEB_DIRECTORY", "comfy_entrypoint"]

@@ -1,9 +1,10 @@
 """Takes the pictures of the workflows' graphs in the real editor, and a strip of the demo's frames.
 
-    make demo pictures
+    make demo && make demo ARGS=--two && make demo ARGS=--portrait && make pictures
 
-Writes workflows/NAME.jpg, which ComfyUI's template browser shows beside the workflow, docs/graph.png, and
-docs/demo.png and docs/cartoon.png out of the demo's newest videos in demo/run/output.
+Writes workflows/NAME.jpg, which ComfyUI's template browser shows beside the workflow, docs/graph.png, and,
+out of the demo's newest videos in demo/run/output, docs/demo.png and the moving pictures docs/cartoon.webp
+and docs/cartoon_two.webp.
 """
 
 import argparse
@@ -21,8 +22,10 @@ MEDIA = ROOT / "demo" / "media"
 GRAPH_IN_README = "infinitetalk_image"
 THUMBNAIL_PX = 640
 STRIP_FRAMES = (10, 20, 70, 160)
+CLIP_FRAMES, CLIP_STEP, CLIP_PX = 150, 2, 192
 QUIET_EDITOR = {
     "Comfy.TutorialCompleted": True,  # else the template browser opens on top
+    "Comfy.Workflow.ShowMissingModelsWarning": False,  # no model is there
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
@@ -71,6 +74,21 @@ def write_strip(videos: Path, name: str) -> None:
     strip.save(DOCS / f"{name}.png", optimize=True)
 
 
+def write_clip(videos: Path, name: str) -> None:
+    """The beginning of the newest video of that name as a small moving picture."""
+    newest = max(videos.rglob(f"{name}_0*.mp4"), key=lambda file: file.stat().st_mtime, default=None)
+    if newest is None:
+        print(f"pictures: no {name} video in {videos}; docs/{name}.webp stays as it is")
+        return
+    with av.open(newest) as container:
+        frames = [frame.to_image() for frame in container.decode(video=0)][:CLIP_FRAMES:CLIP_STEP]
+    first, *others = [frame.resize((CLIP_PX, CLIP_PX)) for frame in frames]
+    duration_ms = 40 * CLIP_STEP
+    first.save(
+        DOCS / f"{name}.webp", save_all=True, append_images=others, duration=duration_ms, loop=0, quality=70
+    )
+
+
 def main() -> None:
     """Read the command line and write the pictures."""
     parser = argparse.ArgumentParser(description="Write the pictures of the workflows and the demo.")
@@ -83,9 +101,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as shots:
         shoot_graphs(chosen.comfyui, chosen.browser, Path(shots))
         write_graph_pictures(Path(shots))
-    for name in ("demo", "cartoon"):
-        write_strip(ROOT / "demo" / "run" / "output", name)
-    for file in [*sorted(WORKFLOWS.glob("*.jpg")), *sorted(DOCS.glob("*.png"))]:
+    write_strip(ROOT / "demo" / "run" / "output", "demo")
+    for name in ("cartoon", "cartoon_two"):
+        write_clip(ROOT / "demo" / "run" / "output", name)
+    for file in [*sorted(WORKFLOWS.glob("*.jpg")), *sorted(DOCS.glob("*.png")), *sorted(DOCS.glob("*.webp"))]:
         print(f"pictures: {file.relative_to(ROOT)} {file.stat().st_size / 1000:.0f} kB")
 
 

@@ -12,102 +12,31 @@ import json
 import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "demo"))  # the client and the server are the demo's
+from chinese import read_chinese  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
-from graph_layout import NodeShape, Place, bends_of_link, place_nodes  # noqa: E402
+from graph_layout import COLUMN_GAP, NodeShape, Place, bends_of_link, place_nodes  # noqa: E402
+from model_files import MODEL_FILES  # noqa: E402
+from node_fields import PLAYER, Input, JsonObject, is_link, read_inputs, widget_values  # noqa: E402
+from workflow_notes import TITLE, note_of  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
 API_SUFFIX = ".api.json"
 
-JsonObject: TypeAlias = dict[str, Any]
-
-WIDGET_TYPES = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
-PLAYER = "audio_upload"
-UPLOAD_WIDGETS: dict[str, list[str | None]] = {
-    "image_upload": ["image"],
-    "video_upload": ["image"],
-    PLAYER: [None, None],
-}
-"""What the editor adds behind the file's name: a button; for sound a player too."""
-CONTROL_VALUE = "fixed"
-"""What becomes of a seed after a run: the widget that the editor puts behind it."""
 PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
 
 SCHEMA_VERSION = 0.4
 NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
 """A node's width in the editor's pixels: at least, for a letter of a widget, and beside its letters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input of a node, as the server describes it.
-
-    Attributes:
-        name: its name.
-        kind: its socket type, such as MODEL, or the widget's: COMBO, INT, FLOAT, STRING, BOOLEAN.
-        options: the rest of the description.
-        is_optional: whether it may be left unconnected.
-    """
-
-    name: str
-    kind: str
-    options: JsonObject
-    is_optional: bool
-
-    @property
-    def is_widget(self) -> bool:
-        """Whether the editor shows a field for it."""
-        return self.kind in WIDGET_TYPES and "forceInput" not in self.options
-
-    @property
-    def is_text(self) -> bool:
-        """Whether that field is a box of several lines."""
-        return self.kind == "STRING" and bool(self.options.get("multiline"))
-
-    @property
-    def is_controlled(self) -> bool:
-        """Whether a field that changes the value after a run stands behind it."""
-        return bool(self.options.get("control_after_generate")) or (
-            self.kind == "INT" and self.name in {"seed", "noise_seed"}
-        )
-
-
-def read_inputs(description: JsonObject) -> list[Input]:
-    """The inputs of a node in the editor's order: sockets, then widgets."""
-    inputs: list[Input] = []
-    for group in ("required", "optional"):
-        for name, (kind, *rest) in description["input"].get(group, {}).items():
-            options = rest[0] if rest else {}
-            if isinstance(kind, list):  # how the server describes the choices of older nodes
-                kind, options = "COMBO", {**options, "options": kind}  # noqa: PLW2901
-            inputs.append(Input(name, kind, options, group == "optional"))
-    return sorted(inputs, key=lambda one: one.is_widget)
-
-
-def is_link(value: object) -> bool:
-    """Whether a value in API format means another node's output."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def widget_values(inputs: list[Input], given: JsonObject) -> list[Any]:
-    """The values of a node's fields in the order in which the editor stores them."""
-    values: list[Any] = []
-    for one in inputs:
-        if not one.is_widget:
-            continue
-        value = given.get(one.name, one.options.get("default"))
-        values.append(one.options.get("default") if is_link(value) else value)
-        values += [CONTROL_VALUE] if one.is_controlled else []
-        values += [
-            extra for name in UPLOAD_WIDGETS if one.options.get(name) for extra in UPLOAD_WIDGETS[name]
-        ]
-    return values
+NOTE, NOTE_WIDTH, NOTE_HEIGHT = "MarkdownNote", 420, 300
+NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
+"""The editor's own, for notes."""
+MODEL_SUFFIXES = (".safetensors", ".gguf")
 
 
 def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
@@ -127,6 +56,25 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
         has_player=any(PLAYER in one.options for one in inputs),
         width=max([NARROW, *(round(CHARACTER * len(line)) + LABEL_ROOM for line in lines)]),
     )
+
+
+def own_title(node: JsonObject, description: JsonObject) -> JsonObject:
+    """A node's title, unless it is its usual name: that one the editor says in the user's language."""
+    title = node["_meta"]["title"]
+    return {} if title == description["display_name"] else {"title": title}
+
+
+def model_names(node: JsonObject) -> list[str]:
+    """The model files that a node's fields name."""
+    values = node["inputs"].values()
+    return [value for value in values if isinstance(value, str) and value.endswith(MODEL_SUFFIXES)]
+
+
+def model_links(node: JsonObject) -> JsonObject:
+    """What a node's properties say of its files: the editor offers those that are missing for download."""
+    files = [MODEL_FILES[name] for name in model_names(node) if name in MODEL_FILES]
+    links = [{"name": file.name, "url": file.url, "directory": file.folder} for file in files]
+    return {"models": links} if links else {}
 
 
 class GraphBuilder:
@@ -153,6 +101,7 @@ class GraphBuilder:
         }
         places = place_nodes(shapes, sources)
         nodes = [self._node(node_id, places[node_id]) for node_id in self._workflow]
+        nodes.append(self._note(name, places.values()))
         for node in nodes:
             for slot, output in enumerate(node["outputs"]):
                 output["links"] = [link[0] for link in self._links if link[1:3] == [node["id"], slot]] or None
@@ -197,14 +146,34 @@ class GraphBuilder:
             "flags": {},
             "order": list(self._workflow).index(node_id),
             "mode": 0,
-            "title": node["_meta"]["title"],
+            **own_title(node, description),
             "inputs": [self._socket(node_id, slot, one) for slot, one in enumerate(inputs)],
             "outputs": [
                 {"name": name, "type": kind}
                 for name, kind in zip(description["output_name"], description["output"], strict=True)
             ],
-            "properties": {"Node name for S&R": node["class_type"]},
+            "properties": {"Node name for S&R": node["class_type"], **model_links(node)},
             "widgets_values": widget_values(inputs, node["inputs"]),
+        }
+
+    def _note(self, name: str, places: Collection[Place]) -> JsonObject:
+        """The note, on the left of all nodes."""
+        left, top = min(place.x for place in places), min(place.y for place in places)
+        files = [file for node in self._workflow.values() for file in model_names(node)]
+        return {
+            "id": max(int(node_id) for node_id in self._workflow) + 1,
+            "type": NOTE,
+            "pos": [left - COLUMN_GAP - NOTE_WIDTH, top],
+            "size": [NOTE_WIDTH, NOTE_HEIGHT],
+            "flags": {},
+            "order": len(self._workflow),
+            "mode": 0,
+            "title": TITLE,
+            "inputs": [],
+            "outputs": [],
+            "properties": {},
+            "widgets_values": [note_of(name, files, read_chinese())],
+            **NOTE_COLOURS,
         }
 
     def _socket(self, node_id: str, slot: int, one: Input) -> JsonObject:

@@ -8,22 +8,15 @@ from typing import Any
 import pytest
 from comfy_client import JobError
 from comfy_server import ComfyServer
-from make_workflows import (
-    WORKFLOWS,
-    Input,
-    api_files,
-    editor_text,
-    is_link,
-    read_inputs,
-    twin_of,
-    widget_values,
-    workflow_name,
-)
+from make_workflows import WORKFLOWS, api_files, editor_text, model_names, twin_of, workflow_name
+from model_files import MADE_HERE, MODEL_FILES
+from node_fields import Input, is_link, read_inputs, widget_values
 
 MAX_NODES = 12
 MAX_NODES_OF = {"infinitetalk_directed": 16, "infinitetalk_two_people": 15}
 """Those that show more nodes than a first workflow should hold."""
 
+README = WORKFLOWS.parent / "README.md"
 MISSING_FILE = re.compile(r"\.(safetensors|jpg|png|flac|mp4)\b")
 API_FILES = api_files()
 
@@ -55,7 +48,42 @@ def test_every_template_is_in_the_editors_format_and_has_a_twin_and_a_thumbnail(
 def test_workflow_has_few_nodes(api_file: Path) -> None:
     most = MAX_NODES_OF.get(workflow_name(api_file), MAX_NODES)
     assert 0 < len(nodes_of(api_file)) <= most
-    assert len(json.loads(twin_of(api_file).read_text())["nodes"]) == len(nodes_of(api_file))
+    assert len(json.loads(twin_of(api_file).read_text())["nodes"]) == len(nodes_of(api_file)) + 1  # the note
+
+
+@each_workflow
+def test_note_and_links_name_every_model_file_with_its_folder(api_file: Path) -> None:
+    twin = json.loads(twin_of(api_file).read_text(encoding="utf-8"))
+    named = {name for node in nodes_of(api_file).values() for name in model_names(node)}
+    assert named
+    if all(name.startswith(MADE_HERE) for name in named):
+        assert note_text(twin).count("make demo") >= 2  # in both languages
+        return
+    for name in named:
+        file = MODEL_FILES[name]
+        assert f"`models/{file.folder}`: [{name}]({file.url})" in note_text(twin)
+    linked = [link for node in twin["nodes"] for link in node["properties"].get("models", [])]
+    assert {link["name"] for link in linked} == named
+    for link in linked:
+        assert link["url"].endswith(f"/{link['name']}"), "the editor offers a link only if both names agree"
+        assert link["directory"] == MODEL_FILES[link["name"]].folder
+
+
+def test_readme_and_workflows_agree_on_repositories_and_folders() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|") for line in lines if line.startswith("| `") and line.count("|") == 5]
+    table = {name: (row[2], row[4]) for row in rows for name in re.findall(r"`([^`]+\.safetensors)`", row[1])}
+    both = table.keys() & MODEL_FILES.keys()
+    assert len(both) == 7
+    for name in both:
+        folders, repository = table[name]
+        assert f"`{MODEL_FILES[name].folder}`" in folders
+        assert MODEL_FILES[name].repository in repository
+
+
+def note_text(twin: dict[str, Any]) -> str:
+    (note,) = (node for node in twin["nodes"] if node["type"] == "MarkdownNote")
+    return note["widgets_values"][0]
 
 
 @pytest.mark.host

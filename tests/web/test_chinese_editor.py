@@ -1,0 +1,148 @@
+"""The real editor in Chinese: names, choices, errors, progress, help, and links to missing models."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from chinese import read_chinese
+from comfy_server import ComfyServer
+from make_workflows import WORKFLOWS
+from model_files import MODEL_FILES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+pytestmark = pytest.mark.host
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True}
+IS_OPEN = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EverTalkSampler"
+ADD_AND_QUEUE = """async ([type, values, slot]) => {
+  const { app, LiteGraph } = window
+  app.graph.clear()
+  const node = LiteGraph.createNode(type)
+  app.graph.add(node)
+  for (const widget of node.widgets) if (widget.name in values) widget.value = values[widget.name]
+  const shown = LiteGraph.createNode(slot === null ? 'PreviewAny' : 'PreviewImage')
+  app.graph.add(shown)
+  node.connect(slot ?? 0, shown, 0)
+  await app.queuePrompt(0, 1)
+}"""
+
+
+@pytest.fixture(scope="module")
+def page(comfy_server: ComfyServer) -> "Iterator[Page]":
+    """The editor in Chinese; the server's own settings stay as they are."""
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.route("**/api/settings", speak_chinese)
+        page.goto(comfy_server.client.address)
+        page.wait_for_function(IS_OPEN)
+        yield page
+        browser.close()
+
+
+def speak_chinese(route: "Route") -> None:
+    if route.request.method != "GET":
+        route.fulfill(json={})
+        return
+    answer = route.fetch()
+    route.fulfill(json={**answer.json(), **SETTINGS})
+
+
+def dialog_after(page: "Page", node: str, values: dict[str, Any], slot: int | None) -> str:
+    page.evaluate(ADD_AND_QUEUE, [node, values, slot])
+    dialog = page.locator(".p-dialog")
+    dialog.wait_for(timeout=30_000)
+    text = dialog.inner_text()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    return text
+
+
+def test_node_its_sockets_and_choices_are_named_in_chinese(page: "Page") -> None:
+    node = page.evaluate("""() => {
+      const node = window.LiteGraph.createNode('EverTalkSampler')
+      return {
+        title: node.title,
+        inputs: Object.fromEntries(node.inputs.map((one) => [one.name, one.localized_name])),
+        resume: node.widgets.find((one) => one.name === 'resume').options.getOptionLabel('restart'),
+      }
+    }""")
+    chinese = read_chinese()
+    assert node["title"] == chinese.names["EverTalk Sampler"]
+    assert node["inputs"]["text_scale"] == chinese.names["text_scale"]
+    assert node["inputs"]["audio_embeds"] == chinese.names["audio_embeds"]
+    assert node["resume"] == chinese.options["restart"]
+
+
+def test_error_of_a_running_node_is_shown_in_both_languages(page: "Page") -> None:
+    english = "audio_a: nobody has a voice; connect Load Audio to audio_a, audio_b, ..."
+    shown = dialog_after(page, "EverTalkSpeakers", {}, 2)
+    assert read_chinese().messages[english].partition("\uff1a")[2] in shown
+    assert english in shown
+
+
+def test_refused_widget_is_shown_in_both_languages(page: "Page") -> None:
+    shown = dialog_after(page, "EverTalkSchedule", {"prompts": "1s: she smiles"}, None)
+    assert read_chinese().messages["the first entry must start at 0s"] in shown
+    assert "the first entry must start at 0s" in shown
+
+
+def test_progress_on_a_node_is_said_in_chinese(page: "Page") -> None:
+    said = page.evaluate("""() => new Promise((resolve) => {
+      const { api } = window.comfyAPI.api
+      api.addEventListener('progress_text', ({ detail }) => resolve(detail.text), { once: true })
+      api.dispatchCustomEvent('progress_text', { nodeId: '999', text: 'Window 2 of 7, step 3/4' })
+    })""")
+    assert said not in (None, "Window 2 of 7, step 3/4")
+    assert "3/4" in said
+
+
+@pytest.mark.parametrize(("node", "is_said"), [("EverTalkAudioEmbeds", True), ("KSampler", False)])
+def test_only_errors_of_our_own_nodes_are_said_in_chinese(page: "Page", node: str, is_said: bool) -> None:
+    english = "audio: there is no sound; connect Load Audio, or a video that has a sound track"
+    error = {"node_type": node, "exception_message": english, "traceback": [], "node_id": "1"}
+    page.evaluate("(error) => window.comfyAPI.api.api.dispatchCustomEvent('execution_error', error)", error)
+    dialog = page.locator(".p-dialog")
+    dialog.wait_for()
+    shown = dialog.inner_text()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert english in shown
+    chinese = read_chinese().messages[english.replace("audio:", "{0}:")]
+    assert (chinese.removeprefix("{0}") in shown) is is_said
+
+
+def test_help_of_a_node_opens_in_chinese(page: "Page") -> None:
+    page.evaluate("""() => {
+      const { app, LiteGraph } = window
+      app.graph.clear()
+      const node = LiteGraph.createNode('EverTalkLook')
+      app.graph.add(node)
+      app.canvas.selectNode(node)
+      app.canvas.centerOnNode(node)
+    }""")
+    page.locator("button:has(.icon-\\[lucide--info\\]), [data-testid=info-button]").first.click()
+    heading = page.locator(".node-help-content h1")
+    heading.wait_for()
+    assert heading.inner_text() == read_chinese().names["EverTalk Look"]
+
+
+def test_missing_models_are_offered_with_links(page: "Page") -> None:
+    workflow = json.loads((WORKFLOWS / "infinitetalk_image.json").read_text(encoding="utf-8"))
+    page.evaluate("(graph) => { window.app.loadGraphData(graph, true, true, null) }", workflow)
+    dialog = page.locator(".p-dialog")
+    dialog.wait_for()
+    shown = dialog.inner_text()
+    named = {link["name"] for node in workflow["nodes"] for link in node["properties"].get("models", [])}
+    assert named
+    assert [name for name in named if f"{MODEL_FILES[name].folder} / {name}" not in shown] == []
+    page.keyboard.press("Escape")

@@ -1,0 +1,113 @@
+// Shows EverTalk's errors, warnings and progress, and the choices of its widgets, in the editor's language.
+//
+// ComfyUI translates names and tooltips itself; texts that a running node says reach the page in English. They
+// are changed here on their way to the editor, by the catalogue that the server offers with the translations.
+// A language without a catalogue, English among them, changes nothing.
+
+import { api } from '../../scripts/api.js'
+import { app } from '../../scripts/app.js'
+import { inBothLanguages, makeTranslator } from './words.js'
+
+const OURS = 'EverTalk'
+const LANGUAGE_LOADS_MS = 3000
+const POLL_MS = 50
+const isOurs = (name) => String(name ?? '').toLowerCase().startsWith(OURS.toLowerCase())
+
+async function readCatalogue(language) {
+  const answer = await api.fetchApi('/i18n')
+  return answer.ok ? ((await answer.json())[language] ?? null) : null
+}
+
+// Frontend 1.32 loads a language after the packs' translations, which are lost by that: put ours in again. Later
+// ones keep them; then, and where the editor's translator is not found, nothing is done.
+async function restoreTranslations(language, catalogue) {
+  const page = document.getElementById('vue-app')?.__vue_app__
+  const i18n = page?._context?.provides?.[page.__VUE_I18N_SYMBOL__]?.global
+  if (!i18n?.mergeLocaleMessage) return
+  for (let waited = 0; !i18n.te('g.cancel', language) && waited < LANGUAGE_LOADS_MS; waited += POLL_MS)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  const ours = (section) => Object.fromEntries(Object.entries(section ?? {}).filter(([key]) => isOurs(key)))
+  const nodeDefs = ours(catalogue.nodeDefs)
+  if (Object.keys(nodeDefs).every((id) => i18n.te(`nodeDefs.${id}.display_name`, language))) return
+  i18n.mergeLocaleMessage(language, { nodeDefs, dataTypes: ours(catalogue.dataTypes) })
+}
+
+function socketNames(nodeDefs) {
+  const names = {}
+  for (const [id, node] of Object.entries(nodeDefs))
+    if (isOurs(id)) for (const [input, said] of Object.entries(node.inputs)) names[input] = said.name
+  return names
+}
+
+function changeEvents(translate) {
+  const changes = {
+    execution_error(error) {
+      if (isOurs(error.node_type)) error.exception_message = inBothLanguages(error.exception_message, translate)
+    },
+    progress_text(progress) {
+      const node = app.graph?.getNodeById(progress.nodeId)
+      if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
+    },
+    evertalk(event) {
+      if (event.text) event.text = translate(event.text) ?? event.text
+    },
+  }
+  // The host's own events pass through here; a listener would come after the editor's.
+  const dispatch = api.dispatchCustomEvent
+  api.dispatchCustomEvent = function (type, detail, ...rest) {
+    if (detail && type in changes) changes[type](detail)
+    return dispatch.call(this, type, detail, ...rest)
+  }
+  // EverTalk's own do not, but its listeners are added later, in setup.
+  api.addEventListener('evertalk', ({ detail }) => changes.evertalk(detail))
+}
+
+function changeRefusals(translate) {
+  const queuePrompt = api.queuePrompt
+  const change = (nodeErrors) => {
+    for (const node of Object.values(nodeErrors ?? {}))
+      if (isOurs(node.class_type))
+        for (const error of node.errors) error.details = inBothLanguages(error.details, translate)
+  }
+  api.queuePrompt = async function (...details) {
+    try {
+      const answer = await queuePrompt.apply(this, details)
+      change(answer?.node_errors)
+      return answer
+    } catch (error) {
+      change(error?.response?.node_errors)
+      throw error
+    }
+  }
+}
+
+function labelChoices(node, inputs) {
+  for (const widget of node.widgets ?? []) {
+    const labels = inputs[widget.name]?.options
+    if (labels && widget.options) widget.options.getOptionLabel = (value) => labels[value] ?? value ?? ''
+  }
+}
+
+let nodeDefs = {}
+
+app.registerExtension({
+  name: `${OURS}.Messages`,
+  async init() {
+    const language = app.ui.settings.getSettingValue('Comfy.Locale')
+    if (!language || language === 'en') return
+    const catalogue = await readCatalogue(language).catch((error) => {
+      console.warn(`${OURS}: no translations (${error})`)
+      return null
+    })
+    const messages = catalogue?.evertalk?.messages
+    if (!messages) return
+    await restoreTranslations(language, catalogue)
+    nodeDefs = catalogue.nodeDefs ?? {}
+    const translate = makeTranslator(messages, socketNames(nodeDefs))
+    changeEvents(translate)
+    changeRefusals(translate)
+  },
+  nodeCreated(node) {
+    if (isOurs(node.comfyClass) && nodeDefs[node.comfyClass]) labelChoices(node, nodeDefs[node.comfyClass].inputs)
+  },
+})
