@@ -33,8 +33,10 @@ def run_batch(options: Options, view: View) -> Tally:
     workflow = read_workflow(Path(options.workflow))
     if options.split_s and SOUND not in workflow.inputs:
         raise WorkflowError("--split-s: the workflow has no single Load Audio node whose sound could be cut.")
-    book = check_jobs(Path(options.jobs), workflow)
     store = BatchStore(Path(options.store))
+    known = {result.id for result in read_results(store.results)}
+    book = check_jobs(Path(options.jobs), workflow, known)
+    del known
     store.make()
     with store.driving():
         tally, finished = _standing(book, store)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,13 +79,18 @@ class JobBook:
         return Job(identity, fields, _digest({"workflow": self._workflow_digest, "values": fields}))
 
 
-def check_jobs(path: Path, workflow: Workflow) -> JobBook:
+def check_jobs(path: Path, workflow: Workflow, finished: Container[str] = ()) -> JobBook:
     """Read and check a whole job file.
+
+    Args:
+        path: the file.
+        workflow: that its jobs fill.
+        finished: ids whose files are needed no more.
 
     Raises:
         JobFileError: it cannot be read, or holds mistakes.
     """
-    checker = _Checker(workflow, path.parent)
+    checker = _Checker(workflow, path.parent, finished)
     try:
         with path.open("rb") as file:
             position = 0
@@ -107,11 +112,11 @@ def check_jobs(path: Path, workflow: Workflow) -> JobBook:
 class _Checker:
     """Collects the lines' places and mistakes."""
 
-    def __init__(self, workflow: Workflow, folder: Path) -> None:
+    def __init__(self, workflow: Workflow, folder: Path, finished: Container[str]) -> None:
         self.problems: list[str] = []
         self.positions = array("Q")
         self.groups = array("I")
-        self._workflow, self._folder = workflow, folder
+        self._workflow, self._folder, self._finished = workflow, folder, finished
         self._lines: dict[str, int] = {}
         self._group_numbers: dict[str, int] = {}
         self._missing: dict[str, str | None] = {}
@@ -127,7 +132,7 @@ class _Checker:
                     f"id {identity!r} is line {first}'s already; every job needs an id of its own"
                 )
         for name, value in fields.items():
-            if self._workflow.inputs[name].kind is Kind.FILE:
+            if self._workflow.inputs[name].kind is Kind.FILE and identity not in self._finished:
                 trouble = self._file_trouble(str(value))
                 if trouble:
                     mistakes.append(f"{name}: {trouble}")

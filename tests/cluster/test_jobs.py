@@ -72,6 +72,16 @@ def test_ids_that_cannot_name_a_folder_are_refused(
         book(tmp_path, workflow, [line(1, id=identity)])
 
 
+def test_files_of_finished_jobs_may_be_gone(tmp_path: Path, workflow: Workflow) -> None:
+    jobs = book(tmp_path, workflow, [line(1), line(2)])
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(JobFileError, match="2 problems"):
+        check_jobs(jobs.path, workflow)
+    with pytest.raises(JobFileError, match="line 2: picture: there is no file"):
+        check_jobs(jobs.path, workflow, {"clip-1"})
+    assert len(check_jobs(jobs.path, workflow, {"clip-1", "clip-2"})) == 2
+
+
 def test_folder_instead_of_a_file_is_refused(tmp_path: Path, workflow: Workflow) -> None:
     with pytest.raises(JobFileError, match="is no file"):
         book(tmp_path, workflow, [line(1, picture=".")])
