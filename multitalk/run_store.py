@@ -64,7 +64,8 @@ class RunStore:
         resume: what to do with finished windows.
         say: shows a sentence to the user.
         waiting: see RunLock.
-        written: called on the writer's thread with the record and the segment of each window that it wrote.
+        written: called on the writer's thread with each window that it wrote, and with the path of its
+            segment, if it has one.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class RunStore:
         *,
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
-        written: Callable[[WindowRecord, Path], None] | None = None,
+        written: Callable[[WindowRecord, Path | None], None] | None = None,
     ) -> None:
         if len(card.windows) > MAX_WINDOWS:
             raise InputError(
@@ -253,8 +254,7 @@ class RunStore:
 
     def _tell(self, record: WindowRecord) -> None:
         if self._written is not None:
-            name = segment_name(record.index) if record.segment is None else record.segment.name
-            self._written(record, self.folder / name)
+            self._written(record, self.folder / record.segment.name if record.segment else None)
 
     def _name_window(self, record: WindowRecord) -> None:
         """From here on the window is finished."""

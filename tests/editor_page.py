@@ -207,6 +207,12 @@ class Editor:
         """Press the cell of a window, counted from 1."""
         self.page.locator(".evertalk-cell").nth(number - 1).click()
 
+    def close_report(self) -> None:
+        """Close the host's own report of a failed run."""
+        self.page.locator(".p-dialog").wait_for()
+        self.page.keyboard.press("Escape")
+        self.page.locator(".p-dialog-mask").wait_for(state="detached")
+
     def wait(self, condition: str, timeout_ms: int = WAIT_MS) -> None:
         """Wait until a condition in JavaScript holds."""
         self.page.wait_for_function(f"() => {condition}", timeout=timeout_ms)
@@ -228,6 +234,8 @@ class Editor:
         if SHOTS is None:
             return
         self.show()
+        if self.strip().video:
+            self.wait("document.querySelector('.evertalk-video').currentTime > 0")
         self.page.wait_for_timeout(400)
         width, height = self.page.evaluate(f"() => [...{SAMPLER_JS}.size]")
         left, top = NODE_AT[0] - 12, NODE_AT[1] - 44

@@ -72,8 +72,8 @@ class ToyRun:
         store: the store, once the run has begun.
         window_seeds: windows with a seed of their own.
         pausing: stops the run between windows.
-        written_as: the form of the video.
         written: see RunStore.
+        written_as: the form of the video.
     """
 
     output: Path
@@ -88,8 +88,8 @@ class ToyRun:
     store: RunStore | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     pausing: Pausing = field(default_factory=Pausing)
+    written: Callable[[WindowRecord, Path | None], None] | None = None
     written_as: OutputFormat = MP4_H264
-    written: Callable[[WindowRecord, Path], None] | None = None
 
     @property
     def sound(self) -> Waveform:

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+from torch.compiler import is_compiling
 from torch.nn import functional
 
 from .vae_tree import Convolution
 
 PAST_FRAMES = 2
 LEAST_NORM = 1e-12
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
 class Kernel(NamedTuple):
@@ -47,7 +49,7 @@ def convolve(x: torch.Tensor, kernel: Kernel, padding: tuple[int, ...]) -> torch
     slower than oneDNN's; this asks for oneDNN by name.
     """
     rank = len(kernel.stride)
-    if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+    if HAS_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32 and not is_compiling():
         return torch.mkldnn_convolution(
             x, kernel.weight, kernel.bias, padding, kernel.stride, (1,) * rank, groups=1
         )
@@ -63,27 +65,39 @@ def with_past(x_BCTHW: torch.Tensor, past: Past) -> torch.Tensor:
 
 
 def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor:
-    """A copy of the last frames: a view would keep the whole chunk in memory."""
-    return x_BCTHW[:, :, -count:].clone()
+    """A copy of the last frames: a view would keep the whole chunk in memory.
+
+    Its strides are always the same ones: a compiled block is made anew for any others.
+    """
+    return x_BCTHW[:, :, -count:].clone(memory_format=torch.channels_last_3d)
+
+
+def convolve_joined(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+    """A convolution over each frame and the two before, of a chunk that they precede."""
+    rows, columns = kernel.weight.shape[3:]
+    return convolve(joined_BCTHW, kernel, (0, rows // 2, columns // 2))
 
 
 def causal(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:
-    """A convolution over a frame and the two before; also what the next chunk needs."""
+    """A convolution over each frame and the two before; also what the next chunk needs."""
     joined = with_past(x_BCTHW, past)
-    rows, columns = kernel.weight.shape[3:]
-    return convolve(joined, kernel, (0, rows // 2, columns // 2)), last_frames(joined)
+    return convolve_joined(joined, kernel), last_frames(joined)
+
+
+def norm_factor(x: torch.Tensor) -> torch.Tensor:
+    """What a norm over channels multiplies each place by, (B, 1, ...)."""
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
+    return (math.sqrt(x.shape[1]) / length.clamp_min_(LEAST_NORM)).to(x.dtype)
 
 
 def norm(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     """RMS norm over channels, of (B, C, ...)."""
-    length = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float32)
-    factor = math.sqrt(x.shape[1]) / length.clamp_min_(LEAST_NORM)
-    return torch.mul(x, factor.to(x.dtype)).mul_(gamma.to(x))
+    return torch.mul(x, norm_factor(x)).mul_(gamma.to(x))
 
 
-def norm_silu(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
-    """RMS norm over channels, then SiLU."""
-    return functional.silu(norm(x, gamma), inplace=True)
+def norm_silu_joined(x_BCTHW: torch.Tensor, gamma: torch.Tensor, past: Past) -> torch.Tensor:
+    """RMS norm over channels and SiLU of a chunk, after the two frames before."""
+    return with_past(functional.silu(norm(x_BCTHW, gamma), inplace=True), past)
 
 
 class ResidualWeights(NamedTuple):
@@ -107,8 +121,14 @@ def residual(
     x_BCTHW: torch.Tensor, past: ResidualPast, weights: ResidualWeights
 ) -> tuple[torch.Tensor, ResidualPast]:
     """A residual block of a chunk; also what the next chunk needs."""
-    hidden, past_1 = causal(norm_silu(x_BCTHW, weights.gamma_1), past.conv_1, weights.conv_1)
-    hidden, past_2 = causal(norm_silu(hidden, weights.gamma_2), past.conv_2, weights.conv_2)
+    joined = norm_silu_joined(x_BCTHW, weights.gamma_1, past.conv_1)
+    past_1, hidden = last_frames(joined), convolve_joined(joined, weights.conv_1)
+    del joined  # so that never more than three tensors of this size exist at once
+    hidden = functional.silu(hidden.mul_(norm_factor(hidden)).mul_(weights.gamma_2.to(hidden)), inplace=True)
+    joined = with_past(hidden, past.conv_2)
+    del hidden
+    past_2, hidden = last_frames(joined), convolve_joined(joined, weights.conv_2)
+    del joined
     if weights.shortcut is not None:
         x_BCTHW = convolve(x_BCTHW, weights.shortcut, (0, 0, 0))
     return hidden.add_(x_BCTHW), ResidualPast(past_1, past_2)

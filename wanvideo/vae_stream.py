@@ -9,6 +9,7 @@ Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,10 +18,12 @@ from .geometry import LATENT_CHANNELS, TIME_STRIDE
 from .vae_layers import (
     Kernel,
     KernelOf,
+    Past,
     ResidualPast,
     ResidualWeights,
     causal,
     convolve,
+    convolve_joined,
     double_frames,
     double_size,
     frames_of,
@@ -29,7 +32,7 @@ from .vae_layers import (
     kernel_of,
     last_frames,
     norm,
-    norm_silu,
+    norm_silu_joined,
     residual,
     video_of,
 )
@@ -64,6 +67,10 @@ class VaeStreamSettings:
     latents_per_chunk: int = 1
     kernel_of: KernelOf = kernel_of
     compute: ComputeResidual = residual
+
+
+_NOTHING_SEEN = object()
+"""The past of a layer that doubles frames, after the first frame, which passed it by."""
 
 
 @dataclass(slots=True)
@@ -126,29 +133,40 @@ class _Passage:
     def _double_frames(self, layer: Any, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
         """The video's first frame stays one; those after it know nothing of it."""
         if past is None:
-            return x, ()
-        return double_frames(
-            x, past if isinstance(past, torch.Tensor) else None, self.kernel(layer.time_conv, x)
-        )
+            return x, _NOTHING_SEEN
+        seen = None if past is _NOTHING_SEEN else past
+        return double_frames(x, seen, self.kernel(layer.time_conv, x))
 
     def _half_frames(self, layer: Any, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
         if past is None:
             return x, last_frames(x, 1)
         return half_frames(x, past, self.kernel(layer.time_conv, x))
 
-    def layers(self, layers: Layers, x: torch.Tensor) -> torch.Tensor:
+    def layer(self, layer: object, x: torch.Tensor) -> torch.Tensor:
+        if isinstance(layer, VaeResidual):
+            return self.residual(layer, x)
+        if isinstance(layer, VaeAttention):
+            return self.attention(layer, x)
+        assert isinstance(layer, VaeResample), "the layers of Wan's VAE are of three kinds"
+        return self.resample(layer, x)
+
+    def run(
+        self, first: Convolution, layers: Iterable[object], head: Layers, x: torch.Tensor
+    ) -> torch.Tensor:
+        """All layers of one half; in one loop, so that nothing holds a layer's input after it."""
+        x = self.causal(first, x)
         for layer in layers:
-            if isinstance(layer, VaeResidual):
-                x = self.residual(layer, x)
-            elif isinstance(layer, VaeAttention):
-                x = self.attention(layer, x)
-            else:
-                assert isinstance(layer, VaeResample), "the layers of Wan's VAE are of three kinds"
-                x = self.resample(layer, x)
-        return x
+            x = self.layer(layer, x)
+        return self.head(head, x)
 
     def head(self, head: Layers, x: torch.Tensor) -> torch.Tensor:
-        return self.causal(head[2], norm_silu(x, head[0].gamma))
+        kernel = self.kernel(head[2], x)
+
+        def compute(past: Past) -> tuple[torch.Tensor, torch.Tensor]:
+            joined = norm_silu_joined(x, head[0].gamma, past)
+            return convolve_joined(joined, kernel), last_frames(joined)
+
+        return self.swap(compute)
 
 
 def chunk_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, int]]:
@@ -159,8 +177,12 @@ def chunk_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, in
 
 
 def channels_last(x_BCTHW: torch.Tensor) -> torch.Tensor:
-    """The video in channels-last memory."""
-    return x_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+    """A copy of the video in channels-last memory.
+
+    Always a copy: a view may hold its numbers in that order and yet have strides, of sides of length 1, by
+    which torch takes it for something else.
+    """
+    return x_BCTHW.clone(memory_format=torch.channels_last_3d)
 
 
 def decode_stream(
@@ -178,10 +200,7 @@ def decode_stream(
 def _decode_chunk(tree: VaeTree, passage: _Passage, latents: torch.Tensor) -> torch.Tensor:
     decoder: VaeDecoder = tree.decoder
     x = convolve(latents, passage.kernel(tree.conv2, latents), (0, 0, 0))
-    x = passage.causal(decoder.conv1, x)
-    x = passage.layers(decoder.middle, x)
-    x = passage.layers(decoder.upsamples, x)
-    return passage.head(decoder.head, x)
+    return passage.run(decoder.conv1, chain(decoder.middle, decoder.upsamples), decoder.head, x)
 
 
 def encode_stream(
@@ -196,8 +215,5 @@ def encode_stream(
 
 def _encode_chunk(tree: VaeTree, passage: _Passage, frames: torch.Tensor) -> torch.Tensor:
     encoder: VaeEncoder = tree.encoder
-    x = passage.causal(encoder.conv1, frames)
-    x = passage.layers(encoder.downsamples, x)
-    x = passage.layers(encoder.middle, x)
-    x = passage.head(encoder.head, x)
+    x = passage.run(encoder.conv1, chain(encoder.downsamples, encoder.middle), encoder.head, frames)
     return convolve(x, passage.kernel(tree.conv1, x), (0, 0, 0))[:, :LATENT_CHANNELS]

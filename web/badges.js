@@ -38,6 +38,9 @@ export class BadgeRow {
 }
 
 const ROW_PX = 20
+
+/** Room around a row or strip; the editor takes it from the height that a widget asks for. */
+export const MARGIN_PX = 6
 const rows = new WeakMap() // node -> the row of a node that has no strip
 
 /** Adds a badge to any node; the row appears with the first one. */
@@ -49,8 +52,9 @@ export function addBadge(node, sentence) {
     const widget = node.addDOMWidget('evertalk_badges', 'evertalk_badges', row.element, {
       serialize: false,
       hideOnZoom: false,
-      getMinHeight: () => row.count * ROW_PX,
-      getMaxHeight: () => row.count * ROW_PX,
+      margin: MARGIN_PX,
+      getMinHeight: () => row.count * ROW_PX + 2 * MARGIN_PX,
+      getMaxHeight: () => row.count * ROW_PX + 2 * MARGIN_PX,
     })
     widget.serialize = false
   }

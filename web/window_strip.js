@@ -2,7 +2,7 @@
 
 import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
-import { BadgeRow, growToFit } from './badges.js'
+import { BadgeRow, growToFit, MARGIN_PX } from './badges.js'
 import { RunState } from './run_state.js'
 import { stateWord, text } from './texts.js'
 
@@ -39,6 +39,7 @@ export class WindowStrip {
     const widget = node.addDOMWidget('evertalk_strip', 'evertalk_strip', this.element, {
       serialize: false,
       hideOnZoom: false,
+      margin: MARGIN_PX,
       getMinHeight: () => this.height,
       getMaxHeight: () => this.height,
     })
@@ -60,6 +61,7 @@ export class WindowStrip {
     this.buttons.append(this.pause, this.stop, this.resume, this.reroll)
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
+    this.video.addEventListener('error', () => this.hideVideo())
     this.element.append(this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
   }
 
@@ -70,7 +72,7 @@ export class WindowStrip {
     if (this.state.phase !== 'idle') rows.push(HEIGHTS_PX.cells, HEIGHTS_PX.line)
     if (!this.buttons.hidden) rows.push(HEIGHTS_PX.buttons)
     if (!this.video.hidden) rows.push(HEIGHTS_PX.video)
-    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1)
+    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1) + 2 * MARGIN_PX
   }
 
   /** Shows what would run, or why nothing can. */
@@ -167,14 +169,20 @@ export class WindowStrip {
     this.pause.title = text('noPause')
   }
 
+  // Not every browser plays every form, and a window's own part is gone once the whole video stands.
+  hideVideo() {
+    this.video.hidden = true
+    growToFit(this.node)
+  }
+
   showVideo() {
     const index = this.chosen ?? this.state.newest
     const whole = this.state.video ? { path: this.state.video, start: 0 } : null
     const isOver = this.state.phase !== 'running' && this.chosen === null
     const playable = (isOver ? whole : null) ?? (index === null ? null : this.state.playable(index)) ?? whole
-    this.video.hidden = playable === null
     const address = playable ? viewAddress(playable) : ''
     if (this.video.dataset.address === address) return
+    this.video.hidden = playable === null
     this.video.dataset.address = address
     if (address) this.video.src = address
     else this.video.removeAttribute('src')

@@ -14,12 +14,15 @@ from comfy_execution.utils import get_executing_context
 MESSAGE = "evertalk"
 """The type of the websocket's messages."""
 
+PLAYABLE = {".mp4", ".webm"}
+"""Suffixes of files that browsers play; a run may also be written as pictures or for editing programs."""
+
 Kind = Literal["plan", "step", "window", "paused", "warning", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFile:
-    """A file that the host's /view serves, under the names of its query."""
+    """A video that the host's /view serves and a browser plays, under the names of the query."""
 
     filename: str
     subfolder: str
@@ -27,9 +30,9 @@ class ShownFile:
 
     @classmethod
     def of(cls, path: Path | None) -> "ShownFile | None":
-        """The file, if it lies in the output folder."""
+        """The file, if it is a video that lies in the output folder."""
         root = Path(folder_paths.get_output_directory()).resolve()
-        if path is None or not path.resolve().is_relative_to(root):
+        if path is None or path.suffix not in PLAYABLE or not path.resolve().is_relative_to(root):
             return None
         inside = path.resolve().relative_to(root)
         return cls(inside.name, "" if inside.parent == Path() else inside.parent.as_posix())

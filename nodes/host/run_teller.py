@@ -29,7 +29,7 @@ class RunTeller:
         self._windows = windows
         self._events = NodeEvents()
 
-    def window_written(self, record: WindowRecord, segment: Path) -> None:
+    def window_written(self, record: WindowRecord, segment: Path | None) -> None:
         """A window is finished; its segment plays, unless its frames wait for the next window."""
         window, stats = self._windows[record.index], record.stats
         report = WindowReport(record.index, stats.drift or 0.0, stats.seam, stats.seconds)
@@ -40,7 +40,7 @@ class RunTeller:
                 record.index,
                 start_s=first_new_s(window),
                 text=str(report),
-                path=ShownFile.of(segment) if record.segment and segment.suffix == PLAYABLE else None,
+                path=ShownFile.of(segment) if segment and segment.suffix == PLAYABLE else None,
             )
         )
 

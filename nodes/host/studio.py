@@ -29,7 +29,7 @@ from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from .backend import Backend, NotFiniteError
-from .codecs import decode_frames, encode_frames
+from .codecs import Codec
 from .guider import GuiderSettings, TalkGuider
 from .patcher import attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
@@ -122,14 +122,15 @@ class HostStudio:
         self.backend = backend
         note_attention(backend.choice.ran)
         self.progress = progress
+        self.codec = Codec(cast.vae, compile_decoder=attachment_of(cast.model).compile_blocks)
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """See Studio."""
-        return encode_frames(self.cast.vae, frames_FHWC)
+        return self.codec.encode(frames_FHWC)
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         """See Studio."""
-        return decode_frames(self.cast.vae, latents_BCTHW)
+        return self.codec.decode(latents_BCTHW)
 
     def sample(self, request: WindowRequest) -> torch.Tensor:
         """See Studio; stops between steps and windows when the user interrupts."""

@@ -14,7 +14,8 @@ class Told:
     def __init__(self) -> None:
         self.windows: list[int] = []
 
-    def __call__(self, record: WindowRecord, segment: Path) -> None:
+    def __call__(self, record: WindowRecord, segment: Path | None) -> None:
+        assert segment is not None
         check_frames(segment, record.frames)
         self.windows.append(record.index)
 

@@ -155,7 +155,6 @@ def test_warnings_stay_on_the_node_with_the_whole_sentence_as_tooltip(editor: Ed
     badges = editor.strip().badges
     assert "width 70 became 64: sides are multiples of 16" in badges
     assert "motion_frames 6 became 5: frames come as 4n+1" in badges
-    editor.wait("document.querySelector('.evertalk-video').currentTime > 0")
     editor.shoot("warnings")
 
 
@@ -179,7 +178,7 @@ def test_failed_window_is_marked_and_says_why(editor: Editor, comfy_server: Comf
     editor.wait_for_status("Failed in window")
     assert "failed" in editor.strip().cells
     assert "is gone" in (editor.page.locator(".evertalk-status").get_attribute("title") or "")
-    editor.page.keyboard.press("Escape")  # the host's own report of the error
+    editor.close_report()
     editor.shoot("failed")
 
 

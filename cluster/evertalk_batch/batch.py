@@ -1,0 +1,162 @@
+"""Starts a batch: checks everything, connects to Ray, drives."""
+
+import shutil
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+from .batch_store import BatchStore
+from .crew import Crew
+from .driver import Driver, Rules, Tally
+from .errors import ClusterError, JobFileError, WorkflowError
+from .jobs import Job, JobBook, check_jobs
+from .options import Options, write_options
+from .ray_crew import RayCrew, ServerWorkers, Share, ray_session, resources
+from .results import DONE, Result, read_results
+from .server import ServerSettings
+from .split_jobs import SOUND, SplitJobs
+from .supply import Supply, WholeJobs, task_of, unfinished
+from .view import View
+from .worker import WorkerSettings
+from .workflow import read_workflow
+
+
+def run_batch(options: Options, view: View) -> Tally:
+    """Do all jobs that have no result.
+
+    Raises:
+        BatchError: something is wrong that must be mended first.
+    """
+    workflow = read_workflow(Path(options.workflow))
+    if options.split_s and SOUND not in workflow.inputs:
+        raise WorkflowError("--split-s: the workflow has no single Load Audio node whose sound could be cut.")
+    store = BatchStore(Path(options.store))
+    known = {result.id for result in read_results(store.results)}
+    book = check_jobs(Path(options.jobs), workflow, known)
+    del known
+    store.make()
+    with store.driving():
+        tally, finished = _standing(book, store)
+        write_options(store, options, len(book))
+        store.cancel.unlink(missing_ok=True)
+        if tally.done + tally.failed == len(book):
+            return tally
+        local_cpus = _local_cpus(options)
+        with ray_session(options.address, local_cpus, view.tell):
+            share = Share(0.0 if options.cpus else 1.0, options.cpus)
+            count = _count(options, len(book) - len(finished))
+            view.tell(f"{len(book)} jobs, {len(finished)} have a result; {count} workers start.")
+            with closing(RayCrew(ServerWorkers(_settings(options, store)), count, share)) as crew:
+                supply = _supply(options, store, unfinished(book, finished), crew)
+                rules = Rules(
+                    options.max_losses, round(options.min_free_mb * 1e6), partial(_free_bytes, store.root)
+                )
+                driver = Driver(store, supply, crew, partial(task_of, workflow), view, rules)
+                with _stopping(store, view.tell):
+                    return driver.run(len(book), tally, count)
+
+
+def _supply(options: Options, store: BatchStore, jobs: Iterator[Job], crew: Crew) -> Supply:
+    return SplitJobs(jobs, store, options.split_s, crew.run_errand) if options.split_s else WholeJobs(jobs)
+
+
+def _standing(book: JobBook, store: BatchStore) -> tuple[Tally, set[str]]:
+    """What has a result already.
+
+    Raises:
+        JobFileError: a result is of a job with this id and other values.
+    """
+    results = {result.id: (result.status, result.digest) for result in read_results(store.results)}
+    tally, finished, problems = Tally(), set[str](), list[str]()
+    for job in book.jobs() if results else ():
+        status, digest = results.get(job.id, ("", ""))
+        if not status:
+            continue
+        finished.add(job.id)
+        tally.done += status == DONE
+        tally.failed += status != DONE
+        if digest != job.digest:
+            problems.append(
+                f"{job.id} has a result already, of other values or another workflow; give it another id, or "
+                "the batch another --store"
+            )
+    if problems:
+        raise JobFileError(str(book.path), problems)
+    return tally, finished
+
+
+def _count(options: Options, jobs_left: int) -> int:
+    """How many workers: as asked, else as the resources allow, never more than jobs.
+
+    Raises:
+        ClusterError: the cluster has not what one worker needs.
+    """
+    have = resources()
+    fit = int(have.get("CPU", 0) // options.cpus) if options.cpus else int(have.get("GPU", 0))
+    if fit == 0 and options.address is None:
+        need = (
+            f"{options.cpus:g} CPUs"
+            if options.cpus
+            else "a GPU; on CPUs name how many a worker takes: --cpus N"
+        )
+        raise ClusterError(f"This machine has not what a worker needs: {need}.")
+    if options.workers == 0 and fit == 0:
+        raise ClusterError("The cluster has no free GPU to count by; say how many workers by --workers N.")
+    return max(1, min(options.workers or fit, jobs_left))
+
+
+def _local_cpus(options: Options) -> int | None:
+    """Told to a Ray of this machine, so that it does not refuse what was asked for."""
+    return max(1, round(options.cpus * options.workers)) if options.cpus and options.workers else None
+
+
+def _settings(options: Options, store: BatchStore) -> WorkerSettings:
+    arguments = ("--cpu", *options.server_arguments) if options.cpus else options.server_arguments
+    server = ServerSettings(
+        Path(options.comfyui),
+        options.python,
+        Path(options.base) if options.base else None,
+        store.output,
+        arguments,
+    )
+    return WorkerSettings(server, store, options.silence_s)
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+@contextmanager
+def _stopping(store: BatchStore, say: Callable[[str], None]) -> Generator[None]:
+    """Ctrl-C and SIGTERM cancel the batch in order; a second one ends at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        signal.signal(number, before[number])
+        store.cancel.touch()
+        say("Stopping; finished windows are kept. Once more ends at once.")
+
+    before = {int(number): signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def summary(results: Iterator[Result]) -> str:
+    """The end of a batch in a line."""
+    done = failed = windows = begun = attempts = 0
+    for result in results:
+        done += result.status == DONE
+        failed += result.status != DONE
+        windows += result.windows or 0
+        begun += result.windows_begun
+        attempts += result.attempts
+    return (
+        f"{done} done, {failed} failed; {windows} windows in the videos, {begun} begun, "
+        f"in {attempts} attempts"
+    )

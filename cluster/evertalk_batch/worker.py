@@ -1,0 +1,207 @@
+"""One worker: holds a ComfyUI server and does one task after the other with it."""
+
+import contextlib
+import errno
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .attempts import Attempt
+from .batch_store import BatchStore
+from .comfy_api import Watch
+from .errors import JobError, JobStoppedError, ServerError
+from .json_file import JsonObject
+from .scratch import Scratch
+from .server import ComfyServer, ServerSettings
+from .task import Ending, Report, Task
+from .usage import Peak
+
+WINDOW = re.compile(r"Window (\d+) of (\d+), step (\d+)/(\d+)")
+ALL_FINISHED = re.compile(r"all (\d+) windows were finished")
+DISK_FULL = re.compile(r"disk is full|No space left|Disk quota exceeded")
+TAKEN = "is working on the same run"
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
+USAGE_EVERY_S = 2.0
+WRITE_EVERY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker needs to know.
+
+    Attributes:
+        server: how its server is started.
+        store: the batch's folder.
+        silence_s: a server that tells nothing for so long during a job is started anew.
+    """
+
+    server: ServerSettings
+    store: BatchStore
+    silence_s: float = 1800.0
+
+
+class Worker:
+    """Lives in a process of its own, as `name` on the machine `place`."""
+
+    def __init__(self, settings: WorkerSettings, name: str, place: str) -> None:
+        self._settings = settings
+        self._who = f"{name} on {place}"
+        self._scratch = Scratch()
+        self._server = ComfyServer(settings.server, self._scratch.folder)
+
+    def ready(self) -> str:
+        """Start the server if need be; gives the worker's name.
+
+        Raises:
+            ServerStartError: it does not start.
+        """
+        self._server.ensure()
+        return self._who
+
+    def close(self) -> None:
+        """Stop the server and remove what it wrote beside the results."""
+        self._server.stop()
+        self._scratch.close()
+
+    def run(self, task: Task) -> Report:
+        """Do a task. Whatever happens is told in the report."""
+        begun_s = time.monotonic()
+        log = _JobLog(self._settings.store.log(task.job_id))
+        log.write(f"{task.key}: attempt {task.attempt} on {self._who}")
+        try:
+            report = self._run(task, log)
+        except JobStoppedError as error:
+            report = Report(Ending.STOPPED, error=str(error))
+        except JobError as error:
+            report = Report(_ending_of(str(error)), error=str(error))
+            log.write(error.trace)
+        except ServerError as error:
+            log.write(f"the server's log ends:\n{self._server.log_end()}")
+            self._server.stop()
+            report = Report(Ending.SERVER_LOST, error=str(error))
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            report = Report(Ending.DISK_FULL if full else Ending.FAILED, error=str(error))
+        seconds = time.monotonic() - begun_s
+        log.write(f"{task.key}: {report.ending.value} after {seconds:.1f} s {report.error or ''}".rstrip())
+        return replace(report, seconds=round(seconds, 3))
+
+    def _run(self, task: Task, log: "_JobLog") -> Report:
+        self._server.ensure()
+        api = self._server.api
+        try:
+            for upload in task.uploads:
+                api.upload(upload.path, upload.name)
+            follower = _Follower(task, self._settings.store, self._who, log)
+            peak = Peak(self._server.pid, api.system_stats)
+            watch = Watch(
+                follower.hear,
+                _ticker(self._settings.store.cancel, api.interrupt, peak),
+                self._settings.silence_s,
+            )
+            outputs = api.run(task.nodes, watch)
+            return _report(outputs, follower, peak)
+        finally:
+            for upload in task.uploads:
+                (self._server.input / upload.name).unlink(missing_ok=True)
+
+
+def _ticker(cancel: Path, interrupt: Callable[[], None], peak: Peak) -> Callable[[], None]:
+    """Called twice a second while a job runs: stops it when the batch is cancelled, and measures memory."""
+    asked = False
+    looked_s = 0.0
+
+    def tick() -> None:
+        nonlocal asked, looked_s
+        if not asked and cancel.exists():
+            interrupt()
+            asked = True
+        if time.monotonic() - looked_s > USAGE_EVERY_S:
+            peak.look()
+            looked_s = time.monotonic()
+
+    return tick
+
+
+class _Follower:
+    """Turns what the server tells into the attempt's file and the job's log."""
+
+    def __init__(self, task: Task, store: BatchStore, who: str, log: "_JobLog") -> None:
+        self._folder, self._log = store.attempts, log
+        self._attempt = Attempt(task.key, task.attempt, who, time.time())
+        self.windows: int | None = None
+        self._written_s = 0.0
+        self._write()
+
+    def hear(self, text: str) -> None:
+        """Take note of a sentence."""
+        step = WINDOW.match(text)
+        if step is None:
+            self._log.write(text)
+            finished = ALL_FINISHED.match(text)
+            self.windows = int(finished[1]) if finished else self.windows
+            return
+        window, self.windows = int(step[1]), int(step[2])
+        if window != self._attempt.window:
+            self._log.write(f"window {window} of {self.windows}")
+            self._attempt.window, self._attempt.windows = window, self.windows
+            self._attempt.begun += 1
+            self._write()
+        elif time.monotonic() - self._written_s > WRITE_EVERY_S:
+            self._write()
+
+    def _write(self) -> None:
+        self._attempt.write(self._folder)
+        self._written_s = time.monotonic()
+
+
+class _JobLog:
+    """Appends lines with the time to a job's log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, text: str) -> None:
+        """Add a line; a full disk must not end a job by its log."""
+        if text:
+            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+
+def _ending_of(message: str) -> Ending:
+    if DISK_FULL.search(message):
+        return Ending.DISK_FULL
+    return Ending.RUN_TAKEN if TAKEN in message else Ending.FAILED
+
+
+def _report(outputs: JsonObject, follower: _Follower, peak: Peak) -> Report:
+    path = video_of(outputs)
+    if path is None:
+        return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
+    told = next((entries[0] for node in outputs.values() if (entries := node.get("evertalk"))), {})
+    return Report(
+        Ending.DONE,
+        path=path,
+        windows=told.get("windows") or follower.windows,
+        peak_vram_bytes=told.get("peak_vram_bytes") or peak.vram_bytes,
+        peak_ram_bytes=told.get("peak_ram_bytes") or peak.ram_bytes,
+        warnings=tuple(str(one) for one in told.get("warnings") or ()),
+    )
+
+
+def video_of(outputs: JsonObject) -> str | None:
+    """The video that an output node reported, below the batch's folder; the last one if there are several."""
+    entries = [entry for node in outputs.values() for listed in node.values() for entry in _files(listed)]
+    videos = [entry for entry in entries if Path(entry["filename"]).suffix in VIDEO_SUFFIXES]
+    if not videos:
+        return None
+    return (Path("output") / videos[-1]["subfolder"] / videos[-1]["filename"]).as_posix()
+
+
+def _files(listed: object) -> list[JsonObject]:
+    entries = listed if isinstance(listed, list) else []
+    return [
+        one for one in entries if isinstance(one, dict) and one.get("type") == "output" and "filename" in one
+    ]
