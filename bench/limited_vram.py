@@ -36,7 +36,7 @@ class VramLimit:
         comfy.model_management.soft_empty_cache()
         self.gib = gib
         share = 1.0 if gib is None else self.usable / self.total
-        torch.cuda.set_per_process_memory_fraction(share, self.device)
+        torch.cuda.set_per_process_memory_fraction(share, self.device.index or 0)
 
     @property
     def usable(self) -> float:
