@@ -188,9 +188,8 @@ def measure_offloading(
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
-    device = torch.device(arguments.device)
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", 0)  # the host compares devices, and its own has a number
+    # The host compares devices, and its own has a number.
+    device = torch.device("cuda:0" if arguments.device == "cuda" else arguments.device)
     pack_alias.prepare(use_cpu=device.type == "cpu")
     import comfy.model_management
     import real_size
