@@ -53,7 +53,7 @@ ifeq ($(BENCH_DEVICE),cuda)
 	@$(VENV_PYTHON) bench/gpu.py --compile
 	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast
 	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast --compile
-	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn --vram-gb 24 16 12
+	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn --vram-gb 0 24 16 12
 	@$(VENV_PYTHON) bench/lora_offload.py
 endif
 

@@ -2,7 +2,7 @@
 
     python bench/gpu.py                              bf16 on the first CUDA device, 832x480, 81 frames
     python bench/gpu.py --weights fp8_e4m3fn_fast    fp8 weights with fp8 matrix products
-    python bench/gpu.py --weights fp8_e4m3fn --vram-gb 24 16 12
+    python bench/gpu.py --weights fp8_e4m3fn --vram-gb 0 24 16 12
                                                      only whole windows, on a GPU made to seem smaller
     python bench/gpu.py --device cpu --tiny          the same code on small shapes
 
@@ -47,7 +47,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
     parser.add_argument("--skip-vae", action="store_true")
     parser.add_argument(
-        "--vram-gb", type=float, nargs="+", default=[], help="time windows alone, under these limits in GiB"
+        "--vram-gb",
+        type=float,
+        nargs="+",
+        default=[],
+        help="time windows alone, under these limits in GiB; 0 is none",
     )
     return parser.parse_args()
 
@@ -184,7 +188,8 @@ def measure_offloading(
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
-    device = torch.device(arguments.device)
+    # The host compares devices, and its own has a number.
+    device = torch.device("cuda:0" if arguments.device == "cuda" else arguments.device)
     pack_alias.prepare(use_cpu=device.type == "cpu")
     import comfy.model_management
     import real_size

@@ -6,6 +6,7 @@ stay those of this GPU: on a real small card the arithmetic is slower, so that t
 easily.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +37,7 @@ class VramLimit:
         comfy.model_management.soft_empty_cache()
         self.gib = gib
         share = 1.0 if gib is None else self.usable / self.total
-        torch.cuda.set_per_process_memory_fraction(share, self.device)
+        torch.cuda.set_per_process_memory_fraction(share, self.device.index or 0)
 
     @property
     def usable(self) -> float:
@@ -90,11 +91,11 @@ def measure_limits(
     device: torch.device,
     play: Callable[[], list[float]],
 ) -> dict[str, dict[str, Any]]:
-    """Seconds of two windows, peak memory and what stayed on the GPU: unlimited, then under each limit."""
+    """Seconds of two windows, peak memory and what stayed on the GPU under each limit; 0 is none."""
     limit, state = VramLimit(device), note_offload(model)
     found: dict[str, dict[str, Any]] = {}
-    for gib in (None, *limits_gib):
-        limit.set(gib)
+    for gib in limits_gib:
+        limit.set(gib or None)
         torch.cuda.reset_peak_memory_stats(device)
         try:
             seconds = play()
@@ -103,9 +104,11 @@ def measure_limits(
             row = {"out_of_memory": str(error).split(". ")[0]}
         row["peak_allocated_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
         row["peak_reserved_gb"] = round(torch.cuda.max_memory_reserved(device) / 1e9, 2)
-        found["unlimited" if gib is None else f"{gib:g} GiB"] = row
+        name = f"{gib:g} GiB" if gib else "unlimited"
+        found[name] = row
+        print(json.dumps({name: row}), flush=True)
     limit.set(None)
-    slowest_free = found["unlimited"].get("window_s")
+    slowest_free = found.get("unlimited", {}).get("window_s")
     for row in found.values():
         if slowest_free and "window_s" in row:
             row["against_unlimited"] = round(row["window_s"][-1] / slowest_free[-1], 3)

@@ -87,7 +87,7 @@ def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
     pack_alias.prepare(use_cpu=False)
-    device = torch.device("cuda")
+    device = torch.device("cuda", 0)
     import limited_vram
     import real_size
     from comfy.patcher_extension import CallbacksMP

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from comfy_client import JobError
 from comfy_server import ComfyServer
-from make_workflows import UPLOAD_WIDGETS, is_link, read_inputs
+from make_workflows import is_link, read_inputs
+from node_fields import UPLOAD_WIDGETS
 
 pytestmark = pytest.mark.host
 

@@ -45,6 +45,9 @@ from .vae_tree import (
     VaeResample,
     VaeResidual,
     VaeTree,
+    is_attention,
+    is_resample,
+    is_residual,
 )
 
 ComputeResidual = Callable[[torch.Tensor, ResidualPast, ResidualWeights], tuple[torch.Tensor, ResidualPast]]
@@ -143,11 +146,11 @@ class _Passage:
         return half_frames(x, past, self.kernel(layer.time_conv, x))
 
     def layer(self, layer: object, x: torch.Tensor) -> torch.Tensor:
-        if isinstance(layer, VaeResidual):
+        if is_residual(layer):
             return self.residual(layer, x)
-        if isinstance(layer, VaeAttention):
+        if is_attention(layer):
             return self.attention(layer, x)
-        assert isinstance(layer, VaeResample), "the layers of Wan's VAE are of three kinds"
+        assert is_resample(layer), "the layers of Wan's VAE are of three kinds"
         return self.resample(layer, x)
 
     def run(

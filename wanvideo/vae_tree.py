@@ -5,7 +5,7 @@ looked into for their weights, so that the arithmetic decides on padding, memory
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 import torch
 
@@ -36,7 +36,6 @@ class ChannelNorm(Protocol):
     def gamma(self) -> torch.Tensor: ...
 
 
-@runtime_checkable
 class VaeResidual(Protocol):
     """Norm, SiLU, convolution, norm, SiLU, dropout, convolution; the shortcut is a convolution or nothing."""
 
@@ -46,7 +45,6 @@ class VaeResidual(Protocol):
     def shortcut(self) -> Any: ...
 
 
-@runtime_checkable
 class VaeAttention(Protocol):
     """One head of self-attention over the places of a frame."""
 
@@ -60,7 +58,6 @@ class VaeAttention(Protocol):
     def optimized_attention(self) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]: ...
 
 
-@runtime_checkable
 class VaeResample(Protocol):
     """Half or twice the size; `mode` ends in 3d where it halves or doubles the frames too."""
 
@@ -120,7 +117,26 @@ def is_streamable(tree: VaeTree) -> bool:
     return heads and all(_is_known(layer) for layer in layers)
 
 
+# By hasattr, not by isinstance: from Python 3.12 on, isinstance with a protocol does not see what torch
+# modules hand out by `__getattr__`, their parts.
+
+
+def is_residual(layer: object) -> TypeGuard[VaeResidual]:
+    """Whether the layer is a residual block."""
+    return hasattr(layer, "residual") and hasattr(layer, "shortcut")
+
+
+def is_attention(layer: object) -> TypeGuard[VaeAttention]:
+    """Whether the layer is a self-attention."""
+    return all(hasattr(layer, name) for name in ("norm", "to_qkv", "proj", "optimized_attention"))
+
+
+def is_resample(layer: object) -> TypeGuard[VaeResample]:
+    """Whether the layer changes the size."""
+    return hasattr(layer, "mode") and hasattr(layer, "resample")
+
+
 def _is_known(layer: object) -> bool:
-    if isinstance(layer, VaeResidual):
+    if is_residual(layer):
         return len(layer.residual) == RESIDUAL_LAYERS
-    return isinstance(layer, VaeAttention | VaeResample)
+    return is_attention(layer) or is_resample(layer)

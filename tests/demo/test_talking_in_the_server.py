@@ -60,7 +60,7 @@ def film(
             node["inputs"]["arrangement"] = "together"
     outcome = server.client.run(graph, lambda _event: None)
     (shown,) = [node["images"][0] for node in outcome.outputs.values() if "images" in node]
-    with av.open(server.output / shown["subfolder"] / shown["filename"]) as container:
+    with av.open(str(server.output / shown["subfolder"] / shown["filename"]), "r") as container:
         frames = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     return torch.stack(frames).float() / 255
 
