@@ -87,8 +87,13 @@ class GraphBuilder:
         self._descriptions = descriptions
         self._links: list[list[Any]] = []
 
-    def build(self, name: str) -> JsonObject:
-        """The editor's JSON; the same for the same workflow and descriptions."""
+    def build(self, name: str, *, noted: bool = True) -> JsonObject:
+        """The editor's JSON; the same for the same workflow and descriptions.
+
+        Args:
+            name: of the workflow.
+            noted: whether it gets a note with its files, for which workflow_notes must know what it does.
+        """
         sources = {
             node_id: [
                 node["inputs"][one.name][0]
@@ -103,7 +108,8 @@ class GraphBuilder:
         }
         places = place_nodes(shapes, sources)
         nodes = [self._node(node_id, places[node_id]) for node_id in self._workflow]
-        nodes.append(self._note(name, places.values()))
+        if noted:
+            nodes.append(self._note(name, places.values()))
         for node in nodes:
             for slot, output in enumerate(node["outputs"]):
                 output["links"] = [link[0] for link in self._links if link[1:3] == [node["id"], slot]] or None

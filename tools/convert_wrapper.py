@@ -50,7 +50,7 @@ def text_of(conversion: Conversion, info: dict[str, Any], chosen: argparse.Names
     if chosen.editor:
         from make_workflows import GraphBuilder  # noqa: PLC0415  # imports the demo's client
 
-        workflow = GraphBuilder(workflow, info).build(chosen.output.stem)
+        workflow = GraphBuilder(workflow, info).build(chosen.output.stem, noted=False)
     return json.dumps(workflow, indent=1, ensure_ascii=False) + "\n"
 
 
