@@ -146,6 +146,7 @@ class SplitJobs:
             seconds=round(sum(one.seconds for one in reports), 3),
             path=path,
             windows=sum(one.windows or 0 for one in reports),
+            backend=next((one.backend for one in reports if one.backend), None),
             peak_vram_bytes=max((one.peak_vram_bytes or 0 for one in reports), default=0) or None,
             peak_ram_bytes=max((one.peak_ram_bytes or 0 for one in reports), default=0) or None,
             warnings=tuple(dict.fromkeys(text for one in reports for text in one.warnings)),

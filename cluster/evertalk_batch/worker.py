@@ -13,6 +13,7 @@ from .batch_store import BatchStore
 from .comfy_api import Watch
 from .errors import JobError, JobStoppedError, ServerError
 from .json_file import JsonObject
+from .outputs import told_of, video_of
 from .scratch import Scratch
 from .server import ComfyServer, ServerSettings
 from .task import Ending, Report, Task
@@ -22,7 +23,10 @@ WINDOW = re.compile(r"Window (\d+) of (\d+), step (\d+)/(\d+)")
 ALL_FINISHED = re.compile(r"all (\d+) windows were finished")
 DISK_FULL = re.compile(r"disk is full|No space left|Disk quota exceeded")
 TAKEN = "is working on the same run"
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
+PAUSED = (
+    "the run paused behind {0.finished_windows} of {0.windows} windows: nobody reviews a batch, so leave the "
+    "workflow's pause_after at 0"
+)
 USAGE_EVERY_S = 2.0
 WRITE_EVERY_S = 2.0
 
@@ -180,28 +184,23 @@ def _report(outputs: JsonObject, follower: _Follower, peak: Peak) -> Report:
     path = video_of(outputs)
     if path is None:
         return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
-    told = next((entries[0] for node in outputs.values() if (entries := node.get("evertalk"))), {})
+    told = told_of(outputs)
+    if told is None:
+        return Report(
+            Ending.DONE,
+            path=path,
+            windows=follower.windows,
+            peak_vram_bytes=peak.vram_bytes,
+            peak_ram_bytes=peak.ram_bytes,
+        )
+    paused = told.finished_windows < told.windows
     return Report(
-        Ending.DONE,
+        Ending.FAILED if paused else Ending.DONE,
         path=path,
-        windows=told.get("windows") or follower.windows,
-        peak_vram_bytes=told.get("peak_vram_bytes") or peak.vram_bytes,
-        peak_ram_bytes=told.get("peak_ram_bytes") or peak.ram_bytes,
-        warnings=tuple(str(one) for one in told.get("warnings") or ()),
+        windows=told.windows,
+        error=PAUSED.format(told) if paused else None,
+        backend=told.backend,
+        peak_vram_bytes=told.peak_vram_bytes,
+        peak_ram_bytes=told.peak_ram_bytes,
+        warnings=told.warnings,
     )
-
-
-def video_of(outputs: JsonObject) -> str | None:
-    """The video that an output node reported, below the batch's folder; the last one if there are several."""
-    entries = [entry for node in outputs.values() for listed in node.values() for entry in _files(listed)]
-    videos = [entry for entry in entries if Path(entry["filename"]).suffix in VIDEO_SUFFIXES]
-    if not videos:
-        return None
-    return (Path("output") / videos[-1]["subfolder"] / videos[-1]["filename"]).as_posix()
-
-
-def _files(listed: object) -> list[JsonObject]:
-    entries = listed if isinstance(listed, list) else []
-    return [
-        one for one in entries if isinstance(one, dict) and one.get("type") == "output" and "filename" in one
-    ]
