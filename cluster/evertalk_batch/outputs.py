@@ -4,11 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .json_file import JsonObject
+from .task import Ending, Report
+from .usage import Peak
 
 SUMMARY = "evertalk"
 """Under this key EverTalk's nodes report a run; see nodes/host/run_summary.py of the pack."""
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
+
+PAUSED = (
+    "the run paused behind {0.finished_windows} of {0.windows} windows: nobody reviews a batch, so leave the "
+    "workflow's pause_after at 0"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,39 @@ class Told:
     peak_vram_bytes: int
     peak_ram_bytes: int
     warnings: tuple[str, ...]
+
+
+def report_of(outputs: JsonObject, windows: int | None, peak: Peak) -> Report:
+    """How a task ended whose workflow ran through: by what the run tells, else by what was seen of it.
+
+    Args:
+        outputs: what the output nodes reported, by node id.
+        windows: of the run, as far as was seen.
+        peak: measured from outside.
+    """
+    path = video_of(outputs)
+    if path is None:
+        return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
+    told = told_of(outputs)
+    if told is None:
+        return Report(
+            Ending.DONE,
+            path=path,
+            windows=windows,
+            peak_vram_bytes=peak.vram_bytes,
+            peak_ram_bytes=peak.ram_bytes,
+        )
+    paused = told.finished_windows < told.windows
+    return Report(
+        Ending.FAILED if paused else Ending.DONE,
+        path=path,
+        windows=told.windows,
+        error=PAUSED.format(told) if paused else None,
+        backend=told.backend,
+        peak_vram_bytes=told.peak_vram_bytes,
+        peak_ram_bytes=told.peak_ram_bytes,
+        warnings=told.warnings,
+    )
 
 
 def told_of(outputs: JsonObject) -> Told | None:

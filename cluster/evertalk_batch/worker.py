@@ -12,8 +12,7 @@ from .attempts import Attempt
 from .batch_store import BatchStore
 from .comfy_api import Watch
 from .errors import JobError, JobStoppedError, ServerError
-from .json_file import JsonObject
-from .outputs import told_of, video_of
+from .outputs import report_of
 from .scratch import Scratch
 from .server import ComfyServer, ServerSettings
 from .task import Ending, Report, Task
@@ -23,10 +22,6 @@ WINDOW = re.compile(r"Window (\d+) of (\d+), step (\d+)/(\d+)")
 ALL_FINISHED = re.compile(r"all (\d+) windows were finished")
 DISK_FULL = re.compile(r"disk is full|No space left|Disk quota exceeded")
 TAKEN = "is working on the same run"
-PAUSED = (
-    "the run paused behind {0.finished_windows} of {0.windows} windows: nobody reviews a batch, so leave the "
-    "workflow's pause_after at 0"
-)
 USAGE_EVERY_S = 2.0
 WRITE_EVERY_S = 2.0
 
@@ -106,7 +101,7 @@ class Worker:
                 self._settings.silence_s,
             )
             outputs = api.run(task.nodes, watch)
-            return _report(outputs, follower, peak)
+            return report_of(outputs, follower.windows, peak)
         finally:
             for upload in task.uploads:
                 (self._server.input / upload.name).unlink(missing_ok=True)
@@ -178,29 +173,3 @@ def _ending_of(message: str) -> Ending:
     if DISK_FULL.search(message):
         return Ending.DISK_FULL
     return Ending.RUN_TAKEN if TAKEN in message else Ending.FAILED
-
-
-def _report(outputs: JsonObject, follower: _Follower, peak: Peak) -> Report:
-    path = video_of(outputs)
-    if path is None:
-        return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
-    told = told_of(outputs)
-    if told is None:
-        return Report(
-            Ending.DONE,
-            path=path,
-            windows=follower.windows,
-            peak_vram_bytes=peak.vram_bytes,
-            peak_ram_bytes=peak.ram_bytes,
-        )
-    paused = told.finished_windows < told.windows
-    return Report(
-        Ending.FAILED if paused else Ending.DONE,
-        path=path,
-        windows=told.windows,
-        error=PAUSED.format(told) if paused else None,
-        backend=told.backend,
-        peak_vram_bytes=told.peak_vram_bytes,
-        peak_ram_bytes=told.peak_ram_bytes,
-        warnings=told.warnings,
-    )

@@ -26,6 +26,7 @@ from batch_stage import Studio, make_studio
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 LONG = ("one", "two")
+ATTENTION = "EverTalk Model Loader.attention_mode"
 KEPT = re.compile(r"stopped: (\d+) of \d+ windows are finished and kept")
 
 
@@ -84,7 +85,7 @@ def story(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     studio = make_studio(tmp_path_factory.mktemp("studio"), comfyui.resolve(), sounds)
     lines = [{"id": job, "picture": "face.jpg", "audio": "long.wav"} for job in LONG]
     lines.append({"id": "lost", "picture": "lost.jpg", "audio": "short.wav"})
-    lines.append({"id": "short", "picture": "face.jpg", "audio": "short.wav"})
+    lines.append({"id": "short", "picture": "face.jpg", "audio": "short.wav", ATTENTION: "sageattn"})
     return Story(studio, studio.write_jobs(lines))
 
 
@@ -156,7 +157,9 @@ def test_result_holds_what_the_run_told_of_itself(story: Story, second: SecondRu
     assert short["backend"] == "sdpa"
     assert short["peak_ram_bytes"] > 1e8
     assert short["peak_vram_bytes"] == 0, "from outside, without a GPU, nothing could be told"
-    assert short["warnings"] == []
+    (warning,) = short["warnings"]
+    assert "SageAttention not available, falling back to sdpa mode" in warning
+    assert second.results["one"]["warnings"] == []
     assert "window 3 of 3" in story.log("short").read_text()
 
 

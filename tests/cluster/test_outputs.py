@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from evertalk_batch.outputs import Told, told_of, video_of
+from evertalk_batch.json_file import JsonObject
+from evertalk_batch.outputs import Told, report_of, told_of, video_of
+from evertalk_batch.task import Ending, Report
+from evertalk_batch.usage import Peak
 
 ENTRY: dict[str, Any] = {
     "path": "/o/clip/v.mp4",
@@ -35,6 +38,38 @@ def test_run_that_was_finished_already_has_no_backend() -> None:
     told = told_of({"8": {"evertalk": [ENTRY | {"attention": {"asked": "auto", "ran": ""}}]}})
     assert told is not None
     assert told.backend is None
+
+
+VIDEO: dict[str, Any] = {"images": [{"filename": "v.mp4", "subfolder": "clip", "type": "output"}]}
+
+
+def stats() -> JsonObject:
+    return {"devices": [{"type": "cuda", "vram_total": 10, "vram_free": 4}]}
+
+
+def test_told_peaks_go_before_those_seen_from_outside() -> None:
+    peak = Peak(None, stats)
+    peak.look()
+    video = "output/clip/v.mp4"
+    warning = "sage is not installed: sdpa ran."
+    assert report_of({"8": {"evertalk": [ENTRY], **VIDEO}}, 3, peak) == Report(
+        Ending.DONE, 0.0, video, 8, None, "sdpa", 5, 7, (warning,)
+    )
+    assert report_of({"8": VIDEO}, 3, peak) == Report(Ending.DONE, 0.0, video, 3, peak_vram_bytes=6)
+
+
+def test_run_that_paused_for_a_review_has_failed() -> None:
+    outputs = {"8": {"evertalk": [ENTRY | {"finished_windows": 2}], **VIDEO}}
+    report = report_of(outputs, 8, Peak(None, stats))
+    assert report.ending is Ending.FAILED
+    assert "paused behind 2 of 8 windows" in str(report.error)
+    assert "pause_after at 0" in str(report.error)
+
+
+def test_workflow_that_saves_no_video_has_failed() -> None:
+    report = report_of({"8": {"evertalk": [ENTRY]}}, 8, Peak(None, stats))
+    assert (report.ending, report.path) == (Ending.FAILED, None)
+    assert "without a video" in str(report.error)
 
 
 def test_workflow_without_evertalk_tells_nothing() -> None:
