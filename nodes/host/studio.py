@@ -6,6 +6,7 @@ frames.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import comfy.model_management
