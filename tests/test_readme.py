@@ -112,7 +112,7 @@ def links_of(page: str) -> list[str]:
 @pytest.mark.parametrize("page", [README, CHINESE], ids=["en", "zh"])
 def test_pictures_and_files_that_readme_names_are_there(page: str) -> None:
     assert links_of(page)
-    paths = re.findall(r"`((?:workflows|demo|docs|bench|examples|tools)/[\w./-]+)`", page)
+    paths = re.findall(r"`((?:workflows|demo|docs|bench|tools)/[\w./-]+)`", page)
     made = ("demo/run",)
     assert [one for one in (*links_of(page), *paths) if not (ROOT / one).exists() and one not in made] == []
 
@@ -122,12 +122,18 @@ def test_chinese_readme_has_all_sections_tables_and_links_and_chinese_pages_of_d
         return re.findall(r"^(?:#+ |\||- |\d\. |!\[)", page, re.MULTILINE)
 
     def in_chinese(link: str) -> str:
-        is_page = link.startswith("docs/") and link.endswith(".md")
+        is_page = link.startswith("docs/") and link.endswith(".md") and link.count("/") == 1
         return link.removesuffix(".md") + ".zh.md" if is_page else link
 
     assert shape(CHINESE) == shape(README)
     assert links_of(CHINESE)[1:] == [in_chinese(link) for link in links_of(README)[1:]]
     assert [line for line in fenced(CHINESE) if line not in fenced(README)] == []
+
+
+def test_no_folder_takes_the_place_of_the_templates() -> None:
+    """The host serves templates from the first of these that is there, and lists those of all."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
 
 
 def test_pages_in_docs_have_a_sister_of_the_same_shape() -> None:

@@ -17,7 +17,7 @@ from server_run import DECODE, SAMPLER, SPEECH, Graph, Stage
 pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 VIDEO_FRAMES = 13
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
