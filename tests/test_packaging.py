@@ -99,7 +99,6 @@ def test_what_users_do_not_need_is_not_published_and_what_they_need_is() -> None
         "locales",
         "workflows",
         "tools",
-        "examples",
         "demo",
         "docs",
         "scripts",
