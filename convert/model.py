@@ -100,11 +100,9 @@ def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict
         Level.CHANGED,
         node,
         f"the base model is a GGUF file: {GGUF_LOADER} loads it"
-        + (
-            ""
-            if work.host.has(GGUF_LOADER)
-            else "; install the node pack ComfyUI-GGUF, which this ComfyUI lacks"
-        ),
+        if work.host.has(GGUF_LOADER)
+        else f"the base model is a GGUF file: {GGUF_LOADER} loads it; install the node pack ComfyUI-GGUF, "
+        "which this ComfyUI lacks",
     )
     if node.text("quantization", "disabled") != "disabled":
         work.say(Level.LOST, node, f"quantization {node.text('quantization')}: a GGUF file has its own")

@@ -75,21 +75,25 @@ def to_mono(sound: Waveform) -> Waveform:
 
 
 def resampled(sound: Waveform, sample_rate_hz: int) -> Waveform:
-    """The same sound at another rate, to the bit as librosa's default (soxr_hq), which the authors used.
+    """The same sound at another rate, by librosa's default (soxr_hq), which the authors used.
 
     Its length is ceil(samples * ratio): a sound never becomes empty.
     """
     if sound.sample_rate_hz == sample_rate_hz:
         return sound
-    channels = [
-        torch.cat(list(resampled_pieces(pieces_of(channel_T), sound.sample_rate_hz, sample_rate_hz)))
-        for channel_T in sound.samples_CT.float()
-    ]
-    return Waveform(torch.stack(channels), sample_rate_hz)
+    import librosa  # noqa: PLC0415  # seconds to import, and only when a sound really has another rate
+
+    samples_CT = librosa.resample(
+        sound.samples_CT.float().numpy(), orig_sr=sound.sample_rate_hz, target_sr=sample_rate_hz
+    )
+    return Waveform(torch.from_numpy(samples_CT), sample_rate_hz)
 
 
 def resampled_pieces(pieces: Iterable[torch.Tensor], rate_hz: int, wanted_hz: int) -> Iterator[torch.Tensor]:
-    """Pieces (T,) of one channel at another rate; see resampled."""
+    """Pieces (T,) of one channel at another rate, for sounds too long for `resampled`; the same to the bit.
+
+    librosa hands a whole sound to soxr; this hands it over piece by piece.
+    """
     if rate_hz == wanted_hz:
         yield from pieces
         return

@@ -87,8 +87,8 @@ class GraphBuilder:
         self._descriptions = descriptions
         self._links: list[list[Any]] = []
 
-    def build(self, name: str) -> JsonObject:
-        """The editor's JSON; the same for the same workflow and descriptions."""
+    def build(self, name: str, note: str) -> JsonObject:
+        """The editor's JSON, a note beside its nodes; the same for the same workflow and descriptions."""
         sources = {
             node_id: [
                 node["inputs"][one.name][0]
@@ -103,7 +103,7 @@ class GraphBuilder:
         }
         places = place_nodes(shapes, sources)
         nodes = [self._node(node_id, places[node_id]) for node_id in self._workflow]
-        nodes.append(self._note(name, places.values()))
+        nodes.append(self._note(note, places.values()))
         for node in nodes:
             for slot, output in enumerate(node["outputs"]):
                 output["links"] = [link[0] for link in self._links if link[1:3] == [node["id"], slot]] or None
@@ -158,10 +158,9 @@ class GraphBuilder:
             "widgets_values": widget_values(inputs, node["inputs"]),
         }
 
-    def _note(self, name: str, places: Collection[Place]) -> JsonObject:
+    def _note(self, text: str, places: Collection[Place]) -> JsonObject:
         """The note, on the left of all nodes."""
         left, top = min(place.x for place in places), min(place.y for place in places)
-        files = [file for node in self._workflow.values() for file in model_names(node)]
         return {
             "id": max(int(node_id) for node_id in self._workflow) + 1,
             "type": NOTE,
@@ -174,7 +173,7 @@ class GraphBuilder:
             "inputs": [],
             "outputs": [],
             "properties": {},
-            "widgets_values": [note_of(name, files, read_chinese())],
+            "widgets_values": [text],
             **NOTE_COLOURS,
         }
 
@@ -207,7 +206,9 @@ class GraphBuilder:
 def editor_text(api_file: Path, descriptions: JsonObject) -> str:
     """The text of the editor's twin of a file in API format."""
     workflow: JsonObject = json.loads(api_file.read_text(encoding="utf-8"))
-    graph = GraphBuilder(workflow, descriptions).build(workflow_name(api_file))
+    files = [file for node in workflow.values() for file in model_names(node)]
+    name = workflow_name(api_file)
+    graph = GraphBuilder(workflow, descriptions).build(name, note_of(name, files, read_chinese()))
     return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("attention", "wanvideo", "multitalk", "nodes")
+PACKAGES = ("attention", "convert", "wanvideo", "multitalk", "nodes")
 MIN_WORDS = 3
 """Shorter pieces are names and units."""
 MIN_OWN_WORDS = 2
@@ -23,6 +23,8 @@ INNER_ERRORS = {"AssertionError", "ValueError", "TypeError", "NoFingerprintError
 """Errors that are caught inside, or that only a mistake in the code brings."""
 NOTES = {"note", "notes", "kept_note", "problem"}
 """Names that hold what is shown later."""
+PHRASES = {"CACHE", "FORMS", "HANDED_THROUGH", "MEMORY", "NEEDLESS", "PRECISION", "TILES"}
+"""Constants that are parts of what is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,13 @@ def _shown_parts(tree: ast.Module) -> Iterator[ast.AST]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _shows(node.func):
             yield from node.args
-        elif isinstance(node, ast.Assign) and any(_name_of(target) in NOTES for target in node.targets):
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value and _is_kept(node):
             yield node.value
+
+
+def _is_kept(assigned: ast.Assign | ast.AnnAssign) -> bool:
+    targets = assigned.targets if isinstance(assigned, ast.Assign) else [assigned.target]
+    return any(_name_of(target) in NOTES | PHRASES for target in targets)
 
 
 def _shows(function: ast.expr) -> bool:

@@ -17,6 +17,9 @@ from batch_stage import batch_command, batch_environment
 BEGUN = re.compile(r"(\S+): attempt (\d+) on|(?:^|\s)window (\d+) of \d+$|resumed: (\d+) of")
 
 
+ACTOR_AT_WORK = "_Actor.run"
+
+
 @dataclass(frozen=True)
 class Ended:
     """A command that has ended."""
@@ -95,8 +98,8 @@ def servers_of(driver: int) -> list[psutil.Process]:
 
 
 def kill_one(driver: int, draw: random.Random, *, worker: bool) -> str:
-    """Kill a random worker's process, or its server; says which."""
-    servers = sorted(servers_of(driver), key=lambda one: one.pid)
+    """Kill the process of a random worker that has a job, or its server; says which, "" if none has one."""
+    servers = [one for one in sorted(servers_of(driver), key=lambda one: one.pid) if _has_job(one)]
     if not servers:
         return ""
     server = draw.choice(servers)
@@ -105,6 +108,14 @@ def kill_one(driver: int, draw: random.Random, *, worker: bool) -> str:
         return ""
     victim.kill()
     return f"{'worker' if worker else 'server'} {victim.pid}"
+
+
+def _has_job(server: psutil.Process) -> bool:
+    """Ray names an actor's process after the method that it runs."""
+    with suppress(psutil.Error):
+        parent = server.parent()
+        return parent is not None and ACTOR_AT_WORK in " ".join(parent.cmdline())
+    return False
 
 
 def attempts_in(log: Path) -> list[list[int]]:

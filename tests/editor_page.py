@@ -21,6 +21,7 @@ QUIET = {
     "Comfy.Graph.CanvasInfo": False,
     "Comfy.Graph.CanvasMenu": False,
     "Comfy.Workflow.Persist": False,
+    "Comfy.Workflow.ShowMissingModelsWarning": False,  # no model of that size is there
     "Comfy.VueNodes.Enabled": False,
     "Comfy.Locale": "en",
 }

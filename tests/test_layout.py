@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BELOW_NODES = ("multitalk", "wanvideo", "attention", "convert")
-FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "examples", "scripts", "cluster", "tests", "tools")
+FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "docs", "scripts", "cluster", "tests", "tools")
 GENERATED = {"run", "__pycache__"}
 
 MAX_FILE_LINES = 300

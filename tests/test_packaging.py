@@ -92,14 +92,13 @@ def ignored_lines() -> list[str]:
 
 def test_what_users_do_not_need_is_not_published_and_what_they_need_is() -> None:
     ignored = {line.strip("/") for line in ignored_lines()}
-    assert {"tests", "bench", ".ci"} <= ignored
+    assert {"tests", "bench", "cluster", ".ci"} <= ignored
     assert not ignored & {
         *SHIPPED,
         "web",
         "locales",
         "workflows",
         "tools",
-        "examples",
         "demo",
         "docs",
         "scripts",

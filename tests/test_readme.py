@@ -12,16 +12,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:make|python|git|pip)\b[^`]*)`")
 
 
+def fenced(page: str) -> list[str]:
+    """The lines of its blocks, without what a `#` says about them."""
+    return [line.partition(" #")[0].strip() for block in FENCE.findall(page) for line in block.splitlines()]
+
+
 def commands() -> list[str]:
     """The commands of README, without what a `#` says about them."""
-    fenced = [
-        line.partition(" #")[0].strip() for block in FENCE.findall(README) for line in block.splitlines()
-    ]
-    return sorted({line for line in [*fenced, *INLINE.findall(README)] if line})
+    return sorted({line for line in [*fenced(README), *INLINE.findall(README)] if line})
 
 
 def dry(command: str) -> None:
@@ -77,7 +80,13 @@ CHECKS: dict[str, list[Callable[[str], None]]] = {
         elsewhere("tests/demo/test_run.py::test_job_in_the_real_server_gives_a_video_as_long_as_the_speech"),
     ],
     "make test": [dry],
+    "pip install gguf": [
+        elsewhere("tests/nodes/test_files.py::test_gguf_without_its_package_says_what_to_install")
+    ],
     "python -m pip install -r custom_nodes/EverTalk/requirements.txt": [installed],
+    "python tools/convert_wrapper.py old.json --output new.json": [
+        elsewhere("tests/convert/test_route_and_tool.py::test_tool_writes_the_workflow_and_lists_the_losses")
+    ],
 }
 """Commands that need more than that make knows them."""
 
@@ -96,9 +105,42 @@ def test_command_works(command: str) -> None:
         check(command)
 
 
-def test_pictures_and_files_that_readme_names_are_there() -> None:
-    pictures = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert pictures
-    paths = re.findall(r"`((?:workflows|demo|docs|bench|examples|tools)/[\w./-]+)`", README)
+def links_of(page: str) -> list[str]:
+    return re.findall(r"\]\(([^)#:]+)\)", page)
+
+
+@pytest.mark.parametrize("page", [README, CHINESE], ids=["en", "zh"])
+def test_pictures_and_files_that_readme_names_are_there(page: str) -> None:
+    assert links_of(page)
+    paths = re.findall(r"`((?:workflows|demo|docs|bench|tools)/[\w./-]+)`", page)
     made = ("demo/run",)
-    assert [one for one in (*pictures, *paths) if not (ROOT / one).exists() and one not in made] == []
+    assert [one for one in (*links_of(page), *paths) if not (ROOT / one).exists() and one not in made] == []
+
+
+def test_chinese_readme_has_all_sections_tables_and_links_and_chinese_pages_of_docs() -> None:
+    def shape(page: str) -> list[str]:
+        return re.findall(r"^(?:#+ |\||- |\d\. |!\[)", page, re.MULTILINE)
+
+    def in_chinese(link: str) -> str:
+        is_page = link.startswith("docs/") and link.endswith(".md") and link.count("/") == 1
+        return link.removesuffix(".md") + ".zh.md" if is_page else link
+
+    assert shape(CHINESE) == shape(README)
+    assert links_of(CHINESE)[1:] == [in_chinese(link) for link in links_of(README)[1:]]
+    assert [line for line in fenced(CHINESE) if line not in fenced(README)] == []
+
+
+def test_no_folder_takes_the_place_of_the_templates() -> None:
+    """The host serves templates from the first of these that is there, and lists those of all."""
+    names = ("example_workflows", "example", "examples", "workflow", "workflows")
+    assert [name for name in names if (ROOT / name).exists()] == ["workflows"]
+
+
+def test_pages_in_docs_have_a_sister_of_the_same_shape() -> None:
+    pages = [page for page in (ROOT / "docs").glob("*.md") if not page.name.endswith(".zh.md")]
+    assert pages
+    for page in pages:
+        english = page.read_text(encoding="utf-8")
+        chinese = page.with_suffix(".zh.md").read_text(encoding="utf-8")
+        assert links_of(chinese)[1:] == links_of(english)[1:]
+        assert chinese.count("\n|") == english.count("\n|")

@@ -23,6 +23,7 @@ from convert.remarks import Level  # noqa: E402
 
 TIMEOUT_S = 60
 LOSS, REFUSED = 1, 2
+CONVERTED = "Converted from WanVideoWrapper. What was not carried over as it was:\n"
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -50,7 +51,8 @@ def text_of(conversion: Conversion, info: dict[str, Any], chosen: argparse.Names
     if chosen.editor:
         from make_workflows import GraphBuilder  # noqa: PLC0415  # imports the demo's client
 
-        workflow = GraphBuilder(workflow, info).build(chosen.output.stem)
+        note = "\n".join([CONVERTED, *(f"- {remark}" for remark in conversion.remarks)])
+        workflow = GraphBuilder(workflow, info).build(chosen.output.stem, note)
     return json.dumps(workflow, indent=1, ensure_ascii=False) + "\n"
 
 

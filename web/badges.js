@@ -1,11 +1,19 @@
 // Warnings as badges on a node: a short text each, the whole sentence as its tooltip.
 
-const LONGEST = 44
+const LONGEST = 44 // Latin letters; a Chinese one is as wide as two
+const WIDE = /[\u2e80-\u9fff\uff00-\uffef]/
 
-/** The beginning of a sentence, cut between words. */
+/** The beginning of a sentence; a Latin word is not cut, Chinese is between any two letters. */
 function shortened(sentence) {
-  if (sentence.length <= LONGEST) return sentence
-  return `${sentence.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`
+  let [width, end] = [0, 0]
+  for (const letter of sentence) {
+    width += WIDE.test(letter) ? 2 : 1
+    if (width > LONGEST) break
+    end += letter.length
+  }
+  if (end === sentence.length) return sentence
+  const start = sentence.slice(0, end)
+  return `${start.replace(/\s*[!-~]*$/, '') || start}…`
 }
 
 /** A row of badges. */

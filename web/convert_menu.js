@@ -1,13 +1,14 @@
 // The menu entry that turns the open workflow of WanVideoWrapper into one of EverTalk.
 //
-// Self-contained: it registers itself, and does nothing where the server has no route for it.
+// It registers itself, and does nothing where the server has no route for it.
 
 import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
+import { said } from './said.js'
+import { remarkLevel, text } from './texts.js'
 
 const COMMAND = 'EverTalk.ConvertWanVideoWrapper'
 const ROUTE = '/evertalk/convert'
-const NAME = 'EverTalk (converted)'
 const SEVERITY = { lost: 'warn', changed: 'info', 'missing file': 'warn', 'not needed': 'secondary' }
 const SHORT_MS = 12000
 
@@ -28,14 +29,16 @@ async function converted(workflow) {
 
 /** The remarks as the text of a note that stays in the workflow. */
 export function noteText(remarks) {
-  const lines = remarks.map(({ level, node, text }) => `[${level}] ${node ? `${node}: ` : ''}${text}`)
-  return ['Converted from WanVideoWrapper. What was not carried over as it was:', '', ...lines].join('\n')
+  const lines = remarks.map(({ level, node, text: remark }) => {
+    return `[${remarkLevel(level)}] ${node ? `${node}: ` : ''}${said(remark)}`
+  })
+  return [text('convertNote'), '', ...lines].join('\n')
 }
 
 function addNote(remarks) {
   const note = globalThis.LiteGraph?.createNode('Note')
   if (!note || !remarks.length) return
-  note.title = 'Converted from WanVideoWrapper'
+  note.title = text('convertTitle')
   note.pos = [-460, 0]
   note.size = [420, 480]
   app.graph.add(note)
@@ -45,21 +48,22 @@ function addNote(remarks) {
 export async function convertOpenWorkflow() {
   try {
     const { workflow, remarks } = await converted(app.graph.serialize())
-    await app.loadApiJson(workflow, NAME)
+    await app.loadApiJson(workflow, text('convertName'))
     addNote(remarks)
     for (const [level, severity] of Object.entries(SEVERITY)) {
-      const texts = remarks.filter((remark) => remark.level === level)
-      if (texts.length) toast(severity, `${texts.length} x ${level}`, 'Listed in the note beside the workflow', SHORT_MS)
+      const count = remarks.filter((remark) => remark.level === level).length
+      const summary = text('convertCount', { count, level: remarkLevel(level) })
+      if (count) toast(severity, summary, text('convertListed'), SHORT_MS)
     }
     return remarks
   } catch (error) {
-    toast('error', 'This workflow was not converted', error.message, undefined)
+    toast('error', text('convertRefused'), said(error.message), undefined)
     return null
   }
 }
 
 app.registerExtension({
   name: 'evertalk.convert',
-  commands: [{ id: COMMAND, label: 'Convert WanVideoWrapper workflow to EverTalk', function: convertOpenWorkflow }],
+  commands: [{ id: COMMAND, label: () => text('convert'), function: convertOpenWorkflow }],
   menuCommands: [{ path: ['Extensions', 'EverTalk'], commands: [COMMAND] }]
 })

@@ -1,6 +1,7 @@
 // What a run will be, before it runs: gathers what is connected to a sampler; the server does the arithmetic.
 
 import { api } from '../../scripts/api.js'
+import { said } from './said.js'
 import { isLinked } from './sampler_widgets.js'
 import { language, text } from './texts.js'
 
@@ -46,7 +47,7 @@ export function gather(node, nodes = {}) {
 
 /** An estimate as a line of text. */
 export function lineOf(estimate) {
-  if (estimate.problem) return estimate.problem
+  if (estimate.problem) return said(estimate.problem)
   const { seconds, frames, windows, width, height } = estimate
   const values = { seconds: seconds?.toFixed(1), frames, windows, width, height }
   if (seconds == null) return width == null ? '' : text('estimateSize', values)

@@ -8,6 +8,7 @@ import { addBadge, clearBadges } from './badges.js'
 import { watchEstimates } from './estimate.js'
 import { nodeOf, nodesOfType } from './graph.js'
 import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
+import { said } from './said.js'
 import { addStyle } from './style.js'
 import { WindowStrip } from './window_strip.js'
 
@@ -24,8 +25,9 @@ function stripOf(node) {
 function onServerEvent({ detail }) {
   const node = nodeOf(detail.node)
   if (!node) return
-  if (node.type === SAMPLER) stripOf(node).apply(detail)
-  else if (detail.kind === 'warning') addBadge(node, detail.text)
+  const event = { ...detail, text: said(detail.text) }
+  if (node.type === SAMPLER) stripOf(node).apply(event)
+  else if (event.kind === 'warning') addBadge(node, event.text)
 }
 
 // A run that the server broke off before it could say so itself.

@@ -1,11 +1,13 @@
 // Shows EverTalk's errors, warnings and progress, and the choices of its widgets, in the editor's language.
 //
 // ComfyUI translates names and tooltips itself; texts that a running node says reach the page in English. They
-// are changed here on their way to the editor, by the catalogue that the server offers with the translations.
+// are changed here on their way to the editor, by the catalogue that the server offers with the translations. The
+// extension's own parts ask said.js for what they show.
 // A language without a catalogue, English among them, changes nothing.
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
+import { sayWith } from './said.js'
 import { inBothLanguages, makeTranslator } from './words.js'
 
 const OURS = 'EverTalk'
@@ -48,9 +50,6 @@ function changeEvents(translate) {
       const node = app.graph?.getNodeById(progress.nodeId)
       if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
     },
-    evertalk(event) {
-      if (event.text) event.text = translate(event.text) ?? event.text
-    },
   }
   // The host's own events pass through here; a listener would come after the editor's.
   const dispatch = api.dispatchCustomEvent
@@ -58,8 +57,6 @@ function changeEvents(translate) {
     if (detail && type in changes) changes[type](detail)
     return dispatch.call(this, type, detail, ...rest)
   }
-  // EverTalk's own do not, but its listeners are added later, in setup.
-  api.addEventListener('evertalk', ({ detail }) => changes.evertalk(detail))
 }
 
 function changeRefusals(translate) {
@@ -104,6 +101,7 @@ app.registerExtension({
     await restoreTranslations(language, catalogue)
     nodeDefs = catalogue.nodeDefs ?? {}
     const translate = makeTranslator(messages, socketNames(nodeDefs))
+    sayWith(translate)
     changeEvents(translate)
     changeRefusals(translate)
   },

@@ -29,6 +29,14 @@ export const TEXTS = {
     rerollTip: 'Make this window again with another seed; the windows before it are used as they are',
     cell: 'Window {window}: {state}',
     states: { done: 'done', running: 'running', queued: 'queued', failed: 'failed' },
+    convert: 'Convert WanVideoWrapper workflow to EverTalk',
+    convertName: 'EverTalk (converted)',
+    convertTitle: 'Converted from WanVideoWrapper',
+    convertNote: 'Converted from WanVideoWrapper. What was not carried over as it was:',
+    convertCount: '{count} x {level}',
+    convertListed: 'Listed in the note beside the workflow',
+    convertRefused: 'This workflow was not converted',
+    levels: { lost: 'lost', changed: 'changed', 'missing file': 'missing file', 'not needed': 'not needed' },
   },
   zh: {
     fixed: '{name}：{steps}（固定）',
@@ -55,6 +63,14 @@ export const TEXTS = {
     rerollTip: '用另一个种子重新生成此窗口；之前的窗口保持不变',
     cell: '窗口 {window}：{state}',
     states: { done: '完成', running: '进行中', queued: '等待', failed: '失败' },
+    convert: '把 WanVideoWrapper 工作流转换为 EverTalk',
+    convertName: 'EverTalk（转换）',
+    convertTitle: '由 WanVideoWrapper 转换',
+    convertNote: '由 WanVideoWrapper 转换而来。未能原样保留的内容：',
+    convertCount: '{level}：{count} 处',
+    convertListed: '已列在工作流旁的注释中',
+    convertRefused: '此工作流未转换',
+    levels: { lost: '丢失', changed: '有变化', 'missing file': '缺少文件', 'not needed': '不再需要' },
   },
 }
 
@@ -71,6 +87,11 @@ function words() {
 /** A text with its {places} filled in. */
 export function text(key, values = {}) {
   return words()[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''))
+}
+
+/** The word for what a remark of the converter is: lost, changed, missing file, not needed. */
+export function remarkLevel(level) {
+  return words().levels[level] ?? level
 }
 
 /** The word for the state of a window: done, running, queued, failed. */

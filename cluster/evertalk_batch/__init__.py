@@ -1,7 +1,7 @@
 """Batches of EverTalk jobs on ComfyUI servers, on one machine or on a Ray cluster.
 
 From the bottom up: errors, json_file; workflow, jobs, task (what is to be done); batch_store, results,
-attempts (what is on the shared disk); comfy_api, server, worker (one server and the jobs it does); driver
-(who does what next); ray_crew (all that knows Ray); cli. Nothing of the node pack is imported: the servers
-are asked over HTTP.
+attempts (what is on the shared disk); comfy_api, outputs, server, worker (one server and the
+jobs it does); driver (who does what next); address, ray_crew (all that knows Ray); batch, cli. Nothing of the
+node pack is imported: the servers are asked over HTTP.
 """

@@ -2,19 +2,19 @@
 
 import shutil
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from .address import check_reachable
 from .batch_store import BatchStore
 from .crew import Crew
 from .driver import Driver, Rules, Tally
 from .errors import ClusterError, JobFileError, WorkflowError
 from .jobs import Job, JobBook, check_jobs
 from .options import Options, write_options
-from .ray_crew import RayCrew, ServerWorkers, Share, ray_session, resources
 from .results import DONE, Result, read_results
 from .server import ServerSettings
 from .split_jobs import SOUND, SplitJobs
@@ -44,12 +44,17 @@ def run_batch(options: Options, view: View) -> Tally:
         store.cancel.unlink(missing_ok=True)
         if tally.done + tally.failed == len(book):
             return tally
+        check_reachable(options.address)
+        from . import ray_crew  # noqa: PLC0415  # seconds, which refusals and `status` need not wait for
+
         local_cpus = _local_cpus(options)
-        with ray_session(options.address, local_cpus, view.tell):
-            share = Share(0.0 if options.cpus else 1.0, options.cpus)
-            count = _count(options, len(book) - len(finished))
+        with ray_crew.ray_session(options.address, local_cpus, view.tell):
+            share = ray_crew.Share(0.0 if options.cpus else 1.0, options.cpus)
+            count = _count(options, len(book) - len(finished), ray_crew.resources())
             view.tell(f"{len(book)} jobs, {len(finished)} have a result; {count} workers start.")
-            with closing(RayCrew(ServerWorkers(_settings(options, store)), count, share)) as crew:
+            with closing(
+                ray_crew.RayCrew(ray_crew.ServerWorkers(_settings(options, store)), count, share)
+            ) as crew:
                 supply = _supply(options, store, unfinished(book, finished), crew)
                 rules = Rules(
                     options.max_losses, round(options.min_free_mb * 1e6), partial(_free_bytes, store.root)
@@ -88,13 +93,12 @@ def _standing(book: JobBook, store: BatchStore) -> tuple[Tally, set[str]]:
     return tally, finished
 
 
-def _count(options: Options, jobs_left: int) -> int:
+def _count(options: Options, jobs_left: int, have: Mapping[str, float]) -> int:
     """How many workers: as asked, else as the resources allow, never more than jobs.
 
     Raises:
         ClusterError: the cluster has not what one worker needs.
     """
-    have = resources()
     fit = int(have.get("CPU", 0) // options.cpus) if options.cpus else int(have.get("GPU", 0))
     if fit == 0 and options.address is None:
         need = (

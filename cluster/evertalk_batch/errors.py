@@ -1,13 +1,13 @@
 """Errors of a batch.
 
 BatchError                the batch cannot start or go on; the message says why and what to do
-├── JobFileError          lines of the job file are wrong; all of them are listed
-├── WorkflowError         the workflow cannot be read or is none
-├── StoreError            the batch's folder is in use, foreign, or not writable
-└── ClusterError          Ray cannot be reached, or no worker starts
+  JobFileError            lines of the job file are wrong; all of them are listed
+  WorkflowError           the workflow cannot be read or is none
+  StoreError              the batch's folder is in use, foreign, or not writable
+  ClusterError            Ray cannot be reached, or no worker starts
 ServerError               one ComfyUI server, told to the driver by the worker that holds it
-├── ServerStartError      it does not start
-└── ServerLostError       it ended, or says nothing any more
+  ServerStartError        it does not start
+  ServerLostError         it ended, or says nothing any more
 JobError                  the server refused or failed a job; another server would too
 JobStoppedError           a job was interrupted
 """

@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
+from .address import REACH_S, unreachable
 from .crew import Ended, Errand, ErrandEnded, Event, Lost, NotStarted, Ready
 from .errors import ClusterError
 from .task import Report, Task
@@ -23,7 +23,6 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-REACH_S = 5.0
 CONNECT_S = 18.0
 LOCAL_START_S = 180.0
 OBJECT_STORE_BYTES = 80_000_000
@@ -56,10 +55,8 @@ def ray_session(address: str | None, local_cpus: int | None, say: Callable[[str]
     Raises:
         ClusterError: it cannot be reached.
     """
-    if address is not None and address != "auto":
-        _check_reachable(address)
     patience_s = LOCAL_START_S if address is None else CONNECT_S - REACH_S
-    with _deadline(patience_s, lambda: say(_unreachable(address, f"no answer within {patience_s:.0f} s"))):
+    with _deadline(patience_s, lambda: say(unreachable(address, f"no answer within {patience_s:.0f} s"))):
         try:
             if address is None:
                 ray.init(
@@ -73,7 +70,7 @@ def ray_session(address: str | None, local_cpus: int | None, say: Callable[[str]
             else:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
-            raise ClusterError(_unreachable(address, str(error).splitlines()[0])) from error
+            raise ClusterError(unreachable(address, str(error).splitlines()[0])) from error
     try:
         yield
     finally:
@@ -208,29 +205,6 @@ class ServerWorkers:
 
 def _call(call: Callable[[], Any]) -> Any:
     return call()
-
-
-def _check_reachable(address: str) -> None:
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    try:
-        host, port = parts.hostname, parts.port or 10001
-    except ValueError as error:
-        raise ClusterError(
-            f"--address {address}: {error}; expected auto, HOST:PORT or ray://HOST:PORT."
-        ) from error
-    try:
-        socket.create_connection((host or "", port), REACH_S).close()
-    except OSError as error:
-        raise ClusterError(_unreachable(address, str(error))) from error
-
-
-def _unreachable(address: str | None, reason: str) -> str:
-    if address is None:
-        return f"Ray does not start on this machine: {reason}."
-    return (
-        f"--address {address}: no Ray cluster can be reached there ({reason}). Look with `ray status` on its "
-        "head, and that this machine may speak to it; without --address Ray is started here."
-    )
 
 
 @contextmanager

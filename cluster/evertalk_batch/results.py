@@ -26,7 +26,9 @@ class Result:
         windows_begun: over all attempts; more than `windows` by those that were lost with a worker.
         attempts: how often it was begun.
         worker: who ended it, and on which node.
-        peak_vram_bytes, peak_ram_bytes: the server's during the job; None if not measured.
+        backend: of the attention that ran; None if the last attempt found all windows finished.
+        peak_vram_bytes, peak_ram_bytes: of the last attempt, as told by the run; else measured from outside,
+            None where that is not possible.
         warnings: sentences of the run.
         error: why it failed.
         log: the job's log, below the batch's folder.
@@ -41,6 +43,7 @@ class Result:
     windows_begun: int = 0
     attempts: int = 1
     worker: str = ""
+    backend: str | None = None
     peak_vram_bytes: int | None = None
     peak_ram_bytes: int | None = None
     warnings: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 """Jobs whose long sound is cut at pauses: each part a run of its own from the start picture, then joined."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -146,8 +146,9 @@ class SplitJobs:
             seconds=round(sum(one.seconds for one in reports), 3),
             path=path,
             windows=sum(one.windows or 0 for one in reports),
-            peak_vram_bytes=max((one.peak_vram_bytes or 0 for one in reports), default=0) or None,
-            peak_ram_bytes=max((one.peak_ram_bytes or 0 for one in reports), default=0) or None,
+            backend=next((one.backend for one in reports if one.backend), None),
+            peak_vram_bytes=_most(one.peak_vram_bytes for one in reports),
+            peak_ram_bytes=_most(one.peak_ram_bytes for one in reports),
             warnings=tuple(dict.fromkeys(text for one in reports for text in one.warnings)),
         )
 
@@ -158,6 +159,10 @@ class SplitJobs:
 
     def _joined(self, job: Job) -> Path:
         return self._store.output / job.id / f"{job.id}.mp4"
+
+
+def _most(peaks: Iterable[int | None]) -> int | None:
+    return max((peak for peak in peaks if peak is not None), default=None)
 
 
 def _whole(job: Job) -> Assignment:

@@ -94,6 +94,7 @@ def result_of(assignment: Assignment, report: Report, worker: str) -> Result:
         windows_begun=assignment.windows_begun,
         attempts=assignment.attempts,
         worker=worker,
+        backend=report.backend,
         peak_vram_bytes=report.peak_vram_bytes,
         peak_ram_bytes=report.peak_ram_bytes,
         warnings=report.warnings,

@@ -66,6 +66,7 @@ class Report:
         seconds: from its begin to its end on this worker.
         windows: of the run.
         error: a sentence.
+        backend: of the attention that ran, None if no window was made or it was not told.
         peak_vram_bytes, peak_ram_bytes: the server's during the job, None if not measured.
         warnings: sentences of the run.
     """
@@ -75,6 +76,7 @@ class Report:
     path: str | None = None
     windows: int | None = None
     error: str | None = None
+    backend: str | None = None
     peak_vram_bytes: int | None = None
     peak_ram_bytes: int | None = None
     warnings: tuple[str, ...] = field(default_factory=tuple)

@@ -12,7 +12,7 @@ from .attempts import Attempt
 from .batch_store import BatchStore
 from .comfy_api import Watch
 from .errors import JobError, JobStoppedError, ServerError
-from .json_file import JsonObject
+from .outputs import report_of
 from .scratch import Scratch
 from .server import ComfyServer, ServerSettings
 from .task import Ending, Report, Task
@@ -22,7 +22,6 @@ WINDOW = re.compile(r"Window (\d+) of (\d+), step (\d+)/(\d+)")
 ALL_FINISHED = re.compile(r"all (\d+) windows were finished")
 DISK_FULL = re.compile(r"disk is full|No space left|Disk quota exceeded")
 TAKEN = "is working on the same run"
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
 USAGE_EVERY_S = 2.0
 WRITE_EVERY_S = 2.0
 
@@ -102,7 +101,7 @@ class Worker:
                 self._settings.silence_s,
             )
             outputs = api.run(task.nodes, watch)
-            return _report(outputs, follower, peak)
+            return report_of(outputs, follower.windows, peak)
         finally:
             for upload in task.uploads:
                 (self._server.input / upload.name).unlink(missing_ok=True)
@@ -174,34 +173,3 @@ def _ending_of(message: str) -> Ending:
     if DISK_FULL.search(message):
         return Ending.DISK_FULL
     return Ending.RUN_TAKEN if TAKEN in message else Ending.FAILED
-
-
-def _report(outputs: JsonObject, follower: _Follower, peak: Peak) -> Report:
-    path = video_of(outputs)
-    if path is None:
-        return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
-    told = next((entries[0] for node in outputs.values() if (entries := node.get("evertalk"))), {})
-    return Report(
-        Ending.DONE,
-        path=path,
-        windows=told.get("windows") or follower.windows,
-        peak_vram_bytes=told.get("peak_vram_bytes") or peak.vram_bytes,
-        peak_ram_bytes=told.get("peak_ram_bytes") or peak.ram_bytes,
-        warnings=tuple(str(one) for one in told.get("warnings") or ()),
-    )
-
-
-def video_of(outputs: JsonObject) -> str | None:
-    """The video that an output node reported, below the batch's folder; the last one if there are several."""
-    entries = [entry for node in outputs.values() for listed in node.values() for entry in _files(listed)]
-    videos = [entry for entry in entries if Path(entry["filename"]).suffix in VIDEO_SUFFIXES]
-    if not videos:
-        return None
-    return (Path("output") / videos[-1]["subfolder"] / videos[-1]["filename"]).as_posix()
-
-
-def _files(listed: object) -> list[JsonObject]:
-    entries = listed if isinstance(listed, list) else []
-    return [
-        one for one in entries if isinstance(one, dict) and one.get("type") == "output" and "filename" in one
-    ]

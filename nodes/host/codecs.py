@@ -90,11 +90,9 @@ class Codec:
             # Out of the except clause, whose exception keeps the tensors of the failed call alive.
             failed, *smaller = self._chunks
             self._chunks = tuple(smaller)
+            tried = "one latent frame" if failed == 1 else f"{failed} latent frames at once"
             then = f"{smaller[0]} at once" if smaller else "tiles, whose joins may show"
-            show_on_node(
-                f"VAE {what}: the memory does not suffice for {failed} latent frames at once; going on with "
-                f"{then}"
-            )
+            show_on_node(f"VAE {what}: the memory does not suffice for {tried}; going on with {then}")
             comfy.model_management.soft_empty_cache()
         return in_tiles()
 

@@ -6,6 +6,7 @@ frames.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import comfy.model_management
@@ -122,7 +123,11 @@ class HostStudio:
         self.backend = backend
         note_attention(backend.choice.ran)
         self.progress = progress
-        self.codec = Codec(cast.vae, compile_decoder=attachment_of(cast.model).compile_blocks)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The VAE of the run, from the first frame on that needs it."""
+        return Codec(self.cast.vae, compile_decoder=attachment_of(self.cast.model).compile_blocks)
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """See Studio."""

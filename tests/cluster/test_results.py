@@ -20,7 +20,9 @@ except OSError as error:
 
 
 def result(name: str, status: str = DONE) -> Result:
-    return Result(name, status, "d", f"output/{name}.mp4", 1.5, 3, 4, 2, "worker 1", warnings=("dünn",))
+    return Result(
+        name, status, "d", f"output/{name}.mp4", 1.5, 3, 4, 2, "worker 1", "sdpa", warnings=("dünn",)
+    )
 
 
 def test_results_come_back_as_they_were(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from evertalk_batch.errors import ServerStartError
 from evertalk_batch.server import ComfyServer, ServerSettings
 from evertalk_batch.task import Ending, Task, Upload
 from evertalk_batch.usage import Peak
-from evertalk_batch.worker import Worker, WorkerSettings, video_of
+from evertalk_batch.worker import Worker, WorkerSettings
 
 PARENT = """
 import os, subprocess, sys, time
@@ -93,17 +93,6 @@ def test_text_messages_are_told_from_previews() -> None:
     assert binary_text(struct.pack(">II", 3, 2) + b"12" + "Fünf".encode()) == "Fünf"
     assert binary_text(struct.pack(">II", 1, 2) + b"12pixels") is None
     assert binary_text(b"") is None
-
-
-def test_video_is_found_among_what_nodes_reported() -> None:
-    image = {"filename": "a.png", "subfolder": "", "type": "output"}
-    preview = {"filename": "p.mp4", "subfolder": "", "type": "temp"}
-    video = {"filename": "v.mp4", "subfolder": "clip", "type": "output"}
-    assert (
-        video_of({"1": {"images": [image]}, "2": {"images": [video], "animated": [True]}})
-        == "output/clip/v.mp4"
-    )
-    assert video_of({"1": {"images": [image, preview]}, "2": {"text": ["x"]}}) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")

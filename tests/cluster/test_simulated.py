@@ -46,7 +46,7 @@ def test_every_job_has_one_result_though_workers_die() -> None:
 @soak
 @pytest.mark.parametrize("workers", [1, 2, 4, 8, 16])
 def test_throughput_grows_with_the_workers(workers: int) -> None:
-    seconds, rounds = 4.0, 10
+    seconds, rounds = 10.0, 4
     measured = simulated(workers=workers, jobs=workers * rounds, seconds=seconds)
     per_server = workers * rounds * seconds / measured["seconds"]
     LOG.info("%d workers do the work of %.2f", workers, per_server)

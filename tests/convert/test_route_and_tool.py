@@ -75,6 +75,8 @@ def test_tool_writes_the_editors_form_too(stocked_server: ComfyServer, tmp_path:
     graph = json.loads(output.read_text(encoding="utf-8"))
     assert "EverTalkSampler" in {node["type"] for node in graph["nodes"]}
     assert len(graph["links"]) >= 10
+    (note,) = [node for node in graph["nodes"] if node["type"] == "MarkdownNote"]
+    assert note["widgets_values"][0].startswith("Converted from WanVideoWrapper")
 
 
 def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from server_run import DECODE, SAMPLER, SPEECH, Graph, Stage
 pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = ROOT / "docs" / "examples"
 PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 VIDEO_FRAMES = 13
 FENCE = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -124,9 +124,9 @@ def test_answer_from_the_cache_holds_the_entry_too(stage: Stage) -> None:
 
 def test_warnings_of_the_run_are_in_the_entry(stage: Stage) -> None:
     graph = tiny_workflow(stage)
-    graph[SAMPLER]["inputs"] |= {"steps": 20, "scheduler": "multitalk"}
+    graph[SAMPLER]["inputs"] |= {"size": "custom", "width": 70, "height": 64}
     run = stage.run(graph)
     assert run.outcome is not None, run.error
     (made,) = run.outcome.outputs[SAMPLER]["evertalk"]
-    assert any("steps=20 is not used" in warning for warning in made["warnings"])
+    assert any("width 70 became 64" in warning for warning in made["warnings"]), made["warnings"]
     assert len(made["warnings"]) == len(set(made["warnings"]))

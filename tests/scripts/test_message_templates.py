@@ -35,6 +35,7 @@ def test_text_over_several_lines_is_one_sentence(tmp_path: Path) -> None:
         'note = "the run goes on"',
         'raise errors.InputError("the run goes on") from error',
         'note = "the run goes on" if changed else None',
+        'NEEDLESS: dict[str, str] = {"tiles": "the run goes on"}',
     ],
 )
 def test_what_is_raised_said_or_noted_is_shown(tmp_path: Path, source: str) -> None:

@@ -2,49 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from chinese import read_chinese
+from spoken import NODE, Answer, translate
 
-NODE = shutil.which("node")
 HERE = Path(__file__).resolve().parent
-WORDS = HERE.parents[1] / "web" / "words.js"
 CASES: dict[str, dict[str, str]] = json.loads((HERE / "words_cases.json").read_text(encoding="utf-8"))
-SCRIPT = """
-import { readFileSync } from 'node:fs'
-const source = readFileSync(process.argv[1], 'utf8')
-const words = await import('data:text/javascript,' + encodeURIComponent(source))
-const { messages, names, texts } = JSON.parse(readFileSync(0, 'utf8'))
-const translate = words.makeTranslator(messages, names)
-const both = texts.map((text) => words.inBothLanguages(text, translate))
-console.log(JSON.stringify({ said: texts.map(translate), both }))
-"""
 HOLE = re.compile(r"\{(\d+)\}")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs node")
-
-
-@dataclass(frozen=True)
-class Answer:
-    said: list[str | None]
-    both: list[str]
-
-
-def translate(texts: list[str], names: dict[str, str]) -> Answer:
-    assert NODE
-    done = subprocess.run(
-        [NODE, "--input-type=module", "-e", SCRIPT, str(WORDS)],
-        input=json.dumps({"messages": read_chinese().messages, "names": names, "texts": texts}),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    )
-    return Answer(**json.loads(done.stdout))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.host
 
+WRAPPER_WORKFLOWS = Path(__file__).resolve().parents[1] / "wrapper_workflows"
 CHROMIUM = shutil.which("chromium")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True}
@@ -119,6 +121,56 @@ def test_only_errors_of_our_own_nodes_are_said_in_chinese(page: "Page", node: st
     assert english in shown
     chinese = read_chinese().messages[english.replace("audio:", "{0}:")]
     assert (chinese.removeprefix("{0}") in shown) is is_said
+
+
+BADGE_JS = """async (text) => {
+  const { app, LiteGraph } = window
+  app.graph.clear()
+  const node = LiteGraph.createNode('EverTalkSampler')
+  app.graph.add(node)
+  const { api } = window.comfyAPI.api
+  const event = { node: String(node.id), prompt_id: 'p', windows: 2, window: 0, text }
+  for (const kind of ['warning', 'failed'])
+    api.dispatchEvent(new CustomEvent('evertalk', { detail: { kind, ...event } }))
+  const strip = node.widgets.find((widget) => widget.name === 'evertalk_strip').element
+  const badge = strip.querySelector('.evertalk-badge')
+  const failure = strip.querySelector('.evertalk-status')
+  return { badge: badge.title, start: badge.textContent, failure: failure.title }
+}"""
+THIRD_VOICE = (
+    "The weights know two speakers. Of the {0} voices, each window hears the two that speak most in it; "
+    "this is extrapolation, and a face may miss words or take over another's."
+)
+
+
+def test_badges_and_the_reason_of_a_failure_on_the_sampler_are_said_in_chinese(page: "Page") -> None:
+    shown = page.evaluate(BADGE_JS, THIRD_VOICE.format(4))
+    chinese = read_chinese().messages[THIRD_VOICE].format(4)
+    assert (shown["badge"], shown["failure"]) == (chinese, chinese)
+    start = shown["start"].removeprefix("\u26a0 ").removesuffix("\u2026")
+    assert chinese.startswith(start), "the badge shows the beginning"
+    assert 15 < len(start) < 30, "cut where the row ends, not at one of the few spaces that Chinese has"
+
+
+CONVERT_JS = "() => window.app.extensionManager.command.execute('EverTalk.ConvertWanVideoWrapper')"
+NOTE_JS = """() => {
+  const note = window.app.graph.nodes.find((node) => node.type === 'Note')
+  return { title: note.title, text: note.widgets[0].value }
+}"""
+
+
+def test_converter_says_in_chinese_what_was_lost(page: "Page") -> None:
+    graph = json.loads((WRAPPER_WORKFLOWS / "single.json").read_text(encoding="utf-8"))
+    page.evaluate("(graph) => { window.app.loadGraphData(graph, true, true, null) }", graph)
+    page.keyboard.press("Escape")
+    page.evaluate(CONVERT_JS)
+    note = page.evaluate(NOTE_JS)
+    assert note["title"] == "\u7531 WanVideoWrapper \u8f6c\u6362"
+    lost = "the voice is not separated from music and noise; do that before"
+    assert "[\u4e22\u5931] MelBandRoFormerSampler" in note["text"]
+    assert read_chinese().messages[lost] in note["text"]
+    assert lost not in note["text"]
+    page.keyboard.press("Escape")
 
 
 def test_help_of_a_node_opens_in_chinese(page: "Page") -> None:

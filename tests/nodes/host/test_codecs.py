@@ -135,7 +135,7 @@ def test_an_encode_with_memory_for_no_chunk_goes_on_in_tiles_and_says_so(
     latents = Codec(vae).encode(frames_FHWC)
     torch.testing.assert_close(latents, vae.encode(frames_FHWC), atol=2e-5, rtol=2e-5)
     assert said == [
-        "VAE encode: the memory does not suffice for 1 latent frames at once; going on with tiles, whose "
+        "VAE encode: the memory does not suffice for one latent frame; going on with tiles, whose "
         "joins may show"
     ]
 

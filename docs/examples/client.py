@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import websocket
 
-WORKFLOW = Path(__file__).parent.parent / "workflows" / "api" / "infinitetalk_image.api.json"
+WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "infinitetalk_image.api.json"
 
 
 def upload(server: str, file: Path) -> str:

@@ -1,0 +1,16 @@
+// What EverTalk's Python says in English, in the editor's language: for every part of the extension.
+//
+// messages.js finds the catalogue once, before any other part is set up. Until then, and in a language without a
+// catalogue, English among them, every sentence stays as it is.
+
+let translate = () => null
+
+/** Takes the function that says a sentence in the editor's language, or gives null where it cannot. */
+export function sayWith(translator) {
+  translate = translator
+}
+
+/** A sentence of the server in the editor's language; as it is where there is nothing for it. */
+export function said(sentence) {
+  return (sentence && translate(sentence)) || sentence
+}
