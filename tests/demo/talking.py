@@ -80,11 +80,13 @@ class Film:
 
     Attributes:
         frames_FHWC: the video.
+        unblended_FHWC: the video, its windows one behind the other as they are.
         reference_HWC: the picture it began with.
         law_SF: each voice's mouth.
     """
 
     frames_FHWC: torch.Tensor
+    unblended_FHWC: torch.Tensor
     reference_HWC: torch.Tensor
     law_SF: torch.Tensor
 
@@ -142,10 +144,11 @@ def make_film(
     cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
     attachment = attachment_of(troupe.model)
     studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)
-    windows = generate(change(score_of(plan, attachment)), studio)
+    windows = list(generate(change(score_of(plan, attachment)), studio))
     frames = [part.frames_FHWC for part in join_windows(windows, BLEND_FRAMES, len(plan.windows))]
     laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]
-    return Film(torch.cat(frames), picture_HWC, torch.stack(laws))
+    unblended = torch.cat([window.frames_FHWC for window in windows])
+    return Film(torch.cat(frames), unblended, picture_HWC, torch.stack(laws))
 
 
 def _widgets() -> "SamplerWidgets":

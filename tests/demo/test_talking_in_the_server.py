@@ -57,7 +57,7 @@ def film(
             soundfile.write(file, voice.numpy(), SAMPLE_RATE_HZ)
             node["inputs"]["audio"] = server.client.upload(file)
         if node["class_type"] == "EverTalkSpeakers":
-            node["inputs"]["arrangement"] = "together"
+            node["inputs"]["arrangement"] = "para"
     outcome = server.client.run(graph, lambda _event: None)
     (shown,) = [node["images"][0] for node in outcome.outputs.values() if "images" in node]
     with av.open(str(server.output / shown["subfolder"] / shown["filename"]), "r") as container:
