@@ -77,7 +77,7 @@ CHECKS: dict[str, list[Callable[[str], None]]] = {
     "make": [help_of_make],
     "make demo": [
         dry,
-        elsewhere("tests/demo/test_run.py::test_job_in_the_real_server_gives_a_video_as_long_as_the_speech"),
+        elsewhere("tests/demo/test_run.py::test_make_demo_makes_a_video_as_long_as_the_speech"),
     ],
     "make test": [dry],
     "pip install gguf": [

@@ -190,3 +190,15 @@ def test_help_explains_every_option() -> None:
         "--comfyui",
     ):
         assert option in done.stdout
+
+
+@pytest.mark.host
+def test_make_demo_makes_a_video_as_long_as_the_speech(tmp_path: Path) -> None:
+    command = ["make", "demo", f"ARGS=--output-dir {tmp_path}", f"PYTHON={sys.executable}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        command, cwd=DEMO.parent, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = [line.removeprefix("demo: ") for line in done.stdout.splitlines() if line.endswith(".mp4")]
+    check_video(measure_video(Path(path)), measure_sound(MEDIA / "speech.flac"))
