@@ -215,7 +215,8 @@ def _segment_or_none(fields: Fields, index: int) -> FileRecord | None:
     entry = fields.get("segment")
     named = None if entry is None else _fields(entry, "segment").get("name")
     possible = {segment_name(index, suffix) for suffix in SEGMENT_SUFFIXES}
-    return _file_or_none(fields, "segment", str(named) if named in possible else segment_name(index))
+    name = named if isinstance(named, str) and named in possible else segment_name(index)
+    return _file_or_none(fields, "segment", name)
 
 
 def _file_or_none(fields: Fields, name: str, file_name: str) -> FileRecord | None:

@@ -14,7 +14,7 @@ PREVIEW_HEIGHT = 240
 """Room for the picture that a node shows below its widgets."""
 PLAYER_HEIGHT = 50
 """Room for the player that the editor shows for a sound."""
-PADDING = 16
+PADDING = 22
 COLUMN_GAP = 90
 ROW_GAP = 22
 GRID = 10

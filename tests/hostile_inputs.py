@@ -5,6 +5,7 @@ from typing import Any
 
 from evertalk_pack.multitalk.manifest import (
     MAX_WINDOWS,
+    SEGMENT_SUFFIXES,
     FileRecord,
     Manifest,
     WindowRecord,
@@ -28,7 +29,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
         carry = FileRecord(carry_name(index), draw(SIZES), draw(DIGESTS)) if draw(st.booleans()) else None
         carries = carry is not None or draw(st.booleans())
         frames = draw(st.integers(0, 100))
-        segment = FileRecord(segment_name(index), draw(SIZES), draw(DIGESTS)) if frames else None
+        name = segment_name(index, draw(st.sampled_from(SEGMENT_SUFFIXES)))
+        segment = FileRecord(name, draw(SIZES), draw(DIGESTS)) if frames else None
         stats = WindowStats(draw(st.floats(0, 1e9)), draw(FIGURES), draw(FIGURES), draw(st.booleans()))
         windows.append(WindowRecord(index, frames, draw(DIGESTS), segment, carries, carry, stats))
     final = (

@@ -15,7 +15,11 @@ from evertalk_pack.multitalk.errors import EverTalkError, RunStoreError
 from evertalk_pack.multitalk.manifest import (
     MAX_BYTES,
     MAX_WINDOWS,
+    SEGMENT_SUFFIXES,
+    FileRecord,
     Manifest,
+    WindowRecord,
+    WindowStats,
     carry_name,
     dump_manifest,
     parse_manifest,
@@ -67,12 +71,26 @@ def test_hostile_manifest_is_refused_or_names_harmless_files_alone(
     assert len(manifest.windows) <= manifest.planned_windows <= MAX_WINDOWS
     for index, window in enumerate(manifest.windows):
         assert window.index == index
-        for file, name in ((window.segment, segment_name(index)), (window.carry, carry_name(index))):
-            assert file is None or (file.name == name and file.bytes > 0)
+        segments = {segment_name(index, suffix) for suffix in SEGMENT_SUFFIXES}
+        for file, names in ((window.segment, segments), (window.carry, {carry_name(index)})):
+            assert file is None or (file.name in names and file.bytes > 0)
         assert window.frames >= 0
     if manifest.final is not None:
         assert final_path(tmp_path_factory.getbasetemp(), manifest.final) is None
     assert parse_manifest(dump_manifest(manifest)) == manifest
+
+
+@pytest.mark.parametrize("name", [[], {}, None, 3])
+def test_manifest_whose_segment_is_named_by_no_text_is_refused(name: object) -> None:
+    digest = "0" * 32
+    stats = WindowStats(1.0, None, None)
+    window = WindowRecord(
+        0, 1, digest, FileRecord(segment_name(0), 1, digest), carries=False, carry=None, stats=stats
+    )
+    content = json.loads(dump_manifest(Manifest(digest, {}, 1, (window,))))
+    content["windows"][0]["segment"]["name"] = name
+    with pytest.raises(RunStoreError, match=r"where only w000000\.mp4 can be"):
+        parse_manifest(json.dumps(content).encode())
 
 
 @pytest.mark.parametrize(
