@@ -209,7 +209,7 @@ def check_existing(folder: Path, python: str) -> None:
         raise SetupError(f"COMFYUI={folder} holds no main.py: give the folder that ComfyUI itself lies in.")
     if not shutil.which(python):
         raise SetupError(f"There is no Python at {python}: name ComfyUI's own by COMFYUI_PYTHON=/its/python")
-    modules = "torch, aiohttp, av, einops, safetensors, soxr, pyloudnorm, scenedetect"
+    modules = "torch, aiohttp, av, einops, safetensors, librosa, soxr, pyloudnorm, scenedetect"
     done = subprocess.run([python, "-c", f"import {modules}"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "it does not start"
