@@ -114,7 +114,7 @@ def words_of(nodes: JsonObject, templates: Iterable[Template]) -> Words:
         for name, (kind, details) in node_inputs(node).items():
             names.append(name)
             texts.append(details["tooltip"])
-            choices = details["options"] if kind == "COMBO" else []
+            choices = translatable_choices(kind, details)
             listed.update(choices)
             options += [] if name in PROPER_NAMES else [c for c in choices if c not in NAMES_OF_METHODS]
         for name, kind, tooltip in node_outputs(node):
@@ -133,6 +133,12 @@ def words_of(nodes: JsonObject, templates: Iterable[Template]) -> Words:
     allowed["options"] = listed
     allowed["messages"] = {one.text for one in sentences}
     return Words({section: list(dict.fromkeys(found)) for section, found in needed.items()}, allowed)
+
+
+def translatable_choices(kind: str, details: JsonObject) -> list[str]:
+    """What an input offers, unless that is what lies in the user's input folder."""
+    lists_uploads = any(details.get(f"{what}_upload") for what in ("image", "audio", "video"))
+    return [] if kind != "COMBO" or lists_uploads else details["options"]
 
 
 def type_name(kind: str) -> str:
@@ -158,9 +164,7 @@ def _node_definition(node: JsonObject, language: Catalogue) -> JsonObject:
         if own_name != name:
             tooltip += f" [{name}]"  # what documents and messages call it
         inputs[name] = {"name": own_name, "tooltip": escaped(tooltip)}
-        words = (
-            [choice for choice in details["options"] if choice in language.options] if kind == "COMBO" else []
-        )
+        words = [choice for choice in translatable_choices(kind, details) if choice in language.options]
         if words:
             inputs[name]["options"] = {choice: language.options[choice] for choice in words}
     outputs: JsonObject = {}

@@ -12,6 +12,7 @@ from comfy_server import ComfyServer
 from make_locales import escaped, locale_files, out_of_date, own_nodes, taken_over, words_of
 from message_templates import Template, find_templates
 
+SPEECH = LOCALES.parent / "demo" / "media" / "speech.flac"
 HOLE = re.compile(r"\{\d+\}")
 CHINESE_LETTER = re.compile(r"[\u4e00-\u9fff]")
 SAME_IN_CHINESE = {"lora", "clip", "vae"}
@@ -34,6 +35,8 @@ def keys_of(value: object, path: str = "") -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def nodes(comfy_server: ComfyServer) -> Nodes:
+    """As a server with files in its input folder describes them: their names are among the choices."""
+    comfy_server.client.upload(SPEECH, "a file of the user.flac")
     return own_nodes(comfy_server.client.object_info())
 
 
