@@ -31,9 +31,9 @@ class Kernel:
         """Import it, or find it imported (about a microsecond); raises whatever the package raises."""
         return getattr(importlib.import_module(self.module), self.function)
 
-    def is_imported(self) -> bool:
-        """Whether its module is in memory already."""
-        return sys.modules.get(self.module) is not None
+    def is_loaded(self) -> bool:
+        """Whether it is in memory already."""
+        return hasattr(sys.modules.get(self.module), self.function)
 
     def why_missing(self) -> str | None:
         """Why it cannot be imported, as the end of a sentence, or None if it can."""
@@ -48,6 +48,30 @@ class Kernel:
         except Exception as error:  # noqa: BLE001
             return f"importing {self.module} failed with {first_line(error)}"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelOfOnePackage:
+    """A function that several packages have, of which one is enough: the first that can be imported."""
+
+    kernels: tuple[Kernel, ...]
+
+    def load(self) -> Callable[..., Any]:
+        """The one that `why_missing` found, without looking for those that are absent at every call."""
+        return next((kernel for kernel in self.kernels if kernel.is_loaded()), self.kernels[0]).load()
+
+    def why_missing(self) -> str | None:
+        """Why none can be imported, as the end of a sentence, or None if one can.
+
+        A package that is there and broken is told rather than one that is not there.
+        """
+        reasons = list[str]()
+        for kernel in self.kernels:
+            reason = kernel.why_missing()
+            if reason is None:
+                return None
+            reasons.append(reason)
+        return next((reason for reason in reasons if not reason.endswith("is not installed")), reasons[0])
 
 
 @dataclass(frozen=True, slots=True)

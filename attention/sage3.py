@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .backend import HALF_DTYPES, Backend, Kernel, KernelOfOnePackage, as_operator
 from .hardware import Hardware
 from .self_test import FOUR_BIT_TOLERANCE
 
 KERNEL = Kernel("sageattn3", "sageattn3_blackwell")
-EARLY_KERNEL = Kernel("sageattn", "sageattn_blackwell")
+PLAIN_KERNEL = KernelOfOnePackage((KERNEL, Kernel("sageattn", "sageattn_blackwell")))
 _REMEDY = (
     "build sageattn3 from the folder sageattention3_blackwell of https://github.com/thu-ml/SageAttention"
 )
@@ -48,15 +48,7 @@ def _run_fp4(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -
 
 
 def _run_plain(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
-    kernel = KERNEL if KERNEL.is_imported() else EARLY_KERNEL  # the probe has imported one of them
-    return _call(kernel.load(), (q_BQHD, k_BKHD, v_BKHD), per_block_mean=False)
-
-
-def _why_plain_missing() -> str | None:
-    why_missing = KERNEL.why_missing()
-    if why_missing is not None and EARLY_KERNEL.why_missing() is None:
-        return None
-    return why_missing
+    return _call(PLAIN_KERNEL.load(), (q_BQHD, k_BKHD, v_BKHD), per_block_mean=False)
 
 
 def _runs_on(hardware: Hardware) -> bool:
@@ -85,7 +77,7 @@ BACKEND = Backend(
     description="SageAttention 3 as WanVideoWrapper runs it: FP4 with less memory; Blackwell GPUs.",
     exact=False,
     attention=as_operator("sageattn_3", _run_plain),
-    why_missing=_why_plain_missing,
+    why_missing=PLAIN_KERNEL.why_missing,
     runs_on=_runs_on,
     needs=_NEEDS,
     remedy=_REMEDY,

@@ -14,6 +14,7 @@ from pathlib import Path
 KERNEL_PACKAGES = {
     "flash_attn",
     "flash_attn_interface",
+    "fa3_fwd_interface",
     "sageattention",
     "sageattn3",
     "spas_sage_attn",

@@ -44,6 +44,7 @@ class Packages:
 def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packages]:
     """A machine without any kernel package, until the test installs some."""
     machine = Packages(tmp_path, monkeypatch)
-    machine.remove("flash_attn", "flash_attn_interface", "sageattention", "sageattn3", "sageattn")
+    machine.remove("flash_attn", "flash_attn_interface", "fa3_fwd_interface")
+    machine.remove("sageattention", "sageattn3", "sageattn")
     yield machine
     machine.forget()

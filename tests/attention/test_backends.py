@@ -44,6 +44,7 @@ CASES = [
     pytest.param(flash2.BACKEND, "flash_attn", FLASH_OUT, id="flash2"),
     pytest.param(flash3.BACKEND, "flash_attn_interface", FLASH_OUT, id="flash3"),
     pytest.param(flash3.BACKEND, "flash_attn_interface", FLASH_PAIR, id="flash3-pair"),
+    pytest.param(flash3.BACKEND, "fa3_fwd_interface", FLASH_OUT, id="flash3-from-the-index"),
     pytest.param(flash4.BACKEND, "flash_attn.cute", FLASH_OUT, id="flash4"),
     pytest.param(flash4.BACKEND, "flash_attn.cute", FLASH_PAIR, id="flash4-pair"),
     pytest.param(sage.BACKEND, "sageattention", SAGE_1, id="sage1"),

@@ -17,6 +17,7 @@ from attention_machines import (
     TURING,
     Machine,
     choose,
+    nhd,
     on,
     starts,
 )
@@ -116,3 +117,13 @@ def test_a_broken_package_is_not_what_auto_takes(packages: Machine, kernel: Kern
     choice = on(kernel.good).resolve("auto", CPU, torch.bfloat16, 64)
     assert choice.ran != kernel.backend
     assert choice.exact
+
+
+def test_a_broken_package_is_told_where_its_twin_is_absent_and_stepped_over_where_it_is_there(
+    packages: Machine,
+) -> None:
+    packages.install("fa3_fwd_interface", WAYS["import raises"][0])
+    told = choose(on(HOPPER), "flash_attn_3").notes[0]
+    assert told.startswith(f"{FLASH3_LINE}: importing fa3_fwd_interface failed with OSError")
+    packages.install("flash_attn_interface", nhd("flash_attn_func"))
+    assert choose(on(HOPPER), "flash_attn_3").ran == "flash_attn_3"

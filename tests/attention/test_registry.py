@@ -126,6 +126,7 @@ def test_a_gpu_that_cannot_run_it_is_named_and_nobody_is_told_to_install(package
         ("flash_attn_2", "flash_attn", "flash_attn_func", Hardware("rocm", "AMD Instinct"), "flash_attn_2"),
         ("flash_attn_3", "flash_attn_interface", "flash_attn_func", BLACKWELL, "sdpa"),
         ("flash_attn_3", "flash_attn_interface", "flash_attn_func", HOPPER, "flash_attn_3"),
+        ("flash_attn_3", "fa3_fwd_interface", "flash_attn_func", HOPPER, "flash_attn_3"),
         ("flash_attn_4", "flash_attn.cute", "flash_attn_func", ADA, "sdpa"),
         ("flash_attn_4", "flash_attn.cute", "flash_attn_func", BLACKWELL, "flash_attn_4"),
         ("sageattn", "sageattention", "sageattn", TURING, "sdpa"),
