@@ -98,7 +98,8 @@ class Score:
         width_px: width of the frames.
         reference: a window's picture (H, W, 3), 0..1; the same tensor where it does not change.
         voices: who speaks in a window.
-        finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
+        finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them; it
+            may change them in place.
         noise: a window's noise; the first draw is the starting noise.
         start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
     """
