@@ -13,6 +13,7 @@ from comfy.ldm.wan.vae import WanVAE
 from comfy.model_base import WAN21
 from comfy.model_patcher import ModelPatcher
 from comfy.supported_models import WAN21_I2V
+from evertalk_pack.multitalk.layers import Layers
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkModel
 from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
@@ -93,7 +94,7 @@ def talk_patcher(size: WanSize, dtype: torch.dtype, device: torch.device) -> Mod
         context_tokens=32,
         output_dim=768,
     )
-    talk = TalkModel(config, comfy.ops.manual_cast, dtype, device).eval()
+    talk = TalkModel(config, Layers(comfy.ops.manual_cast, dtype, device)).eval()
     fill(talk)
     return ModelPatcher(talk, device, device)
 

@@ -14,6 +14,8 @@ PACK = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 180
 STOP_GRACE_S = 10
 LINK_NAME = "EverTalk"
+LOG_NAME = "server.log"
+"""In the server's folder: all that it has printed."""
 
 
 class ServerStartError(Exception):
@@ -68,7 +70,7 @@ class ComfyServer:
 
     @property
     def _log_file(self) -> Path:
-        return self.base / "server.log"
+        return self.base / LOG_NAME
 
     def start(self) -> None:
         """Start the server and wait until it answers; raises ServerStartError with its log's end."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from comfy_client import ComfyClient, JobError, JsonObject, Outcome, ServerError
-from comfy_server import ComfyServer, ServerStartError
+from comfy_server import LOG_NAME, ComfyServer, ServerStartError
 from media_check import FPS, MediaError, Sound, Video, check_video, measure_sound, measure_video
 from progress import ProgressDisplay
 
@@ -226,15 +226,16 @@ def stop_on_signal(number: int, frame: FrameType | None) -> None:
 def main(arguments: list[str]) -> int:
     """Run the demo; the exit code is 1 if it failed."""
     signal.signal(signal.SIGTERM, stop_on_signal)
+    chosen = read_arguments(arguments)
     try:
-        make_video(read_arguments(arguments))
+        make_video(chosen)
     except (DemoError, MediaError, ServerError, ServerStartError, TimeoutError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except JobError as error:
         print(f"demo: {error}", file=sys.stderr)
         if error.trace:
-            print(f"demo: the whole trace is in {RUN / 'server.log'}", file=sys.stderr)
+            print(f"demo: the whole trace is in {chosen.show.base / LOG_NAME}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ndemo: stopped", file=sys.stderr)

@@ -39,21 +39,34 @@ def whole_file(path: Path) -> Generator[Path, None, None]:
 def whole_folder(path: Path) -> Generator[Path, None, None]:
     """A temporary path for a folder of flushed files; it becomes `path` when the block ends well.
 
-    A folder that `path` names is replaced: for a moment neither is there.
+    A folder that `path` names is replaced, see replace_with.
 
     Raises:
         OSError: the disk is full, the folder around it is gone or not writable.
     """
-    temporary, old = (path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}") for _ in range(2))
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         yield temporary
         flush_folder(temporary)
-        if path.is_dir():
-            path.replace(old)
-        temporary.replace(path)
+        replace_with(temporary, path)
     finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_with(made: Path, path: Path) -> None:
+    """Give a whole file or folder another name on the same disk, which may be taken.
+
+    Of a folder that has the name already, for a moment neither is there: the old one has a temporary name
+    beside `made` until the new one is in its place.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    old = made.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    if path.is_dir() and not path.is_symlink():
+        path.replace(old)
+    made.replace(path)
+    shutil.rmtree(old, ignore_errors=True)
     flush_folder(path.parent)
 
 

@@ -6,7 +6,6 @@ Source: MeiGen-AI/MultiTalk, wan/modules/attention.py (SingleStreamMutiAttention
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -14,6 +13,7 @@ from torch import nn
 
 from ..attention.protocol import Attention
 from ..wanvideo.rope import Rotation, rotate
+from .layers import PLAIN, Layers
 from .talk_checkpoint import TalkConfig
 
 NORM_EPS = 1e-6
@@ -35,18 +35,11 @@ class SpeakerRotations:
 class AudioCrossAttention(nn.Module):
     """Queries from video tokens, keys and values from audio tokens; no query or key norm."""
 
-    def __init__(
-        self,
-        config: TalkConfig,
-        operations: Any = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, config: TalkConfig, layers: Layers = PLAIN) -> None:
         super().__init__()
-        factory = {"dtype": dtype, "device": device}
-        self.q_linear = operations.Linear(config.dim, config.dim, **factory)
-        self.kv_linear = operations.Linear(config.output_dim, 2 * config.dim, **factory)
-        self.proj = operations.Linear(config.dim, config.dim, **factory)
+        self.q_linear = layers.linear(config.dim, config.dim)
+        self.kv_linear = layers.linear(config.output_dim, 2 * config.dim)
+        self.proj = layers.linear(config.dim, config.dim)
 
     def forward(
         self,
@@ -79,13 +72,7 @@ class AudioCrossAttention(nn.Module):
 class TalkBlock(nn.Module):
     """The audio weights of one transformer block."""
 
-    def __init__(
-        self,
-        config: TalkConfig,
-        operations: Any = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, config: TalkConfig, layers: Layers = PLAIN) -> None:
         super().__init__()
-        self.norm_x = operations.LayerNorm(config.dim, eps=NORM_EPS, dtype=dtype, device=device)
-        self.audio_cross_attn = AudioCrossAttention(config, operations, dtype, device)
+        self.norm_x = layers.layer_norm(config.dim, NORM_EPS)
+        self.audio_cross_attn = AudioCrossAttention(config, layers)

@@ -51,7 +51,12 @@ class Carry:
 def write_carry(path: Path, carry: Carry) -> None:
     """Save it, lossless. Raises OSError if the disk is full or the folder gone."""
     tensors = {MOTION: carry.motion_FHWC, HELD: carry.held_FHWC}
-    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None}
+    # Copies: they are views of one window's frames, and safetensors refuses what shares memory.
+    kept = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+        if value is not None
+    }
     # Not by safetensors' own save_file, whose errors hide what the system said.
     path.write_bytes(save(kept))
 

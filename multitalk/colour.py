@@ -14,10 +14,13 @@ from enum import Enum
 import torch
 
 from .errors import InputError
-from .lab import lab_of_rgb, rgb_of_lab
+from .lab import lab_planes, planes_of, rgb_planes
 
 CHUNK_PIXELS = 4_000_000
 """Pixels matched at a time: about 10 frames of 832x480, so that the copies in between stay under 1 GB."""
+
+CPU_CHUNK_PIXELS = 400_000
+"""The same on a CPU: about a frame, whose copies stay in its caches."""
 
 FLAT_STD_LAB = 0.5
 """A channel that varies less is flat to the eye (and near 1e-7 in a frame of one colour); it counts as
@@ -55,11 +58,11 @@ def match_colour(
         return frames_FHWC
     reference = reference_HWC.to(frames_FHWC.device).float().clamp(0, 1)
     matcher = MATCHERS[method](reference[None])
-    matched = [
-        _blend(chunk.float().clamp(0, 1), matcher, strength).to(frames_FHWC.dtype)
-        for chunk in _chunks(frames_FHWC)
-    ]
-    return torch.cat(matched)
+    matched_FHWC = torch.empty_like(frames_FHWC)
+    for chunk, into in zip(_chunks(frames_FHWC), _chunks(matched_FHWC), strict=True):
+        clipped = chunk.float().clamp(0, 1)
+        into.copy_(torch.lerp(clipped, matcher(clipped), strength))
+    return matched_FHWC
 
 
 def colour_drift(frames_FHWC: torch.Tensor, reference_HWC: torch.Tensor) -> float:
@@ -67,37 +70,46 @@ def colour_drift(frames_FHWC: torch.Tensor, reference_HWC: torch.Tensor) -> floa
 
     About 2 is just visible side by side; values are 0..1.
     """
-    reference_C = lab_of_rgb(reference_HWC.to(frames_FHWC.device).clamp(0, 1)).mean(dim=(0, 1))
-    means_FC = torch.cat([lab_of_rgb(chunk.clamp(0, 1)).mean(dim=(1, 2)) for chunk in _chunks(frames_FHWC)])
-    return float((means_FC - reference_C).norm(dim=-1).mean())
+    reference_1C = _mean_lab(reference_HWC.to(frames_FHWC.device)[None])
+    means_FC = torch.cat([_mean_lab(chunk) for chunk in _chunks(frames_FHWC)])
+    return float((means_FC - reference_1C).norm(dim=-1).mean())
+
+
+def _mean_lab(frames_FHWC: torch.Tensor) -> torch.Tensor:
+    lab_CFHW = lab_planes(planes_of(frames_FHWC.clamp(0, 1)))
+    return torch.stack([plane_FHW.mean(dim=(1, 2)) for plane_FHW in lab_CFHW], dim=-1)
 
 
 def _chunks(frames_FHWC: torch.Tensor) -> tuple[torch.Tensor, ...]:
     pixels = frames_FHWC.shape[1] * frames_FHWC.shape[2]
-    return frames_FHWC.split(max(1, CHUNK_PIXELS // pixels))
+    most = CPU_CHUNK_PIXELS if frames_FHWC.device.type == "cpu" else CHUNK_PIXELS
+    return frames_FHWC.split(max(1, most // pixels))
 
 
 Matcher = Callable[[torch.Tensor], torch.Tensor]
 
 
-def _blend(frames_FHWC: torch.Tensor, matcher: Matcher, strength: float) -> torch.Tensor:
-    return (1 - strength) * frames_FHWC + strength * matcher(frames_FHWC)
-
-
 def _lab_matcher(reference_1HWC: torch.Tensor) -> Matcher:
-    lab = lab_of_rgb(reference_1HWC)
-    reference_mean, reference_std = lab.mean(dim=(1, 2), keepdim=True), _population_std(lab)
+    wanted = [
+        (mean, centred.square().mean().sqrt())
+        for mean, centred in map(_centred, lab_planes(planes_of(reference_1HWC)))
+    ]
 
     def match(frames_FHWC: torch.Tensor) -> torch.Tensor:
-        lab_FHWC = lab_of_rgb(frames_FHWC)
-        gain = reference_std / _population_std(lab_FHWC).clamp(min=FLAT_STD_LAB)
-        return rgb_of_lab((lab_FHWC - lab_FHWC.mean(dim=(1, 2), keepdim=True)) * gain + reference_mean)
+        matched: list[torch.Tensor] = []
+        for plane_FHW, (mean, std) in zip(lab_planes(planes_of(frames_FHWC)), wanted, strict=True):
+            _, centred = _centred(plane_FHW)
+            own_std = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()
+            matched.append(centred.mul_(std / own_std.clamp(min=FLAT_STD_LAB)).add_(mean))
+        return torch.stack(rgb_planes(matched), dim=-1)
 
     return match
 
 
-def _population_std(lab_FHWC: torch.Tensor) -> torch.Tensor:
-    return lab_FHWC.std(dim=(1, 2), keepdim=True, correction=0)
+def _centred(plane_FHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean of each frame, (F, 1, 1), and what differs from it."""
+    mean_F11 = plane_FHW.mean(dim=(1, 2), keepdim=True)
+    return mean_F11, plane_FHW - mean_F11
 
 
 def _mkl_matcher(reference_1HWC: torch.Tensor) -> Matcher:

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from .tensor_file import let_go
@@ -92,6 +93,9 @@ class _Writer:
             self._write_mapping(cast("Mapping[Any, Any]", value), depth)
         elif isinstance(value, list | tuple | range):
             self._write_all("list", cast("Iterable[Any]", value), depth)
+        elif isinstance(value, np.ndarray):
+            array = cast("np.ndarray[Any, Any]", value)
+            self._write_all("array", (str(array.dtype), array.shape, array.tobytes()), depth)
         elif isinstance(value, set | frozenset):
             self._write_set(cast("Iterable[Any]", value), depth)
         else:
@@ -163,7 +167,8 @@ class _Writer:
             self.entry("class", _name(value).encode())
         else:
             self.entry("object", _name(type(value)).encode())
-            self.write(dict(getattr(value, "__dict__", {})), depth + 1)
+            # Without attributes, as a number of numpy's or a device, it is what it says of itself.
+            self.write(dict(value.__dict__) if hasattr(value, "__dict__") else repr(value), depth + 1)
 
 
 def _name(value: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 
 from ..wanvideo.geometry import LATENT_CHANNELS, LatentShape
-from .modes import WindowCondition, WindowMode
+from .modes import Known, WindowCondition, WindowMode
 from .noise import Draw
 from .windows import Window
 
@@ -59,16 +59,26 @@ class FinishedWindow:
     Attributes:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
-        frames_FHWC: the frames that it adds to the video, 0..1.
-        overlap_FHWC: its own rendering of the motion frames that come before them; none in the first.
-        motion_FHWC: the frames that the next window begins from; None if it begins afresh, or there is none.
+        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, those
+            that it adds to the video, and, where it ends early, those behind.
+        motion_FHWC: the last of them, which the next window begins from; None if it begins afresh, or there
+            is none.
     """
 
     window: Window
     latents_BCTHW: torch.Tensor
-    frames_FHWC: torch.Tensor
-    overlap_FHWC: torch.Tensor
+    made_FHWC: torch.Tensor
     motion_FHWC: torch.Tensor | None = None
+
+    @property
+    def overlap_FHWC(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
+        """Its own rendering of the motion frames that come before what it adds; none in the first."""
+        return self.made_FHWC[: self.window.motion]
+
+    @property
+    def frames_FHWC(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
+        """The frames that it adds to the video."""
+        return self.made_FHWC[self.window.motion : self.window.motion + self.window.new]
 
 
 class Studio(Protocol):
@@ -98,7 +108,8 @@ class Score:
         width_px: width of the frames.
         reference: a window's picture (H, W, 3), 0..1; the same tensor where it does not change.
         voices: who speaks in a window.
-        finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them.
+        finish: last touch on a window's decoded frames (F, H, W, 3), before the next window sees them; it
+            may change them in place.
         noise: a window's noise; the first draw is the starting noise.
         start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
     """
@@ -127,19 +138,23 @@ def generate(
     """
     for window in score.windows[first:]:
         latents = studio.sample(request_window(score, studio, window, motion_FHWC))
-        frames_FHWC = score.finish(window, studio.decode(latents))
-        new_FHWC = frames_FHWC[window.motion : window.motion + window.new]
+        motion_FHWC = None  # encoded by now: let go before there are new frames
+        made_FHWC = score.finish(window, studio.decode(latents))
         motion = score.windows[window.index + 1].motion if window.index + 1 < len(score.windows) else 0
-        # A copy: a view would keep the whole window in memory through the next one.
-        motion_FHWC = frames_FHWC[-motion:].clone() if motion else None
-        yield FinishedWindow(window, latents, new_FHWC, frames_FHWC[: window.motion], motion_FHWC)
+        finished = FinishedWindow(window, latents, made_FHWC, made_FHWC[-motion:] if motion else None)
+        yield finished
+        # A copy, and only now that the window has been handed on: else all of it would stay in memory while
+        # the next one is made.
+        motion_FHWC = None if finished.motion_FHWC is None else finished.motion_FHWC.clone()
+        del latents, made_FHWC, finished
 
 
 def request_window(
     score: Score, studio: Studio, window: Window, motion_FHWC: torch.Tensor | None
 ) -> WindowRequest:
     """Gather what a window needs: condition, audio and noise."""
-    condition = score.mode.condition(score.reference(window), motion_FHWC, window.frames, studio.encode)
+    known = Known(score.reference(window), motion_FHWC, window.frames)
+    condition = score.mode.condition(known, studio.encode)
     grid = LatentShape.of_video(window.frames, score.height_px, score.width_px)
     start = None if score.start is None else studio.encode(score.start(window))
     shape = (1, LATENT_CHANNELS, *grid)

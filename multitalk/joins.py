@@ -54,21 +54,31 @@ def join_windows(
         is_last = window.window.index + 1 == num_windows
         frames_FHWC, join = window.frames_FHWC, 0
         if held_FHWC is not None:
-            frames_FHWC = torch.cat((blended_into(held_FHWC, window.overlap_FHWC), frames_FHWC))
-            join = len(held_FHWC)
+            frames_FHWC, join = joined(held_FHWC, window), len(held_FHWC)
         held_FHWC = None
         waiting = 0 if is_last else min(blend_frames, len(window.frames_FHWC))
         if waiting:
-            # A copy: a view would keep the whole window in memory through the next one.
-            held_FHWC = frames_FHWC[-waiting:].clone()
-            frames_FHWC = frames_FHWC[:-waiting]
+            held_FHWC, frames_FHWC = frames_FHWC[-waiting:], frames_FHWC[:-waiting]
         yield Stretch(window, frames_FHWC, join, is_last, held_FHWC)
+        # A copy, and only now that the stretch has been handed on: else all of the window would stay in
+        # memory while the next one is made.
+        held_FHWC = None if held_FHWC is None else held_FHWC.clone()
+        del window, frames_FHWC
 
 
-def blended_into(held_FHWC: torch.Tensor, overlap_FHWC: torch.Tensor) -> torch.Tensor:
-    """Frames that waited, with the next window's rendering of as many of them as it has."""
-    shared = min(len(held_FHWC), len(overlap_FHWC))
-    if shared == 0:
-        return held_FHWC
-    tail_FHWC = blend_overlap(held_FHWC[-shared:], overlap_FHWC[-shared:], shared)
-    return torch.cat((held_FHWC[:-shared], tail_FHWC))
+def joined(held_FHWC: torch.Tensor, window: FinishedWindow) -> torch.Tensor:
+    """Frames that waited, blended with the window's own rendering of them, and its new ones behind.
+
+    Blended frames take the place of that rendering: a second window of frames may not fit into memory. Only
+    where the next window begins from it too, windows being shorter than twice their motion frames, is there a
+    copy.
+    """
+    motion, new, held = window.window.motion, window.window.new, len(held_FHWC)
+    if motion == 0:
+        return torch.cat((held_FHWC, window.frames_FHWC))
+    blended_FHWC = blend_overlap(held_FHWC, window.overlap_FHWC[-held:], held)
+    following = 0 if window.motion_FHWC is None else len(window.motion_FHWC)
+    if window.window.frames - following < motion:
+        return torch.cat((blended_FHWC, window.frames_FHWC))
+    window.made_FHWC[motion - held : motion] = blended_FHWC
+    return window.made_FHWC[motion - held : motion + new]

@@ -10,7 +10,7 @@ import math
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -78,6 +78,14 @@ class WindowStats:
     seam: float | None = None
     finite: bool = True
 
+    def of_numbers(self) -> "WindowStats":
+        """The same without figures that are no numbers, as those of damaged frames: JSON has none such."""
+        drift, seam = (
+            figure if figure is not None and math.isfinite(figure) else None
+            for figure in (self.drift, self.seam)
+        )
+        return replace(self, drift=drift, seam=seam)
+
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
@@ -133,7 +141,9 @@ def carry_name(index: int) -> str:
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
-    """The JSON of a manifest."""
+    """The JSON of a manifest; settings that are too long to be read back are cut."""
+    settings = {name: text[: MAX_TEXT - len(name)] for name, text in manifest.settings.items()}
+    manifest = replace(manifest, settings=settings)
     return json.dumps(asdict(manifest), separators=(",", ":"), allow_nan=False).encode()
 
 

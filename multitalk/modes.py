@@ -49,34 +49,34 @@ class WindowCondition:
     clip_frame_HWC: torch.Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is of a window before it is made.
+
+    Attributes:
+        reference_HWC: its picture.
+        motion_FHWC: last frames of the window before; None in the first window and at a cut.
+        window_frames: how many frames it will have.
+    """
+
+    reference_HWC: torch.Tensor
+    motion_FHWC: torch.Tensor | None
+    window_frames: int
+
+
 class WindowMode(Protocol):
     """Builds the condition of each window."""
 
-    @property
-    def name(self) -> str: ...
-
-    def condition(
-        self,
-        reference_HWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
-        window_frames: int,
-        encode: Encode,
-    ) -> WindowCondition:
-        """The condition of a window.
-
-        Args:
-            reference_HWC: the picture of this window.
-            motion_FHWC: last frames of the window before; None in the first window and at a cut.
-            window_frames: frames of a window.
-            encode: the VAE's encoder.
-        """
+    def condition(self, known: Known, encode: Encode) -> WindowCondition:
+        """The condition of a window; `encode` is the VAE's encoder."""
         ...
 
 
 def padded_with_grey(frames_FHWC: torch.Tensor, count: int) -> torch.Tensor:
     """`count` frames: the given ones, then mid-grey."""
-    grey = frames_FHWC.new_full((count - len(frames_FHWC), *frames_FHWC.shape[1:]), GREY)
-    return torch.cat((frames_FHWC, grey))
+    padded_FHWC = frames_FHWC.new_full((count, *frames_FHWC.shape[1:]), GREY)
+    padded_FHWC[: len(frames_FHWC)] = frames_FHWC
+    return padded_FHWC
 
 
 class InfiniteTalkMode:
@@ -85,24 +85,16 @@ class InfiniteTalkMode:
     Holds the encoded reference of the last window: with a still picture it is the same in all of them.
     """
 
-    name = "infinitetalk"
-
     def __init__(self) -> None:
         self._reference_HWC: torch.Tensor | None = None
         self._picture_BCTHW: torch.Tensor | None = None
 
-    def condition(
-        self,
-        reference_HWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
-        window_frames: int,
-        encode: Encode,
-    ) -> WindowCondition:
+    def condition(self, known: Known, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins the reference itself."""
-        picture = self._encoded(reference_HWC, window_frames, encode)
+        picture = self._encoded(known.reference_HWC, known.window_frames, encode)
         # The VAE is causal: the first latent of the padded picture is the latent of the picture alone.
-        motion = picture[:, :, :1] if motion_FHWC is None else encode(motion_FHWC)
-        return WindowCondition(picture, 1, Pin(motion, noised=False), reference_HWC)
+        motion = picture[:, :, :1] if known.motion_FHWC is None else encode(known.motion_FHWC)
+        return WindowCondition(picture, 1, Pin(motion, noised=False), known.reference_HWC)
 
     def _encoded(self, reference_HWC: torch.Tensor, window_frames: int, encode: Encode) -> torch.Tensor:
         if self._picture_BCTHW is None or self._reference_HWC is not reference_HWC:
@@ -114,18 +106,13 @@ class InfiniteTalkMode:
 class MultiTalkMode:
     """The motion frames themselves condition each later window and are pinned with noise."""
 
-    name = "multitalk"
-
-    def condition(
-        self,
-        reference_HWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
-        window_frames: int,
-        encode: Encode,
-    ) -> WindowCondition:
+    def condition(self, known: Known, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
-        known = reference_HWC[None] if motion_FHWC is None else motion_FHWC
-        picture = encode(padded_with_grey(known, window_frames))
-        known_latents = latent_frames(len(known))
-        pin = None if motion_FHWC is None else Pin(picture[:, :, :known_latents], noised=True)
-        return WindowCondition(picture, known_latents, pin, known[-1])
+        begins = known.motion_FHWC is None
+        frames_FHWC = known.reference_HWC[None] if known.motion_FHWC is None else known.motion_FHWC
+        picture = encode(padded_with_grey(frames_FHWC, known.window_frames))
+        known_latents = latent_frames(len(frames_FHWC))
+        pin = None if begins else Pin(picture[:, :, :known_latents], noised=True)
+        # A copy: whoever remembers what CLIP saw would keep all motion frames with it.
+        clip_frame_HWC = known.reference_HWC if begins else frames_FHWC[-1].clone()
+        return WindowCondition(picture, known_latents, pin, clip_frame_HWC)

@@ -16,6 +16,7 @@ import torch
 from .errors import RunStoreError
 from .picture_codecs import Exr, PictureCodec, Png
 from .picture_sequence import (
+    check_archive,
     pictures_of,
     write_archive,
     write_picture_segment,
@@ -160,6 +161,7 @@ class PictureFormat:
         """See OutputFormat."""
         del settings
         write_archive(path, pictures_of(piece, self.codec.suffix), self.codec.suffix)
+        check_archive(path, piece.frames)
 
     def make(
         self,

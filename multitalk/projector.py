@@ -5,13 +5,12 @@ L encoder layers, N tokens a voice and frame, C channels.
 Source: MeiGen-AI/MultiTalk, wan/modules/multitalk_model.py (AudioProjModel and the split before it).
 """
 
-from typing import Any
-
 import torch
 from einops import rearrange
 from torch import nn
 
 from ..wanvideo.geometry import TIME_STRIDE
+from .layers import PLAIN, Layers
 from .talk_checkpoint import VAE_SCALE_FRAMES, TalkConfig
 from .types import CONTEXT_FRAMES
 
@@ -35,22 +34,15 @@ def group_by_latent_frame(audio_SFKLC: torch.Tensor) -> tuple[torch.Tensor, torc
 class AudioProjector(nn.Module):
     """Projects grouped features to `context_tokens` tokens of `output_dim` channels for each latent frame."""
 
-    def __init__(
-        self,
-        config: TalkConfig,
-        operations: Any = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, config: TalkConfig, layers: Layers = PLAIN) -> None:
         super().__init__()
-        factory = {"dtype": dtype, "device": device}
         inner = config.intermediate_dim
         self.tokens = config.context_tokens
-        self.proj1 = operations.Linear(CONTEXT_FRAMES * config.feature_dim, inner, **factory)
-        self.proj1_vf = operations.Linear(VAE_SCALE_FRAMES * config.feature_dim, inner, **factory)
-        self.proj2 = operations.Linear(inner, inner, **factory)
-        self.proj3 = operations.Linear(inner, config.context_tokens * config.output_dim, **factory)
-        self.norm = operations.LayerNorm(config.output_dim, **factory)
+        self.proj1 = layers.linear(CONTEXT_FRAMES * config.feature_dim, inner)
+        self.proj1_vf = layers.linear(VAE_SCALE_FRAMES * config.feature_dim, inner)
+        self.proj2 = layers.linear(inner, inner)
+        self.proj3 = layers.linear(inner, config.context_tokens * config.output_dim)
+        self.norm = layers.layer_norm(config.output_dim)
 
     def forward(self, audio_SFKLC: torch.Tensor) -> torch.Tensor:
         """Tokens (S, T, N, C) of a window's features (S, F, K, L, C), F = 4 (T - 1) + 1."""

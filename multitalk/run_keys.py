@@ -12,7 +12,7 @@ from .fingerprint import chained, fingerprint
 from .types import CONTEXT_FRAMES, AudioEmbeds
 from .windows import Window
 
-RESULT_VERSION = 2
+RESULT_VERSION = 3
 """Raised whenever the same inputs give another result, so that no run goes on with older windows."""
 
 _REACH = CONTEXT_FRAMES // 2

@@ -162,6 +162,12 @@ class RunLock:
                 file.write(content)
         except FileExistsError:
             return False
+        except OSError:
+            if self._me.token in _held:  # made, but not written: empty, it would keep all out for STALE_S
+                _held.discard(self._me.token)
+                with contextlib.suppress(OSError):
+                    self._path.unlink(missing_ok=True)
+            raise
         return True
 
     def _holder(self) -> Holder | None:

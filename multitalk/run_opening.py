@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .atomic_file import remove, remove_leftovers
 from .carry_file import Carry
-from .final_video import FINAL_STEM
+from .final_video import FINAL_STEM, INCOMPLETE
 from .manifest import SEGMENT_SUFFIXES, Manifest, WindowRecord
 from .run_card import Resume, RunCard, VideoForm
 from .run_folder import RunPlace, beginning, final_path, store_manifest, stored_manifest, whole_windows
@@ -125,7 +125,8 @@ def _delete_unnamed(folder: Path, manifest: Manifest) -> None:
     """Files of windows that the manifest does not name, or names no more."""
     files = [file for window in manifest.windows for file in (window.segment, window.carry)]
     named = {file.name for file in files if file is not None}
-    for pattern in (*(f"w*{suffix}" for suffix in SEGMENT_SUFFIXES), "c*.safetensors", f"{FINAL_STEM}*"):
+    made = (f"{FINAL_STEM}*", f"{INCOMPLETE}*")
+    for pattern in (*(f"w*{suffix}" for suffix in SEGMENT_SUFFIXES), "c*.safetensors", *made):
         for file in folder.glob(pattern):
             if file.name not in named:
                 remove(file)

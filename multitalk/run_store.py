@@ -29,7 +29,7 @@ from types import TracebackType
 
 import torch
 
-from .atomic_file import whole_file
+from .atomic_file import replace_with, whole_file
 from .background import Background
 from .carry_file import Carry, write_carry
 from .errors import InputError, RunStoreError
@@ -52,7 +52,7 @@ class RunStore:
     Attributes:
         folder: the run's folder.
         first: the first window that is not finished; the number of windows when all are.
-        carry: what window `first` continues from.
+        carry: what window `first` continues from; let go once that window has been added.
         final: the finished video, if it already stands.
         incomplete: the playable file of a run that was stopped.
         review: how many windows somebody looks at before the run goes on, any of which may be made again.
@@ -143,6 +143,7 @@ class RunStore:
         Raises:
             RunStoreError: the window before could not be written.
         """
+        self.carry = Carry()
         self._background.submit(lambda: self._write(window, frames_FHWC, carry, stats))
 
     def finish(self) -> Path:
@@ -185,8 +186,11 @@ class RunStore:
         if self.final is not None:
             return self.final
         path = self.folder.with_name(f"{self.folder.stem}_{INCOMPLETE}{self._form.output.suffix}")
+        # Made in the run's folder, where the next run finds what a crash leaves of it.
+        made = self.folder / f"{INCOMPLETE}{self._form.output.suffix}"
         try:
-            make_video(path, self._pieces(), self._form, complete=False)
+            make_video(made, self._pieces(), self._form, complete=False)
+            replace_with(made, path)
         except DiskError as error:
             raise store_error(self.folder, error) from error
         self.incomplete = path
@@ -242,7 +246,7 @@ class RunStore:
                 segment=record_of(segment) if len(frames_FHWC) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
-                stats=replace(stats, finite=bool(torch.isfinite(frames_FHWC).all())),
+                stats=replace(stats.of_numbers(), finite=_are_numbers(frames_FHWC)),
             )
             self._name_window(record)
         except DiskError as error:
@@ -278,3 +282,8 @@ class RunStore:
             for window in self._manifest.windows
             if window.segment is not None
         ]
+
+
+def _are_numbers(frames_FHWC: torch.Tensor) -> bool:
+    # Frame by frame: of a whole window at once it would take a copy.
+    return all(bool(frame_HWC.isfinite().all()) for frame_HWC in frames_FHWC)

@@ -5,7 +5,6 @@ written `\;`.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .time_text import TIME, pointed_error, read_time, skip_space
@@ -64,11 +63,6 @@ def parse_image_schedule(text: str, num_images: int, socket: str) -> tuple[tuple
             raise pointed_error(socket, problem, text, entry.position)
         pictures.append((entry.start_s, number - 1))
     return tuple(pictures)
-
-
-def entry_at(entries: Sequence[ScheduleEntry], time_s: float) -> ScheduleEntry:
-    """The entry that holds at a time: the last one that has started."""
-    return next(entry for entry in reversed(entries) if entry.start_s <= time_s)
 
 
 def _pieces(text: str) -> list[tuple[int, int]]:

@@ -33,19 +33,18 @@ class Seam:
         return self.step / max(self.ordinary, STILL_CHANGE)
 
 
-def measure_seam(before_FHWC: torch.Tensor, after_FHWC: torch.Tensor, neighbours: int = NEIGHBOURS) -> Seam:
-    """Measures the join between two runs of frames, values 0..1; one of them has at least two frames."""
-    before, after = before_FHWC[-neighbours:].float(), after_FHWC[:neighbours].float()
-    assert len(before) + len(after) > 2, "no ordinary change to compare with"
-    assert len(before), "a join has two sides"
-    assert len(after), "a join has two sides"
-    return seam_between(before[-1], frame_changes(before), after)
-
-
 def seam_between(last_HWC: torch.Tensor, changes_before: torch.Tensor, after_FHWC: torch.Tensor) -> Seam:
-    """The join behind a frame of which only the changes up to it are known (`frame_changes`)."""
+    """The join behind a frame, values 0..1.
+
+    Args:
+        last_HWC: the frame before the join.
+        changes_before: the last changes up to it, see frame_changes; none if there are two frames behind it.
+        after_FHWC: the frames behind the join.
+    """
     after = after_FHWC[:NEIGHBOURS].float()
-    ordinary = torch.cat([changes_before, frame_changes(after)]).median()
+    changes = torch.cat([changes_before, frame_changes(after)])
+    assert len(changes), "no ordinary change to compare with"
+    ordinary = changes.median()
     step = (after[0] - last_HWC.float()).abs().mean()
     return Seam(step=float(step), ordinary=float(ordinary))
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .errors import ModelFileError
+from .layers import Layers
 from .speech_config import config_of
 from .speech_encoder import SpeechEncoder
 
@@ -99,7 +100,7 @@ def speech_encoder_from(
     Args:
         weights: the checkpoint as it was read.
         source: what messages call the file.
-        operations: what the encoder is built of, see SpeechEncoder.
+        operations: what the encoder is built of, see Layers.
         device: where its weights are kept.
         num_heads: attention heads, if they have not the usual 64 channels.
 
@@ -115,7 +116,7 @@ def speech_encoder_from(
             f"{source} has weights shaped like no wav2vec2 ({error}); download the file again, or choose "
             "another encoder"
         ) from error
-    encoder = SpeechEncoder(config, operations, torch.float32, device)
+    encoder = SpeechEncoder(config, Layers(operations, torch.float32, device))
     expected = encoder.state_dict()
     unfit = sorted(
         name for name in expected.keys() | clean.keys() if not _fits(expected.get(name), clean.get(name))

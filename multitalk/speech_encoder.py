@@ -8,12 +8,13 @@ Source: Baevski et al., wav2vec 2.0 (2020); facebookresearch/fairseq, wav2vec2.p
 MeiGen-AI/InfiniteTalk, src/audio_analysis/wav2vec2.py.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .layers import PLAIN, Layers
 from .speech_config import SpeechEncoderConfig
 from .speech_features import FeatureExtractor, TrackStats, in_norm, interpolated, samples_stats
 
@@ -21,10 +22,10 @@ from .speech_features import FeatureExtractor, TrackStats, in_norm, interpolated
 class FeatureProjection(nn.Module):
     """From the feature extractor's channels to the encoder's."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
-        self.layer_norm = operations.LayerNorm(config.conv_channels[-1], **factory)
-        self.projection = operations.Linear(config.conv_channels[-1], config.dim, **factory)
+        self.layer_norm = layers.layer_norm(config.conv_channels[-1])
+        self.projection = layers.linear(config.conv_channels[-1], config.dim)
 
     def forward(self, features_BNC: torch.Tensor) -> torch.Tensor:
         return self.projection(self.layer_norm(features_BNC))
@@ -33,16 +34,9 @@ class FeatureProjection(nn.Module):
 class PositionConvolution(nn.Module):
     """A wide grouped convolution over frames, whose output tells a frame's surroundings and so its place."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
-        self.conv = operations.Conv1d(
-            config.dim,
-            config.dim,
-            config.position_kernel,
-            padding=config.position_kernel // 2,
-            groups=config.position_groups,
-            **factory,
-        )
+        self.conv = layers.position_convolution(config.dim, config.position_kernel, config.position_groups)
 
     def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
         # An even kernel padded by half its length on both sides gives one frame too many.
@@ -60,13 +54,13 @@ class KeysValues(NamedTuple):
 class SelfAttention(nn.Module):
     """Attention of all frames to all frames, or to those around them."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.q_proj = operations.Linear(config.dim, config.dim, **factory)
-        self.k_proj = operations.Linear(config.dim, config.dim, **factory)
-        self.v_proj = operations.Linear(config.dim, config.dim, **factory)
-        self.out_proj = operations.Linear(config.dim, config.dim, **factory)
+        self.q_proj = layers.linear(config.dim, config.dim)
+        self.k_proj = layers.linear(config.dim, config.dim)
+        self.v_proj = layers.linear(config.dim, config.dim)
+        self.out_proj = layers.linear(config.dim, config.dim)
 
     def keys_values(self, x_BNC: torch.Tensor) -> KeysValues:
         """What these frames are heard by."""
@@ -86,10 +80,10 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with GELU between."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
-        self.intermediate_dense = operations.Linear(config.dim, config.ffn_dim, **factory)
-        self.output_dense = operations.Linear(config.ffn_dim, config.dim, **factory)
+        self.intermediate_dense = layers.linear(config.dim, config.ffn_dim)
+        self.output_dense = layers.linear(config.ffn_dim, config.dim)
 
     def forward(self, x_BNC: torch.Tensor) -> torch.Tensor:
         return self.output_dense(F.gelu(self.intermediate_dense(x_BNC)))
@@ -98,13 +92,13 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """Attention and feed-forward, each added; normed before (stable, large style) or after (base style)."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
         self.norm_first = config.stable_layer_norm
-        self.attention = SelfAttention(config, operations, factory)
-        self.layer_norm = operations.LayerNorm(config.dim, **factory)
-        self.feed_forward = FeedForward(config, operations, factory)
-        self.final_layer_norm = operations.LayerNorm(config.dim, **factory)
+        self.attention = SelfAttention(config, layers)
+        self.layer_norm = layers.layer_norm(config.dim)
+        self.feed_forward = FeedForward(config, layers)
+        self.final_layer_norm = layers.layer_norm(config.dim)
 
     def keys_values(self, x_BNC: torch.Tensor) -> KeysValues:
         """What these frames are heard by in this layer."""
@@ -122,14 +116,12 @@ class EncoderLayer(nn.Module):
 class Encoder(nn.Module):
     """The transformer: positions, then layers."""
 
-    def __init__(self, config: SpeechEncoderConfig, operations: Any, factory: dict[str, Any]) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
         self.norm_first = config.stable_layer_norm
-        self.pos_conv_embed = PositionConvolution(config, operations, factory)
-        self.layer_norm = operations.LayerNorm(config.dim, **factory)
-        self.layers = nn.ModuleList(
-            EncoderLayer(config, operations, factory) for _ in range(config.num_layers)
-        )
+        self.pos_conv_embed = PositionConvolution(config, layers)
+        self.layer_norm = layers.layer_norm(config.dim)
+        self.layers = nn.ModuleList(EncoderLayer(config, layers) for _ in range(config.num_layers))
 
     def placed(self, x_BNC: torch.Tensor) -> torch.Tensor:
         """What the first layer gets: positions added, and normed in the base style."""
@@ -156,24 +148,15 @@ class SpeechEncoder(nn.Module):
 
     Args:
         config: sizes and style.
-        operations: the layers it is built of (Linear, LayerNorm, Conv1d, GroupNorm): torch.nn or the host's.
-        dtype: of the weights.
-        device: of the weights.
+        layers: what it is built of.
     """
 
-    def __init__(
-        self,
-        config: SpeechEncoderConfig,
-        operations: Any = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers = PLAIN) -> None:
         super().__init__()
-        factory: dict[str, Any] = {"dtype": dtype, "device": device}
         self.config = config
-        self.feature_extractor = FeatureExtractor(config, operations, dtype, device)
-        self.feature_projection = FeatureProjection(config, operations, factory)
-        self.encoder = Encoder(config, operations, factory)
+        self.feature_extractor = FeatureExtractor(config, layers)
+        self.feature_projection = FeatureProjection(config, layers)
+        self.encoder = Encoder(config, layers)
 
     def measured(
         self, samples_T: torch.Tensor, stats_samples: int, device: torch.device | None = None

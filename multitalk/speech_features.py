@@ -6,12 +6,13 @@ Source: Baevski et al., wav2vec 2.0 (2020); facebookresearch/fairseq, wav2vec2.p
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .layers import Layers
 from .speech_config import SpeechEncoderConfig
 from .tensor_file import let_go, pieces_of
 
@@ -97,30 +98,21 @@ def samples_stats(samples_T: torch.Tensor) -> TimeStats:
 class ConvLayer(nn.Module):
     """A convolution, a norm over channels (large style) or time (base style, first layer only), and GELU."""
 
-    def __init__(
-        self,
-        config: SpeechEncoderConfig,
-        index: int,
-        operations: Any,
-        dtype: torch.dtype | None,
-        device: torch.device | None,
-    ) -> None:
+    def __init__(self, config: SpeechEncoderConfig, index: int, layers: Layers) -> None:
         super().__init__()
         channels = config.conv_channels[index]
-        self.conv = operations.Conv1d(
+        self.conv = layers.convolution(
             config.conv_channels[index - 1] if index else 1,
             channels,
             config.conv_kernels[index],
             stride=config.conv_strides[index],
             bias=config.conv_bias,
-            dtype=dtype,
-            device=device,
         )
         self.over_channels = config.feature_norm == "layer"
         if self.over_channels:
-            self.layer_norm = operations.LayerNorm(channels, dtype=dtype, device=device)
+            self.layer_norm = layers.layer_norm(channels)
         elif index == 0:
-            self.layer_norm = operations.GroupNorm(channels, channels, dtype=dtype, device=device)
+            self.layer_norm = layers.channel_norm(channels)
 
     def forward(self, x_BCT: torch.Tensor, stats: TimeStats | None) -> torch.Tensor:
         """The layer's output; `stats` of its own convolution, if it norms over time."""
@@ -145,18 +137,12 @@ class FeatureExtractor(nn.Module):
     and the base style's norm over the whole track is measured first.
     """
 
-    def __init__(
-        self,
-        config: SpeechEncoderConfig,
-        operations: Any,
-        dtype: torch.dtype | None,
-        device: torch.device | None,
-    ) -> None:
+    def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
         self.reach, self.stride = config.receptive_field(), prod(config.conv_strides)
         self.over_time = config.feature_norm == "group"
         self.conv_layers = nn.ModuleList(
-            ConvLayer(config, index, operations, dtype, device) for index in range(len(config.conv_channels))
+            ConvLayer(config, index, layers) for index in range(len(config.conv_channels))
         )
 
     def forward(self, samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:

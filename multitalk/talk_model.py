@@ -6,7 +6,6 @@ or encoder layers, N audio tokens, C channels.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from einops import rearrange
@@ -14,6 +13,7 @@ from torch import nn
 
 from ..attention.protocol import Attention
 from .audio_attention import SpeakerRotations, TalkBlock
+from .layers import PLAIN, Layers
 from .projector import AudioProjector
 from .talk_checkpoint import TalkConfig
 
@@ -26,19 +26,11 @@ dim).
 class TalkModel(nn.Module):
     """InfiniteTalk's or MultiTalk's audio weights: the projector, and in each block a norm and attention."""
 
-    def __init__(
-        self,
-        config: TalkConfig,
-        operations: Any = nn,
-        dtype: torch.dtype | None = None,
-        device: torch.device | None = None,
-    ) -> None:
+    def __init__(self, config: TalkConfig, layers: Layers = PLAIN) -> None:
         super().__init__()
         self.config = config
-        self.audio_proj = AudioProjector(config, operations, dtype, device)
-        self.blocks = nn.ModuleList(
-            TalkBlock(config, operations, dtype, device) for _ in range(config.num_layers)
-        )
+        self.audio_proj = AudioProjector(config, layers)
+        self.blocks = nn.ModuleList(TalkBlock(config, layers) for _ in range(config.num_layers))
 
     def audio_tokens(self, audio_BSFKLC: torch.Tensor) -> torch.Tensor:
         """Audio tokens (batch, T, voices * tokens, C) of windows of features, the voices side by side."""

@@ -21,7 +21,8 @@ class WindowReport:
         index: 0 for the first.
         drift: how far its mean colour lies from the first picture's, a distance in Lab; 2 is just visible.
         seam: the step from the frame before its first one, against the change from frame to frame around it;
-            1 cannot be seen. None for the first window and one that begins afresh.
+            1 cannot be seen. None for the first window, one that begins afresh, and a single frame behind
+            another.
         seconds: what it took.
     """
 
@@ -65,7 +66,8 @@ class WindowReporter:
         self._go_on(stretch.frames_FHWC[: stretch.join])
         # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
         seam = None
-        if self._last_HWC is not None and window.motion and len(own_FHWC):
+        comparable = len(own_FHWC) and len(own_FHWC) - 1 + len(self._changes)
+        if self._last_HWC is not None and window.motion and comparable:
             seam = seam_between(self._last_HWC, self._changes, own_FHWC).figure
         self._go_on(own_FHWC)
         now_s = self._clock_s()

@@ -153,4 +153,4 @@ def play_windows(
     plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
     prompt = conditioning(0)
     cast = Cast(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
-    return play(plan, cast, writer).last.latents_BCTHW
+    return play(plan, cast, writer).latents_BCTHW

@@ -153,6 +153,21 @@ class ToyRun:
             return self.store.finish()
 
 
+class StopError(Exception):
+    """Stands for whatever ends a run early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """For ToyRun.before_window: ends the run before this window."""
+
+    index: int
+
+    def __call__(self, window: int) -> None:
+        if window == self.index:
+            raise StopError
+
+
 def bytes_of(video: Path) -> dict[str, bytes]:
     """What a finished video is made of, by file name."""
     if video.is_dir():

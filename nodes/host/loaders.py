@@ -13,6 +13,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.utils import load_torch_file
 
 from ...multitalk.errors import ModelFileError
+from ...multitalk.layers import Layers
 from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
 from ...multitalk.talk_model import TalkModel
 from ...wanvideo.checkpoint import GGUF_SUFFIX
@@ -122,7 +123,7 @@ def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
     if config.is_scaled_fp8:
         operations = comfy.ops.scaled_fp8_ops(override_dtype=dtype)
     # Made without memory and given the file's own tensors: norms keep their precision beside fp8 matrices.
-    model = TalkModel(config, operations, dtype, torch.device("meta")).eval()
+    model = TalkModel(config, Layers(operations, dtype, torch.device("meta"))).eval()
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:

@@ -24,7 +24,7 @@ DRIFT_STRIDE = TIME_STRIDE
 
 
 def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.Tensor], torch.Tensor]:
-    """The last touch on a window's frames: their colours matched to the first picture of the scene."""
+    """The last touch on a window's frames, in place: their colours matched to the scene's first picture."""
     method = look.colour
     if method is None or not look.matches_colour:
         return lambda _window, frames_FHWC: frames_FHWC
@@ -33,15 +33,10 @@ def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.T
         device = make_room()
         reference_HWC = picture().to(device)
         chunk = max(1, CHUNK_PIXELS // frames_FHWC[0, ..., 0].numel())
-        # In pieces: after a decode the device has little memory to spare.
-        return torch.cat(
-            [
-                match_colour(piece.to(device), reference_HWC, look.colour_strength, method).to(
-                    frames_FHWC.device
-                )
-                for piece in frames_FHWC.split(chunk)
-            ]
-        )
+        # In pieces: after a decode the device has little memory to spare. In place: so has the computer.
+        for piece in frames_FHWC.split(chunk):
+            piece.copy_(match_colour(piece.to(device), reference_HWC, look.colour_strength, method))
+        return frames_FHWC
 
     return finish
 

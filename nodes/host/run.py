@@ -12,9 +12,9 @@ from comfy.utils import common_upscale
 from ...multitalk.carry_file import Carry
 from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
-from ...multitalk.generate import FinishedWindow, Score, generate
+from ...multitalk.generate import Score, generate
 from ...multitalk.guidance import GuidanceSettings
-from ...multitalk.joins import Stretch, join_windows
+from ...multitalk.joins import join_windows
 from ...multitalk.look import LookSettings
 from ...multitalk.manifest import WindowStats
 from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
@@ -125,12 +125,12 @@ class Played:
     """What a run gave beside the frames that it stored.
 
     Attributes:
-        last: the last window.
+        latents_BCTHW: raw VAE latents of the last window.
         reports: figures of each window that was made.
         paused: whether windows are left to make.
     """
 
-    last: FinishedWindow
+    latents_BCTHW: torch.Tensor
     reports: tuple[WindowReport, ...]
     paused: bool = False
 
@@ -155,24 +155,30 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
     reports: list[WindowReport] = []
-    stretch: Stretch | None = None
+    latents_BCTHW: torch.Tensor | None = None
     windows = generate(score_of(plan, attachment), studio, first, carry.motion_FHWC)
-    for stretch in join_windows(windows, blend, count, carry.held_FHWC):
+    stretches = join_windows(windows, blend, count, carry.held_FHWC)
+    del carry  # the loop lets go of its frames when it is done with them
+    for stretch in stretches:
         report = reporter.report(stretch)
         reports.append(report)
+        latents_BCTHW = stretch.finished.latents_BCTHW
         if store is not None:
-            done = stretch.finished
             stats = WindowStats(report.seconds, report.drift, report.seam)
-            store.add(done.window, stretch.frames_FHWC, Carry(done.motion_FHWC, stretch.held_FHWC), stats)
+            carried = Carry(stretch.finished.motion_FHWC, stretch.held_FHWC)
+            store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
+            del carried
         else:
             send_event(RunEvent("window", count, report.index, text=str(report)))
         show_on_node(f"Window {report.index + 1} of {count} done: {report}")
         frames += len(stretch.frames_FHWC)
-        if store is not None and frames and not stretch.is_last and pausing.is_due(report.index):
-            return Played(stretch.finished, tuple(reports), paused=True)
+        is_last = stretch.is_last
+        del stretch  # else its frames would stay in memory while the next window is made
+        if store is not None and frames and not is_last and pausing.is_due(report.index):
+            return Played(latents_BCTHW, tuple(reports), paused=True)
         pausing.window = min(report.index + 1, count - 1)
-    assert stretch is not None, "a plan has a window"
-    return Played(stretch.finished, tuple(reports))
+    assert latents_BCTHW is not None, "a plan has a window"
+    return Played(latents_BCTHW, tuple(reports))
 
 
 def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int = 0) -> HostStudio:
@@ -262,7 +268,7 @@ def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
 def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
     return {
-        "samples": played.last.latents_BCTHW,
+        "samples": played.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
         "audio": audio_of(plan.embeds.sound),

@@ -9,7 +9,7 @@ import wave
 from pathlib import Path
 
 import pytest
-from comfy_client import JsonObject, Outcome
+from comfy_client import JobError, JsonObject, Outcome
 from comfy_server import ComfyServer
 from media_check import Sound, Video, check_video, measure_sound, measure_video
 from PIL import Image
@@ -20,6 +20,7 @@ from run import (
     TWO,
     WORKFLOWS,
     DemoError,
+    Show,
     main,
     nodes_of,
     parse_size,
@@ -172,6 +173,22 @@ def test_missing_file_ends_the_demo_with_its_name(capsys: pytest.CaptureFixture[
     finally:
         signal.signal(signal.SIGTERM, handler)
     assert "nobody.png is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "show"), [("--two", TWO), ("--portrait", PORTRAIT)])
+def test_node_that_fails_ends_the_demo_with_the_place_of_its_trace(
+    option: str, show: Show, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(chosen: argparse.Namespace) -> None:
+        raise JobError(f"a node of {chosen.workflow.name} failed", trace="where")
+
+    monkeypatch.setattr("run.make_video", fail)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main([option]) == 1
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert f"the whole trace is in {show.base / 'server.log'}\n" in capsys.readouterr().err
 
 
 def test_help_explains_every_option() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.generate import Score
-from evertalk_pack.multitalk.modes import Encode, WindowCondition, WindowMode
+from evertalk_pack.multitalk.modes import Encode, Known, WindowCondition, WindowMode
 from lipsync import Sync, colour_drift, correlation, measure_sync, openings_px
 from talking import (
     MOTION_FRAMES,
@@ -89,17 +89,10 @@ class Forgetful:
     """A mode of windows that begins each window anew."""
 
     def __init__(self, mode: WindowMode) -> None:
-        self.mode, self.name = mode, mode.name
+        self.mode = mode
 
-    def condition(
-        self,
-        reference_HWC: torch.Tensor,
-        motion_FHWC: torch.Tensor | None,
-        window_frames: int,
-        encode: Encode,
-    ) -> WindowCondition:
-        del motion_FHWC
-        return self.mode.condition(reference_HWC, None, window_frames, encode)
+    def condition(self, known: Known, encode: Encode) -> WindowCondition:
+        return self.mode.condition(replace(known, motion_FHWC=None), encode)
 
 
 def forget_motion(score: Score) -> Score:

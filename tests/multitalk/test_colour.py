@@ -71,8 +71,9 @@ def test_the_number_of_frames_handled_at_a_time_does_not_matter(
     method: ColourMethod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames, reference = picture(0, 5, 8, 8), picture(1, 8, 8)
+    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 5 * 8 * 8)
     whole = match_colour(frames, reference, 1.0, method)
-    monkeypatch.setattr(colour, "CHUNK_PIXELS", 2 * 8 * 8)
+    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 2 * 8 * 8)
     torch.testing.assert_close(match_colour(frames, reference, 1.0, method), whole, atol=1e-6, rtol=0)
 
 

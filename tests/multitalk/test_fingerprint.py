@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from evertalk_pack.multitalk.fingerprint import NoFingerprintError, chained, fingerprint, fingerprint_file
@@ -59,6 +60,8 @@ DIFFERENT: list[Any] = [
     adder(2), partial(adder, 1), partial(adder, 2), WindowSettings(), WindowSettings(77), ScheduleSettings(),
     torch.zeros(2), torch.zeros(3), torch.zeros(1, 2), torch.zeros(2, dtype=torch.float16),
     torch.zeros(2, dtype=torch.int32), torch.tensor([0.0, -0.0]), torch.tensor(0.0), Path("a"), torch.float32,
+    np.int64(1), np.int64(2), np.zeros(3), np.ones(3), np.ones(3, np.float32), torch.device("cpu"),
+    torch.device("cuda"), 1j, 2j,
 ]  # fmt: skip
 
 
@@ -104,6 +107,13 @@ def test_tensor_enters_by_its_values_wherever_they_lie_in_memory() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.bool, torch.complex64])
 def test_tensor_of_any_type_has_a_fingerprint(dtype: torch.dtype) -> None:
     assert fingerprint(torch.ones(3).to(dtype)) != fingerprint(torch.zeros(3).to(dtype))
+
+
+def test_large_array_is_read_to_its_end() -> None:
+    values = np.zeros(5000)
+    before = fingerprint(values)
+    values[2500] = 1
+    assert fingerprint(values) != before
 
 
 def test_large_tensor_is_read_to_its_end() -> None:

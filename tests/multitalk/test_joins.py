@@ -1,5 +1,6 @@
-import inspect
-from collections.abc import Generator, Iterator
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,14 +14,12 @@ LATENTS = torch.zeros(1, 16, 1, 1, 1)
 def render(window: Window, gap: float) -> torch.Tensor:
     """A window's frames: each holds its number in the video, plus `gap` times the window's."""
     numbers = torch.arange(window.start, window.start + window.frames).float() + gap * window.index
-    return numbers[:, None, None, None].expand(-1, 1, 1, 3)
+    return numbers[:, None, None, None].repeat(1, 1, 1, 3)
 
 
 def finish(windows: tuple[Window, ...], gap: float = 1000) -> Iterator[FinishedWindow]:
     for window in windows:
-        frames = render(window, gap)
-        new = frames[window.motion : window.motion + window.new]
-        yield FinishedWindow(window, LATENTS, new, frames[: window.motion])
+        yield FinishedWindow(window, LATENTS, render(window, gap))
 
 
 def play(windows: tuple[Window, ...], blend_frames: int, gap: float = 1000) -> list[Stretch]:
@@ -72,9 +71,35 @@ def test_frames_that_wait_are_counted_before_the_join_of_the_window_that_frees_t
     assert [stretch.is_last for stretch in stretches] == [False, False, True]
 
 
-def test_only_the_blended_frames_of_a_window_are_kept_for_the_next() -> None:
-    joined = join_windows(finish(plan_windows(29, 13, 5)), 3, 3)
-    assert isinstance(joined, Generator)
-    assert len(next(joined).frames_FHWC) == 10
-    held_FHWC = inspect.getgeneratorlocals(joined)["held_FHWC"]
-    assert held_FHWC.untyped_storage().nbytes() == 3 * held_FHWC[0].nbytes
+@pytest.mark.parametrize("motion", [5, 9])
+def test_a_window_is_let_go_before_the_next_one_is_made(motion: int) -> None:
+    plan, left = plan_windows(29, 13, motion), 0
+
+    def made() -> Iterator[FinishedWindow]:
+        nonlocal left
+        for window in finish(plan):
+            frames = weakref.ref(window.made_FHWC)
+            yield window
+            del window
+            left += frames() is not None
+
+    for stretch in join_windows(made(), 3, len(plan)):
+        assert len(stretch.frames_FHWC)
+        del stretch
+    assert left == 0
+
+
+def test_a_soft_join_makes_no_second_window() -> None:
+    for stretch in play(plan_windows(45, 13, 5), 3):
+        frames = stretch.frames_FHWC
+        assert frames.untyped_storage().data_ptr() == stretch.finished.made_FHWC.untyped_storage().data_ptr()
+
+
+def test_what_the_next_window_begins_from_is_not_blended() -> None:
+    """Windows of 13 frames that share 9: the last 9 reach into the first 9."""
+    plan = plan_windows(29, 13, 9)
+    windows = [replace(window, motion_FHWC=window.made_FHWC[-9:]) for window in finish(plan)]
+    before = [window.made_FHWC.clone() for window in windows]
+    for stretch, made in zip(join_windows(windows, 3, len(plan)), before, strict=True):
+        assert stretch.finished.motion_FHWC is not None
+        assert torch.equal(stretch.finished.motion_FHWC, made[-9:])

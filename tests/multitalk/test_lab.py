@@ -1,6 +1,13 @@
 import pytest
 import torch
-from evertalk_pack.multitalk.lab import lab_of_rgb, rgb_of_lab
+from evertalk_pack.multitalk.lab import (
+    lab_of_rgb,
+    lab_planes,
+    planes_of,
+    power_,
+    rgb_of_lab,
+    rgb_planes,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +39,29 @@ def test_colours_outside_srgb_come_back_clipped() -> None:
 def test_half_precision_is_computed_in_float32() -> None:
     rgb = torch.rand(8, 3, generator=torch.Generator().manual_seed(0)).half()
     assert torch.equal(lab_of_rgb(rgb), lab_of_rgb(rgb.float()))
+
+
+def test_powers_are_those_of_torch_to_half_a_millionth() -> None:
+    values = torch.linspace(0, 1, 100_001)
+    for exponent in (2.4, 1 / 2.4, 1 / 3):
+        torch.testing.assert_close(power_(values.clone(), exponent), values**exponent, atol=5e-7, rtol=0)
+
+
+def test_values_that_are_no_numbers_stay_so() -> None:
+    lab = lab_of_rgb(torch.tensor([[float("nan"), 0.5, 0.5]]))
+    assert lab.isnan().any()
+    assert rgb_of_lab(lab).isnan().any()
+
+
+def test_neither_way_changes_what_it_was_given() -> None:
+    rgb = torch.rand(4, 5, 3, generator=torch.Generator().manual_seed(0))
+    lab = lab_of_rgb(rgb)
+    kept_rgb, kept_lab = rgb.clone(), lab.clone()
+    planes = planes_of(rgb)
+    lab_planes(planes)
+    rgb_planes(planes_of(lab))
+    lab_of_rgb(rgb)
+    rgb_of_lab(lab)
+    assert torch.equal(rgb, kept_rgb)
+    assert torch.equal(torch.stack(planes, dim=-1), kept_rgb)
+    assert torch.equal(lab, kept_lab)

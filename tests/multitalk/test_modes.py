@@ -1,5 +1,5 @@
 import torch
-from evertalk_pack.multitalk.modes import InfiniteTalkMode, MultiTalkMode, padded_with_grey
+from evertalk_pack.multitalk.modes import InfiniteTalkMode, Known, MultiTalkMode, padded_with_grey
 from evertalk_pack.wanvideo.geometry import latent_frames
 
 HEIGHT, WIDTH, WINDOW = 16, 24, 9
@@ -28,7 +28,7 @@ def test_known_frames_are_followed_by_mid_grey() -> None:
 
 
 def test_infinitetalk_s_first_window_pins_the_picture_itself() -> None:
-    condition = InfiniteTalkMode().condition(frames(1, 0.25)[0], None, WINDOW, MeanEncoder())
+    condition = InfiniteTalkMode().condition(Known(frames(1, 0.25)[0], None, WINDOW), MeanEncoder())
     assert condition.picture_BCTHW.shape[2] == latent_frames(WINDOW)
     assert condition.picture_BCTHW[0, 0, :, 0, 0].tolist() == [0.25, 0.5, 0.5]
     assert condition.known_latents == 1
@@ -39,7 +39,7 @@ def test_infinitetalk_s_first_window_pins_the_picture_itself() -> None:
 
 def test_infinitetalk_s_later_windows_pin_the_motion_frames_beside_the_same_picture() -> None:
     picture = frames(1, 0.25)[0]
-    condition = InfiniteTalkMode().condition(picture, frames(5, 0.75), WINDOW, MeanEncoder())
+    condition = InfiniteTalkMode().condition(Known(picture, frames(5, 0.75), WINDOW), MeanEncoder())
     assert condition.picture_BCTHW[0, 0, :, 0, 0].tolist() == [0.25, 0.5, 0.5]
     assert condition.known_latents == 1
     assert condition.pin is not None
@@ -51,15 +51,15 @@ def test_infinitetalk_encodes_a_still_picture_once_and_a_changed_one_again() -> 
     mode, encode = InfiniteTalkMode(), MeanEncoder()
     still = frames(1, 0.25)[0]
     for _ in range(3):
-        mode.condition(still, None, WINDOW, encode)
+        mode.condition(Known(still, None, WINDOW), encode)
     assert encode.calls == 1
-    changed = mode.condition(frames(1, 0.75)[0], None, WINDOW, encode)
+    changed = mode.condition(Known(frames(1, 0.75)[0], None, WINDOW), encode)
     assert encode.calls == 2
     assert changed.picture_BCTHW[0, 0, 0, 0, 0] == 0.75
 
 
 def test_multitalk_s_first_window_pins_nothing() -> None:
-    condition = MultiTalkMode().condition(frames(1, 0.25)[0], None, WINDOW, MeanEncoder())
+    condition = MultiTalkMode().condition(Known(frames(1, 0.25)[0], None, WINDOW), MeanEncoder())
     assert condition.pin is None
     assert condition.known_latents == 1
     assert condition.picture_BCTHW[0, 0, :, 0, 0].tolist() == [0.25, 0.5, 0.5]
@@ -67,7 +67,7 @@ def test_multitalk_s_first_window_pins_nothing() -> None:
 
 def test_multitalk_s_later_windows_know_and_pin_the_motion_frames_with_noise() -> None:
     motion = torch.cat((frames(4, 0.75), frames(1, 1.0)))
-    condition = MultiTalkMode().condition(frames(1, 0.25)[0], motion, WINDOW, MeanEncoder())
+    condition = MultiTalkMode().condition(Known(frames(1, 0.25)[0], motion, WINDOW), MeanEncoder())
     assert condition.known_latents == 2
     assert condition.pin is not None
     assert condition.pin.noised

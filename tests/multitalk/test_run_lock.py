@@ -1,5 +1,6 @@
 """Of all that want a run's folder one gets it, and a holder that is gone keeps nobody out for long."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -165,3 +166,17 @@ def test_process_with_the_same_number_but_a_later_start_is_not_the_holder() -> N
     assert not Holder("t", this_host(), parent, started_s).is_gone
     assert Holder("t", this_host(), 2**70, 0.0).is_gone
     assert not Holder("t", "another machine", 2**70, 0.0).is_gone
+
+
+def test_a_full_disk_leaves_no_lock_that_nobody_holds(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+    with pytest.raises(OSError, match="No space left"), RunLock(small_disk):
+        pass
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+    ballast.unlink()
+    began_s = time.monotonic()
+    with RunLock(small_disk):
+        assert time.monotonic() - began_s < 5, "an empty lock would be watched for half a minute"

@@ -12,6 +12,7 @@ def test_a_window_stands_for_the_time_of_its_first_new_frame() -> None:
 def test_a_cue_holds_until_the_next() -> None:
     cues = (Cue(0.0, "a"), Cue(3.24, "b"), Cue(7.0, "c"))
     assert [cue_at(cues, first_new_s(window)).value for window in WINDOWS] == ["a", "b", "b", "c"]
+    assert [cue_at(cues, time_s).value for time_s in (0, 3.23, 6.99, 7, 1000)] == list("aabcc")
 
 
 def test_cues_that_no_window_uses_are_named_with_the_time_of_the_last_window() -> None:

@@ -15,23 +15,10 @@ from evertalk_pack.multitalk.generate import generate
 from evertalk_pack.multitalk.manifest import NAME, WindowStats
 from evertalk_pack.multitalk.run_card import Resume
 from evertalk_pack.multitalk.video_reader import read_frames
-from toy_run import SIZE, ToyRun, ToyStudio
+from toy_run import SIZE, Stop, StopError, ToyRun, ToyStudio
 
 WINDOWS = 5
 """Of a toy run of 60 frames."""
-
-
-class StopError(Exception):
-    """Stands for whatever ends a run early."""
-
-
-class Stop:
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __call__(self, window: int) -> None:
-        if window == self.index:
-            raise StopError
 
 
 def run_to_the_end(output: Path, **changes: object) -> bytes:
@@ -278,7 +265,8 @@ def test_window_with_values_that_are_no_numbers_is_told_of(
     with run.new_store() as store:
         frames = torch.full((17, SIZE, SIZE, 3), 0.5)
         frames[3, 2, 1] = torch.nan
-        store.add(run.card().windows[0], frames, Carry(), WindowStats(1.0))
+        nan = float("nan")
+        store.add(run.card().windows[0], frames, Carry(), WindowStats(1.0, drift=nan, seam=nan))
         store.finish()
-    assert not store.stats[0].finite
+    assert store.stats == (WindowStats(1.0, drift=None, seam=None, finite=False),)
     assert "Window 1 holds values that are no numbers" in caplog.text

@@ -1,6 +1,6 @@
 import pytest
 from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.schedule_text import entry_at, parse_image_schedule, parse_schedule
+from evertalk_pack.multitalk.schedule_text import parse_image_schedule, parse_schedule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,11 +49,6 @@ def test_a_mistake_is_pointed_at(text: str, problem: str, character: int) -> Non
     line, caret = str(caught.value).splitlines()[1:]
     assert caret == " " * (character + 1) + "^"
     assert text.startswith(line[2:])
-
-
-def test_the_entry_that_holds_is_the_last_one_started() -> None:
-    entries = parse_schedule("0s: a; 5s: b; 9.5s: c", "prompts")
-    assert [entry_at(entries, time_s).text for time_s in (0, 4.99, 5, 9.4, 9.5, 1000)] == list("aabbcc")
 
 
 def test_pictures_are_scheduled_by_number() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from evertalk_pack.multitalk.generate import FinishedWindow
 from evertalk_pack.multitalk.joins import Stretch, join_windows
-from evertalk_pack.multitalk.seam import measure_seam
+from evertalk_pack.multitalk.seam import frame_changes, seam_between
 from evertalk_pack.multitalk.window_report import WindowReport, WindowReporter
 from evertalk_pack.multitalk.windows import Window, plan_windows
 
@@ -15,8 +15,7 @@ LATENTS = torch.zeros(1, 16, 1, 1, 1)
 def windows_of(video: torch.Tensor) -> Iterator[FinishedWindow]:
     """The windows of a video whose windows agree on what they share."""
     for window in WINDOWS:
-        first = window.start + window.motion
-        yield FinishedWindow(window, LATENTS, video[first : first + window.new], video[window.start : first])
+        yield FinishedWindow(window, LATENTS, video[window.start : window.start + window.frames].clone())
 
 
 def video_with_jump(frame: int, jump: float) -> torch.Tensor:
@@ -45,16 +44,25 @@ def test_seam_compares_with_the_frames_before_across_stretches() -> None:
     generator = torch.Generator().manual_seed(3)
     video = torch.rand((29, 2, 2, 3), generator=generator)
     reports = reports_of(join_windows(windows_of(video), 0, len(WINDOWS)))
-    assert reports[1].seam == pytest.approx(measure_seam(video[:13], video[13:21]).figure)
+    assert reports[1].seam == pytest.approx(
+        seam_between(video[12], frame_changes(video[5:13]), video[13:21]).figure
+    )
 
 
 def test_a_window_that_begins_afresh_has_no_seam() -> None:
     video = torch.rand((10, 2, 2, 3), generator=torch.Generator().manual_seed(3))
     scenes = [
-        FinishedWindow(Window(0, 0, 9, 0, 5), LATENTS, video[:5], video[:0]),
-        FinishedWindow(Window(1, 5, 9, 0, 5), LATENTS, video[5:], video[:0]),
+        FinishedWindow(Window(0, 0, 9, 0, 5), LATENTS, video[:5]),
+        FinishedWindow(Window(1, 5, 9, 0, 5), LATENTS, video[5:]),
     ]
     assert [report.seam for report in reports_of(join_windows(scenes, 3, 2))] == [None, None]
+
+
+def test_a_single_frame_behind_another_has_no_seam() -> None:
+    """As where a run that takes over one frame goes on with a last window of one."""
+    window = FinishedWindow(Window(4, 32, 9, 1, 1), LATENTS, torch.rand(9, 2, 2, 3))
+    reporter = WindowReporter(lambda _frames: 0.0, before_FHWC=torch.rand(1, 2, 2, 3))
+    assert [reporter.report(stretch).seam for stretch in join_windows([window], 0, 5)] == [None]
 
 
 def test_drift_and_seconds_are_the_windows_own() -> None:

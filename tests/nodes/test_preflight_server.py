@@ -1,7 +1,6 @@
 """What a run will need is told, or refused, before weights load, in the real server."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from comfy_client import Event, JobError, NodeEvent, TextEvent
 from comfy_server import ComfyServer
 from kill_runs import prepare, run_folders, tiny_run, write_speech
+from small_disk import small_disk_at
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
@@ -19,15 +19,8 @@ MODEL_LOADER = "EverTalkModelLoader"
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 300 kB: motion frames alone take more."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {done.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk_at(tmp_path / "small", "300k") as folder:
+        yield folder
 
 
 def started(server: ComfyServer) -> ComfyServer:

@@ -8,7 +8,7 @@ from evertalk_pack.multitalk.audio_frames import window_of_frames
 from evertalk_pack.multitalk.errors import EverTalkError
 from evertalk_pack.multitalk.generate import WindowRequest, WindowVoices
 from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
+from evertalk_pack.multitalk.modes import InfiniteTalkMode, Known, MultiTalkMode, WindowMode
 from evertalk_pack.multitalk.noise import Draw, seeded_noise
 from evertalk_pack.multitalk.windows import Window
 from tiny_host import SIDE_PX, TinyFiles, conditioning, load_model, picture, play_windows, speech, watch
@@ -47,7 +47,7 @@ def later_window(
     track = speech(tiny, 13).tracks_NLC[0]
     return WindowRequest(
         window=Window(1, 4, WINDOW, MOTION, 4),
-        condition=mode.condition(picture()[0], motion, WINDOW, studio.encode),
+        condition=mode.condition(Known(picture()[0], motion, WINDOW), studio.encode),
         voices=WindowVoices(window_of_frames(track, 4, WINDOW)[None]),
         noise_BCTHW=seeded_noise(1, 1)(SHAPE),
         more_noise=begin,

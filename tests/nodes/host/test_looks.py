@@ -25,11 +25,13 @@ def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
     from evertalk_pack.nodes.host import looks
 
     expected = match_colour(FRAMES, REFERENCE, 0.7, method)
-    for module in (colour, looks):
-        monkeypatch.setattr(module, "CHUNK_PIXELS", 3 * 240)
+    monkeypatch.setattr(looks, "CHUNK_PIXELS", 3 * 240)
+    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 2 * 240)
     finish = looks.finishing(LookSettings(method, colour_strength=0.7), lambda: REFERENCE)
+    frames = FRAMES.clone()
     # Sums are taken in another order in smaller pieces.
-    torch.testing.assert_close(finish(WINDOW, FRAMES), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(finish(WINDOW, frames), expected, atol=1e-6, rtol=0)
+    assert finish(WINDOW, frames) is frames, "a second window of frames may not fit into memory"
     assert (expected - FRAMES).abs().max() > 0.05
 
 

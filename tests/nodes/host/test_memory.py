@@ -24,6 +24,7 @@ def real_size_model(dtype: torch.dtype) -> "ModelPatcher":
     from comfy.model_base import WAN21
     from comfy.model_patcher import ModelPatcher
     from comfy.supported_models import WAN21_I2V
+    from evertalk_pack.multitalk.layers import Layers
     from evertalk_pack.multitalk.talk_model import TalkModel
     from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
 
@@ -34,7 +35,8 @@ def real_size_model(dtype: torch.dtype) -> "ModelPatcher":
     base = WAN21(settings, image_to_video=True, device=META)
     base.requires_grad_(requires_grad=False)
     config = TalkConfig(5120, 2, 9216, 512, 32, 768)
-    talk = TalkModel(config, comfy.ops.manual_cast, torch.bfloat16, META).requires_grad_(requires_grad=False)
+    talk = TalkModel(config, Layers(comfy.ops.manual_cast, torch.bfloat16, META))
+    talk.requires_grad_(requires_grad=False)
     attachment = TalkAttachment("none", "infinitetalk", "sdpa", ModelPatcher(talk, META, META))
     return apply_talk(ModelPatcher(base, META, META), attachment)
 

@@ -66,7 +66,7 @@ def test_the_whole_frame_is_seen_not_its_centre(vision: CountingVision) -> None:
 
 
 def test_each_multitalk_window_shows_clip_the_last_frame_that_was_made(vision: CountingVision) -> None:
-    from evertalk_pack.multitalk.modes import MultiTalkMode
+    from evertalk_pack.multitalk.modes import Known, MultiTalkMode
     from evertalk_pack.nodes.host.seeing import ClipEye
 
     def encode(frames_FHWC: torch.Tensor) -> torch.Tensor:
@@ -74,8 +74,8 @@ def test_each_multitalk_window_shows_clip_the_last_frame_that_was_made(vision: C
 
     mode, eye, reference = MultiTalkMode(), ClipEye(vision), wide_frame(1)
     motion = torch.stack([wide_frame(seed) for seed in range(2, 7)])
-    eye(mode.condition(reference, None, 9, encode).clip_frame_HWC)
-    eye(mode.condition(reference, motion, 9, encode).clip_frame_HWC)
+    eye(mode.condition(Known(reference, None, 9), encode).clip_frame_HWC)
+    eye(mode.condition(Known(reference, motion, 9), encode).clip_frame_HWC)
     assert torch.equal(vision.frames[0][0], reference)
     assert torch.equal(vision.frames[1][0], motion[-1])
 
