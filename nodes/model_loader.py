@@ -18,7 +18,8 @@ from .host.talking_model import (
     check_files,
     load_choice,
 )
-from .talk_widgets import reserve_widget, talk_widgets
+from .host.widgets import check_widgets
+from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 
 class EverTalkModelLoader(io.ComfyNode):
@@ -88,6 +89,9 @@ class EverTalkModelLoader(io.ComfyNode):
         cls, base_model: str, quantization: str, lora: str, lora_strength: float, **talk: Any
     ) -> io.NodeOutput:
         """Check both files, load them, and show what was done."""
+        check_widgets(
+            cls, {"quantization": quantization, "lora_strength": lora_strength, **without_file(talk)}
+        )
         model = load_choice(
             BaseChoice(base_model, Quantization(quantization), lora, lora_strength), TalkChoice.of(talk)
         )
