@@ -90,7 +90,8 @@ def _mended(frames_FHWC: torch.Tensor) -> tuple[str, ...]:
         frames_FHWC[index].nan_to_num_(-1, -1, -1)
     note = (
         f"samples: {len(bad)} of {len(frames_FHWC)} frames hold NaN or infinite values, from frame "
-        f"{bad[0] + 1} on; they are black there. Choose another attention mode or precision in the model loader"
+        f"{bad[0] + 1} on; they are black there. Choose another attention mode or precision in the model "
+        "loader"
     )
     return (note,)
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..multitalk.errors import ModelFileError
 from .host.patcher import attachment_of
 from .host.progress import show_on_node
-from .host.talking_model import TalkChoice, apply_choice, check_files
+from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
 from .host.widgets import check_widgets
 from .talk_widgets import reserve_widget, talk_widgets, without_file
 
@@ -44,6 +44,11 @@ class EverTalkApply(io.ComfyNode):
         except ModelFileError as error:
             return str(error)
         return True
+
+    @classmethod
+    def fingerprint_inputs(cls, talk_model: str | None = None, **_: Any) -> object:
+        """Load again when the file changed on disk."""
+        return file_stamps(None, talk_model)
 
     @classmethod
     def execute(

@@ -16,6 +16,7 @@ from .host.talking_model import (
     BaseChoice,
     TalkChoice,
     check_files,
+    file_stamps,
     load_choice,
 )
 from .host.widgets import check_widgets
@@ -83,6 +84,13 @@ class EverTalkModelLoader(io.ComfyNode):
         except ModelFileError as error:
             return str(error)
         return True
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None, **_: Any
+    ) -> object:
+        """Load again when a file changed on disk."""
+        return file_stamps(base_model, talk_model, lora)
 
     @classmethod
     def execute(

@@ -16,6 +16,7 @@ from .files import (
     check_base_file,
     check_readable,
     check_talk_file,
+    file_stamp,
     find_model_file,
 )
 from .loaders import Quantization, load_base, load_talk
@@ -121,6 +122,24 @@ def check_files(base_model: str | None, talk_model: str | None, lora: str | None
         check_talk_file(find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS), base)
     if lora not in (None, NO_LORA):
         check_readable(LORA_LABEL, find_model_file(LORA_LABEL, lora, LORA_FOLDERS))
+
+
+def file_stamps(base_model: str | None, talk_model: str | None, lora: str | None = None) -> list[object]:
+    """What changes when one of the files does; None is a name not known yet.
+
+    Raises:
+        ModelFileError: a file is missing.
+    """
+    asked = (
+        (BASE_LABEL, base_model, BASE_FOLDERS),
+        (TALK_LABEL, talk_model, TALK_FOLDERS),
+        (LORA_LABEL, None if lora == NO_LORA else lora, LORA_FOLDERS),
+    )
+    return [
+        file_stamp(find_model_file(label, name, folders))
+        for label, name, folders in asked
+        if name is not None
+    ]
 
 
 def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
