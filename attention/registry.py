@@ -154,9 +154,11 @@ def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> Site:
 
 
 def _warn(label: str, fallback: str, why_not: str) -> str:
-    message = f"{label} not available, falling back to {fallback} mode: {why_not}"
-    log.warning("%s", message)
-    return message
+    note = f"{label} not available, falling back to {fallback} mode: {why_not}"
+    # A line of its own for what happened, as people search their logs for it; the reason is the next.
+    log.warning("%s", note.removesuffix(f": {why_not}"))
+    log.warning("%s", why_not)
+    return note
 
 
 def _time_ms(backend: Backend, site: Site) -> float | None:

@@ -14,13 +14,14 @@ Shape letters: B batch, C channels, T latent frames, F video frames, H height, W
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
 from .errors import ResultError
+from .frames_in_memory import FramesInMemory, frames_of
 from .picture_sequence import SOUND_NAME
 from .types import Waveform
 
@@ -28,7 +29,10 @@ _REMEDY = "connect the LATENT output of EverTalkSampler, WanVideoWrapper's or a 
 PICTURE_PATTERNS = ("frame_*.png", "[0-9]*.png", "[0-9]*.exr")
 """WanVideoWrapper's names, and EverTalk's."""
 
-_EXPECTED = "'video' (a finished video, with 'output_path') or 'samples' (latents)"
+_EXPECTED = (
+    "'video' (a finished video: its file, with 'output_path', or frames (frames, height, width, 3) from -1 "
+    "to 1) or 'samples' (latents)"
+)
 
 
 @runtime_checkable
@@ -61,26 +65,6 @@ class SavedFrames:
 
 
 @dataclass(frozen=True, slots=True)
-class FramesInMemory:
-    """Decoded frames, as they came: float -1..1 or uint8.
-
-    Attributes:
-        frames_FHWC: (frames, height, width, 3 or 4).
-        lost_path: the output_path, if it names a file that is gone, else "".
-    """
-
-    frames_FHWC: torch.Tensor
-    lost_path: str
-
-    def unit_frames(self) -> torch.Tensor:
-        """The frames as float32 0..1, (frames, height, width, 3), a new tensor on the CPU."""
-        frames_FHWC = self.frames_FHWC[..., :3]
-        if frames_FHWC.dtype == torch.uint8:
-            return frames_FHWC.cpu().float().div_(255)
-        return frames_FHWC.to("cpu", torch.float32, copy=True).clamp_(-1, 1).add_(1).div_(2)
-
-
-@dataclass(frozen=True, slots=True)
 class VideoObject:
     """A VIDEO value of the host.
 
@@ -102,11 +86,13 @@ class RawLatents:
             reference frame and a surplus last one are already dropped.
         video_frames: frames to keep after decoding, or None for all.
         sound: the sound that belongs to them, or None.
+        lost_path: as in FramesInMemory.
     """
 
     latents: torch.Tensor
     video_frames: int | None
     sound: Waveform | None
+    lost_path: str = ""
 
 
 Result = SavedVideo | SavedFrames | FramesInMemory | VideoObject | RawLatents
@@ -141,7 +127,7 @@ def classify(result: object) -> Result:
     video, output_path = entries.get("video"), _text(entries.get("output_path"))
     if video is not None or ("video" in entries and output_path):
         return _finished(entries, video, output_path)
-    if isinstance(entries.get("samples"), torch.Tensor):
+    if _latents(entries) is not None:
         return _raw(entries)
     raise _unexpected(entries)
 
@@ -156,14 +142,19 @@ def needs_vae(result: object) -> bool:
 
 def _finished(entries: Mapping[str, object], video: object, output_path: str) -> Result:
     path = output_path or _path_in(video)
-    if path and Path(path).is_file():
+    # Not Path's: of a name that no disk could hold these say that it is not there.
+    if os.path.isfile(path):  # noqa: PTH113
         return SavedVideo(Path(path))
-    if path and Path(path).is_dir():
+    frames_FHWC = None if path and _is_placeholder(video) else frames_of(video)
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    if is_folder and (frames_FHWC is None or _pictures_in(Path(path))):
         return _saved_frames(Path(path))
-    if isinstance(video, torch.Tensor) and not (path and _is_placeholder(video)):
-        return FramesInMemory(_frames(entries, video), path)
+    if frames_FHWC is not None:
+        return FramesInMemory(frames_FHWC, path)
     if isinstance(video, HostVideo):
         return VideoObject(video, path)
+    if path and _latents(entries) is not None:
+        return replace(_raw(entries), lost_path=path)
     if path:
         raise ResultError(
             f"samples: the video {path} is gone (moved, renamed or deleted) and its frames are not in "
@@ -173,7 +164,7 @@ def _finished(entries: Mapping[str, object], video: object, output_path: str) ->
 
 
 def _saved_frames(folder: Path) -> SavedFrames:
-    pictures = next(filter(None, (sorted(folder.glob(pattern)) for pattern in PICTURE_PATTERNS)), [])
+    pictures = _pictures_in(folder)
     if not pictures:
         raise ResultError(
             f"samples: the folder {folder} holds no frame_*.png and no numbered pictures, so there is no "
@@ -184,23 +175,22 @@ def _saved_frames(folder: Path) -> SavedFrames:
     return SavedFrames(folder, tuple(numbered), sound if sound.is_file() else None)
 
 
-def _frames(entries: Mapping[str, object], video: torch.Tensor) -> torch.Tensor:
-    frames_FHWC = video[0] if video.ndim == 5 and video.shape[0] == 1 else video
-    known_type = frames_FHWC.is_floating_point() or frames_FHWC.dtype == torch.uint8
-    if (
-        frames_FHWC.ndim != 4
-        or frames_FHWC.shape[-1] not in (3, 4)
-        or not frames_FHWC.numel()
-        or not known_type
-    ):
-        raise _unexpected(entries)
-    return frames_FHWC
+def _pictures_in(folder: Path) -> list[Path]:
+    return next(filter(None, (list(folder.glob(pattern)) for pattern in PICTURE_PATTERNS)), [])
+
+
+def _latents(entries: Mapping[str, object]) -> torch.Tensor | None:
+    """What is under `samples`: latents, or the first of several, which models with sound have."""
+    samples = entries.get("samples")
+    if not isinstance(samples, torch.Tensor) and hasattr(samples, "unbind"):
+        samples = cast("Any", samples).unbind()[0]
+    return samples if isinstance(samples, torch.Tensor) else None
 
 
 def _raw(entries: Mapping[str, object]) -> RawLatents:
-    latents = cast(torch.Tensor, entries["samples"])
+    latents = _latents(entries)
     has_ref, drop_last = bool(entries.get("has_ref")), bool(entries.get("drop_last"))
-    if latents.ndim not in (4, 5) or not latents.numel():
+    if latents is None or latents.ndim not in (4, 5) or not latents.numel():
         raise _unexpected(entries)
     if (has_ref or drop_last) and (latents.ndim != 5 or latents.shape[2] <= has_ref + drop_last):
         raise ResultError(
@@ -242,9 +232,9 @@ def _text(value: object) -> str:
     return os.fspath(value) if isinstance(value, (str, Path)) else ""
 
 
-def _is_placeholder(video: torch.Tensor) -> bool:
+def _is_placeholder(video: object) -> bool:
     """WanVideoWrapper puts one grey 64x64 frame under `video` when it saved the frames to a folder."""
-    return tuple(video.shape) == (1, 64, 64, 3) and not bool(video.any())
+    return isinstance(video, torch.Tensor) and tuple(video.shape) == (1, 64, 64, 3) and not bool(video.any())
 
 
 def _kind(value: object) -> str:

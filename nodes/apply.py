@@ -1,12 +1,15 @@
 """The apply node: audio weights on any Wan 2.1 I2V MODEL."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
 from .host.patcher import attachment_of
 from .host.progress import show_on_node
-from .host.talking_model import TalkChoice, apply_choice, check_files
-from .talk_widgets import reserve_widget, talk_widgets
+from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
+from .host.widgets import check_widgets
+from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 
 class EverTalkApply(io.ComfyNode):
@@ -43,18 +46,18 @@ class EverTalkApply(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, talk_model: str | None = None, **_: Any) -> object:
+        """Load again when the file changed on disk."""
+        return file_stamps(None, talk_model)
+
+    @classmethod
     def execute(
         cls,
         model: io.Model.Type,
-        talk_model: str,
-        mode: str,
-        attention_mode: str,
-        *,
-        compile_blocks: bool = False,
-        reserve_vram_gb: float = 0.0,
+        **talk: Any,
     ) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
-        choice = TalkChoice(talk_model, mode, attention_mode, compile_blocks, reserve_vram_gb)
-        patched = apply_choice(model, choice)
+        check_widgets(cls, without_file(talk))
+        patched = apply_choice(model, TalkChoice.of(talk))
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
+from .host.files import file_stamp
 from .host.speech import (
     check_speech_encoder,
     load_speech_encoder,
@@ -34,14 +35,22 @@ class EverTalkAudioEncoderLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, encoder: str) -> bool | str:
-        """Refuses a file that cannot be used when the prompt is queued, before anything runs."""
+    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+        """Refuses a file that cannot be used when the prompt is queued; with a link, when the node runs."""
         try:
-            check_speech_encoder(speech_encoder_path(encoder))
+            if encoder is not None:
+                check_speech_encoder(speech_encoder_path(encoder))
         except ModelFileError as error:
             return str(error)
         return True
 
     @classmethod
+    def fingerprint_inputs(cls, encoder: str | None = None) -> object:
+        """Load again when the file changed on disk; a name that comes over a link is not known yet."""
+        return file_stamp(speech_encoder_path(encoder)) if encoder is not None else None
+
+    @classmethod
     def execute(cls, encoder: str) -> io.NodeOutput:
-        return io.NodeOutput(load_speech_encoder(speech_encoder_path(encoder)))
+        path = speech_encoder_path(encoder)
+        check_speech_encoder(path)
+        return io.NodeOutput(load_speech_encoder(path))

@@ -7,9 +7,8 @@ from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
-from .host.estimate import add_route as add_estimate_route
-from .host.review import add_routes as add_review_routes
-from .host.wrapper_convert import add_route as add_convert_route
+from .host import estimate, review, wrapper_convert
+from .host.routes import add_post_route
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
@@ -46,7 +45,7 @@ class EverTalkExtension(ComfyExtension):
 
 async def comfy_entrypoint() -> EverTalkExtension:
     """What ComfyUI calls when it loads the pack."""
-    add_estimate_route()
-    add_review_routes()
-    add_convert_route()
+    add_post_route(estimate.ROUTE, estimate.answer)
+    add_post_route(review.ROUTE, review.REVIEWS.answer)
+    add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
     return EverTalkExtension()

@@ -33,15 +33,16 @@ class EverTalkLoadSpeech(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, audio: str) -> str:
-        """Changes with the file."""
-        return sound_file_fingerprint(audio)
+    def fingerprint_inputs(cls, audio: str | None = None) -> str:
+        """Changes with the file; a name that comes over a link is not known yet."""
+        return "" if audio is None else sound_file_fingerprint(audio)
 
     @classmethod
-    def validate_inputs(cls, audio: str) -> bool | str:
-        """Refuses a file that is not there when the prompt is queued."""
+    def validate_inputs(cls, audio: str | None = None) -> bool | str:
+        """Refuses a file that is not there when the prompt is queued; with a link, when the node runs."""
         try:
-            sound_file_path(audio)
+            if audio is not None:
+                sound_file_path(audio)
         except InputError as error:
             return str(error)
         return True

@@ -6,6 +6,7 @@ from ..multitalk.camera import MAX_PAN_PERCENT, MAX_ZOOM, CameraMove
 from ..multitalk.colour import ColourMethod
 from ..multitalk.look import LookSettings
 from ..multitalk.types import WINDOW_FRAMES
+from .host.widgets import check_widgets
 from .sockets import LookSocket
 
 COLOUR_OFF = "off"
@@ -75,6 +76,7 @@ class EverTalkLook(io.ComfyNode):
         pan_y: float,
     ) -> io.NodeOutput:
         """Gather the widgets."""
+        check_widgets(cls, {"colour_match": colour_match})
         method = None if colour_match == COLOUR_OFF else ColourMethod(colour_match)
         return io.NodeOutput(
             LookSettings(method, colour_strength, blend_frames, CameraMove(zoom, pan_x, pan_y))

@@ -16,9 +16,11 @@ from .host.talking_model import (
     BaseChoice,
     TalkChoice,
     check_files,
+    file_stamps,
     load_choice,
 )
-from .talk_widgets import reserve_widget, talk_widgets
+from .host.widgets import check_widgets
+from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 
 class EverTalkModelLoader(io.ComfyNode):
@@ -84,10 +86,20 @@ class EverTalkModelLoader(io.ComfyNode):
         return True
 
     @classmethod
+    def fingerprint_inputs(
+        cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None, **_: Any
+    ) -> object:
+        """Load again when a file changed on disk."""
+        return file_stamps(base_model, talk_model, lora)
+
+    @classmethod
     def execute(
         cls, base_model: str, quantization: str, lora: str, lora_strength: float, **talk: Any
     ) -> io.NodeOutput:
         """Check both files, load them, and show what was done."""
+        check_widgets(
+            cls, {"quantization": quantization, "lora_strength": lora_strength, **without_file(talk)}
+        )
         model = load_choice(
             BaseChoice(base_model, Quantization(quantization), lora, lora_strength), TalkChoice.of(talk)
         )

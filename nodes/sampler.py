@@ -17,6 +17,7 @@ from .host.schedule import prompts_of
 from .host.seeing import seeing
 from .host.studio import Cast
 from .host.video_file import run_metadata, run_place
+from .host.widgets import check_widgets
 from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
@@ -67,6 +68,7 @@ class EverTalkSampler(io.ComfyNode):
         Widgets and picture come first, then the speech, whose encoder is small, then the schedule, whose
         prompts a text encoder may have to load for, then all others.
         """
+        check_widgets(cls, inputs)
         asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
         has_negative = "negative" in inputs
         if inputs["audio_embeds"] is None:

@@ -12,6 +12,7 @@ from ..multitalk.speaker_preview import preview_speakers
 from ..multitalk.speakers import Arrangement, SpeakerInputs, make_speakers
 from .host.progress import warn_on_node
 from .host.sound import audio_of, waveform_of
+from .host.widgets import check_widgets
 from .sockets import SpeakersSocket
 
 # Fixed sockets instead of growing ones: of ComfyUI 0.3.75's `AutogrowDynamic` its frontend (1.32.9) knows
@@ -96,6 +97,7 @@ class EverTalkSpeakers(io.ComfyNode):
         start_image: io.Image.Type | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
+        check_widgets(cls, {"arrangement": arrangement})
         given = SpeakerInputs(
             audios=tuple(
                 waveform_of(sockets[name], name) if name in sockets else None for name in AUDIO_SOCKETS

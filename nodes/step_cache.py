@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..wanvideo.step_cache import COEFFICIENTS, FIRST_STEPS, FittedSize, StepCacheSettings
 from .host.step_cache import with_step_cache
+from .host.widgets import check_widgets
 
 THRESHOLD = 0.2
 MAX_THRESHOLD = 2.0
@@ -64,6 +65,7 @@ class EverTalkStepCache(io.ComfyNode):
         cls, model: io.Model.Type, threshold: float, fitted_to: str, first_steps: int, last_steps: int
     ) -> io.NodeOutput:
         """Put the settings on a clone of the MODEL."""
+        check_widgets(cls, {"fitted_to": fitted_to, "threshold": threshold})
         coefficients = COEFFICIENTS[cast("FittedSize", fitted_to)]
         settings = StepCacheSettings(threshold, coefficients, first_steps, last_steps)
         return io.NodeOutput(with_step_cache(model, settings))

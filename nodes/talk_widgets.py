@@ -1,5 +1,8 @@
 """The widgets that the model loader and the apply node share."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
@@ -54,3 +57,8 @@ def reserve_widget() -> io.Input:
         tooltip="GPU memory in GB to leave free beside what sampling takes, for other programs. More of the "
         "weights then stay in RAM. 0 is right unless you run out of memory.",
     )
+
+
+def without_file(talk: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of these widgets but the file's, which is looked for on the disk."""
+    return {name: value for name, value in talk.items() if name != "talk_model"}

@@ -1,8 +1,11 @@
 """EverTalkTextEmbeds: a prompt's encoding from or to a file."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
+from .host.files import file_stamp
 from .host.text_embeds import (
     Conditioning,
     find_text_embeds,
@@ -78,13 +81,11 @@ class EverTalkTextEmbeds(io.ComfyNode):
         return ["conditioning"] if is_waiting else []
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, save_as: str, conditioning: Conditioning | None = None) -> object:
-        """Run again when the chosen file changed on disk."""
-        del conditioning
-        if file == ENCODE:
+    def fingerprint_inputs(cls, file: str | None = None, save_as: str = "", **_: Any) -> object:
+        """Run again when the chosen file changed on disk; a name that comes over a link is not known yet."""
+        if file is None or file == ENCODE:
             return save_as
-        stat = find_text_embeds(file).stat()
-        return file, stat.st_mtime_ns, stat.st_size
+        return file_stamp(find_text_embeds(file))
 
     @classmethod
     def execute(cls, file: str, save_as: str, conditioning: Conditioning | None = None) -> io.NodeOutput:

@@ -12,6 +12,7 @@ from .host.clip import clip_of, find_scene_cuts
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node
 from .host.sound import audio_of, temp_folder
+from .host.widgets import check_widgets
 from .sockets import VideoSourceSocket
 
 AUDIO_SLOT = 1
@@ -113,6 +114,7 @@ class EverTalkVideoSource(io.ComfyNode):
         region: io.Mask.Type | None = None,
     ) -> io.NodeOutput:
         """Look at the clip, and find its cuts if asked to."""
+        check_widgets(cls, {"scene_cuts": scene_cuts, "cut_threshold": cut_threshold, "start_s": start_s})
         clip = clip_of(video)
         locked = None if region is None else checked_region(region, feather_px)
         source = DubSource(clip, start_s, (), denoise, locked)

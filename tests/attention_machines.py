@@ -69,6 +69,11 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and r.name == "evertalk"]
 
 
+def lines_of(notes: tuple[str, ...]) -> list[str]:
+    """The log's lines of fallbacks: what happened, then why."""
+    return [line for note in notes for line in note.split(": ", maxsplit=1)]
+
+
 def starts(notes: tuple[str, ...] | list[str]) -> list[str]:
     return [note.split(":")[0] for note in notes]
 

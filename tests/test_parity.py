@@ -4,8 +4,10 @@ import dataclasses
 from pathlib import Path
 
 import parity
+import parity_runners.loop
 import pytest
 import torch
+from evertalk_pack.multitalk.windows import plan_windows
 from parity_case import PUBLIC_CASES, Case, Tolerance, load_case
 from parity_kinds import KINDS, kind_of
 
@@ -105,3 +107,22 @@ def test_the_command_reports_each_case_and_fails_on_a_folder_without_one(
     assert parity.main([str(tmp_path)]) == 1
     assert "case.json" in capsys.readouterr().err
     assert parity.main([]) == 2
+
+
+def test_the_reference_s_boxes_are_rows_then_columns() -> None:
+    masks_SHW = parity_runners.loop.boxed({"person1": [1, 0, 3, 2], "person2": [0, 3, 4, 5]}, 4, 5)
+    assert masks_SHW.shape == (2, 4, 5)
+    assert masks_SHW[0].nonzero().tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
+    assert masks_SHW[1].sum(dim=1).tolist() == [2, 2, 2, 2]
+
+
+def test_frames_past_the_end_of_the_first_voice_can_be_compared() -> None:
+    index = parity_runners.loop.video_index(plan_windows(15, 9, 5))
+    assert index.shape == (9 + 2 * 4, 2)
+    assert index[9].tolist() == [1, 5]
+
+
+def test_folders_of_shared_weights_are_no_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    shared, case = PUBLIC_CASES / "shared_vae", PUBLIC_CASES / "timesteps"
+    assert parity.main([str(shared), str(case)]) == 0
+    assert capsys.readouterr().out.endswith("1 of 1 cases passed\n")

@@ -7,13 +7,13 @@ yet.
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 import folder_paths
+from aiohttp import web
 from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
@@ -180,22 +180,11 @@ def chosen_file(loader: Node | None, widget: str) -> Path | None:
     return path if inside and path.is_file() else None
 
 
-def add_route() -> None:
-    """Let the host's server answer; without one, as when the nodes are only looked at, nothing happens."""
-    if "server" not in sys.modules:  # the host imports it before any pack, and to import it takes long
-        return
-    from aiohttp import web  # noqa: PLC0415
-    from server import PromptServer  # noqa: PLC0415
-
-    if getattr(PromptServer, "instance", None) is None:
-        return
-
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            asked = await request.json()
-            estimate = await asyncio.to_thread(estimate_of, asked["prompt"], str(asked["node"]))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise web.HTTPBadRequest(text=f"expected a node and a prompt ({error!r})") from error
-        return web.json_response(asdict(estimate))
-
-    PromptServer.instance.routes.post(ROUTE)(answer)
+async def answer(request: web.Request) -> web.Response:
+    """What a sampler's run will be, as JSON; 400 with a sentence when no graph came."""
+    try:
+        asked = await request.json()
+        estimate = await asyncio.to_thread(estimate_of, asked["prompt"], str(asked["node"]))
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise web.HTTPBadRequest(text=f"expected a node and a prompt ({error!r})") from error
+    return web.json_response(asdict(estimate))

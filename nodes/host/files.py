@@ -59,6 +59,15 @@ def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
     )
 
 
+def file_stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when another file is put in the place of this one; for nodes' fingerprint_inputs.
+
+    The bytes are not read: weights have tens of gigabytes.
+    """
+    stat = path.stat()
+    return str(path), stat.st_mtime_ns, stat.st_size
+
+
 def check_base_file(path: Path) -> CheckpointDescription:
     """What the base model at `path` is, read from its header; only Wan 2.1 image-to-video passes.
 

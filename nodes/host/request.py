@@ -1,12 +1,11 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
 import torch
-from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
@@ -16,7 +15,6 @@ from ...multitalk.picture import checked_picture
 from ...multitalk.run_card import Resume
 from ...multitalk.run_schedule import RunSchedule, unused_cues
 from ...multitalk.run_settings import (
-    OWN_SCHEDULES,
     FrameSize,
     ScheduleSettings,
     WindowSettings,
@@ -130,9 +128,6 @@ def checked_settings(
             widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise
         )
     )
-    check_offered("scheduler", widgets.scheduler, (*OWN_SCHEDULES, *SCHEDULER_NAMES))
-    check_offered("sampler_name", widgets.sampler_name, SAMPLER_NAMES)
-    check_offered("format", widgets.format, tuple(offered_formats()))
     guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
@@ -150,16 +145,6 @@ def checked_settings(
     return RunSettings(
         windows, schedule, guidance, size, look, picture_BHWC, (*notes, *seed_notes), window_seeds
     )
-
-
-def check_offered(widget: str, value: str, offered: Sequence[str]) -> None:
-    """Refuse what a widget does not offer, which scripts and workflows of other hosts may hold.
-
-    Raises:
-        InputError: lists what there is.
-    """
-    if value not in offered:
-        raise InputError(f"{widget}: {value!r} is unknown here. Choose one of {', '.join(offered)}.")
 
 
 def plan_run(

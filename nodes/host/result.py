@@ -15,16 +15,21 @@ import torch
 from comfy_api.latest import Input, InputImpl, Types, io, ui
 
 from ...multitalk.errors import ResultError
-from ...multitalk.result import FramesInMemory, RawLatents, Result, SavedFrames, SavedVideo, VideoObject
+from ...multitalk.frames_in_memory import FramesInMemory
+from ...multitalk.result import RawLatents, Result, SavedFrames, SavedVideo, VideoObject
 from ...multitalk.types import FPS, Waveform
 from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_pictures, read_sound
 from ...multitalk.video_settings import VideoSettings
 from ...multitalk.video_writer import VideoWriter
+from .progress import warn_on_node
 
 LOG = logging.getLogger("evertalk")
 
 _QUICK = VideoSettings(crf=20, preset="veryfast")
 _NAME = "EverTalk_decode"
+VIDEO_DIMS, BATCHED_VIDEO_DIMS = 3, 5
+"""Frames, height and width, as the host's VAEs count them; latents have batch and channels besides."""
+
 PLAYABLE_CODECS = ("h264", "vp8", "vp9", "av1")
 
 
@@ -52,6 +57,8 @@ def open_result(result: Result, vae: Any, *, want_images: bool) -> Opened:
         ResultError: latents without a VAE, or a saved video that cannot be read.
     """
     if isinstance(result, RawLatents):
+        if result.lost_path:
+            LOG.warning("The saved video %s is gone; its latents are decoded instead", result.lost_path)
         return _decode(result, vae)
     LOG.info("Sampler returned decoded video, using directly")
     if isinstance(result, SavedVideo):
@@ -65,7 +72,10 @@ def open_result(result: Result, vae: Any, *, want_images: bool) -> Opened:
     if result.lost_path:
         LOG.warning("The saved video %s is gone; its frames in memory are used instead", result.lost_path)
     if isinstance(result, FramesInMemory):
-        return _from_frames(result.unit_frames(), None)
+        frames_FHWC, notes = result.unit_frames()
+        for note in notes:
+            warn_on_node(note)
+        return _from_frames(frames_FHWC, None)
     return _from_video(result, want_images=want_images)
 
 
@@ -85,16 +95,42 @@ def preview_ui(path: Path) -> ui.PreviewVideo | dict[str, Any]:
 
 
 def _decode(result: RawLatents, vae: Any) -> Opened:
+    check_latents(result.latents, vae)
     shape = tuple(result.latents.shape)
+    LOG.info("Sampler returned latents, the VAE decodes latents of shape %s", shape)
+    frames = vae.decode(result.latents)
+    frames_FHWC = frames.reshape(-1, *frames.shape[-3:])  # the frames of a batch follow one another
+    return _from_frames(frames_FHWC[: result.video_frames], result.sound)
+
+
+def check_latents(latents: torch.Tensor, vae: Any) -> None:
+    """Refuse latents that this VAE cannot decode, before it loads onto the device.
+
+    Raises:
+        ResultError: no VAE, one of another model, or latents that hold no numbers.
+    """
+    shape = tuple(latents.shape)
     if vae is None:
         raise ResultError(
             f"vae: nothing is connected, but `samples` holds raw latents of shape {shape}; connect a VAE "
             "(for Wan2.1 models: Load VAE with wan_2.1_vae.safetensors)"
         )
-    LOG.info("Sampler returned latents, the VAE decodes latents of shape %s", shape)
-    frames = vae.decode(result.latents)
-    frames_FHWC = frames.reshape(-1, *frames.shape[-3:])  # the frames of a batch follow one another
-    return _from_frames(frames_FHWC[: result.video_frames], result.sound)
+    # VAEs of other packs may not say what they take.
+    channels, is_video = (
+        getattr(vae, "latent_channels", shape[1]),
+        getattr(vae, "latent_dim", 2) == VIDEO_DIMS,
+    )
+    if shape[1] != channels or (is_video and latents.ndim != BATCHED_VIDEO_DIMS):
+        takes = "(batch, channels, frames, height, width)" if is_video else "(batch, channels, height, width)"
+        raise ResultError(
+            f"vae: it decodes latents {takes} of {channels} channels, but `samples` holds {shape}; connect "
+            "the VAE that belongs to the sampler's model (for Wan2.1 models: wan_2.1_vae.safetensors)"
+        )
+    if not torch.isfinite(latents).all():
+        raise ResultError(
+            "samples: the latents hold NaN or infinite values, so there is no picture in them; choose "
+            "another attention mode or precision in the model loader, and run the sampler again"
+        )
 
 
 def _from_frames(frames_FHWC: torch.Tensor, sound: Waveform | None) -> Opened:

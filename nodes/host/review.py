@@ -4,7 +4,6 @@ The host would answer the same workflow from its cache, the unfinished video inc
 node is counted, and the count is part of what the host compares.
 """
 
-import sys
 from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -98,15 +97,3 @@ class Reviews:
 
 REVIEWS = Reviews()
 """Of this server: it runs one node at a time."""
-
-
-def add_routes() -> None:
-    """Let the browser pause; called once, when the host loads the pack.
-
-    Where packs are loaded without a server, as tools do that only list nodes, there is nobody to ask.
-    """
-    # Not imported: the server drags in its database and frontend.
-    server = sys.modules.get("server")
-    instance = None if server is None else getattr(server.PromptServer, "instance", None)
-    if instance is not None:
-        instance.routes.post(ROUTE)(REVIEWS.answer)

@@ -192,11 +192,16 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     for note in (*attachment.notes, *cache_notes):
         show_on_node(note)
-    for note in (*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)):
-        tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
-        tell(note)
+    tell_notes((*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)))
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
     return HostStudio(cast, settings, backend, progress)
+
+
+def tell_notes(notes: tuple[str, ...]) -> None:
+    """Say what is not as it was asked for; a run whose windows are all finished says so too."""
+    for note in notes:
+        tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
+        tell(note)
 
 
 def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps: int) -> str:

@@ -6,8 +6,6 @@ from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 
-from ...attention.registry import NAMES
-from ...multitalk.errors import InputError
 from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
 from .files import (
     BASE_FOLDERS,
@@ -18,6 +16,7 @@ from .files import (
     check_base_file,
     check_readable,
     check_talk_file,
+    file_stamp,
     find_model_file,
 )
 from .loaders import Quantization, load_base, load_talk
@@ -90,10 +89,9 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
     """Put audio weights on any Wan 2.1 I2V MODEL; `notes` are shown by the sampler before its own.
 
     Raises:
-        InputError: the MODEL is something else, or the attention backend is unknown.
+        InputError: the MODEL is something else.
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
-    check_attention(choice)
     check_base(model)
     tree = model.model.diffusion_model
     path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
@@ -126,27 +124,31 @@ def check_files(base_model: str | None, talk_model: str | None, lora: str | None
         check_readable(LORA_LABEL, find_model_file(LORA_LABEL, lora, LORA_FOLDERS))
 
 
-def check_attention(choice: TalkChoice) -> None:
-    """Refuse an attention backend that nobody knows: from a script, or from a workflow of another version.
+def file_stamps(base_model: str | None, talk_model: str | None, lora: str | None = None) -> list[object]:
+    """What changes when one of the files does; None is a name not known yet.
 
     Raises:
-        InputError: lists those there are.
+        ModelFileError: a file is missing.
     """
-    if choice.attention_mode not in NAMES:
-        raise InputError(
-            f"attention_mode: {choice.attention_mode!r} is unknown. Choose one of {', '.join(NAMES)}."
-        )
+    asked = (
+        (BASE_LABEL, base_model, BASE_FOLDERS),
+        (TALK_LABEL, talk_model, TALK_FOLDERS),
+        (LORA_LABEL, None if lora == NO_LORA else lora, LORA_FOLDERS),
+    )
+    return [
+        file_stamp(find_model_file(label, name, folders))
+        for label, name, folders in asked
+        if name is not None
+    ]
 
 
 def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     """Load a base model and its audio weights; all files are checked before any loads.
 
     Raises:
-        InputError: the attention backend is unknown.
         ModelFileError: a file is missing, damaged, something else, or does not fit the other.
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
-    check_attention(talk)
     check_files(base.base_model, talk.talk_model, base.lora)
     model, precision_note = load_base(base_path, base.quantization)
     notes = [precision_note]

@@ -1,8 +1,9 @@
 """POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
 
 import json
-import sys
 from typing import Any
+
+from aiohttp import web
 
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
@@ -44,22 +45,11 @@ def converted(workflow: object) -> dict[str, Any]:
     return {"workflow": conversion.workflow, "remarks": remarks}
 
 
-def add_route() -> None:
-    """Let the server answer; nothing where there is none."""
-    if "server" not in sys.modules:  # the host imports it before any pack, and to import it takes long
-        return
-    from aiohttp import web  # noqa: PLC0415
-    from server import PromptServer  # noqa: PLC0415
-
-    if getattr(PromptServer, "instance", None) is None:
-        return
-
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            return web.json_response(converted(await request.json()))
-        except json.JSONDecodeError as error:
-            return web.json_response({"error": f"workflow: it is no JSON ({error})"}, status=400)
-        except ConvertError as error:
-            return web.json_response({"error": str(error)}, status=400)
-
-    PromptServer.instance.routes.post(ROUTE)(answer)
+async def answer(request: web.Request) -> web.Response:
+    """The converted workflow, as JSON; 400 with a sentence when it cannot be converted."""
+    try:
+        return web.json_response(converted(await request.json()))
+    except json.JSONDecodeError as error:
+        return web.json_response({"error": f"workflow: it is no JSON ({error})"}, status=400)
+    except ConvertError as error:
+        return web.json_response({"error": str(error)}, status=400)

@@ -168,8 +168,9 @@ def test_a_pickled_lora_is_refused_when_queued(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("widget", "message"),
     [
-        ("attention_mode", "attention_mode: 'fast' is unknown. Choose one of auto, comfy, sdpa"),
-        ("quantization", "'fast' is not a valid Quantization"),
+        ("attention_mode", "attention_mode: 'fast' is unknown here. Choose one of auto, comfy, sdpa"),
+        ("quantization", "quantization: 'fast' is unknown here. Choose one of as stored, bf16"),
+        ("mode", "mode: 'fast' is unknown here. Choose one of auto, infinitetalk, multitalk"),
     ],
 )
 def test_choices_that_nobody_offers_are_refused_before_weights_load(

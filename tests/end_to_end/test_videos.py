@@ -55,6 +55,16 @@ def test_multitalk_schedule_counts_to_four_in_every_window_whatever_steps_is(
     assert any(f"steps={steps} is not used" in text for text in texts)
 
 
+def test_a_finished_run_says_too_that_steps_are_not_used(stage: Stage) -> None:
+    graph = stage.graph(stage.speech(1600), scheduler="multitalk", steps=4, **QUICK)
+    video = stage.video_path(finished(stage.run(graph)))
+    graph[SAMPLER]["inputs"]["steps"] = 200
+    again = finished(stage.run(graph))
+    assert stage.video_path(again) == video
+    assert not any(", step " in text for text in again.texts), "nothing is sampled"
+    assert any("steps=200 is not used" in text for text in again.texts)
+
+
 @pytest.mark.parametrize("scheduler", ["infinitetalk", "simple"])
 def test_other_schedules_count_to_steps(stage: Stage, scheduler: str) -> None:
     graph = stage.graph(stage.speech(5760), scheduler=scheduler, steps=2, **QUICK)

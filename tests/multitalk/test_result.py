@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import ResultError
+from evertalk_pack.multitalk.frames_in_memory import FramesInMemory
 from evertalk_pack.multitalk.result import (
-    FramesInMemory,
     RawLatents,
     SavedFrames,
     SavedVideo,
@@ -48,21 +48,6 @@ def test_path_under_video_alone_is_enough(saved: Path) -> None:
     assert classify({"video": {"path": str(saved)}}) == SavedVideo(saved)
 
 
-def test_float_frames_map_from_minus_one_to_one_and_stay_unchanged() -> None:
-    video = signed_frames()
-    result = classify({"video": video, "output_path": ""})
-    assert isinstance(result, FramesInMemory)
-    assert result.unit_frames()[:, 0, 0, 0].tolist() == [0.0, 0.0, 0.5, 1.0]
-    assert torch.equal(video, signed_frames())
-
-
-def test_frames_may_have_a_batch_axis_an_alpha_channel_or_bytes() -> None:
-    bytes_FHWC = torch.full((2, 8, 8, 4), 255, dtype=torch.uint8)
-    result = classify({"video": bytes_FHWC[None]})
-    assert isinstance(result, FramesInMemory)
-    assert torch.equal(result.unit_frames(), torch.ones(2, 8, 8, 3))
-
-
 def test_frames_in_memory_stand_in_for_a_file_that_is_gone(tmp_path: Path) -> None:
     gone = str(tmp_path / "gone.mp4")
     frames = classify({"video": signed_frames(), "output_path": gone})
@@ -77,6 +62,30 @@ def test_file_that_is_gone_with_nothing_in_memory_is_named(tmp_path: Path, video
     gone = str(tmp_path / "gone.mp4")
     with pytest.raises(ResultError, match=r"gone\.mp4 is gone.*run the sampler again"):
         classify({"video": video, "output_path": gone})
+
+
+@pytest.mark.parametrize("video", [{"path": "PATH", "frames": 3}, None, "PATH", torch.zeros(1, 64, 64, 3)])
+def test_latents_stand_in_for_a_file_that_is_gone(tmp_path: Path, video: object) -> None:
+    gone = str(tmp_path / "gone.mp4")
+    samples = {"video": video, "output_path": gone, "samples": video_latents()}
+    result = classify(samples)
+    assert isinstance(result, RawLatents)
+    assert result.lost_path == gone
+    assert needs_vae(samples)
+
+
+def test_a_path_that_no_disk_could_hold_is_gone() -> None:
+    for path in ("a" * 5000, "a\0b"):
+        with pytest.raises(ResultError, match="is gone"):
+            classify({"video": None, "output_path": path})
+
+
+def test_frames_in_memory_stand_in_for_an_empty_folder(tmp_path: Path) -> None:
+    result = classify({"video": signed_frames(), "output_path": str(tmp_path)})
+    assert isinstance(result, FramesInMemory)
+    assert result.lost_path == str(tmp_path)
+    (tmp_path / "frame_00000.png").touch()
+    assert isinstance(classify({"video": signed_frames(), "output_path": str(tmp_path)}), SavedFrames)
 
 
 def test_folder_of_pictures_is_read_in_order(tmp_path: Path) -> None:
@@ -102,6 +111,18 @@ def test_latents_of_a_core_sampler() -> None:
         result = classify({"samples": samples})
         assert isinstance(result, RawLatents)
         assert (result.latents.shape, result.video_frames, result.sound) == (samples.shape, None, None)
+
+
+def test_of_several_latents_the_first_is_the_video() -> None:
+    class Several:
+        """As the host's NestedTensor."""
+
+        def unbind(self) -> tuple[torch.Tensor, torch.Tensor]:
+            return video_latents(), torch.zeros(1, 8, 10)
+
+    result = classify({"samples": Several()})
+    assert isinstance(result, RawLatents)
+    assert torch.equal(result.latents, video_latents())
 
 
 def test_latents_of_our_sampler_carry_length_and_sound() -> None:

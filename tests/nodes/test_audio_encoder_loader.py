@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from evertalk_pack.multitalk.errors import ModelFileError
 from safetensors.torch import save_file
 from tiny_speech import BASE, tiny_encoder
 
@@ -54,3 +56,22 @@ def test_an_unusable_choice_is_refused_before_the_run(folder: Path, name: str, c
     assert isinstance(verdict, str)
     assert verdict.startswith("encoder: ")
     assert complaint in verdict
+
+
+def test_a_file_that_changed_is_loaded_again(folder: Path) -> None:
+    from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
+
+    before = EverTalkAudioEncoderLoader.fingerprint_inputs("tiny.safetensors")
+    assert EverTalkAudioEncoderLoader.fingerprint_inputs("tiny.safetensors") == before
+    save_file(tiny_encoder().state_dict() | {"another": torch.zeros(1)}, folder / "tiny.safetensors")
+    assert EverTalkAudioEncoderLoader.fingerprint_inputs("tiny.safetensors") != before
+
+
+def test_a_name_that_comes_over_a_link_is_looked_at_when_the_node_runs(folder: Path) -> None:
+    from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
+
+    assert EverTalkAudioEncoderLoader.validate_inputs() is True
+    assert EverTalkAudioEncoderLoader.fingerprint_inputs() is None
+    save_file({"another": torch.zeros(1)}, folder / "other.safetensors")
+    with pytest.raises(ModelFileError, match=r"^encoder: other\.safetensors"):
+        EverTalkAudioEncoderLoader.execute("other.safetensors")

@@ -213,6 +213,41 @@ def test_batches_follow_one_another_and_image_latents_are_decoded() -> None:
     torch.testing.assert_close(images[:, 0, 0, 0], torch.tensor([0.1, 0.7]))
 
 
+def test_latents_take_the_place_of_a_lost_file_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = str(tmp_path / "output" / "gone.mp4")
+    samples = {"video": {"path": gone}, "output_path": gone, "samples": torch.zeros(1, 16, 3, 2, 4)}
+    assert decode(samples, RampVAE()).result[0].shape[0] == 9
+    assert f"{gone} is gone; its latents are decoded instead" in caplog.text
+
+
+class VideoVAE(RefusingVAE):
+    """As the host describes Wan 2.1's."""
+
+    latent_channels = 16
+    latent_dim = 3
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3, 2, 4), (1, 48, 3, 2, 4), (1, 16, 2, 4), (16, 3, 2, 4)])
+def test_latents_of_another_model_are_refused_before_the_vae_loads(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ResultError, match=r"^vae: it decodes latents .*of 16 channels.*connect the VAE that"):
+        decode({"samples": torch.zeros(shape)}, VideoVAE())
+
+
+def test_latents_that_hold_nan_are_refused_before_the_vae_loads() -> None:
+    latents = torch.zeros(1, 16, 3, 2, 4)
+    latents[0, 3, 1] = torch.nan
+    with pytest.raises(ResultError, match=r"^samples: the latents hold NaN.*run the sampler again"):
+        decode({"samples": latents}, VideoVAE())
+
+
+def test_doubts_about_frames_in_memory_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode({"video": torch.rand(2, HEIGHT, WIDTH, 3)})
+    assert "are taken as -1 (black) to 1 (white)" in caplog.text
+
+
 def test_latents_without_a_vae_ask_for_one() -> None:
     with pytest.raises(ResultError, match=r"^vae: nothing is connected.*\(1, 16, 3, 2, 4\); connect a VAE"):
         decode({"samples": torch.zeros(1, 16, 3, 2, 4)})

@@ -123,3 +123,26 @@ def test_gguf_without_its_package_says_what_to_install(tmp_path: Path) -> None:
     installed = importlib.util.find_spec("gguf") is not None
     with pytest.raises(ModelFileError, match="not a usable GGUF" if installed else "pip install gguf"):
         check_talk_file(path, BASE)
+
+
+@pytest.mark.parametrize("changed", ["diffusion_models/base.safetensors", "model_patches/talk.safetensors"])
+def test_loader_and_apply_run_again_when_a_file_changed(models: Path, changed: str) -> None:
+    from evertalk_pack.nodes.apply import EverTalkApply
+    from evertalk_pack.nodes.model_loader import EverTalkModelLoader
+
+    for name in ("diffusion_models/base.safetensors", "model_patches/talk.safetensors"):
+        (models / name).write_bytes(b"one")
+    chosen = {"base_model": "base.safetensors", "talk_model": "talk.safetensors", "lora": "none"}
+    loader, apply = EverTalkModelLoader.fingerprint_inputs, EverTalkApply.fingerprint_inputs
+    before = loader(**chosen, quantization="bf16"), apply(talk_model="talk.safetensors")
+    assert (loader(**chosen, quantization="bf16"), apply(talk_model="talk.safetensors")) == before
+    (models / changed).write_bytes(b"another")
+    assert loader(**chosen, quantization="bf16") != before[0]
+    assert (apply(talk_model="talk.safetensors") != before[1]) == changed.startswith("model_patches")
+
+
+@pytest.mark.usefixtures("models")
+def test_names_that_come_over_links_have_no_stamp_yet() -> None:
+    from evertalk_pack.nodes.model_loader import EverTalkModelLoader
+
+    assert EverTalkModelLoader.fingerprint_inputs(quantization="bf16") == []

@@ -81,3 +81,8 @@ def test_changed_file_is_read_again(folders: Path) -> None:
     assert node().fingerprint_inputs(audio="speech.wav") == before
     write_wav(folders / "input" / "speech.wav", speech_like(20_001)[None])
     assert node().fingerprint_inputs(audio="speech.wav") != before
+
+
+def test_name_that_comes_over_a_link_is_not_known_yet() -> None:
+    assert node().validate_inputs() is True
+    assert node().fingerprint_inputs() == ""

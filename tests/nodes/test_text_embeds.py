@@ -160,3 +160,4 @@ def test_a_changed_file_changes_the_fingerprint(folders: Path) -> None:
     stored(folders, "p.safetensors", {"cross_attn": torch.ones(4, 8)})
     assert node().fingerprint_inputs(name, "") != before
     assert node().fingerprint_inputs(encode(), "p") == "p"
+    assert node().fingerprint_inputs() == "", "a name that comes over a link"

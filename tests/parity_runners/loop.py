@@ -1,8 +1,8 @@
 """Golden cases of the whole window loop, run through the host's own sampler, VAE and memory management.
 
 Given to the run from the golden: noise, reference pictures, and what the reference appended to the audio; all
-else is computed and compared. The reference cuts the video short (goldens' README, 3): of its frames, all are
-compared.
+else is computed and compared. Where the reference cuts the video depends on its last speaker (goldens'
+README, 3): of its frames, all are compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +25,10 @@ from parity_case import Case, Runner, use_comfyui
 from torch import nn
 
 from .model import talk_config
+
+A_HAIR_ABOVE_ONE = 1 + 1e-8
+"""A scale that is 1 in float32, yet evaluates all branches: the reference does so at 1 too, where the pack
+saves those that 1 takes out."""
 
 WAN_PARTS = ("encoder.", "decoder.", "conv1.", "conv2.")
 
@@ -152,7 +156,19 @@ def speaker_masks(case: Case) -> SpeakerMasks:
     if speakers == 1:
         everywhere = torch.ones(3, height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)
         return SpeakerMasks(everywhere, token_masks(everywhere))
-    return make_speaker_masks(default_masks(speakers, *run["src"]), speakers, height_px, width_px)
+    boxes = run.get("bbox")
+    masks_SHW = default_masks(speakers, *run["src"]) if boxes is None else boxed(boxes, *run["src"])
+    return make_speaker_masks(masks_SHW, speakers, height_px, width_px)
+
+
+def boxed(boxes: Any, height_px: int, width_px: int) -> torch.Tensor:
+    """The reference's boxes as masks: rows, which it calls x, then columns (goldens' README, 23)."""
+    rows_of_people = list(boxes.values()) if isinstance(boxes, Mapping) else list(boxes)
+    masks_SHW = torch.zeros(len(rows_of_people), height_px, width_px)
+    for mask_HW, box in zip(masks_SHW, rows_of_people, strict=True):
+        top, left, bottom, right = (int(side) for side in box)
+        mask_HW[top:bottom, left:right] = 1
+    return masks_SHW
 
 
 def finish_of(case: Case) -> Callable[[Window, torch.Tensor], torch.Tensor]:
@@ -190,7 +206,8 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     model, vae = host_models(case, recorder)
     positive, negative, seen = conditionings(case)
     timesteps = infinitetalk_timesteps(run["steps"], run["shift"])
-    guidance = GuidanceSettings(run["text"], run["audio"], apg=run["apg"])
+    audio_scale = A_HAIR_ABOVE_ONE if run["audio"] == 1 else run["audio"]
+    guidance = GuidanceSettings(run["text"], audio_scale, apg=run["apg"])
     windows = plan_windows(min(run["n_audio"][0], run["max_frames"]), run["frame_num"], run["motion_frame"])
     studio = HostStudio(
         Cast(model, vae, lambda _window: positive, negative, lambda _frame: seen),
@@ -211,9 +228,9 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
 
 
 def video_index(windows: tuple[Window, ...]) -> torch.Tensor:
-    """(window, frame in window) of each frame of the video."""
+    """(window, frame in window) of each frame that the windows add, those past the end of the sound too."""
     return torch.tensor(
-        [(window.index, window.motion + frame) for window in windows for frame in range(window.new)]
+        [(window.index, frame) for window in windows for frame in range(window.motion, window.frames)]
     )
 
 

@@ -77,8 +77,6 @@ def test_all_that_was_changed_is_said() -> None:
         ({"text_scale": 5.0}, r"negative: nothing is connected, but text_scale 5 .*set text_scale to 1"),
         ({"text_scale": -1.0}, "text_scale is -1; give 0 or more"),
         ({"audio_scale": float("nan")}, "audio_scale is nan"),
-        ({"scheduler": "none"}, r"scheduler: 'none' is unknown here. Choose one of multitalk"),
-        ({"sampler_name": "none"}, r"sampler_name: 'none' is unknown here. Choose one of euler"),
         (
             {"video_frames": 10, "output": "latent"},
             r"output: 'latent' holds one window, but 10 frames take 2",
