@@ -21,7 +21,11 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
         raise ConvertError(f"workflow: got {type(workflow).__name__}, {FORMS}")
     fields = cast("Mapping[str, Any]", workflow)
     if isinstance(fields.get("nodes"), list):
-        return read_editor(fields, host)
+        try:
+            return read_editor(fields, host)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            damage = f"damaged nodes or links ({error!r})"
+            raise ConvertError(f"workflow: got {damage}, {FORMS}") from error
     if isinstance(fields.get("prompt"), Mapping):  # the body of a request to /prompt
         fields = fields["prompt"]
     nodes = {str(node_id): _api_node(str(node_id), node) for node_id, node in fields.items()}
@@ -41,5 +45,8 @@ def _api_node(node_id: str, node: object) -> SourceNode:
 
 
 def _api_value(value: Any) -> object:
-    is_link = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)  # pyright: ignore[reportUnknownArgumentType]
-    return Link(value[0], int(value[1])) if is_link else value
+    match value:
+        case [str(node), int(slot)]:
+            return Link(node, slot)
+        case _:
+            return value

@@ -131,7 +131,12 @@ def attempts_in(log: Path) -> list[list[int]]:
 
 
 def resumed_in(log: Path) -> list[int]:
-    """How many windows each attempt that went on found finished."""
-    return [
-        int(found[4]) for line in log.read_text().splitlines() if (found := BEGUN.search(line)) and found[4]
-    ]
+    """How many windows each attempt found finished; 0 also for one that was lost before it looked."""
+    finished: list[int] = []
+    for line in log.read_text().splitlines():
+        found = BEGUN.search(line)
+        if found and found[2]:
+            finished.append(0)
+        elif found and found[4]:
+            finished[-1] = int(found[4])
+    return finished

@@ -1,5 +1,6 @@
 """Every command that README gives is run here or by the test named beside it; its files exist."""
 
+import json
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+MAX_LINES = 120
 FENCE = re.compile(r"```[a-z]*\n(.*?)```", re.DOTALL)
 INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:make|python|git|pip)\b[^`]*)`")
 
@@ -103,6 +105,19 @@ def test_command_works(command: str) -> None:
         checks = [dry]
     for check in checks:
         check(command)
+
+
+def test_readme_is_short() -> None:
+    """What a newcomer reads; the rest is in docs/."""
+    assert max(len(page.splitlines()) for page in (README, CHINESE)) < MAX_LINES
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_node_is_named_in_the_reference(language: str) -> None:
+    page = ROOT / "docs" / ("reference.md" if language == "en" else f"reference.{language}.md")
+    text = page.read_text(encoding="utf-8")
+    nodes = json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert [name for one in nodes.values() if f"**{(name := one['display_name'])}**" not in text] == []
 
 
 def links_of(page: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Workflows saved with earlier releases open with the values that they were saved with, and queue."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.host
 
 SAVED = Path(__file__).resolve().parent / "saved_workflows"
 FILES = sorted(file for file in SAVED.glob("*/*.json"))
+MODEL_OR_MEDIA = re.compile(r"\.(safetensors|jpg|png|flac|wav|mp4)$")
 ABOUT_FILES = ("Value not in list", "Custom validation failed", "Invalid")
 
 
@@ -26,6 +28,15 @@ def api_twin(file: Path) -> dict[str, Any]:
     """The same workflow as a program queued it then."""
     text = (file.parent / "api" / f"{file.stem}.api.json").read_text(encoding="utf-8")
     return json.loads(text)
+
+
+def without_files(workflow: dict[str, Any]) -> dict[str, Any]:
+    """It with files that no server has, so that it is refused wherever the tests run, and never made."""
+    for node in workflow.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, str) and MODEL_OR_MEDIA.search(value):
+                node["inputs"][name] = f"not there/{value}"
+    return workflow
 
 
 def fields_in_order(description: dict[str, Any]) -> list[str]:
@@ -76,7 +87,7 @@ def test_saved_workflow_is_refused_for_nothing_but_files_that_are_not_there(
     file: Path, comfy_server: ComfyServer
 ) -> None:
     with pytest.raises(JobError) as refused:
-        comfy_server.client.queue(api_twin(file))
+        comfy_server.client.queue(without_files(api_twin(file)))
     lines = [line for line in str(refused.value).splitlines() if line.startswith("  node ")]
     assert lines
     assert [line for line in lines if not any(mark in line for mark in ABOUT_FILES)] == []

@@ -18,7 +18,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 from convert.conversion import Conversion, convert  # noqa: E402
-from convert.errors import ConvertError  # noqa: E402
 from convert.remarks import Level  # noqa: E402
 
 TIMEOUT_S = 60
@@ -61,8 +60,8 @@ def main(arguments: list[str]) -> int:
     chosen = read_arguments(arguments)
     try:
         info = object_info(chosen)
-        conversion = convert(json.loads(chosen.workflow.read_text(encoding="utf-8")), info)
-    except (ConvertError, json.JSONDecodeError, OSError) as error:
+        conversion = convert(json.loads(chosen.workflow.read_text(encoding="utf-8-sig")), info)
+    except (ValueError, OSError) as error:  # ConvertError and what is no JSON or no UTF-8 among them
         print(f"convert: {error}", file=sys.stderr)
         return REFUSED
     chosen.output.write_text(text_of(conversion, info, chosen), encoding="utf-8", newline="\n")

@@ -1,6 +1,5 @@
 """Starts a batch: checks everything, connects to Ray, drives."""
 
-import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -56,9 +55,7 @@ def run_batch(options: Options, view: View) -> Tally:
                 ray_crew.RayCrew(ray_crew.ServerWorkers(_settings(options, store)), count, share)
             ) as crew:
                 supply = _supply(options, store, unfinished(book, finished), crew)
-                rules = Rules(
-                    options.max_losses, round(options.min_free_mb * 1e6), partial(_free_bytes, store.root)
-                )
+                rules = Rules(options.max_losses, options.min_free_bytes, store.free_bytes)
                 driver = Driver(store, supply, crew, partial(task_of, workflow), view, rules)
                 with _stopping(store, view.tell):
                     return driver.run(len(book), tally, count)
@@ -126,11 +123,7 @@ def _settings(options: Options, store: BatchStore) -> WorkerSettings:
         store.output,
         arguments,
     )
-    return WorkerSettings(server, store, options.silence_s)
-
-
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
+    return WorkerSettings(server, store, options.silence_s, options.min_free_bytes)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ driver.lock       held by the program that hands out jobs
 
 import fcntl
 import os
+import shutil
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -54,6 +55,10 @@ class BatchStore:
     def log(self, job_id: str) -> Path:
         """The log of a job."""
         return self.root / "logs" / f"{job_id}.log"
+
+    def free_bytes(self) -> int:
+        """How much is free on its disk."""
+        return shutil.disk_usage(self.root).free
 
     def make(self) -> None:
         """Create the folders.

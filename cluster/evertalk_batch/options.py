@@ -43,6 +43,10 @@ class Options:
     silence_s: float = 1800.0
     split_s: float = 0.0
 
+    @property
+    def min_free_bytes(self) -> int:
+        return round(self.min_free_mb * 1e6)
+
 
 def write_options(store: BatchStore, options: Options, total: int) -> None:
     """Keep the options of a batch with so many jobs."""

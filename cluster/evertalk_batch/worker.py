@@ -21,6 +21,9 @@ from .usage import Peak
 WINDOW = re.compile(r"Window (\d+) of (\d+), step (\d+)/(\d+)")
 ALL_FINISHED = re.compile(r"all (\d+) windows were finished")
 DISK_FULL = re.compile(r"disk is full|No space left|Disk quota exceeded")
+REFUSED_FOR_ROOM = re.compile(r"free, but this run of \d+ windows needs about")
+"""What EverTalk says before it begins a run that the disk cannot hold."""
+
 TAKEN = "is working on the same run"
 USAGE_EVERY_S = 2.0
 WRITE_EVERY_S = 2.0
@@ -34,11 +37,23 @@ class WorkerSettings:
         server: how its server is started.
         store: the batch's folder.
         silence_s: a server that tells nothing for so long during a job is started anew.
+        min_free_bytes: below it the disk counts as full, and a job that was refused for want of room is done
+            again when there is some; above it the job needs more than there is, and has failed.
     """
 
     server: ServerSettings
     store: BatchStore
     silence_s: float = 1800.0
+    min_free_bytes: int = 0
+
+
+def ending_of(message: str, settings: WorkerSettings) -> Ending:
+    """What a job's error means for the batch."""
+    if DISK_FULL.search(message):
+        return Ending.DISK_FULL
+    if REFUSED_FOR_ROOM.search(message) and settings.store.free_bytes() < settings.min_free_bytes:
+        return Ending.DISK_FULL
+    return Ending.RUN_TAKEN if TAKEN in message else Ending.FAILED
 
 
 class Worker:
@@ -74,7 +89,7 @@ class Worker:
         except JobStoppedError as error:
             report = Report(Ending.STOPPED, error=str(error))
         except JobError as error:
-            report = Report(_ending_of(str(error)), error=str(error))
+            report = Report(ending_of(str(error), self._settings), error=str(error))
             log.write(error.trace)
         except ServerError as error:
             log.write(f"the server's log ends:\n{self._server.log_end()}")
@@ -167,9 +182,3 @@ class _JobLog:
         if text:
             with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-
-
-def _ending_of(message: str) -> Ending:
-    if DISK_FULL.search(message):
-        return Ending.DISK_FULL
-    return Ending.RUN_TAKEN if TAKEN in message else Ending.FAILED

@@ -134,7 +134,7 @@ def test_second_run_goes_on_behind_the_kept_windows(story: Story, stop: Stop, se
     for job in LONG:
         result = second.results[job]
         assert result["status"] == "done"
-        assert resumed_in(story.log(job)) == [stop.kept[job]]
+        assert resumed_in(story.log(job)) == [0, stop.kept[job]]
         before, after = attempts_in(story.log(job))
         assert after == list(range(stop.kept[job] + 1, result["windows"] + 1))
         assert result["windows_begun"] == len(before) + len(after)

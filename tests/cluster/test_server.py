@@ -18,7 +18,10 @@ from evertalk_batch.errors import ServerStartError
 from evertalk_batch.server import ComfyServer, ServerSettings
 from evertalk_batch.task import Ending, Task, Upload
 from evertalk_batch.usage import Peak
-from evertalk_batch.worker import Worker, WorkerSettings
+from evertalk_batch.worker import Worker, WorkerSettings, ending_of
+from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.preflight import Machine, Past, RunShape, check_disk, estimate_run
+from evertalk_pack.multitalk.run_settings import FrameSize
 
 PARENT = """
 import os, subprocess, sys, time
@@ -87,6 +90,19 @@ def test_worker_whose_server_does_not_start_reports_a_lost_server(tmp_path: Path
     assert "no main.py" in str(report.error)
     assert "clip: attempt 1 on worker 1 on here" in store.log("clip").read_text()
     assert attempts_of(store.attempts, "clip") == []
+
+
+def test_run_that_a_full_disk_cannot_hold_waits_and_one_that_needs_more_than_there_is_fails(
+    tmp_path: Path,
+) -> None:
+    run = RunShape(21, 1500, 81, 9, FrameSize(480, 832), 21)
+    with pytest.raises(InputError) as refused:
+        check_disk(estimate_run(run, 0, Past(), 20_000), Machine("", 0, str(tmp_path), 0))
+    for min_free_bytes, ending in ((10**18, Ending.DISK_FULL), (0, Ending.FAILED)):
+        worker = WorkerSettings(
+            settings(tmp_path, tmp_path), BatchStore(tmp_path), min_free_bytes=min_free_bytes
+        )
+        assert ending_of(f"node 8 (EverTalkSampler): {refused.value}", worker) is ending
 
 
 def test_text_messages_are_told_from_previews() -> None:

@@ -22,6 +22,13 @@ def without(graph: dict[str, Any], node_id: str, field: str) -> dict[str, Any]:
         ({}, "it has no nodes"),
         ({"a": 1}, "'a' is no node with a class_type"),
         ({"1": {"class_type": "LoadImage", "inputs": {}}}, "it has no WanVideoSampler"),
+        ({"1": {"class_type": "Pick", "inputs": {"two": ["a", "b"]}}}, "it has no WanVideoSampler"),
+        ({"nodes": [{}]}, r"got damaged nodes or links \(KeyError\('id'\)\), expected a workflow"),
+        ({"nodes": [1]}, "got damaged nodes or links"),
+        (
+            {"nodes": [{"id": 1, "type": "A", "inputs": [{"link": 1}]}], "links": [[1]]},
+            "got damaged nodes or",
+        ),
     ],
 )
 def test_what_is_no_workflow_of_the_wrapper_is_refused(workflow: Any, message: str) -> None:

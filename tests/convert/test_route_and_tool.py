@@ -84,4 +84,7 @@ def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: 
     wrong.write_text("{}", encoding="utf-8")
     done = run_tool(stocked_server, wrong, tmp_path / "made.json")
     assert (done.returncode, "it has no nodes" in done.stderr) == (2, True)
+    wrong.write_bytes("{}".encode("utf-16"))  # what some shells write
+    done = run_tool(stocked_server, wrong, tmp_path / "made.json")
+    assert (done.returncode, done.stderr.startswith("convert: 'utf-8' codec")) == (2, True)
     assert not (tmp_path / "made.json").exists()

@@ -103,11 +103,15 @@ def small_node(tooltip: str = "How much.") -> Nodes:
 
 
 CATALOGUE = Catalogue(
-    names={"One": "一", "strength": "强度", "file": "文件"},
+    names={"One": "\u4e00", "strength": "\u5f3a\u5ea6", "file": "\u6587\u4ef6"},
     options={},
-    texts={"Does one thing.": "做一件事。", "How much.": "多少。", "Which file.": "哪个文件。"},
+    texts={
+        "Does one thing.": "\u505a\u4e00\u4ef6\u4e8b\u3002",
+        "How much.": "\u591a\u5c11\u3002",
+        "Which file.": "\u54ea\u4e2a\u6587\u4ef6\u3002",
+    },
     notes=read_chinese().notes,
-    messages={"the run goes on": "继续运行"},
+    messages={"the run goes on": "\u7ee7\u7eed\u8fd0\u884c"},
 )
 RUNS_ON = Template("the run goes on", "one.py:1", is_shown=True)
 
@@ -143,7 +147,10 @@ def test_taking_over_fills_what_is_missing_and_drops_what_is_stale() -> None:
 def test_chinese_tooltip_ends_in_the_name_that_messages_use() -> None:
     files = locale_files(small_node(), CATALOGUE)
     chinese, english = json.loads(files["zh/nodeDefs.json"]), json.loads(files["en/nodeDefs.json"])
-    assert chinese["EverTalkOne"]["inputs"]["strength"] == {"name": "强度", "tooltip": "多少。 [strength]"}
+    assert chinese["EverTalkOne"]["inputs"]["strength"] == {
+        "name": "\u5f3a\u5ea6",
+        "tooltip": "\u591a\u5c11\u3002 [strength]",
+    }
     assert english["EverTalkOne"]["inputs"]["strength"] == {"name": "strength", "tooltip": "How much."}
 
 
