@@ -20,6 +20,7 @@ from ...multitalk.types import FPS, Waveform
 from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_pictures, read_sound
 from ...multitalk.video_settings import VideoSettings
 from ...multitalk.video_writer import VideoWriter
+from .codecs import decode_all
 
 LOG = logging.getLogger("evertalk")
 
@@ -92,9 +93,7 @@ def _decode(result: RawLatents, vae: Any) -> Opened:
             "(for Wan2.1 models: Load VAE with wan_2.1_vae.safetensors)"
         )
     LOG.info("Sampler returned latents, the VAE decodes latents of shape %s", shape)
-    frames = vae.decode(result.latents)
-    frames_FHWC = frames.reshape(-1, *frames.shape[-3:])  # the frames of a batch follow one another
-    return _from_frames(frames_FHWC[: result.video_frames], result.sound)
+    return _from_frames(decode_all(vae, result.latents)[: result.video_frames], result.sound)
 
 
 def _from_frames(frames_FHWC: torch.Tensor, sound: Waveform | None) -> Opened:

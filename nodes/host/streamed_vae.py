@@ -30,7 +30,7 @@ from .compiling import many_graphs
 
 def can_stream(vae: Any) -> bool:
     """Whether the pack knows this VAE's layers; any other goes the host's own way."""
-    tree = vae.first_stage_model
+    tree = getattr(vae, "first_stage_model", None)
     return type(tree) is WanVAE and is_streamable(tree)
 
 
