@@ -5,7 +5,8 @@
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 # make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 25 killed servers, an hour of video,
 #             batches on a cluster
-# make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour
+# make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour;
+#             ARGS="--parts first --seconds 560 --out rows.jsonl" goes to bench/suite.py
 # make quality  the films that the trained miniatures are judged by: minutes each
 #
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
@@ -42,20 +43,8 @@ soak: host
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
 	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster
 
-BENCH_DEVICE ?= $(shell command -v nvidia-smi >/dev/null && echo cuda || echo cpu)
-
 bench: host
-	@$(VENV_PYTHON) bench/cpu.py
-	@$(VENV_PYTHON) bench/numerics.py --device $(BENCH_DEVICE)
-ifeq ($(BENCH_DEVICE),cuda)
-	@$(VENV_PYTHON) bench/attention.py
-	@$(VENV_PYTHON) bench/gpu.py
-	@$(VENV_PYTHON) bench/gpu.py --compile
-	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast
-	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn_fast --compile
-	@$(VENV_PYTHON) bench/gpu.py --weights fp8_e4m3fn --vram-gb 0 24 16 12
-	@$(VENV_PYTHON) bench/lora_offload.py
-endif
+	@$(VENV_PYTHON) bench/suite.py $(ARGS)
 
 lint: host
 	@.venv/bin/ruff check .

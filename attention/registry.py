@@ -155,9 +155,8 @@ def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> Site:
 
 def _warn(label: str, fallback: str, why_not: str) -> str:
     note = f"{label} not available, falling back to {fallback} mode: {why_not}"
-    # A line of its own for what happened, as people search their logs for it; the reason is the next.
-    log.warning("%s", note.removesuffix(f": {why_not}"))
-    log.warning("%s", why_not)
+    # One message, in which what happened has a line of its own, as people search their logs for it.
+    log.warning("%s", note.replace(": ", "\n", 1))
     return note
 
 

@@ -1,4 +1,4 @@
-"""Time and error of every attention backend that runs here, as JSON.
+"""Time and error of every attention backend that runs here, a row of JSON each.
 
     python bench/attention.py                                   on the first CUDA device
     python bench/attention.py --device cpu --scale 64 --runs 1  with all lengths and heads over 64
@@ -11,26 +11,20 @@ reason. Needs nothing but torch and the pack's own folder.
 Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 """
 
-import argparse
-import importlib.machinery
-import importlib.util
-import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-# The folder may have any name, and its __init__.py needs a running ComfyUI: give it a name of our own without
-# running that file. This file's own folder leaves the path, lest `import attention` find this.
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _ROOT / "bench"]
-_spec = importlib.machinery.ModuleSpec("evertalk_pack", None, is_package=True)
-_spec.submodule_search_locations = [str(_ROOT)]
-sys.modules.setdefault(_spec.name, importlib.util.module_from_spec(_spec))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import pack_alias
+from rows import emit, emit_setting, parser_of
 
+pack_alias.name_pack()
 from evertalk_pack.attention import sdpa  # noqa: E402 - only importable now
 from evertalk_pack.attention.hardware import hardware_of  # noqa: E402
 from evertalk_pack.attention.protocol import Attention  # noqa: E402
@@ -95,7 +89,7 @@ def subset_error(attention: Attention, qkv: list[torch.Tensor]) -> float:
     return relative_error(out_BQHD, sdpa.attend(q_BQHD[:, ::64], k_BKHD, v_BKHD))
 
 
-def measure(shape: Shape, device: torch.device, dtype: torch.dtype, runs: int) -> list[dict[str, object]]:
+def measure(shape: Shape, device: torch.device, dtype: torch.dtype, runs: int) -> Iterator[dict[str, object]]:
     """One row for each backend."""
     resolver = Resolver()
     generator = torch.Generator(device).manual_seed(0)
@@ -105,26 +99,23 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, runs: int) -
         )
         for length in (shape.tokens, shape.keys, shape.keys)
     ]
-    rows: list[dict[str, object]] = []
     for backend in BACKENDS:
         row: dict[str, object] = {"shape": shape.name, "backend": backend.name, "exact": backend.exact}
-        rows.append(row)
         why_not = resolver.why_not(backend.name, device, dtype, shape.head_dim)
         if why_not is not None:
-            row["why_not"] = why_not
+            yield {**row, "why_not": why_not}
             continue
         times_ms = timed_ms(backend.attention, qkv, device, runs)
         row["ms"] = round(min(times_ms), 4)
         row["median_ms"] = round(statistics.median(times_ms), 4)
         row["tflop_per_s"] = round(shape.tflop() / min(times_ms) * 1000, 2)
         row["relative_error"] = float(f"{subset_error(backend.attention, qkv):.3g}")
-    return rows
+        yield row
 
 
 def main() -> None:
-    """Measure what the command line asks for and write the JSON to standard output."""
-    parser = argparse.ArgumentParser(description="Times every attention backend that runs here.")
-    parser.add_argument("--device", default="cuda", type=torch.device)
+    """Measure what the command line asks for."""
+    parser = parser_of(__doc__)
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
     parser.add_argument("--scale", default=1, type=int, help="divide lengths and heads by this")
     parser.add_argument("--runs", default=5, type=int)
@@ -132,16 +123,13 @@ def main() -> None:
     device: torch.device = arguments.device
     dtype: torch.dtype = getattr(torch, arguments.dtype)
     shapes = [shape.over(arguments.scale) if arguments.scale > 1 else shape for shape in SHAPES]
-    report: dict[str, object] = {
-        "device": str(hardware_of(device)),
-        "torch": torch.__version__,
-        "cudnn": torch.backends.cudnn.version(),
-        "dtype": arguments.dtype,
-        "auto": Resolver().resolve("auto", device, dtype, SHAPES[0].head_dim).ran,
-        "shapes": [asdict(shape) for shape in shapes],
-        "rows": [row for shape in shapes for row in measure(shape, device, dtype, arguments.runs)],
-    }
-    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    emit_setting("attention", arguments, device)
+    auto = Resolver().resolve("auto", device, dtype, SHAPES[0].head_dim).ran
+    emit({"what": str(hardware_of(device)), "cudnn": torch.backends.cudnn.version(), "auto": auto})
+    for shape in shapes:
+        emit({"what": "shape", **asdict(shape)})
+        for row in measure(shape, device, dtype, arguments.runs):
+            emit({"what": "attention", **row})
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def main() -> None:
         "guidance_s_a_step": steps(size),
         "run": whole_run(size, arguments.windows),
     }
-    print(json.dumps(report, indent=1))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

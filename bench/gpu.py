@@ -1,7 +1,9 @@
-"""Times the forward, the VAE and a whole window at real size, as JSON.
+"""Times the forward, the VAE and whole windows at real size; a row of JSON each.
 
     python bench/gpu.py                              bf16 on the first CUDA device, 832x480, 81 frames
     python bench/gpu.py --weights fp8_e4m3fn_fast    fp8 weights with fp8 matrix products
+    python bench/gpu.py --compile --parts one_voice windows
+                                                     blocks under torch.compile, and no more than these parts
     python bench/gpu.py --weights fp8_e4m3fn --vram-gb 0 24 16 12
                                                      only whole windows, on a GPU made to seem smaller
     python bench/gpu.py --device cpu --tiny          the same code on small shapes
@@ -10,7 +12,6 @@ Everything runs through the host's classes and the pack's own nodes/host code, w
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
+from rows import add_size, emit, emit_setting, parser_of, size_of
 
 WEIGHTS = {
     "bf16": torch.bfloat16,
@@ -30,22 +32,19 @@ WEIGHTS = {
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_rowwise": torch.bfloat16,
 }
+FORWARDS = ("host_without_audio", "one_voice", "two_voices")
+PARTS = (*FORWARDS, "vae", "windows")
 
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", default="cuda")
+    parser = parser_of(__doc__)
+    add_size(parser)
     parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
     parser.add_argument("--attention", default="auto", help="backend of the pack")
-    parser.add_argument("--size", default="832x480", help="WIDTHxHEIGHT in pixels")
-    parser.add_argument("--frames", type=int, default=81)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
-    parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
-    parser.add_argument("--skip-vae", action="store_true")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
         "--vram-gb",
         type=float,
@@ -63,10 +62,11 @@ class Clock:
         self.device, self.runs = device, runs
 
     def wait(self) -> None:
+        """Until the GPU has done all that it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def time(self, call: Callable[[], Any]) -> dict[str, float]:
+    def time(self, call: Callable[[], Any]) -> dict[str, Any]:
         """First and best seconds of a call, its peak memory in GB, and that above what was there before."""
         is_cuda = self.device.type == "cuda"
         before = 0
@@ -105,9 +105,9 @@ def forward_inputs(width: int, height: int, frames: int, device: torch.device) -
 
 
 def measure_forward(
-    model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock
-) -> dict[str, Any]:
-    """The host's own forward, then one voice and two."""
+    model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock, parts: list[str]
+) -> None:
+    """The host's own forward, one voice and two: those of them that are asked for."""
     from evertalk_pack.multitalk.generate import WindowVoices
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
@@ -120,113 +120,99 @@ def measure_forward(
     rows, columns = inputs["x"].shape[3] * 8, inputs["x"].shape[4] * 8
     masks_MP = make_speaker_masks(default_masks(2, rows, columns), 2, rows, columns).token_MK
     sigma = torch.full((1,), 0.9, device=inputs["x"].device)
-
-    def run(call: TalkCall | None) -> torch.Tensor:
-        options = {"cond_or_uncond": [0], KEY: call}
-        return model.model.apply_model(t=sigma, transformer_options=options, **inputs)
-
-    calls = {
+    voices_of = {
         "host_without_audio": None,
-        "one_voice": TalkCall((BranchCall(audio_SFKLC[:1]),), attention),
-        "two_voices": TalkCall((BranchCall(audio_SFKLC, masks_MP),), attention),
+        "one_voice": WindowVoices(audio_SFKLC[:1]),
+        "two_voices": WindowVoices(audio_SFKLC, masks_MP),
     }
-    found = {name: clock.time(lambda call=call: run(call)) for name, call in calls.items()}
-    for name, voices in (
-        ("one_voice", WindowVoices(audio_SFKLC[:1])),
-        ("two_voices", WindowVoices(audio_SFKLC)),
-    ):
-        declared = forward_bytes(forward_size(model, inputs["x"], voices, 0))
-        found[name]["declared_gb"] = round(declared / 1e9, 3)
-    return found
+    for name, voices in voices_of.items():
+        if name not in parts:
+            continue
+        branch = None if voices is None else BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
+        options = {
+            "cond_or_uncond": [0],
+            KEY: None if branch is None else TalkCall((branch,), attention),
+        }
+        row = clock.time(lambda o=options: model.model.apply_model(t=sigma, transformer_options=o, **inputs))
+        if voices is not None:
+            size = forward_size(model, inputs["x"], voices, attention, 0)
+            row["declared_gb"] = round(forward_bytes(size) / 1e9, 3)
+        emit({"what": name, **row})
 
 
-def measure_vae(vae: Any, width: int, height: int, frames: int, clock: Clock) -> dict[str, Any]:
+def measure_vae(vae: Any, size: tuple[int, int, int], clock: Clock, *, compiled: bool) -> None:
     """Encoding of a window's picture and decoding of a window, as the loop calls them."""
-    from evertalk_pack.nodes.host.codecs import decode_frames, encode_frames
+    from evertalk_pack.nodes.host.codecs import Codec
 
+    width, height, frames = size
+    codec = Codec(vae, compile_decoder=compiled)
     frames_FHWC = torch.rand(frames, height, width, 3)
-    latents = encode_frames(vae, frames_FHWC)
-    return {
-        "encode": clock.time(lambda: encode_frames(vae, frames_FHWC)),
-        "encode_motion": clock.time(lambda: encode_frames(vae, frames_FHWC[:9])),
-        "decode": clock.time(lambda: decode_frames(vae, latents)),
-    }
+    latents = codec.encode(frames_FHWC)
+    emit({"what": "encode", **clock.time(lambda: codec.encode(frames_FHWC))})
+    emit({"what": "encode_motion", **clock.time(lambda: codec.encode(frames_FHWC[:9]))})
+    emit({"what": "decode", **clock.time(lambda: codec.decode(latents))})
 
 
-def measure_run(model: Any, vae: Any, arguments: argparse.Namespace, clock: Clock) -> dict[str, Any]:
-    """Two windows through the loop, the sampler and the VAE: seconds of the second, a steady one."""
-    from whole_run import play_windows
-
-    width, height = (int(side) for side in arguments.size.split("x"))
-    seconds = play_windows(model, vae, (width, height), arguments.frames, clock.wait)
-    return {"window_1_s": round(seconds[0], 3), "window_2_s": round(seconds[1], 3)}
-
-
-def measure_offloading(
-    arguments: argparse.Namespace, size: Any, device: torch.device, dtype: torch.dtype
-) -> dict[str, Any]:
+def measure_offloading(arguments: argparse.Namespace, size: Any) -> None:
     """Whole windows with the weights in RAM at first: unlimited, then under each limit of GPU memory."""
     import limited_vram
     import real_size
     from whole_run import play_windows
 
-    width, height = (int(side) for side in arguments.size.split("x"))
+    device, dtype = arguments.device, WEIGHTS[arguments.weights]
+    width, height, frames = size_of(arguments)
     base = real_size.wan_model(size, dtype, device, form=arguments.weights)
     base = limited_vram.to_ram(base, device)
     talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
     model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
     vae = real_size.wan_vae(size, device)
+    wait = Clock(device, 0).wait
+    limited_vram.measure_limits(
+        model, arguments.vram_gb, device, lambda: play_windows(model, vae, (width, height), frames, wait)
+    )
 
-    def play() -> list[float]:
-        return play_windows(
-            model, vae, (width, height), arguments.frames, lambda: torch.cuda.synchronize(device)
-        )
 
-    return limited_vram.measure_limits(model, arguments.vram_gb, device, play)
+def measure_all(arguments: argparse.Namespace, size: Any) -> None:
+    """The parts that are asked for, on weights that lie on the GPU."""
+    import comfy.model_management
+    import real_size
+    from evertalk_pack.nodes.host.backend import backend_for
+    from whole_run import play_windows
+
+    device, dtype, parts = arguments.device, WEIGHTS[arguments.weights], arguments.parts
+    width, height, frames = size_of(arguments)
+    clock = Clock(device, arguments.runs)
+    base = real_size.wan_model(size, dtype, device, form=arguments.weights)
+    talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
+    talk = real_size.talk_patcher(size, talk_dtype, device)
+    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+    comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
+    backend = backend_for(model, arguments.attention)
+    emit({"what": "attention", "ran": backend.choice.ran, "notes": backend.choice.notes})
+    measure_forward(model, forward_inputs(width, height, frames, device), backend.attention, clock, parts)
+    if {"vae", "windows"}.isdisjoint(parts):
+        return
+    vae = real_size.wan_vae(size, device)
+    if "vae" in parts:
+        measure_vae(vae, (width, height, frames), clock, compiled=arguments.compile)
+    if "windows" in parts:
+        seconds = play_windows(model, vae, (width, height), frames, clock.wait)
+        emit({"what": "windows", "window_s": [round(one, 3) for one in seconds]})
 
 
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
-    # The host compares devices, and its own has a number.
-    device = torch.device("cuda:0" if arguments.device == "cuda" else arguments.device)
-    pack_alias.prepare(use_cpu=device.type == "cpu")
-    import comfy.model_management
+    pack_alias.prepare(use_cpu=arguments.device.type == "cpu")
     import real_size
-    from evertalk_pack.nodes.host.backend import backend_for
 
+    emit_setting("gpu", arguments, arguments.device)
     size = real_size.TINY if arguments.tiny else real_size.REAL
-    dtype = WEIGHTS[arguments.weights]
-    width, height = (int(side) for side in arguments.size.split("x"))
-    report: dict[str, Any] = {"arguments": vars(arguments), "torch": torch.__version__}
-    if device.type == "cuda":
-        report["gpu"] = torch.cuda.get_device_name(device)
-    clock = Clock(device, arguments.runs)
-    if arguments.vram_gb:
-        with torch.inference_mode():
-            report["limits"] = measure_offloading(arguments, size, device, dtype)
-        print(json.dumps(report, indent=1))
-        return
     with torch.inference_mode():
-        base = real_size.wan_model(size, dtype, device, form=arguments.weights)
-        talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
-        model = real_size.talking(
-            base,
-            real_size.talk_patcher(size, talk_dtype, device),
-            arguments.attention,
-            compile_blocks=arguments.compile,
-        )
-        comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
-        backend = backend_for(model, arguments.attention)
-        report["attention"] = {"ran": backend.choice.ran, "notes": backend.choice.notes}
-        inputs = forward_inputs(width, height, arguments.frames, device)
-        report["forward"] = measure_forward(model, inputs, backend.attention, clock)
-        print(json.dumps(report), flush=True)
-        if not arguments.skip_vae:
-            vae = real_size.wan_vae(size, device)
-            report["vae"] = measure_vae(vae, width, height, arguments.frames, clock)
-            report["run"] = measure_run(model, vae, arguments, clock)
-    print(json.dumps(report, indent=1))
+        if arguments.vram_gb:
+            measure_offloading(arguments, size)
+        else:
+            measure_all(arguments, size)
 
 
 if __name__ == "__main__":

@@ -6,79 +6,101 @@ stay those of this GPU: on a real small card the arithmetic is slower, so that t
 easily.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management
+import psutil
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
+from rows import emit
 
 GIB = 1024**3
 
 
 class VramLimit:
-    """What the host is told of a GPU's memory; installed once, `gib` may change afterwards."""
+    """What the host is told of a GPU's memory; installed once, `gib` may change afterwards.
+
+    On a CPU, where the benches are tried, the host is made to take RAM for a card: only the weights that it
+    has loaded count as taken there.
+    """
 
     def __init__(self, device: torch.device) -> None:
+        host = comfy.model_management
         self.device = device
-        free, self.total = torch.cuda.mem_get_info(device)
-        self.context = self.total - free - torch.cuda.memory_reserved(device)
+        self.is_cuda = device.type == "cuda"
         self.gib: float | None = None
-        self._host_total = comfy.model_management.get_total_memory
-        self._host_free = comfy.model_management.get_free_memory
-        comfy.model_management.get_total_memory = self.total_memory  # type: ignore[assignment]
-        comfy.model_management.get_free_memory = self.free_memory  # type: ignore[assignment]
+        self._host_total, self._host_free = host.get_total_memory, host.get_free_memory
+        if self.is_cuda:
+            free, self.total = torch.cuda.mem_get_info(device)
+            self.context = self.total - free - torch.cuda.memory_reserved(device)
+        else:
+            self.total, self.context = psutil.virtual_memory().total, 0
+            host.vram_state = host.VRAMState.NORMAL_VRAM
+            host.is_device_cpu = lambda _device: False  # pyright: ignore[reportUnknownLambdaType]
+        host.get_total_memory = self.total_memory  # type: ignore[assignment]
+        host.get_free_memory = self.free_memory  # type: ignore[assignment]
 
     def set(self, gib: float | None) -> None:
         """Limit the GPU to a card of `gib`, CUDA's own share included; None takes the limit away."""
         comfy.model_management.unload_all_models()
         comfy.model_management.soft_empty_cache()
         self.gib = gib
-        share = 1.0 if gib is None else self.usable / self.total
-        torch.cuda.set_per_process_memory_fraction(share, self.device.index or 0)
+        if self.is_cuda:
+            share = 1.0 if gib is None else self.usable / self.total
+            torch.cuda.set_per_process_memory_fraction(share, self.device.index or 0)
 
     @property
     def usable(self) -> float:
         """Bytes that tensors may take."""
         return self.total if self.gib is None else self.gib * GIB - self.context
 
+    @property
+    def taken(self) -> int:
+        """Bytes that are taken from the card."""
+        if self.is_cuda:
+            return torch.cuda.memory_reserved(self.device)
+        return sum(one.model_loaded_memory() for one in comfy.model_management.current_loaded_models)
+
+    @property
+    def cached(self) -> int:
+        """Bytes among them that the allocator would give again."""
+        return self.taken - torch.cuda.memory_allocated(self.device) if self.is_cuda else 0
+
     def is_limited(self, device: object) -> bool:
-        """Whether the question is about this GPU, and a limit holds."""
+        """Whether the question is about this card, and a limit holds."""
         asked = comfy.model_management.get_torch_device() if device is None else device
-        return self.gib is not None and getattr(asked, "type", "") == "cuda"
+        return self.gib is not None and getattr(asked, "type", "") == self.device.type
 
     def total_memory(self, dev: object = None, torch_total_too: bool = False) -> Any:
         """Stands in for the host's get_total_memory."""
         if not self.is_limited(dev):
             return self._host_total(dev, torch_total_too)
-        total = self.usable
-        return (total, torch.cuda.memory_reserved(self.device)) if torch_total_too else total
+        return (self.usable, self.taken) if torch_total_too else self.usable
 
     def free_memory(self, dev: object = None, torch_free_too: bool = False) -> Any:
         """Stands in for the host's get_free_memory."""
         if not self.is_limited(dev):
             return self._host_free(dev, torch_free_too)
-        reserved = torch.cuda.memory_reserved(self.device)
-        cached = reserved - torch.cuda.memory_allocated(self.device)
-        free = max(0, self.usable - reserved) + cached
-        return (free, cached) if torch_free_too else free
+        free = max(0, self.usable - self.taken) + self.cached
+        return (free, self.cached) if torch_free_too else free
 
 
 def to_ram(patcher: ModelPatcher, device: torch.device) -> ModelPatcher:
     """A patcher whose weights lie in RAM until the host's memory manager brings them to `device`."""
     patcher.model.to("cpu")
+    patcher.model.device = torch.device("cpu")
     return ModelPatcher(patcher.model, device, torch.device("cpu"))
 
 
 def note_offload(model: ModelPatcher) -> dict[str, float]:
     """A dict that holds, from the next evaluation on, how many GB of the weights stay on the GPU."""
     patchers = [model, *model.get_nested_additional_models()]
-    state = {"weights_gb": round(sum(one.model_size() for one in patchers) / 1e9, 2)}
+    state = {"weights_gb": round(sum(one.model_size() for one in patchers) / 1e9, 3)}
 
     def note(executor: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        state["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in patchers) / 1e9, 2)
+        state["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in patchers) / 1e9, 3)
         return executor(*args, **kwargs)
 
     model.add_wrapper(WrappersMP.DIFFUSION_MODEL, note)
@@ -90,26 +112,26 @@ def measure_limits(
     limits_gib: list[float],
     device: torch.device,
     play: Callable[[], list[float]],
-) -> dict[str, dict[str, Any]]:
+) -> None:
     """Seconds of two windows, peak memory and what stayed on the GPU under each limit; 0 is none."""
     limit, state = VramLimit(device), note_offload(model)
-    found: dict[str, dict[str, Any]] = {}
+    unlimited_s: float | None = None
     for gib in limits_gib:
         limit.set(gib or None)
-        torch.cuda.reset_peak_memory_stats(device)
+        row: dict[str, Any] = {"limit_gib": gib or "none"}
+        if limit.is_cuda:
+            torch.cuda.reset_peak_memory_stats(device)
         try:
             seconds = play()
-            row: dict[str, Any] = {"window_s": [round(one, 3) for one in seconds], **state}
-        except torch.cuda.OutOfMemoryError as error:
-            row = {"out_of_memory": str(error).split(". ")[0]}
-        row["peak_allocated_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
-        row["peak_reserved_gb"] = round(torch.cuda.max_memory_reserved(device) / 1e9, 2)
-        name = f"{gib:g} GiB" if gib else "unlimited"
-        found[name] = row
-        print(json.dumps({name: row}), flush=True)
+        except torch.OutOfMemoryError as error:
+            row["out_of_memory"] = str(error).split(". ")[0]
+        else:
+            row |= {"window_s": [round(one, 3) for one in seconds], **state}
+            unlimited_s = unlimited_s if gib else seconds[-1]
+            if unlimited_s:
+                row["against_unlimited"] = round(seconds[-1] / unlimited_s, 3)
+        if limit.is_cuda:
+            row["peak_allocated_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
+            row["peak_reserved_gb"] = round(torch.cuda.max_memory_reserved(device) / 1e9, 2)
+        emit({"what": "windows", **row})
     limit.set(None)
-    slowest_free = found.get("unlimited", {}).get("window_s")
-    for row in found.values():
-        if slowest_free and "window_s" in row:
-            row["against_unlimited"] = round(row["window_s"][-1] / slowest_free[-1], 3)
-    return found

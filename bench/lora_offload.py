@@ -1,15 +1,16 @@
-"""Times four evaluations with offloaded weights: without a LoRA, with it the host's way, with it ours; JSON.
+"""Times four evaluations with offloaded weights: without a LoRA, with it the host's way, with it ours.
 
     python bench/lora_offload.py                                    bf16, a GPU that seems to have 16 GiB
     python bench/lora_offload.py --weights fp8_e4m3fn --vram-gb 12
     python bench/lora_offload.py --layers 10 --vram-gb 8            a quarter of the blocks: quicker to build
+    python bench/lora_offload.py --device cpu --tiny --vram-gb 1    the same code on small shapes
 
-Random weights of the real width, a random LoRA of rank 64 on every matrix of every block.
+Random weights of the real width, a random LoRA of rank 64 on every matrix of every block; a row of JSON each.
 """
 
 import argparse
-import json
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,21 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 from gpu import WEIGHTS, Clock, forward_inputs
+from rows import add_size, emit, emit_setting, parser_of, size_of
 
 STEPS = 4
 
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
+    add_size(parser)
     parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
     parser.add_argument("--attention", default="auto")
     parser.add_argument("--vram-gb", type=float, default=16.0)
-    parser.add_argument("--layers", type=int, default=40)
+    parser.add_argument("--layers", type=int, help="blocks; all of them unless given")
     parser.add_argument("--rank", type=int, default=64)
-    parser.add_argument("--size", default="832x480", help="WIDTHxHEIGHT in pixels")
-    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     return parser.parse_args()
 
@@ -54,6 +54,12 @@ def with_random_lora(model: Any, rank: int) -> Any:
     return patched
 
 
+def patches_on_the_way(model: Any) -> dict[str, int]:
+    """How many weights are patched each time they come to the GPU, by the kind of the patch."""
+    functions = (getattr(module, "weight_function", []) for module in model.model.modules())
+    return dict(Counter(type(one).__name__ for some in functions for one in some))
+
+
 def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock) -> dict[str, Any]:
     """Seconds of four evaluations after the weights are where the host puts them."""
     import comfy.model_management
@@ -63,7 +69,7 @@ def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: 
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")[:1]
-    size = forward_size(model, inputs["x"], WindowVoices(audio_SFKLC), 0)
+    size = forward_size(model, inputs["x"], WindowVoices(audio_SFKLC), attention, 0)
     with declared_memory(model, size, 0.0):
         needed = model.model.memory_required([1])
     models = [model, *model.get_nested_additional_models()]
@@ -76,9 +82,13 @@ def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: 
         for _ in range(STEPS):
             model.model.apply_model(t=sigma, transformer_options=options, **inputs)
 
-    found: dict[str, Any] = clock.time(evaluate)
-    found["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in models) / 1e9, 2)
-    found["weights_gb"] = round(sum(one.model_size() for one in models) / 1e9, 2)
+    try:
+        found = clock.time(evaluate)
+    except torch.OutOfMemoryError as error:
+        found: dict[str, Any] = {"out_of_memory": str(error).split(". ")[0]}
+    found["weights_on_gpu_gb"] = round(sum(one.loaded_size() for one in models) / 1e9, 3)
+    found["weights_gb"] = round(sum(one.model_size() for one in models) / 1e9, 3)
+    found["patches_on_the_way"] = patches_on_the_way(model)
     model.cleanup()
     return found
 
@@ -86,18 +96,18 @@ def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: 
 def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
-    pack_alias.prepare(use_cpu=False)
-    device = torch.device("cuda", 0)
+    device = arguments.device
+    pack_alias.prepare(use_cpu=device.type == "cpu")
     import limited_vram
     import real_size
     from comfy.patcher_extension import CallbacksMP
     from evertalk_pack.nodes.host import lora_patch
     from evertalk_pack.nodes.host.backend import backend_for
 
-    size = replace(real_size.REAL, num_layers=arguments.layers)
+    whole = real_size.TINY if arguments.tiny else real_size.REAL
+    size = replace(whole, num_layers=arguments.layers or whole.num_layers)
     dtype, form = WEIGHTS[arguments.weights], arguments.weights
-    width, height = (int(side) for side in arguments.size.split("x"))
-    report: dict[str, Any] = {"arguments": vars(arguments), "gpu": torch.cuda.get_device_name(device)}
+    emit_setting("lora_offload", arguments, device)
     with torch.inference_mode():
         base = limited_vram.to_ram(real_size.wan_model(size, dtype, device, form=form), device)
         talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
@@ -106,16 +116,18 @@ def main() -> None:
         host = ours.clone()
         host.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, lora_patch.KEY)
         attention = backend_for(plain, arguments.attention).attention
-        inputs = forward_inputs(width, height, arguments.frames, device)
+        inputs = forward_inputs(*size_of(arguments), device)
         limit = limited_vram.VramLimit(device)
-        clock = Clock(device, 2)
-        for name, model in (("without", plain), ("host", host), ("ours", ours)):
+        clock = Clock(device, arguments.runs)
+        without_s: float | None = None
+        for name, model in (("without", plain), ("ours", ours), ("host", host)):
             limit.set(arguments.vram_gb)
-            report[name] = measure(model, inputs, attention, clock)
-            print(json.dumps({name: report[name]}), flush=True)
-    without = report["without"]["best_s"]
-    report["cost"] = {name: round(report[name]["best_s"] / without - 1, 4) for name in ("host", "ours")}
-    print(json.dumps(report, indent=1))
+            row = measure(model, inputs, attention, clock)
+            seconds = row.get("best_s")
+            without_s = seconds if model is plain else without_s
+            if seconds and without_s:
+                row["cost"] = round(seconds / without_s - 1, 4)
+            emit({"what": name, **row})
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Relative errors of predictions: half precision beside float32, attention backends beside sdpa, as JSON.
+"""Relative errors of predictions: half precision beside float32, attention backends beside sdpa.
 
     python bench/numerics.py                 on the first CUDA device
     python bench/numerics.py --device cpu
 
 Two kinds of models: the golden ones, whose weights and inputs come with the tests, and a random one of few
-blocks with heads of 128, the only size that all backends take. An error is |got - expected| / |expected| over
-the prediction; the float32 runs are made with sdpa on the CPU. Needs nothing but torch and the pack's folder.
+blocks with heads of 128, the only size that all backends take; a row of JSON each. An error is
+|got - expected| / |expected| over the prediction; the float32 runs are made with sdpa on the CPU. Needs
+nothing but torch and the pack's folder.
 """
 
-import argparse
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
+from rows import emit, emit_setting, parser_of
 
 pack_alias.name_pack()
 sys.path.insert(0, str(pack_alias.ROOT / "tests"))
@@ -126,23 +126,20 @@ def random_model() -> Example:
     return Example("random_heads_of_128", tree, talk, inputs, audio_SFKLC, halves_MP.flatten(1))
 
 
-def precision_rows(make: Callable[[], Example], device: torch.device) -> list[dict[str, object]]:
+def precision_rows(make: Callable[[], Example], device: torch.device) -> Iterator[dict[str, object]]:
     """The error of each half precision, with sdpa."""
     exact = make().predict(CPU, torch.float32, sdpa.attend)
-    rows: list[dict[str, object]] = []
     for dtype in (torch.float32, *HALF):
         example = make()
         error = relative_error(example.predict(device, dtype, sdpa.attend), exact)
-        rows.append({"model": example.name, "precision": str(dtype), "relative_error": digits(error)})
-    return rows
+        yield {"model": example.name, "precision": str(dtype), "relative_error": digits(error)}
 
 
-def backend_rows(device: torch.device, dtype: torch.dtype) -> list[dict[str, object]]:
+def backend_rows(device: torch.device, dtype: torch.dtype) -> Iterator[dict[str, object]]:
     """The error of each backend beside sdpa of the same precision, or why it cannot run."""
     resolver = Resolver()
     head_dim = RANDOM.dim // RANDOM.num_heads
     expected = random_model().predict(device, dtype, sdpa.attend)
-    rows: list[dict[str, object]] = []
     for backend in BACKENDS:
         row: dict[str, object] = {"backend": backend.name, "exact": backend.exact}
         why_not = resolver.why_not(backend.name, device, dtype, head_dim)
@@ -151,8 +148,7 @@ def backend_rows(device: torch.device, dtype: torch.dtype) -> list[dict[str, obj
             row["relative_error"] = digits(relative_error(got, expected))
         else:
             row["why_not"] = why_not
-        rows.append(row)
-    return rows
+        yield row
 
 
 def digits(value: float) -> float:
@@ -162,20 +158,17 @@ def digits(value: float) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", default="cuda", type=torch.device)
-    device: torch.device = parser.parse_args().device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    models = (*(golden(name) for name in GOLDEN), random_model)
-    report = {
-        "device": name,
-        "torch": torch.__version__,
-        "precision_against_float32": [row for make in models for row in precision_rows(make, device)],
-        "backend_against_sdpa_in_bf16": backend_rows(device, torch.bfloat16),
-    }
-    print(json.dumps(report, indent=1))
+    makers = {name: golden(name) for name in GOLDEN} | {"random": random_model}
+    parser = parser_of(__doc__)
+    parser.add_argument("--models", nargs="+", choices=makers, default=list(makers))
+    arguments = parser.parse_args()
+    device: torch.device = arguments.device
+    emit_setting("numerics", arguments, device)
+    for name in arguments.models:
+        for row in precision_rows(makers[name], device):
+            emit({"what": "precision against float32", **row})
+    for row in backend_rows(device, torch.bfloat16):
+        emit({"what": "backend against sdpa in bf16", **row})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Time of the speaker map and of the routing around it, at the real size, as JSON.
+"""Time of the speaker map and of the routing around it, at the real size, as a row of JSON.
 
     python bench/speaker_map.py                 on the first CUDA device, 832x480, 81 frames
     python bench/speaker_map.py --device cpu    the same code on a small shape
@@ -6,8 +6,6 @@
 Shape letters: B batch, L video tokens, H heads, D head dimension, M masks, P tokens of a frame.
 """
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
+from rows import emit, emit_setting, parser_of
 
 RUNS = 10
 
@@ -40,11 +39,9 @@ def time_ms(call: Callable[[], object], device: torch.device) -> float:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--device", default="cuda")
-    device = torch.device(parser.parse_args().device)
+    arguments = parser_of(__doc__).parse_args()
+    device: torch.device = arguments.device
+    emit_setting("speaker_map", arguments, device)
     pack_alias.name_pack()
     from evertalk_pack.attention.sdpa import attend
     from evertalk_pack.multitalk.speaker_map import query_positions, speaker_map
@@ -62,7 +59,8 @@ def main() -> None:
     with torch.inference_mode():
         map_BML = speaker_map(q_BLHD, k_BLHD[:, :frame_tokens], masks_MP, attend)
         rotations = router(q_BLHD, k_BLHD)
-        report = {
+        row = {
+            "what": "speaker_map",
             "tokens": shape[1],
             "map_ms": time_ms(
                 lambda: speaker_map(q_BLHD, k_BLHD[:, :frame_tokens], masks_MP, attend), device
@@ -71,7 +69,7 @@ def main() -> None:
             "routing_ms": time_ms(lambda: router(q_BLHD, k_BLHD), device),
             "rotate_queries_ms": time_ms(lambda: rotate(q_BLHD, rotations.query), device),
         }
-    print(json.dumps(report))
+    emit(row)
 
 
 if __name__ == "__main__":

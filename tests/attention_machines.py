@@ -69,13 +69,13 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and r.name == "evertalk"]
 
 
-def lines_of(notes: tuple[str, ...]) -> list[str]:
-    """The log's lines of fallbacks: what happened, then why."""
-    return [line for note in notes for line in note.split(": ", maxsplit=1)]
+def logged(notes: tuple[str, ...]) -> list[str]:
+    """The log's messages of fallbacks: what happened on a line of its own, then why."""
+    return [note.replace(": ", "\n", 1) for note in notes]
 
 
 def starts(notes: tuple[str, ...] | list[str]) -> list[str]:
-    return [note.split(":")[0] for note in notes]
+    return [note.replace("\n", ":").split(":")[0] for note in notes]
 
 
 def host(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:

@@ -137,8 +137,9 @@ def imported_modules(file: Path) -> set[str]:
     return {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
-def test_no_protocol_of_modules_is_asked_with_isinstance() -> None:
-    # It answers no for torch modules from Python 3.12 on, which these tests may not run on.
-    for folder in ("wanvideo", "attention"):
-        for file in (ROOT / folder).glob("*.py"):
-            assert "runtime_checkable" not in file.read_text(encoding="utf-8"), file
+def test_no_protocol_is_asked_with_isinstance() -> None:
+    # From Python 3.12 on it does not see what objects hand out by `__getattr__`, as torch modules do with their
+    # parts. The exception asks for a method that the host's VIDEO values have on their class.
+    files = python_files("nodes", *BELOW_NODES)
+    asking = [file for file in files if "runtime_checkable" in file.read_text(encoding="utf-8")]
+    assert asking == [ROOT / "multitalk" / "result.py"]

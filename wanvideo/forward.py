@@ -117,7 +117,10 @@ def wan_forward(
 def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> torch.Tensor:
     """Tokens (batch, tokens, channels) of the latents."""
     # The host keeps the patch convolution in float32: its input must be too.
-    return tree.patch_embedding(x_BCTHW.float()).to(x_BCTHW.dtype).flatten(2).transpose(1, 2)
+    patches_BCTHW = tree.patch_embedding(x_BCTHW.float()).to(x_BCTHW.dtype)
+    # Contiguous: sums with the tokens keep the tokens' layout, so that all blocks would read and write across
+    # their memory.
+    return patches_BCTHW.flatten(2).transpose(1, 2).contiguous()
 
 
 def token_grid(x_BCTHW: torch.Tensor) -> tuple[int, int, int]:
@@ -176,13 +179,21 @@ def split_heads(x_BLC: torch.Tensor, num_heads: int) -> torch.Tensor:
     return x_BLC.unflatten(-1, (num_heads, -1))
 
 
+def stored(x: torch.Tensor) -> torch.Tensor:
+    """X itself, in a compiled graph written to memory once.
+
+    Without this, torch's compiler writes a copy for each of several readers, and what led to it in float32.
+    """
+    return x.as_strided(x.shape, x.stride()) if torch.compiler.is_compiling() else x
+
+
 def self_attend(
     layer: WanSelfAttention, hook: BlockHook | None, x_BLC: torch.Tensor, context: BlockContext
 ) -> tuple[torch.Tensor, Any]:
     """Self-attention of the modulated tokens, and what the hook made of its queries and keys."""
     heads = context.num_heads
-    q_BLHD = rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation)
-    k_BLHD = rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation)
+    q_BLHD = stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation))
+    k_BLHD = stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation))
     watched = None if hook is None else hook.watch(q_BLHD, k_BLHD)
     v_BLHD = split_heads(layer.v(x_BLC), heads)
     return layer.o(context.attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)), watched
@@ -191,7 +202,7 @@ def self_attend(
 def cross_attend(layer: WanCrossAttention, x_BLC: torch.Tensor, context: BlockContext) -> torch.Tensor:
     """Cross-attention to the text and, where there is one, to the CLIP picture."""
     heads = context.num_heads
-    q_BLHD = split_heads(layer.norm_q(layer.q(x_BLC)), heads)
+    q_BLHD = stored(split_heads(layer.norm_q(layer.q(x_BLC)), heads))
     k_BMHD = split_heads(layer.norm_k(layer.k(context.text_BMC)), heads)
     v_BMHD = split_heads(layer.v(context.text_BMC), heads)
     attended = context.attention(q_BLHD, k_BMHD, v_BMHD)

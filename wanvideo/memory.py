@@ -4,6 +4,9 @@ A block needs the most in its feed-forward: its input and its tokens, the normed
 before and after its activation. Beside these stand the rotations, the latents and what the voices bring.
 Weights of another precision are cast one layer at a time and freed before that point; attention, its heads
 rotated in float32, stays below it.
+
+A compiled block writes the activation over the hidden layer, and keeps its tokens as the two parts of their
+sum, which it adds up where they are used; read from the code that torch 2.11 generates.
 """
 
 from dataclasses import dataclass
@@ -15,6 +18,10 @@ TOKEN_COPIES = 3
 
 HIDDEN_COPIES = 2
 """The hidden layer before and after its activation."""
+
+COMPILED_TOKEN_COPIES = 3
+"""As TOKEN_COPIES in a compiled block, without the normed tokens or the feed-forward's result: its input and
+the two parts of its residual stream."""
 
 FLOAT32_BYTES = 4
 
@@ -46,9 +53,11 @@ class ForwardSize:
         in_channels: of the latents with mask and picture.
         latent_channels: of the latents alone.
         value_bytes: of the precision that is computed in.
+        weight_bytes: of the precision that the weights are held in.
         voices: tracks that are heard.
         audio_values: values of a voice's features in a window.
         cached_branches: branches whose last contribution a step cache keeps; 0 without one.
+        compiled: the blocks are compiled.
     """
 
     tokens: int
@@ -58,14 +67,16 @@ class ForwardSize:
     in_channels: int
     latent_channels: int
     value_bytes: int
+    weight_bytes: int
     voices: int = 1
     audio_values: int = 0
     cached_branches: int = 0
+    compiled: bool = False
 
 
 def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
     """Bytes that an evaluation of `batch` windows needs at its peak, weights not counted."""
-    width = size.dim * (TOKEN_COPIES + cached_copies(size)) + HIDDEN_COPIES * size.ffn_dim
+    width = block_width(size) + size.dim * cached_copies(size)
     patch = PATCH_HW * PATCH_HW
     latents = patch * (
         2 * size.in_channels * size.value_bytes + LATENT_COPIES * size.latent_channels * FLOAT32_BYTES
@@ -75,6 +86,20 @@ def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
     context = CONTEXT_TOKENS * CONTEXT_COPIES * size.dim * size.value_bytes
     per_token = width * size.value_bytes + latents + rotations
     return batch * (size.tokens * per_token + audio + context) + WORKSPACE_BYTES
+
+
+def block_width(size: ForwardSize) -> int:
+    """Values a token that a block holds at its peak."""
+    # With several voices, a compiled block holds as much beside its self-attention: queries and keys in
+    # float32, and copies of them, for the speaker map.
+    if not size.compiled or size.voices > 1:
+        return size.dim * TOKEN_COPIES + HIDDEN_COPIES * size.ffn_dim
+    in_product = size.dim * (COMPILED_TOKEN_COPIES + 1) + size.ffn_dim
+    if size.weight_bytes >= size.value_bytes:
+        return in_product
+    # Before an fp8 product the activation is written beside the hidden layer, in the weights' precision.
+    quantised = size.ffn_dim * size.weight_bytes // size.value_bytes
+    return max(in_product, size.dim * COMPILED_TOKEN_COPIES + size.ffn_dim + quantised)
 
 
 def cached_copies(size: ForwardSize) -> int:

@@ -21,6 +21,9 @@ GPU_CHUNKS = (4, 2, 1)
 CPU_CHUNKS = (1,)
 """On a CPU the smallest are the quickest: their tensors stay in its caches."""
 
+VIDEO_AXES = 5
+"""Batch, channels, latent frames, rows and columns."""
+
 TILE_PX, TILE_OVERLAP_PX = 256, 64
 """The host's own tiles where a VAE runs out of memory."""
 
@@ -105,3 +108,13 @@ def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
 def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
     """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
     return Codec(vae).decode(latents_BCTHW)
+
+
+def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Frames (F, H, W, 3), 0..1, of raw latents of any kind; those of a batch follow one another."""
+    if latents.ndim != VIDEO_AXES or latents.shape[1] != LATENT_CHANNELS or not can_stream(vae):
+        frames = vae.decode(latents)
+        return frames.reshape(-1, *frames.shape[-3:])
+    codec = Codec(vae)
+    videos = [codec.decode(one) for one in latents.split(1)]
+    return videos[0] if len(videos) == 1 else torch.cat(videos)

@@ -55,12 +55,14 @@ class TalkGuider(CFGGuider):
         self.draw = request.more_noise()
         self.apg_state = ApgState()
         self.checked = False
+        self.branch_calls: dict[Branch, BranchCall] = {}
         self.step_cache: StepCache | None = None
 
     def sample(self, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As the host's, which loads the model for it and is told here how much memory to keep free."""
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
-        size = forward_size(self.model_patcher, noise, self.request.voices, branches)
+        attention = self.settings.attention
+        size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
         with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
             return super().sample(noise, *args, **kwargs)
 
@@ -141,19 +143,27 @@ class TalkGuider(CFGGuider):
         The host would batch them when enough memory is free, and a batch gives other last digits than single
         evaluations do: the same run would depend on what else is loaded. A batch is no faster at real sizes.
         """
-        calls = tuple(self.branch_call(branch) for branch in branches)
+        calls = tuple(self.branch_call(branch, x_BCTHW.device) for branch in branches)
         options = create_model_options_clone(model_options)
         options["transformer_options"][KEY] = TalkCall(calls, self.settings.attention, self.step_cache)
         conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
         predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
         return dict(zip(branches, predictions, strict=True))
 
-    def branch_call(self, branch: Branch) -> BranchCall:
-        """What a branch hears: the voices, or the single all-zero track that the weights know as no audio."""
-        voices = self.request.voices
-        if branch in SILENT:
-            return BranchCall(torch.zeros_like(voices.audio_SFKLC[:1]))
-        return BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
+    def branch_call(self, branch: Branch, device: torch.device) -> BranchCall:
+        """What a branch hears: the voices, or the single all-zero track that the weights know as no audio.
+
+        Brought to the device once a window: a copy from RAM waits for all that the GPU has to do.
+        """
+        if branch not in self.branch_calls:
+            voices = self.request.voices
+            audio_SFKLC, masks_MP = voices.audio_SFKLC.to(device), voices.token_masks_MP
+            if branch in SILENT:
+                self.branch_calls[branch] = BranchCall(torch.zeros_like(audio_SFKLC[:1]))
+            else:
+                masks_MP = None if masks_MP is None else masks_MP.to(device)
+                self.branch_calls[branch] = BranchCall(audio_SFKLC, masks_MP)
+        return self.branch_calls[branch]
 
 
 def step_at(sigma: torch.Tensor, sigmas: torch.Tensor) -> tuple[int, int]:

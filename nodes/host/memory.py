@@ -12,18 +12,24 @@ import torch
 from comfy.model_management import dtype_size
 from comfy.model_patcher import ModelPatcher
 
+from ...attention.protocol import Attention
 from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
 from .lora_patch import patch_bytes
+from .patcher import attachment_of, compiles
 
 GIB = 1024**3
 
 
 def forward_size(
-    model: ModelPatcher, latents_BCTHW: torch.Tensor, voices: WindowVoices, cached_branches: int
+    model: ModelPatcher,
+    latents_BCTHW: torch.Tensor,
+    voices: WindowVoices,
+    attention: Attention | None,
+    cached_branches: int,
 ) -> ForwardSize:
-    """What the memory of one evaluation of a talking MODEL depends on."""
+    """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
     tree = model.model.diffusion_model
     frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
@@ -34,9 +40,11 @@ def forward_size(
         in_channels=tree.in_dim,
         latent_channels=latents_BCTHW.shape[1],
         value_bytes=dtype_size(model.model.manual_cast_dtype or model.model.get_dtype()),
+        weight_bytes=dtype_size(tree.blocks[0].ffn[0].weight.dtype),
         voices=len(voices.audio_SFKLC),
         audio_values=voices.audio_SFKLC[0].numel(),
         cached_branches=cached_branches,
+        compiled=compiles(attachment_of(model).compile_blocks, attention),
     )
 
 

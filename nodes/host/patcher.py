@@ -24,6 +24,7 @@ from ...wanvideo.protocols import WanTree
 from ...wanvideo.rope import Rotation
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .attention import host_attention
+from .compiling import many_graphs
 from .lora_patch import quicken_before_runs
 
 KEY = "evertalk"
@@ -131,10 +132,12 @@ class TalkForward:
         attention = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
         hooks = self.hooks(call, x, options["cond_or_uncond"], attention)
-        # The host's attention is another closure in every call, which a compiled graph would not survive.
-        compute = compiled_block() if self.compile_blocks and call.attention is not None else None
         stack = None if call.step_cache is None else partial(call.step_cache.run, tuple(options["uuids"]))
-        return wan_forward(self.tree, inputs, attention, hooks, block_patches(options), compute, stack)
+        patches = block_patches(options)
+        if not compiles(self.compile_blocks, call.attention):
+            return wan_forward(self.tree, inputs, attention, hooks, patches, run_stack=stack)
+        with many_graphs():
+            return wan_forward(self.tree, inputs, attention, hooks, patches, compiled_block(), stack)
 
     def hooks(
         self, call: TalkCall, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention
@@ -148,6 +151,11 @@ class TalkForward:
         if branch.token_masks_MP is not None:
             route = SpeakerRouter(branch.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
         return TalkHooks(self.talk, tokens_BTNC, self.tree.num_heads, attention, route)
+
+
+def compiles(asked: bool, attention: Attention | None) -> bool:  # a widget's value
+    """Whether blocks are compiled: not with the host's attention, another closure in every call."""
+    return asked and attention is not None
 
 
 @cache

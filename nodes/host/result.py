@@ -21,6 +21,7 @@ from ...multitalk.types import FPS, Waveform
 from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_pictures, read_sound
 from ...multitalk.video_settings import VideoSettings
 from ...multitalk.video_writer import VideoWriter
+from .codecs import decode_all
 from .progress import warn_on_node
 
 LOG = logging.getLogger("evertalk")
@@ -98,9 +99,7 @@ def _decode(result: RawLatents, vae: Any) -> Opened:
     check_latents(result.latents, vae)
     shape = tuple(result.latents.shape)
     LOG.info("Sampler returned latents, the VAE decodes latents of shape %s", shape)
-    frames = vae.decode(result.latents)
-    frames_FHWC = frames.reshape(-1, *frames.shape[-3:])  # the frames of a batch follow one another
-    return _from_frames(frames_FHWC[: result.video_frames], result.sound)
+    return _from_frames(decode_all(vae, result.latents)[: result.video_frames], result.sound)
 
 
 def check_latents(latents: torch.Tensor, vae: Any) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import comfy.float
+import comfy.model_management
 import comfy.ops
 import torch
 from comfy.model_management import get_torch_device
@@ -37,7 +38,9 @@ QUANTISED = "blocks."
 """Part of the names of the layers whose weights are quantised."""
 
 CHUNK_TOKENS = 4096
-PROBE = (64, 128, 96)
+PROBE = (257, 128, 96)
+"""Tokens, inputs and outputs; as many tokens as CLIP's, which fill no tile of any kernel."""
+
 PROBE_TOLERANCE = 0.06
 """Relative error of a good product of random numbers: 3.7 %, of which each side's rounding is a share."""
 
@@ -60,7 +63,7 @@ def quantised_tokens(x_TI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scale_T1 = row_scale(x_TI)
     if torch.compiler.is_compiling():  # one pass there, and no copy
         return (x_TI / scale_T1).to(FLOAT8), scale_T1
-    out_TI = torch.empty_like(x_TI, dtype=FLOAT8)
+    out_TI = torch.empty(x_TI.shape, dtype=FLOAT8, device=x_TI.device)
     for start in range(0, len(x_TI), CHUNK_TOKENS):
         part = slice(start, start + CHUNK_TOKENS)
         out_TI[part] = (x_TI[part] / scale_T1[part]).to(FLOAT8)
@@ -144,7 +147,8 @@ class RowwiseFp8(comfy.ops.manual_cast):
                 self, input, dtype=FLOAT8, bias_dtype=input.dtype, offloadable=True
             )
             weight, bias, stream = parts
-            scale_O1 = self.scale_weight.to(input.device)
+            # As the weight comes: a plain copy would wait for the GPU, and hold up the weights behind it.
+            scale_O1 = comfy.model_management.cast_to_device(self.scale_weight, input.device, torch.float32)
             if self.multiplies and input.dtype is torch.bfloat16:
                 product = fp8_product(input.flatten(0, -2), weight, scale_O1)
                 out = product.unflatten(0, input.shape[:-1])

@@ -4,15 +4,14 @@ Shape letters: F video frames, H and W pixels or latent rows and columns, C chan
 frames.
 """
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
 import comfy.model_management
 import comfy.ops
 import torch
-import torch.compiler.config
 from comfy.ldm.wan.vae import WanVAE
 
 from ...wanvideo.geometry import SPACE_STRIDE, latent_frames, pixel_frames
@@ -26,14 +25,12 @@ from ...wanvideo.vae_stream import (
     encode_stream,
 )
 from ...wanvideo.vae_tree import is_streamable
-
-RECOMPILE_LIMIT = 64
-"""Graphs of the residual block that torch keeps: five a size of video, and its own limit is eight."""
+from .compiling import many_graphs
 
 
 def can_stream(vae: Any) -> bool:
     """Whether the pack knows this VAE's layers; any other goes the host's own way."""
-    tree = vae.first_stage_model
+    tree = getattr(vae, "first_stage_model", None)
     return type(tree) is WanVAE and is_streamable(tree)
 
 
@@ -51,17 +48,6 @@ def compiled_residual() -> ComputeResidual:
     return torch.compile(residual, dynamic=False)
 
 
-@contextmanager
-def many_graphs() -> Generator[None]:
-    """Let torch keep as many graphs as several sizes of video need."""
-    limit = torch.compiler.config.recompile_limit
-    torch.compiler.config.recompile_limit = RECOMPILE_LIMIT
-    try:
-        yield
-    finally:
-        torch.compiler.config.recompile_limit = limit
-
-
 def stream_decode(
     vae: Any, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool = False
 ) -> torch.Tensor:
@@ -69,7 +55,8 @@ def stream_decode(
     count, rows, columns = latents_BCTHW.shape[2:]
     height_px, width_px = rows * SPACE_STRIDE, columns * SPACE_STRIDE
     chunk = min(latents_per_chunk, max(count - 1, 1))
-    load(vae, decode_bytes(vae.first_stage_model.dim, height_px, width_px, chunk, vae.vae_dtype.itemsize))
+    picture = vae.first_stage_model.dim, height_px, width_px
+    load(vae, decode_bytes(*picture, chunk, vae.vae_dtype.itemsize, compiled=compiled))
     compute = compiled_residual() if compiled else residual
     settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, compute)
     latents = latents_BCTHW[:1].to(vae.vae_dtype).to(vae.device)

@@ -11,7 +11,7 @@ from attention_machines import (
     choose,
     hnd,
     host,
-    lines_of,
+    logged,
     nhd,
     on,
     starts,
@@ -30,7 +30,7 @@ def test_comfy_without_a_host_is_sdpa_and_says_so(caplog: pytest.LogCaptureFixtu
     choice = Resolver().resolve("comfy", CPU, torch.bfloat16, 64)
     assert choice.ran == "sdpa"
     assert starts(choice.notes) == ["ComfyUI's attention not available, falling back to sdpa mode"]
-    assert warnings_in(caplog) == lines_of(choice.notes)
+    assert warnings_in(caplog) == logged(choice.notes)
 
 
 def test_a_backend_that_fails_in_a_run_is_followed_by_the_next_and_not_chosen_again(

@@ -138,3 +138,15 @@ def test_the_given_attention_does_all_attention(tree: WanTree, inputs: WanInputs
 
     wan_forward(tree, inputs, counting)
     assert calls == [(12, 12), (12, 5), (12, 7)] * 2, "self, text and picture in each block"
+
+
+def test_every_block_gets_its_tokens_side_by_side_in_memory(tree: WanTree, inputs: WanInputs) -> None:
+    # The patch convolution puts channels first; a sum keeps the layout of its first part, block after block.
+    given: list[bool] = []
+
+    def noted(_index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+        given.append(x_BLC.is_contiguous())
+        return run(x_BLC)
+
+    wan_forward(tree, inputs, attend, run_block=noted)
+    assert given == [True, True]

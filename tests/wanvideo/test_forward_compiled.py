@@ -1,15 +1,26 @@
 """The block under a compiler: the same numbers from one graph for all blocks."""
 
 from collections.abc import Callable
+from math import prod
+from typing import Any
 
 import pytest
 import torch
 import torch.fx
+from compiled_memory import ALLOCATED, LIBRARIES, code_of, peak_bytes, product
 from evertalk_pack.attention.sdpa import attend
 from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkHooks, TalkModel
-from evertalk_pack.wanvideo.forward import WanInputs, block_forward, wan_forward
+from evertalk_pack.wanvideo import forward
+from evertalk_pack.wanvideo.forward import (
+    BlockContext,
+    WanInputs,
+    block_forward,
+    cross_attend,
+    wan_forward,
+)
+from evertalk_pack.wanvideo.memory import ForwardSize, block_width, forward_bytes
 from evertalk_pack.wanvideo.rope import grid_rotation
 from plain_wan import PlainConfig, PlainWan
 
@@ -58,3 +69,55 @@ def test_one_graph_without_breaks_serves_all_blocks_and_equals_eager(voices: int
         fused = wan_forward(tree, given, attend, hooks, compute=compiled)  # pyright: ignore[reportArgumentType]
     assert len(graphs) == 1
     torch.testing.assert_close(fused, eager, atol=1e-5, rtol=1e-5)
+
+
+LONG_GRID = (5, 24, 24)
+WIDE = PlainConfig(256, 2, 688, 1, text_dim=24, freq_dim=32, in_dim=36, out_dim=16)
+"""A block whose tokens outweigh all else, with Wan's own share of width and hidden layer."""
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
+
+
+def wide_context() -> BlockContext:
+    rotation = grid_rotation(LONG_GRID, WIDE.dim // WIDE.num_heads, torch.device("cpu"))
+    text, clip = noise(1, 6, WIDE.dim), noise(1, 5, WIDE.dim)
+    return BlockContext(noise(1, 6, WIDE.dim), text, clip, rotation, WIDE.num_heads, attend)
+
+
+def test_a_compiled_block_holds_what_is_declared() -> None:
+    block = PlainWan(WIDE).eval().bfloat16().blocks[0]
+    talk = TalkModel(TalkConfig(WIDE.dim, 1, 12, 8, context_tokens=4, output_dim=8)).eval().bfloat16()
+    hook = TalkHooks(talk, noise(1, LONG_GRID[0], 4, 8), WIDE.num_heads, attend)(0)
+    tokens = prod(LONG_GRID)
+    code = code_of(block_forward, block, hook, wide_context(), noise(1, tokens, WIDE.dim), pointwise_cat=True)
+    # At libraries' products: in between, a CPU's code keeps more on the way than a GPU's.
+    held = peak_bytes(code, torch.bfloat16, at=LIBRARIES) + 2 * tokens * WIDE.dim  # its input, held outside
+    size = ForwardSize(tokens, WIDE.dim, WIDE.ffn_dim, 128, 36, 16, 2, 2, compiled=True)
+    assert held == pytest.approx(2 * tokens * block_width(size), rel=0.1)
+
+
+def test_queries_of_two_attentions_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer: Any = PlainWan(WIDE).eval().bfloat16().blocks[0].cross_attn
+    x_BLC = noise(1, prod(LONG_GRID), WIDE.dim)
+
+    def tensors_made() -> int:
+        code = code_of(cross_attend, layer, x_BLC, wide_context(), pointwise_cat=True)
+        return sum(product(made[2]) == x_BLC.numel() for made in ALLOCATED.finditer(code))
+
+    once = tensors_made()
+    monkeypatch.setattr(forward, "stored", lambda x: x)  # pyright: ignore[reportUnknownLambdaType]
+    assert once == tensors_made() - 2, "each attention had a copy of its own"
+
+
+@pytest.mark.parametrize(
+    ("weight_bytes", "voices", "compiled", "measured_gb"),
+    [(2, 1, False, 3.2), (2, 1, True, 2.5), (1, 1, True, 2.8), (2, 2, True, 3.1), (1, 2, True, 3.1)],
+)
+def test_the_declarations_are_within_a_tenth_of_what_an_h100_took(
+    weight_bytes: int, voices: int, measured_gb: float, *, compiled: bool
+) -> None:
+    audio = 81 * 5 * 12 * 768
+    size = ForwardSize(32760, 5120, 13824, 128, 36, 16, 2, weight_bytes, voices, audio, compiled=compiled)
+    assert forward_bytes(size) / 1e9 == pytest.approx(measured_gb, rel=0.1)

@@ -82,3 +82,14 @@ def test_an_encode_holds_what_the_estimate_says(tree: Any, latents_per_chunk: in
             del part
     estimate = encode_bytes(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES)
     assert held.peak == pytest.approx(estimate, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("latents_per_chunk", "compiled", "measured_gb"),
+    [(1, False, 3.31), (1, True, 3.62), (4, False, 6.16), (4, True, 7.39)],
+)
+def test_the_estimates_are_within_a_tenth_of_what_an_h100_took(
+    latents_per_chunk: int, measured_gb: float, *, compiled: bool
+) -> None:
+    estimate = decode_bytes(96, 480, 832, latents_per_chunk, 2, compiled=compiled)
+    assert estimate / 1e9 == pytest.approx(measured_gb, rel=0.1)

@@ -185,6 +185,7 @@ def test_a_compiled_decode_has_room_for_its_graphs_and_gives_the_limit_back(
 ) -> None:
     import torch.compiler.config
     from evertalk_pack.nodes.host import streamed_vae
+    from evertalk_pack.nodes.host.compiling import RECOMPILE_LIMIT
     from evertalk_pack.wanvideo.vae_layers import residual
 
     limits: list[int] = []
@@ -198,5 +199,27 @@ def test_a_compiled_decode_has_room_for_its_graphs_and_gives_the_limit_back(
     latents = streamed_vae.stream_encode(vae, frames_FHWC[:9], 2)
     frames = streamed_vae.stream_decode(vae, latents, 2, compiled=True)
     torch.testing.assert_close(frames, vae.decode(latents)[0], atol=2e-5, rtol=2e-5)
-    assert set(limits) == {streamed_vae.RECOMPILE_LIMIT}
+    assert set(limits) == {RECOMPILE_LIMIT}
     assert torch.compiler.config.recompile_limit == before
+
+
+def test_latents_of_any_kind_are_decoded_videos_of_wan_in_chunks(
+    vae: Any, frames_FHWC: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evertalk_pack.nodes.host.codecs import decode_all
+    from evertalk_pack.nodes.host.streamed_vae import stream_encode
+
+    latents = stream_encode(vae, frames_FHWC[:5], 1)
+    two = torch.cat((latents, 0.5 * latents))
+    expected = vae.decode(two).flatten(0, 1)
+    asked: list[torch.Size] = []
+    host_decode = type(vae).decode
+
+    def noted(self: Any, given: torch.Tensor) -> torch.Tensor:
+        asked.append(given.shape)
+        return host_decode(self, given)
+
+    monkeypatch.setattr(type(vae), "decode", noted)
+    torch.testing.assert_close(decode_all(vae, two), expected, atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(decode_all(vae, latents), expected[:5], atol=2e-5, rtol=2e-5)
+    assert asked == [], "the host's way holds all frames of a video at once"

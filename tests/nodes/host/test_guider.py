@@ -207,3 +207,23 @@ def test_nan_from_the_weights_themselves_ends_the_run_with_a_remedy(tiny: TinyFi
         talking.model.diffusion_model.blocks[0].ffn[0].weight.fill_(torch.nan)
     with pytest.raises(EverTalkError, match=r"PyTorch's own attention too.*Choose quantization 'bf16'"):
         play_windows(talking, vae, speech(tiny, WINDOW))
+
+
+def test_what_is_heard_is_brought_to_the_gpu_once_a_window(
+    tiny: TinyFiles, vae: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evertalk_pack.nodes.host.patcher import TalkCall, TalkForward
+
+    heard: list[int] = []
+    hooks = TalkForward.hooks
+
+    def noted(self: TalkForward, call: TalkCall, *others: Any) -> Any:
+        heard.extend(id(branch.audio_SFKLC) for branch in call.branches)
+        return hooks(self, call, *others)
+
+    monkeypatch.setattr(TalkForward, "hooks", noted)
+    model = load_model(tiny)
+    studio = studio_for(model, vae, GuidanceSettings(1.0, 2.0))
+    studio.sample(later_window(studio, tiny, InfiniteTalkMode(), ones))
+    assert len(heard) == 2 * 2 * 2, "two steps, two evaluations, each told of both branches"
+    assert len(set(heard)) == 2

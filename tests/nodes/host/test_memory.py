@@ -85,7 +85,7 @@ def test_the_declared_memory_is_within_a_tenth_of_what_a_block_takes(
     latents, heard = window(width, height, frames, voices)
     with torch.inference_mode(), LiveMemory() as memory:
         evaluate(model, latents, heard)
-    declared = forward_bytes(forward_size(model, latents, heard, 0)) - WORKSPACE_BYTES
+    declared = forward_bytes(forward_size(model, latents, heard, kernel, 0)) - WORKSPACE_BYTES
     assert memory.peak <= declared <= 1.1 * memory.peak
 
 
@@ -100,7 +100,7 @@ def test_a_step_cache_s_copies_are_declared() -> None:
         for step in range(2):
             cache.step = step
             evaluate(model, latents, heard, cache)
-    declared = forward_bytes(forward_size(model, latents, heard, 1)) - WORKSPACE_BYTES
+    declared = forward_bytes(forward_size(model, latents, heard, kernel, 1)) - WORKSPACE_BYTES
     assert memory.peak <= declared <= 1.1 * memory.peak
 
 
@@ -131,7 +131,7 @@ def test_the_reserve_comes_on_top(talking: "ModelPatcher") -> None:
     from evertalk_pack.nodes.host.memory import declared_memory, forward_size
 
     latents = torch.zeros(1, 16, 3, 4, 4)
-    size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), 0)
+    size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), None, 0)
     with declared_memory(talking, size, 0.0):
         plain = talking.model.memory_required([1, 16, 3, 4, 4], cond_shapes={})
     with declared_memory(talking, size, 1.5):

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -131,6 +132,31 @@ def test_a_lora_that_matches_nothing_is_refused(
     path = write_lora(tmp_path / "foreign.safetensors", "double_blocks.7.img_attn.qkv")
     with pytest.raises(ModelFileError, match=r"lora: foreign.safetensors has 2 tensors and none belongs"):
         load_lora(load_base_model(tiny), path, 1.0)
+
+
+def test_compiled_blocks_have_room_for_more_graphs_than_torch_keeps_by_itself(
+    tiny: TinyFiles, vae: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch.compiler.config
+    from evertalk_pack.nodes.host import patcher
+    from evertalk_pack.nodes.host.compiling import RECOMPILE_LIMIT
+    from evertalk_pack.wanvideo.forward import block_forward
+
+    limits: list[int] = []
+
+    def noted(*given: Any) -> torch.Tensor:
+        limits.append(torch.compiler.config.recompile_limit)
+        return block_forward(*given)
+
+    monkeypatch.setattr(patcher, "compiled_block", lambda: noted)
+    before = torch.compiler.config.recompile_limit
+    talking, embeds = load_model(tiny), speech(tiny, FRAMES)
+    plain = play_windows(talking, vae, embeds)
+    assert limits == []
+    attachment = replace(patcher.attachment_of(talking), compile_blocks=True)
+    assert torch.equal(play_windows(patcher.apply_talk(talking, attachment), vae, embeds), plain)
+    assert set(limits) == {RECOMPILE_LIMIT}
+    assert torch.compiler.config.recompile_limit == before
 
 
 def test_block_patches_of_other_nodes_run(tiny: TinyFiles, vae: Any) -> None:

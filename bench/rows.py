@@ -1,0 +1,47 @@
+"""What all benches print: a row of JSON as soon as a result is there, so that a run cut short keeps it."""
+
+import argparse
+import json
+from typing import Any
+
+import torch
+
+
+def emit(row: dict[str, Any]) -> None:
+    """Print a row."""
+    print(json.dumps(row), flush=True)
+
+
+def emit_setting(bench: str, arguments: argparse.Namespace, device: torch.device) -> None:
+    """Print what the rows after it were measured with."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
+    settings = {name: str(value) for name, value in vars(arguments).items()}
+    emit({"bench": bench, "arguments": settings, "torch": torch.__version__, "gpu": gpu})
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """A command line that every bench has a part of."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cuda", type=numbered_device)
+    return parser
+
+
+def numbered_device(name: str) -> torch.device:
+    """The device by its full name: the host compares devices, and its own GPU has a number."""
+    return torch.device("cuda:0" if name == "cuda" else name)
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """Size and length of the window, and the choice of a model that a CPU can run."""
+    parser.add_argument("--size", help="WIDTHxHEIGHT in pixels; 832x480, or 64x64 with --tiny")
+    parser.add_argument("--frames", type=int, help="of a window; 81, or 13 with --tiny")
+    parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
+
+
+def size_of(arguments: argparse.Namespace) -> tuple[int, int, int]:
+    """Width and height in pixels, and frames."""
+    size, frames = ("64x64", 13) if arguments.tiny else ("832x480", 81)
+    width, height = (int(side) for side in (arguments.size or size).split("x"))
+    return width, height, arguments.frames or frames
