@@ -182,3 +182,20 @@ def test_comfyui_must_be_named(arguments: list[str], call: Call) -> None:
     ended = call(arguments[:-2])
     assert ended.code == 2
     assert "--comfyui" in ended.text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--workers", "0", "a whole number from 1 on"),
+        ("--max-losses", "two", "a whole number from 1 on"),
+        ("--cpus", "-1", "a number from 0 on"),
+        ("--split-s", "nan", "a number from 0 on"),
+        ("--min-free-mb", "1 GB", "a number from 0 on"),
+    ],
+)
+def test_number_out_of_range_is_refused(
+    arguments: list[str], call: Call, option: str, value: str, expected: str
+) -> None:
+    ended = call([*arguments, option, value])
+    assert (ended.code, f"{option}: got {value}, expected {expected}" in ended.text) == (2, True)
