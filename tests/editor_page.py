@@ -148,6 +148,7 @@ class Editor:
         """Open the editor and wait until it knows the sampler."""
         client.save_settings(QUIET)
         page = browser.new_page(viewport={"width": VIEW["width"], "height": VIEW["height"]})
+        page.set_default_timeout(WAIT_MS)
         editor = cls(page, client)
         page.on("console", editor._note)
         page.on("pageerror", editor._note_crash)
