@@ -2,13 +2,17 @@
 
 import json
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+from browser import find_browser
 from comfy_client import ComfyClient
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "workflows" / "demo_tiny.json"
@@ -29,8 +33,29 @@ VIEW = {"width": 1280, "height": 1300}
 NODE_AT = (420, 150)
 """Where on the screen the sampler is put: beside the editor's bars."""
 
+SMALL: dict[str, Any] = {
+    "width": 64,
+    "height": 64,
+    "window_frames": 17,
+    "motion_frames": 5,
+    "scheduler": "infinitetalk",
+    "steps": 2,
+}
+"""Widgets of the sampler that make a run as small as can be."""
+
 COLOURS = 64
-WAIT_MS = 60_000
+WAIT_MS = 240_000
+"""For what a busy machine takes its time for: to load models, to make a window."""
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 HOST_ERRORS = (
     "api.comfy.org",  # asks for news of itself and of packs
@@ -41,6 +66,7 @@ HOST_ERRORS = (
 )
 """What the bare host's editor logs as errors at its start and when a graph is loaded."""
 
+IS_OPEN = "window.app?.graph && window.LiteGraph?.registered_node_types?.EverTalkSampler"
 SAMPLER_JS = "window.app.graph.nodes.find((node) => node.type === 'EverTalkSampler')"
 SHOW_JS = """([kind, x, y]) => {
   const node = window.app.graph.nodes.find((one) => one.type === kind), { ds } = window.app.canvas
@@ -81,6 +107,20 @@ MISSING_JS = """() => window.app.graph.nodes
   .map((node) => node.type)"""
 
 
+@contextmanager
+def open_browser() -> Generator[Browser]:
+    """A headless browser; without one the test is skipped."""
+    executable = find_browser()
+    if executable is None:
+        pytest.skip("there is no Chromium: scripts/browser.py, which make test calls, says why")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
 @dataclass(frozen=True)
 class Strip:
     """What the strip on the sampler shows."""
@@ -108,14 +148,12 @@ class Editor:
         """Open the editor and wait until it knows the sampler."""
         client.save_settings(QUIET)
         page = browser.new_page(viewport={"width": VIEW["width"], "height": VIEW["height"]})
+        page.set_default_timeout(WAIT_MS)
         editor = cls(page, client)
         page.on("console", editor._note)
         page.on("pageerror", editor._note_crash)
         page.goto(client.address)
-        page.wait_for_function(
-            "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EverTalkSampler",
-            timeout=WAIT_MS,
-        )
+        editor.wait(IS_OPEN)
         return editor
 
     def _note(self, message: ConsoleMessage) -> None:
@@ -139,15 +177,7 @@ class Editor:
         for node in workflow["nodes"]:
             if node["type"] == "LoadAudio":
                 node["widgets_values"][0] = sound
-        small: dict[str, Any] = {
-            "width": 64,
-            "height": 64,
-            "window_frames": 17,
-            "motion_frames": 5,
-            "scheduler": "infinitetalk",
-            "steps": 2,
-        }
-        self.load(workflow, **small | widgets)
+        self.load(workflow, **SMALL | widgets)
 
     def open_template(self, name: str) -> None:
         """Choose one of our templates in the template browser."""
@@ -217,6 +247,11 @@ class Editor:
     def wait(self, condition: str, timeout_ms: int = WAIT_MS) -> None:
         """Wait until a condition in JavaScript holds."""
         self.page.wait_for_function(f"() => {condition}", timeout=timeout_ms)
+
+    def wait_until_idle(self) -> None:
+        """Wait until the server has nothing to do."""
+        queue = "window.comfyAPI.api.api.getQueue()"
+        self.wait(f"{queue}.then(({{ Running, Pending }}) => !Running.length && !Pending.length)")
 
     def wait_for_status(self, words: str) -> None:
         """Wait until the strip says something."""

@@ -28,6 +28,12 @@ export class BadgeRow {
     return this.sentences.size
   }
 
+  /** Shows these sentences and no others. */
+  show(sentences) {
+    if (sentences.length < this.count) this.clear()
+    for (const sentence of sentences) this.add(sentence)
+  }
+
   /** Adds a badge, unless it is there. */
   add(sentence) {
     if (this.sentences.has(sentence)) return
@@ -54,6 +60,7 @@ const rows = new WeakMap() // node -> the row of a node that has no strip
 /** Adds a badge to any node; the row appears with the first one. */
 export function addBadge(node, sentence) {
   let row = rows.get(node)
+  if (row?.sentences.has(sentence)) return
   if (!row) {
     row = new BadgeRow()
     rows.set(node, row)

@@ -1,6 +1,7 @@
 // What a run will be, before it runs: gathers what is connected to a sampler; the server does the arithmetic.
 
 import { api } from '../../scripts/api.js'
+import { idOf, sourceOf } from './graph.js'
 import { said } from './said.js'
 import { isLinked } from './sampler_widgets.js'
 import { language, text } from './texts.js'
@@ -11,36 +12,29 @@ const KNOWN = new Set([
   'EverTalkAudioEmbeds',
   'EverTalkSpeakers',
   'EverTalkVideoSource',
+  'EverTalkLoadSpeech',
   'LoadAudio',
   'LoadImage',
   'LoadVideo',
 ])
 const ASIDE = new Set(['model', 'positive', 'negative', 'vae', 'audio_encoder', 'clip_vision', 'clip_vision_output'])
-const DEPTH = 32
 
-/** The node that feeds an input, through reroutes, or undefined. */
-function sourceOf(node, slot) {
-  let source = node.getInputNode?.(slot)
-  for (let depth = 0; depth < DEPTH && source && source.type === 'Reroute'; depth += 1) {
-    source = source.getInputNode?.(0)
-  }
-  return source ?? undefined
-}
-
-/** Widgets and known inputs of a node and of those before it, as the API format has them. */
-export function gather(node, nodes = {}) {
-  if (nodes[node.id]) return nodes
+/** Widgets and known inputs of the node at a place and of those before it, as the API format has them. */
+export function gather(place, nodes = {}) {
+  const { node } = place
+  if (nodes[idOf(place)]) return nodes
   const inputs = {}
-  nodes[node.id] = { class_type: node.type, inputs }
+  nodes[idOf(place)] = { class_type: node.type, inputs }
   for (const widget of node.widgets ?? []) {
     const isValue = ['string', 'number', 'boolean'].includes(typeof widget.value)
     if (widget.serialize !== false && isValue && !isLinked(node, widget.name)) inputs[widget.name] = widget.value
   }
-  for (const [slot, input] of (node.inputs ?? []).entries()) {
+  for (const input of node.inputs ?? []) {
     if (input.link == null || ASIDE.has(input.name)) continue
-    const source = sourceOf(node, slot)
-    inputs[input.name] = [String(source?.id ?? ''), 0]
-    if (source && source.mode !== 2 && source.mode !== 4 && KNOWN.has(source.type)) gather(source, nodes)
+    const source = sourceOf(place, input)
+    if (source === null) continue // what feeds it is switched off: a run has nothing there
+    inputs[input.name] = [source ? idOf(source) : '', 0]
+    if (source && KNOWN.has(source.node.type)) gather(source, nodes)
   }
   return nodes
 }
@@ -60,8 +54,9 @@ const asked = new WeakMap() // sampler node -> what was asked last, as text
 
 /** Asks the server anew for every sampler whose inputs have changed. */
 export function watchEstimates(samplers, stripOf) {
-  for (const node of samplers) {
-    const question = JSON.stringify({ node: String(node.id), prompt: gather(node), language: language() })
+  for (const place of samplers) {
+    const { node } = place
+    const question = JSON.stringify({ node: idOf(place), prompt: gather(place), language: language() })
     if (asked.get(node) === question) continue
     asked.set(node, question)
     void ask(node, question, stripOf(node))

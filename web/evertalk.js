@@ -6,14 +6,18 @@ import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
 import { addBadge, clearBadges } from './badges.js'
 import { watchEstimates } from './estimate.js'
-import { nodeOf, nodesOfType } from './graph.js'
-import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
+import { nodeOf, placesOfType } from './graph.js'
+import { missedEnd } from './lost_runs.js'
+import { RunState } from './run_state.js'
+import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js'
 import { said } from './said.js'
+import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
 import { addStyle } from './style.js'
 import { WindowStrip } from './window_strip.js'
 
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
+const IDLE = new RunState()
 const strips = new WeakMap() // sampler node -> its strip
 let fixedBy // the sampler's option that says which schedulers have steps of their own
 
@@ -22,46 +26,67 @@ function stripOf(node) {
   return strips.get(node)
 }
 
+/** Brings the open tab's nodes in line with what is known of their runs. */
+function showRuns() {
+  const newest = new Map() // two subgraph nodes may show the same node inside: the run that spoke last counts
+  for (const [id, run] of runsHere()) {
+    const node = nodeOf(id)
+    if (node && !(newest.get(node)?.changed > run.changed)) newest.set(node, run)
+  }
+  for (const { node } of placesOfType(SAMPLER)) stripOf(node).follow(newest.get(node) ?? IDLE)
+  for (const [node, run] of newest)
+    if (node.type !== SAMPLER) for (const sentence of run.warnings) addBadge(node, sentence)
+}
+
 function onServerEvent({ detail }) {
-  const node = nodeOf(detail.node)
-  if (!node) return
-  const event = { ...detail, text: said(detail.text) }
-  if (node.type === SAMPLER) stripOf(node).apply(event)
-  else if (event.kind === 'warning') addBadge(node, event.text)
+  runOf(detail).apply({ ...detail, text: said(detail.text) })
+  showRuns()
 }
 
 // A run that the server broke off before it could say so itself.
 function onHostEnd(kind) {
   return ({ detail }) => {
-    for (const node of nodesOfType(SAMPLER)) {
-      const { state } = stripOf(node)
-      if (state.promptId !== detail?.prompt_id || state.phase !== 'running') continue
-      stripOf(node).apply({ kind, prompt_id: detail.prompt_id, text: detail.exception_message ?? '', path: null })
-    }
+    for (const [, run] of runningOnes(detail?.prompt_id))
+      run.apply({ kind, prompt_id: run.promptId, text: detail.exception_message ?? '', path: null })
+    showRuns()
   }
+}
+
+async function onReconnected() {
+  for (const [node, run] of runningOnes()) {
+    const end = await missedEnd(run.promptId, node).catch(() => null) // away again; asked when it is back
+    if (end && run.phase === 'running' && run.promptId === end.prompt_id) run.apply(end)
+  }
+  showRuns()
 }
 
 function onExecuting({ detail }) {
   const node = detail == null ? null : nodeOf(detail)
-  if (node && node.type !== SAMPLER) clearBadges(node)
+  if (!node || node.type === SAMPLER) return
+  runsHere().delete(String(detail))
+  clearBadges(node)
 }
 
 // The editor has no event for every way in which a value can change (undo, scripts, links, subgraphs), so look.
 function look() {
   if (document.hidden) return
-  const samplers = nodesOfType(SAMPLER)
-  for (const node of samplers) showFixedSteps(node, fixedBy)
+  const samplers = placesOfType(SAMPLER)
+  for (const { node } of samplers) showFixedSteps(node, fixedBy)
   watchEstimates(samplers, stripOf)
+  noteTab()
+  showRuns()
 }
 
 app.registerExtension({
-  name: 'EverTalk',
+  name: 'evertalk.sampler',
   setup() {
     addStyle()
     api.addEventListener('evertalk', onServerEvent)
     api.addEventListener('executing', onExecuting)
     api.addEventListener('execution_interrupted', onHostEnd('paused'))
     api.addEventListener('execution_error', onHostEnd('failed'))
+    api.addEventListener('reconnected', onReconnected)
+    api.addEventListener('graphCleared', forgetRunsHere)
     setInterval(look, LOOK_EVERY_MS)
   },
   beforeRegisterNodeDef(nodeType, nodeData) {

@@ -88,7 +88,7 @@ function labelChoices(node, inputs) {
 let nodeDefs = {}
 
 app.registerExtension({
-  name: `${OURS}.Messages`,
+  name: 'evertalk.messages',
   async init() {
     const language = app.ui.settings.getSettingValue('Comfy.Locale')
     if (!language || language === 'en') return

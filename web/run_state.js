@@ -1,8 +1,13 @@
-// What is known of a sampler's run, from the server's events alone: no page, no graph.
+// What is known of a node's run, from the server's events alone: no page, no graph.
+
+let changes = 0
 
 /** The state of a run: `idle`, `running`, `paused`, `failed`, `done`. */
 export class RunState {
   constructor() {
+    this.changed = 0 // grows with every event, over all runs: which one is newer
+    this.warnings = []
+    this.warnedIn = null // the prompt that the warnings are of
     this.forget()
   }
 
@@ -26,11 +31,23 @@ export class RunState {
 
   /** Takes an event in. A page that was opened during the run knows it from the next event on. */
   apply(event) {
-    if (event.kind === 'warning') return
+    changes += 1
+    this.changed = changes
+    this.keepWarningsOf(event.prompt_id)
+    if (event.kind === 'warning') {
+      if (!this.warnings.includes(event.text)) this.warnings.push(event.text)
+      return
+    }
     if (event.prompt_id !== this.promptId || (event.windows && event.windows !== this.windows.length)) {
       this.begin(event)
     }
     this[`on_${event.kind}`]?.(event)
+  }
+
+  /** Warnings of the same prompt stay: some are said before its windows are planned. */
+  keepWarningsOf(promptId) {
+    if (promptId !== this.warnedIn) this.warnings = []
+    this.warnedIn = promptId
   }
 
   begin(event) {
@@ -53,6 +70,7 @@ export class RunState {
   on_step(event) {
     this.phase = 'running'
     this.steps = event.steps
+    this.seed = event.seed ?? this.seed
     this.secondsLeft = event.seconds_left
     this.run(event.window, event.step)
   }
@@ -87,7 +105,7 @@ export class RunState {
   end(phase) {
     this.phase = phase
     this.secondsLeft = null
-    for (const window of this.windows) if (window.state === 'running') window.state = 'queued'
+    for (const one of this.windows) if (one.state === 'running') one.state = 'queued'
   }
 
   run(index, step) {
@@ -97,7 +115,7 @@ export class RunState {
   }
 
   finishUpTo(count) {
-    for (const window of this.windows.slice(0, count)) window.state = 'done'
+    for (const one of this.windows.slice(0, count)) one.state = 'done'
   }
 
   /** What to play for a window: its own part, or its place in the whole video; null if neither is there. */

@@ -27,11 +27,9 @@ const CSS = `
 .evertalk-video[hidden], .evertalk-cells[hidden], .evertalk-buttons[hidden], .evertalk-line[hidden] { display: none; }
 `
 
-/** Puts the style sheet into the page, once. */
+/** Lets the page use the style sheet; adds nothing to its elements. */
 export function addStyle() {
-  if (document.getElementById('evertalk-style')) return
-  const style = document.createElement('style')
-  style.id = 'evertalk-style'
-  style.textContent = CSS
-  document.head.append(style)
+  const sheet = new CSSStyleSheet()
+  sheet.replaceSync(CSS)
+  document.adoptedStyleSheets.push(sheet)
 }

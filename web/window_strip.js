@@ -35,6 +35,8 @@ export class WindowStrip {
     this.state = new RunState()
     this.chosen = null // index of the window that the user chose to look at
     this.isPausing = false
+    this.promptId = null // of the run that is shown
+    this.shownChange = 0 // which change of it
     this.build()
     const widget = node.addDOMWidget('evertalk_strip', 'evertalk_strip', this.element, {
       serialize: false,
@@ -82,15 +84,16 @@ export class WindowStrip {
     this.estimate.classList.toggle('evertalk-problem', isProblem)
   }
 
-  /** Takes in what the server says of this node. */
-  apply(event) {
-    if (event.kind === 'plan') {
-      this.badges.clear()
+  /** Shows a run as it is now. */
+  follow(run) {
+    if (this.shownChange === run.changed) return
+    this.shownChange = run.changed
+    if (this.promptId !== run.promptId) {
+      this.promptId = run.promptId
       this.chosen = null
       this.isPausing = false
     }
-    if (event.kind === 'warning') this.badges.add(event.text)
-    this.state.apply(event)
+    this.state = run
     this.show()
   }
 
@@ -98,6 +101,7 @@ export class WindowStrip {
   show() {
     const isIdle = this.state.phase === 'idle'
     this.cells.hidden = this.status.hidden = isIdle
+    this.badges.show(this.state.warnings)
     this.showCells()
     this.status.textContent = this.statusText()
     this.status.title = this.state.failure || this.status.textContent

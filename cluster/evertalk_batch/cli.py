@@ -1,6 +1,7 @@
 """The command line of evertalk-batch."""
 
 import argparse
+import math
 import os
 import shlex
 import sys
@@ -58,7 +59,7 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
     default = os.environ.get("EVERTALK_COMFYUI", "")
     run.add_argument("--address", help="auto, HOST:PORT or ray://HOST:PORT; without, Ray is started here")
     run.add_argument("--workers", type=_positive, default=0, help="servers at once; default: one a GPU")
-    run.add_argument("--cpus", type=float, default=0.0, help="workers without GPU, each on so many CPUs")
+    run.add_argument("--cpus", type=_amount, default=0.0, help="workers without GPU, each on so many CPUs")
     run.add_argument(
         "--comfyui", type=Path, default=default, required=not default, help="its folder (or EVERTALK_COMFYUI)"
     )
@@ -69,12 +70,12 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "--base-directory", type=Path, help="with models and custom_nodes; default: ComfyUI's own"
     )
     run.add_argument("--server-args", type=shlex.split, default=[], help='more for each server: "--lowvram"')
-    run.add_argument("--min-free-mb", type=float, default=2000.0, help="disk below which the batch pauses")
+    run.add_argument("--min-free-mb", type=_amount, default=2000.0, help="disk below which the batch pauses")
     run.add_argument("--max-losses", type=_positive, default=5, help="workers that one job may take down")
-    run.add_argument("--silence-s", type=float, default=1800.0, help="until a mute server is started anew")
+    run.add_argument("--silence-s", type=_amount, default=1800.0, help="until a mute server is started anew")
     run.add_argument(
         "--split-s",
-        type=float,
+        type=_amount,
         default=0.0,
         help="cut jobs with longer sound at pauses into parts of about so many seconds, each begun from the "
         "start picture, and join them; off by default",
@@ -82,9 +83,18 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a whole number from 1 on")
+    return int(text)
+
+
+def _amount(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text}, expected a number from 0 on")
     return number
 
 

@@ -1,8 +1,8 @@
 """What a run will be, told from the graph before anything of it runs: POST /evertalk/estimate.
 
 The editor sends what is connected to a sampler, in the API's format. Sizes and lengths are read from the
-heads of the files that Load Audio, Load Image and Load Video name; of what other nodes give nothing is known
-yet.
+heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; of what other nodes
+give nothing is known yet.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from .request import CUSTOM_SIZE, SIZES
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
+SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
 
@@ -155,7 +156,7 @@ def speech_seconds(graph: SentGraph, embeds: Node | None) -> float | None:
 
 def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | None:
     """How long the sound at an input lasts, as its file's head says."""
-    path = chosen_file(graph.source(node, name, "LoadAudio"), "audio")
+    path = chosen_file(graph.source(node, name, *SOUND_LOADERS), "audio")
     if path is None:
         return None
     with av.open(str(path)) as container:

@@ -6,7 +6,7 @@ and no warnings. These do.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import folder_paths
 from comfy_execution.utils import get_executing_context
@@ -51,7 +51,7 @@ class RunEvent:
         step: steps of this window that are done.
         steps: of each window.
         seconds_left: until the last window is done, as far as the steps so far tell.
-        seed: of the run's noise.
+        seed: of the run's noise, in `plan` and `step`.
         start_s: where in the video a finished window begins.
         text: a sentence.
         path: a playable part of the video, or all of it.
@@ -77,6 +77,7 @@ class NodeEvents:
 
     def __init__(self) -> None:
         self._context = get_executing_context()
+        self._workflow: str | None = None
 
     def send(self, event: RunEvent) -> None:
         """Hand an event to the server, which sends it as soon as it can."""
@@ -85,9 +86,18 @@ class NodeEvents:
         # Not at the top: the server drags in its database and frontend; where a node executes, it is there.
         from server import PromptServer  # noqa: PLC0415
 
-        sender = {"node": self._context.node_id, "prompt_id": self._context.prompt_id}
-        server = PromptServer.instance
+        server, prompt_id = PromptServer.instance, self._context.prompt_id
+        if self._workflow is None:
+            self._workflow = workflow_of(server.prompt_queue.get_current_queue_volatile()[0], prompt_id)
+        sender = {"node": self._context.node_id, "prompt_id": prompt_id, "workflow": self._workflow}
         server.send_sync(MESSAGE, {**sender, **asdict(event)}, server.client_id)
+
+
+def workflow_of(running: list[Any], prompt_id: str) -> str | None:
+    """The id of the workflow that a running job was queued from; None if no editor queued it."""
+    extra: dict[str, Any] = next((item[3] for item in running if item[1] == prompt_id), {})
+    workflow = (extra.get("extra_pnginfo") or {}).get("workflow")
+    return workflow.get("id") if isinstance(workflow, dict) else None
 
 
 def send_event(event: RunEvent) -> None:

@@ -56,12 +56,14 @@ class RunProgress:
         self._note = f" ({note})" if note else ""
         self._first = first
         self._started_s = time.monotonic()
+        self._seed: int | None = None
         self._events = NodeEvents()
 
     def plan(self, summary: str, seed: int) -> None:
         """The run begins; `summary` says what will run, `seed` is its noise's."""
         show_on_node(summary)
-        self._send(RunEvent("plan", window=self._first, seed=seed, text=summary))
+        self._seed = seed
+        self._send(RunEvent("plan", window=self._first, text=summary))
 
     def step(self, window_index: int, steps_done: int, denoised_BCTHW: torch.Tensor | None) -> None:
         """A step of a window is done; `denoised_BCTHW` is what the preview shows."""
@@ -77,7 +79,8 @@ class RunProgress:
         self._send(RunEvent("step", window=window_index, step=steps_done, seconds_left=left_s))
 
     def _send(self, event: RunEvent) -> None:
-        self._events.send(replace(event, windows=self._num_windows, steps=self._num_steps))
+        told = replace(event, windows=self._num_windows, steps=self._num_steps, seed=self._seed)
+        self._events.send(told)
 
     def _seconds_left(self, done: int) -> float | None:
         elapsed_s = time.monotonic() - self._started_s

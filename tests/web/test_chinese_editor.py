@@ -1,7 +1,6 @@
 """The real editor in Chinese: names, choices, errors, progress, help, and links to missing models."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chinese import read_chinese
 from comfy_server import ComfyServer
+from editor_page import IS_OPEN, WAIT_MS, open_browser
 from make_workflows import WORKFLOWS
 from model_files import MODEL_FILES
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 WRAPPER_WORKFLOWS = Path(__file__).resolve().parents[1] / "wrapper_workflows"
-CHROMIUM = shutil.which("chromium")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
 SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True}
-IS_OPEN = "() => window.app?.graph && window.LiteGraph?.registered_node_types?.EverTalkSampler"
 ADD_AND_QUEUE = """async ([type, values, slot]) => {
   const { app, LiteGraph } = window
   app.graph.clear()
@@ -38,17 +35,13 @@ ADD_AND_QUEUE = """async ([type, values, slot]) => {
 @pytest.fixture(scope="module")
 def page(comfy_server: ComfyServer) -> "Iterator[Page]":
     """The editor in Chinese; the server's own settings stay as they are."""
-    playwright_api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with playwright_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(WAIT_MS)
         page.route("**/api/settings", speak_chinese)
         page.goto(comfy_server.client.address)
-        page.wait_for_function(IS_OPEN)
+        page.wait_for_function(f"() => {IS_OPEN}")
         yield page
-        browser.close()
 
 
 def speak_chinese(route: "Route") -> None:
@@ -62,7 +55,7 @@ def speak_chinese(route: "Route") -> None:
 def dialog_after(page: "Page", node: str, values: dict[str, Any], slot: int | None) -> str:
     page.evaluate(ADD_AND_QUEUE, [node, values, slot])
     dialog = page.locator(".p-dialog")
-    dialog.wait_for(timeout=30_000)
+    dialog.wait_for()
     text = dialog.inner_text()
     page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")

@@ -51,5 +51,5 @@ def test_other_workflow_is_left_as_it_is_and_a_message_says_why(editor: Editor) 
     )
     before = editor.page.evaluate(TYPES_JS)
     editor.page.evaluate(CONVERT_JS)
-    editor.page.get_by_text("it has no WanVideoSampler").first.wait_for(timeout=10_000)
+    editor.page.get_by_text("it has no WanVideoSampler").first.wait_for()
     assert editor.page.evaluate(TYPES_JS) == before

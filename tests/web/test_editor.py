@@ -10,7 +10,7 @@ from comfy_server import ComfyServer
 from editor_page import Editor
 from kill_runs import sampled_windows
 
-pytestmark = [pytest.mark.host, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
@@ -41,6 +41,22 @@ def test_template_opens_without_a_missing_node_and_without_an_error(editor: Edit
     assert editor.missing_nodes() == []
     assert editor.errors == []
     assert not editor.strip().is_problem
+
+
+def test_every_node_can_be_put_into_a_graph(editor: Editor) -> None:
+    """Also those that no template holds."""
+    editor.errors.clear()
+    editor.clear()
+    made = editor.page.evaluate("""() => {
+      const types = Object.keys(LiteGraph.registered_node_types).filter((type) => type.startsWith('EverTalk'))
+      const nodes = types.map((type) => LiteGraph.createNode(type))
+      nodes.forEach((node) => node && app.graph.add(node))
+      return Object.fromEntries(types.map((type, index) => [type, nodes[index] !== null]))
+    }""")
+    ours = {name for name in editor.client.object_info() if name.startswith("EverTalk")}
+    assert made == dict.fromkeys(ours, True)
+    assert editor.errors == []
+    editor.clear()
 
 
 def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(editor: Editor) -> None:
@@ -187,12 +203,12 @@ def test_page_opened_during_a_run_learns_of_it_from_the_next_step(editor: Editor
         """async () => {
           const { RunState } = await import('/extensions/EverTalk/run_state.js')
           const state = new RunState()
-          const where = { prompt_id: 'p', windows: 4, window: 2, step: 1, steps: 4, seconds_left: 9 }
+          const where = { prompt_id: 'p', windows: 4, window: 2, step: 1, steps: 4, seconds_left: 9, seed: 7 }
           state.apply({ kind: 'step', ...where })
-          return [state.phase, state.windows.map((window) => window.state)]
+          return [state.phase, state.seed, state.windows.map((window) => window.state)]
         }"""
     )
-    assert state == ["running", ["done", "done", "running", "queued"]]
+    assert state == ["running", 7, ["done", "done", "running", "queued"]]
 
 
 def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Editor) -> None:
@@ -209,8 +225,8 @@ def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Edit
     editor.load_demo(SOUND, scheduler="multitalk")
     editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'zh')")
     try:
-        editor.wait_for_estimate("2.3 秒音频 -> 57 帧")
-        assert "固定" in editor.widget("steps")["label"]
+        editor.wait_for_estimate("2.3 \u79d2\u97f3\u9891 -> 57 \u5e27")
+        assert "\u56fa\u5b9a" in editor.widget("steps")["label"]
     finally:
         editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
 

@@ -60,11 +60,12 @@ def estimate(sampler: dict[str, Any], **nodes: tuple[str, dict[str, Any]]) -> An
     return estimate_of(prompt, "8")
 
 
-def test_run_of_one_speaker_at_a_custom_size(folder: Path) -> None:
+@pytest.mark.parametrize("loader", ["LoadAudio", "EverTalkLoadSpeech"])
+def test_run_of_one_speaker_at_a_custom_size(folder: Path, loader: str) -> None:
     told = estimate(
         {**CUSTOM, **SPEECH},
         n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
-        n2=("LoadAudio", {"audio": "long.flac"}),
+        n2=(loader, {"audio": "long.flac"}),
     )
     assert folder.is_dir()
     assert (told.seconds, told.frames, told.windows) == (pytest.approx(12.4), 310, 5)

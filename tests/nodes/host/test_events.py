@@ -40,3 +40,16 @@ def test_nothing_is_sent_outside_of_a_job() -> None:
 
     NodeEvents().send(RunEvent("warning", text="nobody listens"))
     send_event(RunEvent("done"))
+
+
+def test_events_name_the_workflow_that_the_editor_queued() -> None:
+    from evertalk_pack.nodes.host.events import workflow_of
+
+    def item(prompt_id: str, extra: dict[str, object]) -> tuple[object, ...]:
+        return (0, prompt_id, {}, extra, [])
+
+    edited = item("a", {"extra_pnginfo": {"workflow": {"id": "w"}}})
+    by_program = item("b", {"client_id": "c"})
+    assert workflow_of([by_program, edited], "a") == "w"
+    assert workflow_of([by_program, edited], "b") is None
+    assert workflow_of([], "a") is None
