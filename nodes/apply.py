@@ -51,11 +51,7 @@ class EverTalkApply(io.ComfyNode):
         return file_stamps(None, talk_model)
 
     @classmethod
-    def execute(
-        cls,
-        model: io.Model.Type,
-        **talk: Any,
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, **talk: Any) -> io.NodeOutput:
         """Check the file, load it, and show what was done."""
         check_widgets(cls, without_file(talk))
         patched = apply_choice(model, TalkChoice.of(talk))
