@@ -78,14 +78,6 @@ class WindowStats:
     seam: float | None = None
     finite: bool = True
 
-    def of_numbers(self) -> "WindowStats":
-        """The same without figures that are no numbers, as those of damaged frames: JSON has none such."""
-        drift, seam = (
-            figure if figure is not None and math.isfinite(figure) else None
-            for figure in (self.drift, self.seam)
-        )
-        return replace(self, drift=drift, seam=seam)
-
 
 @dataclass(frozen=True, slots=True)
 class WindowRecord:

@@ -21,6 +21,7 @@ Shape letters: F frames, H height, W width.
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -246,7 +247,7 @@ class RunStore:
                 segment=record_of(segment) if len(frames_FHWC) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
-                stats=replace(stats.of_numbers(), finite=_are_numbers(frames_FHWC)),
+                stats=_measured(stats, frames_FHWC),
             )
             self._name_window(record)
         except DiskError as error:
@@ -284,6 +285,12 @@ class RunStore:
         ]
 
 
-def _are_numbers(frames_FHWC: torch.Tensor) -> bool:
+def _measured(stats: WindowStats, frames_FHWC: torch.Tensor) -> WindowStats:
+    """The figures that are numbers, as a manifest needs them, and whether the frames are."""
+    drift, seam = (
+        figure if figure is not None and math.isfinite(figure) else None
+        for figure in (stats.drift, stats.seam)
+    )
     # Frame by frame: of a whole window at once it would take a copy.
-    return all(bool(frame_HWC.isfinite().all()) for frame_HWC in frames_FHWC)
+    finite = all(bool(frame_HWC.isfinite().all()) for frame_HWC in frames_FHWC)
+    return replace(stats, drift=drift, seam=seam, finite=finite)
