@@ -138,8 +138,8 @@ def imported_modules(file: Path) -> set[str]:
 
 
 def test_no_protocol_is_asked_with_isinstance() -> None:
-    # From Python 3.12 on it does not see what objects hand out by `__getattr__`, as torch modules do with their
-    # parts. The exception asks for a method that the host's VIDEO values have on their class.
+    # From Python 3.12 on it does not see what objects hand out by `__getattr__`, as torch modules do with
+    # their parts. The exception asks for a method that the host's VIDEO values have on their class.
     files = python_files("nodes", *BELOW_NODES)
     asking = [file for file in files if "runtime_checkable" in file.read_text(encoding="utf-8")]
     assert asking == [ROOT / "multitalk" / "result.py"]
