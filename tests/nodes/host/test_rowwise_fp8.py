@@ -66,6 +66,36 @@ def test_tokens_are_quantised_alike_in_parts_and_at_once(monkeypatch: pytest.Mon
     assert torch.equal(whole[1], parts[1])
 
 
+def test_tokens_of_any_layout_are_quantised_row_by_row_as_the_product_wants_them() -> None:
+    from evertalk_pack.nodes.host.rowwise_fp8 import quantised_tokens
+
+    x_TI = torch.randn(32, 10, generator=torch.Generator().manual_seed(0)).bfloat16().T
+    values, scale = quantised_tokens(x_TI)
+    assert values.is_contiguous()
+    assert scale.is_contiguous()
+    assert torch.equal(values.float(), quantised_tokens(x_TI.contiguous())[0].float())
+
+
+def test_a_scale_comes_from_ram_as_the_weight_does_without_waiting(
+    tiny: TinyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management
+
+    layer = base_model(tiny, "fp8_rowwise")[0].model.diffusion_model.blocks[0].ffn[0]
+    fetched: list[torch.Size] = []
+    cast_to = comfy.model_management.cast_to
+
+    def noted(weight: torch.Tensor, *others: Any, non_blocking: bool = False, **named: Any) -> torch.Tensor:
+        assert non_blocking
+        fetched.append(weight.shape)
+        return cast_to(weight, *others, non_blocking=non_blocking, **named)
+
+    monkeypatch.setattr(comfy.model_management, "cast_to", noted)
+    with torch.inference_mode():
+        layer(torch.zeros(1, 4, 256).bfloat16())
+    assert fetched == [layer.weight.shape, layer.bias.shape, layer.scale_weight.shape]
+
+
 def test_only_the_blocks_matrices_are_quantised_and_it_is_said(tiny: TinyFiles) -> None:
     model, note = base_model(tiny, "fp8_rowwise")
     tree = model.model.diffusion_model
