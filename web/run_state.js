@@ -94,6 +94,8 @@ export class RunState {
   }
 
   on_failed(event) {
+    // A window that is done was not the one: the run ended before the next one's first step.
+    if (this.windows[this.current]?.state === 'done' && this.current + 1 < this.windows.length) this.current += 1
     const running = this.windows[this.current]
     this.end('failed')
     this.failure = event.text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfy_server import ComfyServer
-from editor_page import Editor
+from editor_page import WIDGET_JS, Editor
 from kill_runs import sampled_windows
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
@@ -226,7 +226,7 @@ def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Edit
     editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'zh')")
     try:
         editor.wait_for_estimate("2.3 \u79d2\u97f3\u9891 -> 57 \u5e27")
-        assert "\u56fa\u5b9a" in editor.widget("steps")["label"]
+        editor.wait(f"({WIDGET_JS})('steps').label.includes('\u56fa\u5b9a')")
     finally:
         editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
 

@@ -163,10 +163,12 @@ def test_wrong_files_are_refused_before_a_tensor_is_read(
 
 @pytest.mark.usefixtures("offered")
 def test_an_unknown_backend_is_refused_before_weights_load(tiny: TinyFiles) -> None:
-    from evertalk_pack.nodes.host.talking_model import load_choice
+    from evertalk_pack.nodes.model_loader import EverTalkModelLoader
 
-    with pytest.raises(InputError, match=r"attention_mode: 'fast' is unknown. Choose one of auto, comfy"):
-        load_choice(*choices(tiny, attention="fast"))
+    talk = {"talk_model": tiny.talk.name, "mode": "auto", "attention_mode": "fast"}
+    expected = r"attention_mode: 'fast' is unknown here. Choose one of auto, comfy"
+    with pytest.raises(InputError, match=expected):
+        EverTalkModelLoader.execute(tiny.base.name, "as stored", "none", 1.0, **talk)
 
 
 @pytest.mark.usefixtures("offered")

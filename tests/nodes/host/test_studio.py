@@ -18,7 +18,7 @@ from evertalk_pack.multitalk.safe_path import checked_prefix
 from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, Waveform
 from evertalk_pack.multitalk.video_reader import probe_video
 from evertalk_pack.multitalk.windows import Window, plan_windows
-from frames_in_memory import frames_in_memory
+from frames_in_memory import frame_tensors, frames_in_memory
 from tiny_host import SIDE_PX, TinyFiles, play_windows, speech, watch
 
 if TYPE_CHECKING:
@@ -119,12 +119,13 @@ class CountingStore(RunStore):
 
     def __init__(self, place: RunPlace, card: RunCard, form: VideoForm) -> None:
         self.windows = self.most_frames = 0
+        self._of_others = frame_tensors(SIDE_PX, SIDE_PX)
         self._next_is_here = threading.Event()
         super().__init__(place, card, form, written=lambda _record, _path: self._wait())
 
     def add(self, window: Window, frames_FHWC: torch.Tensor, carry: Carry, stats: WindowStats) -> None:
         self.windows += 1
-        self.most_frames = max(self.most_frames, frames_in_memory(SIDE_PX, SIDE_PX))
+        self.most_frames = max(self.most_frames, frames_in_memory(SIDE_PX, SIDE_PX, self._of_others))
         if self.windows > 1:
             self.go_on()
         super().add(window, frames_FHWC, carry, stats)
@@ -143,17 +144,18 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
     from evertalk_pack.nodes.host.codecs import Codec
 
     most_encoding = most_decoding = 0
+    of_others = frame_tensors(SIDE_PX, SIDE_PX)
     encode, decode = Codec.encode, Codec.decode
 
     def counted_encode(self: Codec, frames_FHWC: torch.Tensor) -> torch.Tensor:
         nonlocal most_encoding
-        most_encoding = max(most_encoding, frames_in_memory(SIDE_PX, SIDE_PX))
+        most_encoding = max(most_encoding, frames_in_memory(SIDE_PX, SIDE_PX, of_others))
         return encode(self, frames_FHWC)
 
     def counted_decode(self: Codec, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         nonlocal most_decoding
         frames_FHWC = decode(self, latents_BCTHW)
-        most_decoding = max(most_decoding, frames_in_memory(SIDE_PX, SIDE_PX))
+        most_decoding = max(most_decoding, frames_in_memory(SIDE_PX, SIDE_PX, of_others))
         return frames_FHWC
 
     monkeypatch.setattr(Codec, "encode", counted_encode)
