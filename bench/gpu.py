@@ -32,6 +32,7 @@ WEIGHTS = {
     "fp8_e4m3fn_fast": torch.float8_e4m3fn,
     "fp8_rowwise": torch.bfloat16,
 }
+KERNELS_SHOWN, KERNEL_NAME_LENGTH = 24, 110
 FORWARDS = ("host_without_audio", "one_voice", "two_voices")
 PARTS = (*FORWARDS, "vae", "windows")
 
@@ -45,6 +46,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--profile", action="store_true", help="also where the GPU's time goes, by kernel")
     parser.add_argument(
         "--vram-gb",
         type=float,
@@ -56,10 +58,21 @@ def read_arguments() -> argparse.Namespace:
 
 
 class Clock:
-    """Times calls and notes the peak of GPU memory."""
+    """Times calls and notes the peak of GPU memory.
 
-    def __init__(self, device: torch.device, runs: int) -> None:
-        self.device, self.runs = device, runs
+    Args:
+        device: what computes.
+        runs: calls that count, after a first.
+        profiles: `profile` does something.
+    """
+
+    def __init__(self, device: torch.device, runs: int, *, profiles: bool = False) -> None:
+        self.device, self.runs, self.profiles = device, runs, profiles
+
+    def profile(self, what: str, call: Callable[[], Any]) -> None:
+        """Print the kernels of one call that take the most time, where that is asked for."""
+        if self.profiles:
+            emit({"what": "profile", "of": what, **kernel_times(call, self.wait)})
 
     def wait(self) -> None:
         """Until the GPU has done all that it was given."""
@@ -85,6 +98,22 @@ class Clock:
             peak = torch.cuda.max_memory_allocated(self.device)
             found |= {"peak_gb": round(peak / 1e9, 2), "above_weights_gb": round((peak - before) / 1e9, 3)}
         return found
+
+
+def kernel_times(call: Callable[[], Any], wait: Callable[[], None]) -> dict[str, Any]:
+    """Milliseconds of all kernels of a call, and of the longest ones with how often they ran."""
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        call()
+        wait()
+    found: Any = profile.key_averages()
+    kernels = sorted(
+        (round(event.self_device_time_total / 1e3, 2), event.count, event.key[:KERNEL_NAME_LENGTH])
+        for event in found
+        if event.device_type.name == "CUDA" and event.self_device_time_total > 0
+    )
+    all_ms = round(sum(kernel[0] for kernel in kernels), 1)
+    return {"all_ms": all_ms, "kernels": kernels[: -KERNELS_SHOWN - 1 : -1]}
 
 
 def forward_inputs(width: int, height: int, frames: int, device: torch.device) -> dict[str, torch.Tensor]:
@@ -133,11 +162,16 @@ def measure_forward(
             "cond_or_uncond": [0],
             KEY: None if branch is None else TalkCall((branch,), attention),
         }
-        row = clock.time(lambda o=options: model.model.apply_model(t=sigma, transformer_options=o, **inputs))
+
+        def call(options: dict[str, Any] = options) -> None:
+            model.model.apply_model(t=sigma, transformer_options=options, **inputs)
+
+        row = clock.time(call)
         if voices is not None:
             size = forward_size(model, inputs["x"], voices, attention, 0)
             row["declared_gb"] = round(forward_bytes(size) / 1e9, 3)
         emit({"what": name, **row})
+        clock.profile(name, call)
 
 
 def measure_vae(vae: Any, size: tuple[int, int, int], clock: Clock, *, compiled: bool) -> None:
@@ -151,6 +185,7 @@ def measure_vae(vae: Any, size: tuple[int, int, int], clock: Clock, *, compiled:
     emit({"what": "encode", **clock.time(lambda: codec.encode(frames_FHWC))})
     emit({"what": "encode_motion", **clock.time(lambda: codec.encode(frames_FHWC[:9]))})
     emit({"what": "decode", **clock.time(lambda: codec.decode(latents))})
+    clock.profile("decode", lambda: codec.decode(latents))
 
 
 def measure_offloading(arguments: argparse.Namespace, size: Any) -> None:
@@ -181,7 +216,7 @@ def measure_all(arguments: argparse.Namespace, size: Any) -> None:
 
     device, dtype, parts = arguments.device, WEIGHTS[arguments.weights], arguments.parts
     width, height, frames = size_of(arguments)
-    clock = Clock(device, arguments.runs)
+    clock = Clock(device, arguments.runs, profiles=arguments.profile)
     base = real_size.wan_model(size, dtype, device, form=arguments.weights)
     talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
     talk = real_size.talk_patcher(size, talk_dtype, device)

@@ -1,9 +1,8 @@
 """Makes this GPU pass for one with less memory, and times windows on it.
 
-The allocator refuses what lies above the limit, and the host, which asks CUDA how much is free, is told as
-much as a card of that size would say. So the host offloads as it would there. The bus and the arithmetic
-stay those of this GPU: on a real small card the arithmetic is slower, so that transfers hide behind it more
-easily.
+What is above the limit is taken by a tensor that nobody uses, so that CUDA itself tells the host how much is
+free and the host offloads as it would on a small card. The bus and the arithmetic stay those of this GPU: on
+a real small card the arithmetic is slower, so that transfers hide behind it more easily.
 """
 
 from collections.abc import Callable
@@ -20,10 +19,10 @@ GIB = 1024**3
 
 
 class VramLimit:
-    """What the host is told of a GPU's memory; installed once, `gib` may change afterwards.
+    """A GPU's memory, made to seem less.
 
-    On a CPU, where the benches are tried, the host is made to take RAM for a card: only the weights that it
-    has loaded count as taken there.
+    On a CPU, where the benches are tried, the host is made to take RAM for a card: it is told of the limit,
+    and only the weights that it has loaded count as taken there.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -31,42 +30,27 @@ class VramLimit:
         self.device = device
         self.is_cuda = device.type == "cuda"
         self.gib: float | None = None
+        self.spare_bytes = 0
+        self._spare: torch.Tensor | None = None
         self._host_total, self._host_free = host.get_total_memory, host.get_free_memory
         if self.is_cuda:
-            free, self.total = torch.cuda.mem_get_info(device)
-            self.context = self.total - free - torch.cuda.memory_reserved(device)
+            self.total = torch.cuda.mem_get_info(device)[1]
         else:
-            self.total, self.context = psutil.virtual_memory().total, 0
+            self.total = psutil.virtual_memory().total
             host.vram_state = host.VRAMState.NORMAL_VRAM
             host.is_device_cpu = lambda _device: False  # pyright: ignore[reportUnknownLambdaType]
-        host.get_total_memory = self.total_memory  # type: ignore[assignment]
-        host.get_free_memory = self.free_memory  # type: ignore[assignment]
+            host.get_total_memory = self.total_memory  # type: ignore[assignment]
+            host.get_free_memory = self.free_memory  # type: ignore[assignment]
 
     def set(self, gib: float | None) -> None:
         """Limit the GPU to a card of `gib`, CUDA's own share included; None takes the limit away."""
         comfy.model_management.unload_all_models()
+        self._spare, self.spare_bytes = None, 0
         comfy.model_management.soft_empty_cache()
         self.gib = gib
-        if self.is_cuda:
-            share = 1.0 if gib is None else self.usable / self.total
-            torch.cuda.set_per_process_memory_fraction(share, self.device.index or 0)
-
-    @property
-    def usable(self) -> float:
-        """Bytes that tensors may take."""
-        return self.total if self.gib is None else self.gib * GIB - self.context
-
-    @property
-    def taken(self) -> int:
-        """Bytes that are taken from the card."""
-        if self.is_cuda:
-            return torch.cuda.memory_reserved(self.device)
-        return sum(one.model_loaded_memory() for one in comfy.model_management.current_loaded_models)
-
-    @property
-    def cached(self) -> int:
-        """Bytes among them that the allocator would give again."""
-        return self.taken - torch.cuda.memory_allocated(self.device) if self.is_cuda else 0
+        if self.is_cuda and gib is not None:
+            self.spare_bytes = int(self.total - gib * GIB)
+            self._spare = torch.empty(self.spare_bytes, dtype=torch.uint8, device=self.device)
 
     def is_limited(self, device: object) -> bool:
         """Whether the question is about this card, and a limit holds."""
@@ -75,16 +59,17 @@ class VramLimit:
 
     def total_memory(self, dev: object = None, torch_total_too: bool = False) -> Any:
         """Stands in for the host's get_total_memory."""
-        if not self.is_limited(dev):
+        if self.gib is None or not self.is_limited(dev):
             return self._host_total(dev, torch_total_too)
-        return (self.usable, self.taken) if torch_total_too else self.usable
+        return (self.gib * GIB, 0) if torch_total_too else self.gib * GIB
 
     def free_memory(self, dev: object = None, torch_free_too: bool = False) -> Any:
         """Stands in for the host's get_free_memory."""
-        if not self.is_limited(dev):
+        if self.gib is None or not self.is_limited(dev):
             return self._host_free(dev, torch_free_too)
-        free = max(0, self.usable - self.taken) + self.cached
-        return (free, self.cached) if torch_free_too else free
+        taken = sum(one.model_loaded_memory() for one in comfy.model_management.current_loaded_models)
+        free = max(0, self.gib * GIB - taken)
+        return (free, 0) if torch_free_too else free
 
 
 def to_ram(patcher: ModelPatcher, device: torch.device) -> ModelPatcher:
@@ -131,7 +116,7 @@ def measure_limits(
             if unlimited_s:
                 row["against_unlimited"] = round(seconds[-1] / unlimited_s, 3)
         if limit.is_cuda:
-            row["peak_allocated_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
-            row["peak_reserved_gb"] = round(torch.cuda.max_memory_reserved(device) / 1e9, 2)
+            peak = torch.cuda.max_memory_allocated(device) - limit.spare_bytes
+            row["peak_allocated_gb"] = round(peak / 1e9, 2)
         emit({"what": "windows", **row})
     limit.set(None)

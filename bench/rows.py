@@ -16,7 +16,10 @@ def emit_setting(bench: str, arguments: argparse.Namespace, device: torch.device
     """Print what the rows after it were measured with."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else "none"
     settings = {name: str(value) for name, value in vars(arguments).items()}
-    emit({"bench": bench, "arguments": settings, "torch": torch.__version__, "gpu": gpu})
+    row = {"bench": bench, "arguments": settings, "torch": torch.__version__, "gpu": gpu}
+    if device.type == "cuda":
+        row["allocator"] = torch.cuda.get_allocator_backend()
+    emit(row)
 
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from ..attention.protocol import Attention
-from ..wanvideo.rope import angles, rotation_of_angles
+from ..wanvideo.compiling import stored
+from ..wanvideo.rope import Rotation, angles, rotation_of_angles
 from .audio_attention import SpeakerRotations
 from .speaker_map import key_positions, query_positions, speaker_map
 
@@ -34,7 +35,8 @@ class SpeakerRouter:
         map_BML = speaker_map(q_BLHD, k_BLHD[:, :frame_tokens], self.masks_MP, self.attention)
         pairs = q_BLHD.shape[-1] // 2
         keys_N = key_positions(voices, self.audio_tokens // voices, q_BLHD.device)
+        turns = rotation_of_angles(angles(query_positions(map_BML), pairs)).turn_BLHP2
         return SpeakerRotations(
-            query=rotation_of_angles(angles(query_positions(map_BML), pairs)),
+            query=Rotation(stored(turns)),  # a compiler would else work them out again for each head
             key=rotation_of_angles(angles(keys_N, pairs)[None]),
         )

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any
 
 import torch
+from evertalk_pack.wanvideo.compiling import compiled
 from torch._inductor import config
 from torch._inductor.utils import get_code
 
@@ -36,7 +37,7 @@ def code_of(function: Callable[..., torch.Tensor], *inputs: Any, pointwise_cat: 
     # From a cache the code would come without being generated. The compiler warns of old parts of its own.
     settings = config.patch(force_pointwise_cat=pointwise_cat, force_disable_caches=True)
     with settings, torch.inference_mode(), warnings.catch_warnings(action="ignore"):
-        codes = get_code(torch.compile(function, dynamic=False), *inputs)
+        codes = get_code(compiled(function), *inputs)
     graphs = [code for code in codes if "def call(" in code]
     assert len(graphs) == 1, f"{len(graphs)} graphs"
     return graphs[0]

@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 
 from ..attention.protocol import Attention
+from .compiling import stored
 from .geometry import PATCH_HW
 from .protocols import BlockHook, HookOfBlock, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
 from .rope import Rotation, rotate
@@ -177,14 +178,6 @@ def block_forward(
 def split_heads(x_BLC: torch.Tensor, num_heads: int) -> torch.Tensor:
     """(batch, tokens, channels) -> (batch, tokens, heads, head dimension)."""
     return x_BLC.unflatten(-1, (num_heads, -1))
-
-
-def stored(x: torch.Tensor) -> torch.Tensor:
-    """X itself, in a compiled graph written to memory once.
-
-    Without this, torch's compiler writes a copy for each of several readers, and what led to it in float32.
-    """
-    return x.as_strided(x.shape, x.stride()) if torch.compiler.is_compiling() else x
 
 
 def self_attend(

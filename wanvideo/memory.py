@@ -90,9 +90,7 @@ def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
 
 def block_width(size: ForwardSize) -> int:
     """Values a token that a block holds at its peak."""
-    # With several voices, a compiled block holds as much beside its self-attention: queries and keys in
-    # float32, and copies of them, for the speaker map.
-    if not size.compiled or size.voices > 1:
+    if not size.compiled:
         return size.dim * TOKEN_COPIES + HIDDEN_COPIES * size.ffn_dim
     in_product = size.dim * (COMPILED_TOKEN_COPIES + 1) + size.ffn_dim
     if size.weight_bytes >= size.value_bytes:

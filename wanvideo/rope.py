@@ -49,13 +49,14 @@ def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     """Rotate each interleaved pair of x by its token's angles; computed in float32, returned in x's dtype.
 
     A pair is a complex number and the rotation a product: three passes over memory instead of ten. A compiler
-    fuses real arithmetic into one pass, but knows no complex numbers.
+    fuses real arithmetic into one pass, but knows no complex numbers; and where the two halves of the pairs
+    are put together from two results, it writes those first, in float32.
     """
     if torch.compiler.is_compiling():
         pairs_BLHP2 = x_BLHD.float().unflatten(-1, (-1, 2))
-        even, odd = pairs_BLHP2.unbind(-1)
-        cos, sin = rotation.turn_BLHP2.unbind(-1)
-        turned_BLHP2 = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
+        cos, sin = rotation.turn_BLHP2.split(1, dim=-1)
+        signs_2 = 2 * torch.arange(2, device=x_BLHD.device) - 1
+        turned_BLHP2 = pairs_BLHP2 * cos + pairs_BLHP2.flip(-1) * (sin * signs_2)
     else:
         # Turned in place in a copy of its own: this is where a block needs the most memory.
         turned_BLHP2 = x_BLHD.to(torch.float32, copy=True).unflatten(-1, (-1, 2))

@@ -19,6 +19,11 @@ from .vae_tree import Convolution
 
 PAST_FRAMES = 2
 LEAST_NORM = 1e-12
+
+NARROW = 96
+"""Channels up to which a GPU convolves three frames side by side. cuDNN's convolutions of videos are slow for
+so few: 14.9 ms against 7.9 for Wan's layers of full size on an H100 (cuDNN 9.19), none with 192."""
+
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
@@ -72,10 +77,28 @@ def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor
     return x_BCTHW[:, :, -count:].clone(memory_format=torch.channels_last_3d)
 
 
+def is_side_by_side(device: torch.device, channels: int) -> bool:
+    """Whether a device convolves frames of so many channels side by side."""
+    return device.type == "cuda" and channels <= NARROW
+
+
 def convolve_joined(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
     """A convolution over each frame and the two before, of a chunk that they precede."""
+    if is_side_by_side(joined_BCTHW.device, kernel.weight.shape[1]):
+        return convolve_side_by_side(joined_BCTHW, kernel)
     rows, columns = kernel.weight.shape[3:]
     return convolve(joined_BCTHW, kernel, (0, rows // 2, columns // 2))
+
+
+def convolve_side_by_side(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+    """The same as a convolution of pictures: the channels of three frames beside one another are one's."""
+    width, depth, rows, columns = kernel.weight.shape[1:]
+    frames = joined_BCTHW.shape[2] - depth + 1
+    three_BCTHW = torch.cat([joined_BCTHW[:, :, start : start + frames] for start in range(depth)], dim=1)
+    weight = kernel.weight.transpose(1, 2).reshape(-1, depth * width, rows, columns)
+    flat = Kernel(weight, kernel.bias, kernel.stride[1:])
+    pictures = convolve(frames_of(three_BCTHW), flat, (rows // 2, columns // 2))
+    return video_of(pictures, joined_BCTHW.shape[0])
 
 
 def causal(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:

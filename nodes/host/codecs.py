@@ -15,7 +15,7 @@ from ...wanvideo.geometry import LATENT_CHANNELS, SPACE_STRIDE
 from .progress import show_on_node
 from .streamed_vae import can_stream, stream_decode, stream_encode
 
-GPU_CHUNKS = (4, 2, 1)
+GPU_CHUNKS = (2, 1)
 """Latent frames at once, in the order in which they are tried; larger ones were not quicker on an H100."""
 
 CPU_CHUNKS = (1,)

@@ -19,12 +19,12 @@ from ...multitalk.errors import InputError
 from ...multitalk.speaker_routing import SpeakerRouter
 from ...multitalk.talk_checkpoint import TalkMode
 from ...multitalk.talk_model import TalkHooks, TalkModel
+from ...wanvideo.compiling import compiled, many_graphs
 from ...wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
 from ...wanvideo.protocols import WanTree
 from ...wanvideo.rope import Rotation
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .attention import host_attention
-from .compiling import many_graphs
 from .lora_patch import quicken_before_runs
 
 KEY = "evertalk"
@@ -161,7 +161,7 @@ def compiles(asked: bool, attention: Attention | None) -> bool:  # a widget's va
 @cache
 def compiled_block() -> ComputeBlock:
     """The block's arithmetic, compiled: one graph serves all blocks, whose weights are its inputs."""
-    return torch.compile(block_forward, dynamic=False)
+    return compiled(block_forward)
 
 
 def rotation_of_host(freqs: torch.Tensor) -> Rotation:

@@ -14,8 +14,10 @@ import comfy.ops
 import torch
 from comfy.ldm.wan.vae import WanVAE
 
+from ...wanvideo.compiling import compiled as compiled_function
+from ...wanvideo.compiling import many_graphs
 from ...wanvideo.geometry import SPACE_STRIDE, latent_frames, pixel_frames
-from ...wanvideo.vae_layers import Kernel, residual
+from ...wanvideo.vae_layers import Kernel, is_side_by_side, residual
 from ...wanvideo.vae_memory import decode_bytes, encode_bytes
 from ...wanvideo.vae_stream import (
     ComputeResidual,
@@ -25,7 +27,6 @@ from ...wanvideo.vae_stream import (
     encode_stream,
 )
 from ...wanvideo.vae_tree import is_streamable
-from .compiling import many_graphs
 
 
 def can_stream(vae: Any) -> bool:
@@ -42,10 +43,55 @@ def kernel_of_host(convolution: Any, x: torch.Tensor) -> Kernel:
     return Kernel(convolution.weight, convolution.bias, convolution.stride)
 
 
+def side_by_side(vae: Any) -> bool:
+    """Whether the layers that take the most memory convolve frames side by side."""
+    return is_side_by_side(torch.device(vae.device), vae.first_stage_model.dim)
+
+
 @cache
 def compiled_residual() -> ComputeResidual:
     """The residual block, compiled; the first chunk of each size takes seconds for it."""
-    return torch.compile(residual, dynamic=False)
+    return compiled_function(residual)
+
+
+class Landing:
+    """Brings frames from the GPU to where they are wanted while it computes the next ones.
+
+    A copy to RAM keeps the caller until it is there. Each part is therefore copied when the next one has been
+    asked of the GPU, and on a stream of its own.
+
+    Args:
+        frames_FHWC: where they go, one part after the other.
+        device: where they come from.
+    """
+
+    def __init__(self, frames_FHWC: torch.Tensor, device: torch.device) -> None:
+        self._frames_FHWC = frames_FHWC
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._waiting: tuple[torch.Tensor, Any] | None = None
+        self._done = 0
+
+    def add(self, part_FHWC: torch.Tensor) -> None:
+        """Copy the part before this one, then let this one wait."""
+        if self._stream is None:
+            self._put(part_FHWC)
+            return
+        self.finish()
+        self._waiting = part_FHWC, torch.cuda.current_stream(part_FHWC.device).record_event()
+
+    def finish(self) -> None:
+        """Copy the part that waits."""
+        if self._stream is None or self._waiting is None:
+            return
+        (part_FHWC, is_made), self._waiting = self._waiting, None
+        with torch.cuda.stream(self._stream):
+            self._stream.wait_event(is_made)
+            self._put(part_FHWC)
+            self._stream.synchronize()  # a copy to another place on a GPU keeps nobody
+
+    def _put(self, part_FHWC: torch.Tensor) -> None:
+        self._frames_FHWC[self._done : self._done + len(part_FHWC)] = part_FHWC
+        self._done += len(part_FHWC)
 
 
 def stream_decode(
@@ -56,18 +102,17 @@ def stream_decode(
     height_px, width_px = rows * SPACE_STRIDE, columns * SPACE_STRIDE
     chunk = min(latents_per_chunk, max(count - 1, 1))
     picture = vae.first_stage_model.dim, height_px, width_px
-    load(vae, decode_bytes(*picture, chunk, vae.vae_dtype.itemsize, compiled=compiled))
+    load(vae, decode_bytes(*picture, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae)))
     compute = compiled_residual() if compiled else residual
     settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, compute)
     latents = latents_BCTHW[:1].to(vae.vae_dtype).to(vae.device)
     frames_FHWC = torch.empty((pixel_frames(count), height_px, width_px, 3), device=vae.output_device)
-    done = 0
+    landing = Landing(frames_FHWC, latents.device)
     with many_graphs() if compiled else nullcontext():
         for part in decode_stream(vae.first_stage_model, latents, settings):
             comfy.model_management.throw_exception_if_processing_interrupted()
-            ready = vae.process_output(part.float())[0].movedim(0, -1)
-            frames_FHWC[done : done + len(ready)] = ready
-            done += len(ready)
+            landing.add(vae.process_output(part.float())[0].movedim(0, -1))
+    landing.finish()
     return frames_FHWC
 
 
@@ -76,7 +121,8 @@ def stream_encode(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -
     frames_FHWC = vae.vae_encode_crop_pixels(frames_FHWC)
     count, (height_px, width_px) = latent_frames(len(frames_FHWC)), frames_FHWC.shape[1:3]
     chunk = min(latents_per_chunk, max(count - 1, 1))
-    load(vae, encode_bytes(vae.first_stage_model.dim, height_px, width_px, chunk, vae.vae_dtype.itemsize))
+    picture = vae.first_stage_model.dim, height_px, width_px
+    load(vae, encode_bytes(*picture, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae)))
 
     def chunks() -> Iterator[torch.Tensor]:
         for start, stop in chunk_bounds(count, latents_per_chunk):

@@ -32,6 +32,7 @@ from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multital
 from .backend import Backend, NotFiniteError
 from .codecs import Codec
 from .guider import GuiderSettings, TalkGuider
+from .memory import GIB
 from .patcher import attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .run_record import note_attention
@@ -40,6 +41,9 @@ from .step_cache import window_note
 Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
+
+MORE_FREE_STEP_GB = 1.0
+"""By how much more GPU memory is left free after it did not suffice for a window."""
 
 Prompt = Callable[[Window], Conditioning]
 """A window -> the CONDITIONING of its prompt."""
@@ -123,6 +127,8 @@ class HostStudio:
         self.backend = backend
         note_attention(backend.choice.ran)
         self.progress = progress
+        self.more_free_gb = 0.0
+        """GPU memory to leave free beside what is declared; grows where it did not suffice."""
 
     @cached_property
     def codec(self) -> Codec:
@@ -141,17 +147,42 @@ class HostStudio:
         """See Studio; stops between steps and windows when the user interrupts."""
         comfy.model_management.throw_exception_if_processing_interrupted()
         while True:
+            needs_more_room = False
             try:
                 return self._sample_once(request)
-            except NotFiniteError:  # noqa: PERF203  # a window takes seconds to minutes
+            except NotFiniteError:
                 self.backend = self.backend.after_failure()
                 note_attention(self.backend.choice.ran)
                 warn_on_node(self.backend.choice.notes[-1])
+            except torch.OutOfMemoryError:
+                if self.more_free_gb * GIB > self.weights_bytes:  # none is left to make room
+                    raise
+                needs_more_room = True
+            if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
+                self.make_room(request.window.index)
+
+    def make_room(self, index: int) -> None:
+        """Have the host keep more of the weights in RAM from now on."""
+        self.more_free_gb += MORE_FREE_STEP_GB
+        comfy.model_management.soft_empty_cache()
+        show_on_node(
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
+            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+        )
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the models' weights, wherever they lie."""
+        model = self.cast.model
+        return sum(one.model_size() for one in (model, *model.get_nested_additional_models()))
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         told = attachment_of(self.cast.model)
         settings = GuiderSettings(
-            self.settings.guidance, self.backend.attention, told.step_cache, told.reserve_vram_gb
+            self.settings.guidance,
+            self.backend.attention,
+            told.step_cache,
+            told.reserve_vram_gb + self.more_free_gb,
         )
         guider = TalkGuider(self.cast.model, settings, request)
         values = self.conditions(request.condition)

@@ -40,7 +40,8 @@ def test_the_first_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     )
     assert code == 0
     whats = [row.get("what") for row in runs["bf16 compiled"]]
-    parts = ["one_voice", "two_voices", "encode", "encode_motion", "decode", "windows"]
+    forwards = ["one_voice", "profile", "two_voices", "profile"]
+    parts = [*forwards, "encode", "encode_motion", "decode", "profile", "windows"]
     assert whats == [None, "attention", *parts, None]
     assert len(told(runs["bf16 compiled"], "windows")[0]["window_s"]) == 2
     assert {row["backend"] for row in told(runs["attention"], "attention") if "ms" in row} == {"sdpa"}

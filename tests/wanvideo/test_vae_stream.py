@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 import torch
 import torch.fx
-from evertalk_pack.wanvideo.vae_layers import Kernel, kernel_of, residual
+from evertalk_pack.wanvideo import vae_layers, vae_stream
+from evertalk_pack.wanvideo.vae_layers import Kernel, convolve_side_by_side, kernel_of, residual
 from evertalk_pack.wanvideo.vae_stream import (
     VaeStreamSettings,
+    channels_last,
     chunk_bounds,
     decode_stream,
     encode_stream,
@@ -121,3 +123,24 @@ def test_the_residual_block_compiles_without_breaks_and_equals_eager(tree: Any) 
     # Five sizes and widths, some of them in two orders of memory: a CPU's small convolutions change it.
     assert 5 <= len(graphs) <= 8, "none for the first frame, none anew for the second chunk"
     torch.testing.assert_close(fused, eager, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_frames_side_by_side_convolve_to_the_same_as_a_video(rows: int) -> None:
+    generator = torch.Generator().manual_seed(5)
+    joined = channels_last(torch.randn(2, 6, 7, 8, 10, generator=generator))
+    kernel = Kernel(torch.randn(4, 6, 3, rows, 3, generator=generator), torch.randn(4), (1, 1, 1))
+    expected = torch.nn.functional.conv3d(joined, kernel.weight, kernel.bias, padding=(0, rows // 2, 1))
+    found = convolve_side_by_side(joined, kernel)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_a_decode_with_frames_side_by_side_equals_the_hosts(
+    tree: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vae_layers, "convolve_joined", convolve_side_by_side)
+    monkeypatch.setattr(vae_stream, "convolve_joined", convolve_side_by_side)
+    latents = torch.randn(1, 16, 5, 4, 4, generator=torch.Generator().manual_seed(6))
+    found = torch.cat(list(decode_stream(tree, latents, VaeStreamSettings(2))), dim=2)
+    torch.testing.assert_close(found, tree.decode(latents), atol=1e-4, rtol=1e-4)

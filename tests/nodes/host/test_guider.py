@@ -201,6 +201,58 @@ def test_a_restarted_window_draws_the_same_noise_again(
     assert torch.equal(studio.sample(later_window(studio, tiny, mode, seeded)), expected)
 
 
+class ShortOfMemory:
+    """Attention that runs out of memory the first few times, and what the host was asked for before each."""
+
+    def __init__(self, talking: "ModelPatcher", times: int) -> None:
+        self.talking, self.times = talking, times
+        self.asked: list[int] = []
+
+    def __call__(self, q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+        asked = self.talking.model.memory_required([1, 16, 3, 4, 4])
+        if not self.asked or asked != self.asked[-1]:
+            self.asked.append(asked)
+        if len(self.asked) <= self.times:
+            message = "CUDA out of memory. Tried to allocate 2.00 GiB"
+            raise torch.OutOfMemoryError(message)
+        return attend(q_BQHD, k_BKHD, v_BKHD)
+
+
+def short_studio(talking: "ModelPatcher", vae: Any, short: ShortOfMemory) -> "HostStudio":
+    from evertalk_pack.attention.choice import AttentionChoice
+    from evertalk_pack.nodes.host.backend import Backend
+
+    choice = AttentionChoice("sdpa", "sdpa", short, exact=True)
+    return studio_for(talking, vae, backend=Backend(choice, torch.device("cpu"), torch.float32, 128))
+
+
+def test_a_window_that_runs_out_of_memory_is_begun_again_with_more_left_free(
+    talking: "ModelPatcher", tiny: TinyFiles, vae: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from evertalk_pack.nodes.host.studio import MORE_FREE_STEP_GB
+
+    expected_studio = studio_for(talking, vae)
+    mode = MultiTalkMode()
+    expected = expected_studio.sample(later_window(expected_studio, tiny, mode, seeded))
+    short = ShortOfMemory(talking, 1)
+    studio = short_studio(talking, vae, short)
+    caplog.set_level("INFO", "evertalk")
+    assert torch.equal(studio.sample(later_window(studio, tiny, mode, seeded)), expected)
+    first, second = short.asked
+    assert second - first == MORE_FREE_STEP_GB * 1024**3
+    assert "Window 2: the GPU's memory did not suffice; begun again with 1 GB more left free" in caplog.text
+
+
+def test_a_window_ends_with_the_error_where_no_weights_are_left_to_make_room(
+    talking: "ModelPatcher", tiny: TinyFiles, vae: Any
+) -> None:
+    short = ShortOfMemory(talking, 99)
+    studio = short_studio(talking, vae, short)
+    with pytest.raises(torch.OutOfMemoryError, match="Tried to allocate"):
+        studio.sample(later_window(studio, tiny, MultiTalkMode(), seeded))
+    assert len(short.asked) == 2, "tiny weights take less than the first step makes free"
+
+
 def test_nan_from_the_weights_themselves_ends_the_run_with_a_remedy(tiny: TinyFiles, vae: Any) -> None:
     talking = load_model(tiny)
     with torch.no_grad():

@@ -137,3 +137,28 @@ def test_the_reserve_comes_on_top(talking: "ModelPatcher") -> None:
     with declared_memory(talking, size, 1.5):
         assert talking.model.memory_required([2, 16, 3, 4, 4]) - plain == 1.5 * 1024**3
     assert plain == forward_bytes(size)
+
+
+def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
+    talking: "ModelPatcher", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import comfy.model_management as host
+    from evertalk_pack.nodes.host.memory import ON_THE_WAY_BYTES, declared_memory, forward_size
+
+    latents = torch.zeros(1, 16, 3, 4, 4)
+    size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), None, 0)
+    weights = sum(one.model_size() for one in (talking, *talking.get_nested_additional_models()))
+    free = weights + forward_bytes(size) + host.extra_reserved_memory()
+    monkeypatch.setattr(talking, "load_device", META)
+    monkeypatch.setattr(host, "current_loaded_models", [])
+
+    def asked(free_bytes: float) -> int:
+        def free_memory(_device: torch.device) -> float:
+            return free_bytes
+
+        monkeypatch.setattr(host, "get_free_memory", free_memory)
+        with declared_memory(talking, size, 0.0):
+            return talking.model.memory_required([1, 16, 3, 4, 4])
+
+    assert asked(free) == forward_bytes(size)
+    assert asked(free - 1) == forward_bytes(size) + ON_THE_WAY_BYTES

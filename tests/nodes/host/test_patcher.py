@@ -139,7 +139,7 @@ def test_compiled_blocks_have_room_for_more_graphs_than_torch_keeps_by_itself(
 ) -> None:
     import torch.compiler.config
     from evertalk_pack.nodes.host import patcher
-    from evertalk_pack.nodes.host.compiling import RECOMPILE_LIMIT
+    from evertalk_pack.wanvideo.compiling import RECOMPILE_LIMIT
     from evertalk_pack.wanvideo.forward import block_forward
 
     limits: list[int] = []
