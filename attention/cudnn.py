@@ -35,7 +35,7 @@ def _runs_on(hardware: Hardware) -> bool:
 BACKEND = Backend(
     name="cudnn",
     label="cuDNN attention",
-    description="PyTorch's attention, always by cuDNN. Exact; the fastest exact one on an H100.",
+    description="PyTorch's attention, always by cuDNN. Exact; on an H100 the fastest of PyTorch's.",
     exact=True,
     attention=attend,
     why_missing=_why_missing,

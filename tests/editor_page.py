@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from browser import find_browser
 from comfy_client import ComfyClient
+from kill_runs import SMALL
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
@@ -32,16 +33,6 @@ QUIET = {
 VIEW = {"width": 1280, "height": 1300}
 NODE_AT = (420, 150)
 """Where on the screen the sampler is put: beside the editor's bars."""
-
-SMALL: dict[str, Any] = {
-    "width": 64,
-    "height": 64,
-    "window_frames": 17,
-    "motion_frames": 5,
-    "scheduler": "infinitetalk",
-    "steps": 2,
-}
-"""Widgets of the sampler that make a run as small as can be."""
 
 COLOURS = 64
 WAIT_MS = 240_000

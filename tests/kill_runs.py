@@ -29,20 +29,22 @@ Stage = Callable[[Path], bool]
 """Whether a run's folder shows that a stage has begun."""
 
 
+SMALL: dict[str, Any] = {
+    "width": 64,
+    "height": 64,
+    "window_frames": 17,
+    "motion_frames": 5,
+    "scheduler": "infinitetalk",
+    "steps": 2,
+}
+"""Widgets of the sampler that make a run as small as can be."""
+
+
 def tiny_run(seconds: float, prefix: str, **widgets: Any) -> dict[str, Any]:
     """The demo's workflow at 64 x 64 with short windows, on the sound that write_speech makes."""
     workflow: dict[str, Any] = json.loads(WORKFLOW.read_text())
     sampler = next(node for node in workflow.values() if node["class_type"] == "EverTalkSampler")
-    sampler["inputs"] |= {
-        "width": 64,
-        "height": 64,
-        "window_frames": 17,
-        "motion_frames": 5,
-        "scheduler": "infinitetalk",
-        "steps": 2,
-        "filename_prefix": prefix,
-        **widgets,
-    }
+    sampler["inputs"] |= SMALL | {"filename_prefix": prefix, **widgets}
     for node in workflow.values():
         if node["class_type"] == "LoadAudio":
             node["inputs"]["audio"] = f"speech_{seconds:g}.wav"

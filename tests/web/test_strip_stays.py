@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
-from editor_page import SAMPLER_JS, SMALL, Editor, open_browser
-from kill_runs import prepare, write_speech
+from editor_page import SAMPLER_JS, Editor, open_browser
+from kill_runs import SMALL, prepare, write_speech
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
