@@ -28,11 +28,13 @@ from ...multitalk.run_settings import (
 )
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.windows import Window
+from ...wanvideo.geometry import SPACE_STRIDE, pixel_frames
+from ...wanvideo.memory import forward_bytes
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from .backend import Backend, NotFiniteError
 from .codecs import Codec
 from .guider import GuiderSettings, TalkGuider
-from .memory import GIB
+from .memory import GIB, forward_size
 from .patcher import attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .run_record import note_attention
@@ -154,12 +156,23 @@ class HostStudio:
                 self.backend = self.backend.after_failure()
                 note_attention(self.backend.choice.ran)
                 warn_on_node(self.backend.choice.notes[-1])
-            except torch.OutOfMemoryError:
+            except torch.OutOfMemoryError as error:
                 if self.more_free_gb * GIB > self.weights_bytes:  # none is left to make room
-                    raise
+                    raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
                 self.make_room(request.window.index)
+
+    def too_large(self, request: WindowRequest) -> torch.OutOfMemoryError:
+        """What the person is told whose GPU has less than a window takes."""
+        frames, rows, columns = request.noise_BCTHW.shape[2:]
+        size = forward_size(self.cast.model, request.noise_BCTHW, request.voices, self.backend.attention, 0)
+        return torch.OutOfMemoryError(
+            f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
+            f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
+            f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
+            f"window_frames, or close other programs that use the GPU."
+        )
 
     def make_room(self, index: int) -> None:
         """Have the host keep more of the weights in RAM from now on."""
