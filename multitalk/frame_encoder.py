@@ -51,4 +51,5 @@ class FrameEncoder:
 
     def flush(self) -> None:
         """Write what the encoder still holds."""
-        self._container.mux(self._stream.encode(None))
+        packets = self._stream.encode(None)
+        self._container.mux(self._codec.last_packets(packets, self._frames))

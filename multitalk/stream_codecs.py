@@ -27,6 +27,10 @@ process must give the same bytes. The price is some bits at the same quality."""
 _SCALER_FLAGS = 0x4 | 0x4000 | 0x40000 | 0x80000  # bicubic, full chroma input, accurate rounding, bit-exact
 
 
+Packets = list["av.Packet[VideoStream]"]
+"""Of a video stream, in the order of decoding."""
+
+
 class StreamCodec(Protocol):
     """What makes a video stream of frames."""
 
@@ -43,6 +47,10 @@ class StreamCodec(Protocol):
         """The encoder's picture of a frame, 0..1."""
         ...
 
+    def last_packets(self, packets: Packets, frames: int) -> Packets:
+        """What the encoder gave at its end, mended where need be; `frames` is how many it was fed."""
+        ...
+
 
 def has_encoder(name: str) -> bool:
     """Whether this machine's FFmpeg has an encoder."""
@@ -51,6 +59,10 @@ def has_encoder(name: str) -> bool:
     except UnknownCodecError:
         return False
     return True
+
+
+HEVC_DELAY = 2
+"""Frames that its two levels of B-frames hold back."""
 
 
 class H264:
@@ -75,6 +87,11 @@ class H264:
         rgb = av.VideoFrame.from_ndarray(bytes_HWC.contiguous().numpy(), format="rgb24")
         return _to_yuv(rgb, "yuv420p", reformatter)
 
+    def last_packets(self, packets: Packets, frames: int) -> Packets:
+        """See StreamCodec."""
+        del frames
+        return packets
+
 
 class Hevc10:
     """10 bits, a colour for every four pixels: no banding in soft gradients."""
@@ -87,7 +104,8 @@ class Hevc10:
         stream.codec_context.codec_tag = "hvc1"  # the tag that Apple's players know
         # Closed groups, two levels of B-frames as in H.264 (segment.py counts on both), no library version.
         closed = "open-gop=0:bframes=3:b-pyramid=1:info=0:log-level=error"
-        fixed = f"{closed}:pools={_ENCODER_THREADS}:frame-threads=2"
+        # One frame at a time: with two, x265's rate control was once seen to wait for ever for its turn.
+        fixed = f"{closed}:pools={_ENCODER_THREADS}:frame-threads=1"
         stream.options = {"crf": str(settings.crf), "preset": settings.preset, "x265-params": fixed}
         _tag_bt709(stream)
 
@@ -96,6 +114,16 @@ class Hevc10:
         words_HWC = frame_HWC.float().clamp(0, 1).mul(65_535).round().to("cpu", torch.int32)
         words = words_HWC.numpy().astype("uint16")
         return _to_yuv(av.VideoFrame.from_ndarray(words, format="rgb48le"), "yuv420p10le", reformatter)
+
+    def last_packets(self, packets: Packets, frames: int) -> Packets:
+        """See StreamCodec.
+
+        x265 learns how far decoding goes ahead from its third frame; of fewer it tells what was in memory.
+        """
+        if frames <= HEVC_DELAY:
+            for index, packet in enumerate(packets):
+                packet.dts = index - HEVC_DELAY
+        return packets
 
 
 class Ffv1:
@@ -117,6 +145,11 @@ class Ffv1:
         del reformatter
         words_HWC = frame_HWC.float().clamp(0, 1).mul(1023).round().to("cpu", torch.int32)
         return av.VideoFrame.from_ndarray(words_HWC.numpy().astype("uint16"), format="gbrp10le")
+
+    def last_packets(self, packets: Packets, frames: int) -> Packets:
+        """See StreamCodec."""
+        del frames
+        return packets
 
 
 def _tag_bt709(stream: VideoStream) -> None:

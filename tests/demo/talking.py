@@ -130,8 +130,13 @@ def make_film(
     picture_HWC: torch.Tensor,
     voices: list[torch.Tensor],
     change: Change = lambda score: score,
+    *,
+    steps: int | None = None,
 ) -> Film:
-    """Film the picture's people speaking with these voices (samples at 16 kHz), the first on the left."""
+    """Film the picture's people speaking with these voices (samples at 16 kHz), the first on the left.
+
+    `steps` are InfiniteTalk's, of which there may be many; else the four that the miniature was trained for.
+    """
     from evertalk_pack.nodes.host.patcher import attachment_of
     from evertalk_pack.nodes.host.request import plan_run
     from evertalk_pack.nodes.host.run import score_of, studio_for
@@ -140,7 +145,8 @@ def make_film(
     sounds = [Waveform(voice[None], SAMPLE_RATE_HZ) for voice in voices]
     speakers = Speakers(("A", "B")[: len(sounds)], tuple(sounds), sounds[0])
     embeds = encode_voices(troupe.encoder, speakers)
-    plan = plan_run(_widgets(), embeds, picture_HWC[None], has_negative=False)
+    widgets = _widgets() if steps is None else replace(_widgets(), scheduler="infinitetalk", steps=steps)
+    plan = plan_run(widgets, embeds, picture_HWC[None], has_negative=False)
     cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
     attachment = attachment_of(troupe.model)
     studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)

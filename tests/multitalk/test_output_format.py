@@ -2,7 +2,9 @@
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 import torch
 from evertalk_pack.multitalk import picture_sequence
@@ -18,6 +20,7 @@ from evertalk_pack.multitalk.output_format import (
     PNG_SEQUENCE,
     OutputFormat,
     PictureFormat,
+    StreamFormat,
     offered_formats,
 )
 from evertalk_pack.multitalk.pausing import Pausing
@@ -26,6 +29,7 @@ from evertalk_pack.multitalk.picture_sequence import check_archive, pictures_of,
 from evertalk_pack.multitalk.result import SavedFrames, classify
 from evertalk_pack.multitalk.segment import Piece
 from evertalk_pack.multitalk.video_reader import codec_of, read_frames, read_pictures, read_sound
+from evertalk_pack.multitalk.video_settings import VideoSettings
 from evertalk_pack.multitalk.window_seeds import WindowSeeds
 from PIL import Image
 from toy_run import QUICK, ToyRun, ToyStudio, bytes_of
@@ -264,3 +268,18 @@ def test_sequence_whose_pictures_are_not_all_there_is_noticed(
 def test_first_form_is_the_default_and_all_of_them_are_offered_here() -> None:
     assert next(iter(offered_formats())) == MP4_H264.name
     assert list(offered_formats()) == [form.name for form in FORMS]
+
+
+@pytest.mark.parametrize("form", [MP4_H264, MP4_HEVC10, MKV_FFV1], ids=named)
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_windows_of_few_frames_are_written(tmp_path: Path, form: StreamFormat, frames: int) -> None:
+    moving = torch.rand(frames, 32, 64, 3, generator=torch.Generator().manual_seed(frames))
+    for turn in range(8):  # x265 took times from memory, which were right now and then
+        path = tmp_path / f"{turn}{form.suffix}"
+        form.write_segment(path, moving, VideoSettings())
+        with av.open(str(path)) as container:
+            packets: list[Any] = [packet for packet in container.demux(video=0) if packet.size]
+        decoded = [packet.dts for packet in packets]
+        assert decoded == sorted(set(decoded)), "each is decoded after the one before"
+        assert all(packet.dts <= packet.pts for packet in packets)
+        assert len(read_frames(path)) == frames
