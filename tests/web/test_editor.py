@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
@@ -16,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
 SOUND = "speech_2.3.wav"
 """5 windows of 17 frames, which begin at 0, 12, 24, ..."""
+
+UNHURRIED: dict[str, Any] = {"steps": 20}
+"""For a click that must come before the last window: a browser may take seconds for it."""
 
 
 def run_folder(server: ComfyServer, name: str) -> Path:
@@ -108,7 +112,7 @@ def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(e
 def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
     editor: Editor, comfy_server: ComfyServer
 ) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/stopped", control_after_generate="randomize")
+    editor.load_demo(SOUND, filename_prefix="web/stopped", control_after_generate="randomize", **UNHURRIED)
     seed = editor.widget("seed")["value"]
     editor.queue()
     editor.wait_for_done(2)
@@ -130,7 +134,7 @@ def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
 
 
 def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, comfy_server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed")
+    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     editor.press("Pause")
