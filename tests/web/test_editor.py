@@ -88,7 +88,7 @@ def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor)
 
 
 def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/whole")
+    editor.load_demo(SOUND, filename_prefix="web/whole", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(2)
     strip = editor.strip()
@@ -191,7 +191,7 @@ def test_other_nodes_get_their_badges_below_their_widgets(editor: Editor) -> Non
 
 
 def test_failed_window_is_marked_and_says_why(editor: Editor, comfy_server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/failed")
+    editor.load_demo(SOUND, filename_prefix="web/failed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     shutil.rmtree(run_folder(comfy_server, "failed"))
