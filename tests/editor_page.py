@@ -222,8 +222,10 @@ class Editor:
         self.page.get_by_test_id("queue-button").click()
 
     def press(self, words: str) -> None:
-        """Press a button of the strip."""
-        self.page.locator(".evertalk-buttons button", has_text=words).click()
+        """Press a button of the strip, at once: the mouse would wait until the strip stands still."""
+        button = self.page.locator(".evertalk-buttons button", has_text=words)
+        button.wait_for(state="visible")
+        button.evaluate("(button) => button.click()")
 
     def choose_window(self, number: int) -> None:
         """Press the cell of a window, counted from 1."""
