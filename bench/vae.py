@@ -61,16 +61,16 @@ class Meter:
 
 def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
     """The host's decode, then each chunk, eager and (on a GPU) compiled."""
-    from evertalk_pack.nodes.host.streamed_vae import side_by_side, stream_decode
+    from evertalk_pack.nodes.host.streamed_vae import chunk_size, stream_decode
     from evertalk_pack.wanvideo.vae_memory import decode_bytes
 
-    shape = vae.first_stage_model.dim, latents.shape[3] * 8, latents.shape[4] * 8
+    side_px = latents.shape[3] * 8, latents.shape[4] * 8
     emit({"what": "decode", "by": "host", **meter.measure(lambda: vae.decode(latents), None)})
     host = vae.decode(latents)[0]
     for chunk in chunks:
         may_compile = meter.device.type == "cuda" and chunk in COMPILED_CHUNKS
         for compiled in (False, True) if may_compile else (False,):
-            estimate = decode_bytes(*shape, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae))
+            estimate = decode_bytes(chunk_size(vae, *side_px, chunk))
 
             def call(chunk: int = chunk, compiled: bool = compiled) -> torch.Tensor:
                 return stream_decode(vae, latents, chunk, compiled=compiled)
@@ -85,15 +85,14 @@ def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[i
 
 def measure_encode(vae: Any, frames_FHWC: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
     """The host's encode, then each chunk."""
-    from evertalk_pack.nodes.host.streamed_vae import side_by_side, stream_encode
+    from evertalk_pack.nodes.host.streamed_vae import chunk_size, stream_encode
     from evertalk_pack.wanvideo.vae_memory import encode_bytes
 
     height, width = frames_FHWC.shape[1:3]
     emit({"what": "encode", "by": "host", **meter.measure(lambda: vae.encode(frames_FHWC), None)})
     host = vae.encode(frames_FHWC)
     for chunk in chunks:
-        shape = vae.first_stage_model.dim, height, width
-        estimate = encode_bytes(*shape, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae))
+        estimate = encode_bytes(chunk_size(vae, height, width, chunk))
         row = meter.measure(lambda chunk=chunk: stream_encode(vae, frames_FHWC, chunk), estimate)
         if "failed" not in row:
             difference = (stream_encode(vae, frames_FHWC, chunk) - host).abs().max()

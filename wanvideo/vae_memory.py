@@ -8,6 +8,8 @@ Where frames are convolved side by side, the convolution's input exists three ti
 are compiled changes little then (measured with torch 2.11 on an H100, chunks of 1, 2 and 4).
 """
 
+from dataclasses import dataclass
+
 from .geometry import TIME_STRIDE
 
 TENSORS = 3
@@ -17,44 +19,44 @@ DECODER_PAST_PICTURES = 28
 ENCODER_PAST_PICTURES = 19
 
 
-def decode_bytes(
-    width: int,
-    height_px: int,
-    width_px: int,
-    latents_per_chunk: int,
-    item_bytes: int,
-    *,
-    side_by_side: bool = False,
-) -> int:
-    """Peak of a decode by chunks.
+@dataclass(frozen=True, slots=True)
+class ChunkSize:
+    """What the memory of a chunk depends on.
 
-    Args:
+    Attributes:
         width: channels of the VAE's narrowest layers.
         height_px: height of the video.
         width_px: width of the video.
-        latents_per_chunk: latent frames of a chunk.
+        latents: latent frames of a chunk.
         item_bytes: bytes of a number.
         side_by_side: frames are convolved so; see vae_layers.is_side_by_side.
     """
-    pictures = _chunk_pictures(latents_per_chunk, side_by_side=side_by_side) + DECODER_PAST_PICTURES
-    return pictures * width * height_px * width_px * item_bytes
+
+    width: int
+    height_px: int
+    width_px: int
+    latents: int
+    item_bytes: int
+    side_by_side: bool = False
 
 
-def encode_bytes(
-    width: int,
-    height_px: int,
-    width_px: int,
-    latents_per_chunk: int,
-    item_bytes: int,
-    *,
-    side_by_side: bool = False,
-) -> int:
-    """Peak of an encode by chunks, with two copies of its frames; see decode_bytes."""
-    pictures = _chunk_pictures(latents_per_chunk, side_by_side=side_by_side) + ENCODER_PAST_PICTURES
-    frame_channels = 2 * 3 * TIME_STRIDE * latents_per_chunk
-    return (pictures * width + frame_channels) * height_px * width_px * item_bytes
+def decode_bytes(size: ChunkSize) -> int:
+    """Peak of a decode by chunks."""
+    return (_chunk_pictures(size) + DECODER_PAST_PICTURES) * size.width * _value_bytes(size)
 
 
-def _chunk_pictures(latents_per_chunk: int, *, side_by_side: bool) -> int:
-    tensors = SIDE_BY_SIDE_TENSORS if side_by_side else TENSORS
-    return tensors * TIME_STRIDE * latents_per_chunk + JOINED_PICTURES
+def encode_bytes(size: ChunkSize) -> int:
+    """Peak of an encode by chunks, with two copies of its frames."""
+    pictures = _chunk_pictures(size) + ENCODER_PAST_PICTURES
+    frame_channels = 2 * 3 * TIME_STRIDE * size.latents
+    return (pictures * size.width + frame_channels) * _value_bytes(size)
+
+
+def _chunk_pictures(size: ChunkSize) -> int:
+    tensors = SIDE_BY_SIDE_TENSORS if size.side_by_side else TENSORS
+    return tensors * TIME_STRIDE * size.latents + JOINED_PICTURES
+
+
+def _value_bytes(size: ChunkSize) -> int:
+    """Of one channel of a picture."""
+    return size.height_px * size.width_px * size.item_bytes

@@ -54,15 +54,21 @@ def forward_size(
     )
 
 
+def weights_bytes(model: ModelPatcher) -> int:
+    """Of a talking MODEL's weights, its audio weights among them, wherever they lie."""
+    return sum(one.model_size() for one in (model, *model.get_nested_additional_models()))
+
+
 def fits_whole(model: ModelPatcher, needed: int) -> bool:
     """Whether all weights can lie on the device beside what is needed."""
     host, device = comfy.model_management, model.load_device
     if torch.device(device).type == "cpu":
         return True
-    weights = sum(one.model_size() for one in (model, *model.get_nested_additional_models()))
     # What is loaded, theirs or other models', is theirs to take.
     loaded = sum(one.model_loaded_memory() for one in host.current_loaded_models if one.device == device)
-    return weights + needed + host.extra_reserved_memory() <= host.get_free_memory(device) + loaded
+    return (
+        weights_bytes(model) + needed + host.extra_reserved_memory() <= host.get_free_memory(device) + loaded
+    )
 
 
 @contextmanager

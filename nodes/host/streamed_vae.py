@@ -18,7 +18,7 @@ from ...wanvideo.compiling import compiled as compiled_function
 from ...wanvideo.compiling import many_graphs
 from ...wanvideo.geometry import SPACE_STRIDE, latent_frames, pixel_frames
 from ...wanvideo.vae_layers import Kernel, is_side_by_side, residual
-from ...wanvideo.vae_memory import decode_bytes, encode_bytes
+from ...wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
 from ...wanvideo.vae_stream import (
     ComputeResidual,
     VaeStreamSettings,
@@ -43,9 +43,11 @@ def kernel_of_host(convolution: Any, x: torch.Tensor) -> Kernel:
     return Kernel(convolution.weight, convolution.bias, convolution.stride)
 
 
-def side_by_side(vae: Any) -> bool:
-    """Whether the layers that take the most memory convolve frames side by side."""
-    return is_side_by_side(torch.device(vae.device), vae.first_stage_model.dim)
+def chunk_size(vae: Any, height_px: int, width_px: int, latents: int) -> ChunkSize:
+    """What the memory of a chunk of so many latent frames depends on."""
+    width = vae.first_stage_model.dim
+    side_by_side = is_side_by_side(torch.device(vae.device), width)
+    return ChunkSize(width, height_px, width_px, latents, vae.vae_dtype.itemsize, side_by_side)
 
 
 @cache
@@ -101,8 +103,7 @@ def stream_decode(
     count, rows, columns = latents_BCTHW.shape[2:]
     height_px, width_px = rows * SPACE_STRIDE, columns * SPACE_STRIDE
     chunk = min(latents_per_chunk, max(count - 1, 1))
-    picture = vae.first_stage_model.dim, height_px, width_px
-    load(vae, decode_bytes(*picture, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae)))
+    load(vae, decode_bytes(chunk_size(vae, height_px, width_px, chunk)))
     compute = compiled_residual() if compiled else residual
     settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, compute)
     latents = latents_BCTHW[:1].to(vae.vae_dtype).to(vae.device)
@@ -121,8 +122,7 @@ def stream_encode(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -
     frames_FHWC = vae.vae_encode_crop_pixels(frames_FHWC)
     count, (height_px, width_px) = latent_frames(len(frames_FHWC)), frames_FHWC.shape[1:3]
     chunk = min(latents_per_chunk, max(count - 1, 1))
-    picture = vae.first_stage_model.dim, height_px, width_px
-    load(vae, encode_bytes(*picture, chunk, vae.vae_dtype.itemsize, side_by_side=side_by_side(vae)))
+    load(vae, encode_bytes(chunk_size(vae, height_px, width_px, chunk)))
 
     def chunks() -> Iterator[torch.Tensor]:
         for start, stop in chunk_bounds(count, latents_per_chunk):

@@ -34,7 +34,7 @@ from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multital
 from .backend import Backend, NotFiniteError
 from .codecs import Codec
 from .guider import GuiderSettings, TalkGuider
-from .memory import GIB, forward_size
+from .memory import GIB, forward_size, weights_bytes
 from .patcher import attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .run_record import note_attention
@@ -157,7 +157,7 @@ class HostStudio:
                 note_attention(self.backend.choice.ran)
                 warn_on_node(self.backend.choice.notes[-1])
             except torch.OutOfMemoryError as error:
-                if self.more_free_gb * GIB > self.weights_bytes:  # none is left to make room
+                if self.more_free_gb * GIB > weights_bytes(self.cast.model):  # none is left to make room
                     raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
@@ -182,12 +182,6 @@ class HostStudio:
             f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
             f"{self.more_free_gb:g} GB more left free, by weights in RAM"
         )
-
-    @property
-    def weights_bytes(self) -> int:
-        """Of the models' weights, wherever they lie."""
-        model = self.cast.model
-        return sum(one.model_size() for one in (model, *model.get_nested_additional_models()))
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         told = attachment_of(self.cast.model)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.wanvideo.vae_memory import decode_bytes, encode_bytes
+from evertalk_pack.wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
 from evertalk_pack.wanvideo.vae_stream import (
     VaeStreamSettings,
     chunk_bounds,
@@ -64,7 +64,7 @@ def test_a_decode_holds_what_the_estimate_says(tree: Any, latents_per_chunk: int
     with LiveBytes() as held:
         for part in decode_stream(tree, latents, VaeStreamSettings(latents_per_chunk)):
             del part
-    estimate = decode_bytes(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES)
+    estimate = decode_bytes(ChunkSize(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES))
     assert held.peak == pytest.approx(estimate, rel=0.1)
 
 
@@ -80,7 +80,7 @@ def test_an_encode_holds_what_the_estimate_says(tree: Any, latents_per_chunk: in
     with LiveBytes() as held:
         for part in encode_stream(tree, chunks(), VaeStreamSettings(latents_per_chunk)):
             del part
-    estimate = encode_bytes(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES)
+    estimate = encode_bytes(ChunkSize(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES))
     assert held.peak == pytest.approx(estimate, rel=0.1)
 
 
@@ -92,7 +92,7 @@ def test_the_estimates_of_a_decode_are_within_a_tenth_of_what_an_h100_took(
     latents_per_chunk: int, measured_gb: float
 ) -> None:
     """Of each chunk once as it is, once compiled."""
-    estimate = decode_bytes(96, 480, 832, latents_per_chunk, 2, side_by_side=True)
+    estimate = decode_bytes(ChunkSize(96, 480, 832, latents_per_chunk, 2, side_by_side=True))
     assert estimate / 1e9 == pytest.approx(measured_gb, rel=0.1)
 
 
@@ -100,5 +100,5 @@ def test_the_estimates_of_a_decode_are_within_a_tenth_of_what_an_h100_took(
 def test_the_estimates_of_an_encode_are_within_a_tenth_of_what_an_h100_took(
     latents_per_chunk: int, measured_gb: float
 ) -> None:
-    estimate = encode_bytes(96, 480, 832, latents_per_chunk, 2, side_by_side=True)
+    estimate = encode_bytes(ChunkSize(96, 480, 832, latents_per_chunk, 2, side_by_side=True))
     assert estimate / 1e9 == pytest.approx(measured_gb, rel=0.1)

@@ -160,7 +160,7 @@ def test_the_room_asked_for_is_that_of_the_chunk(
 ) -> None:
     from evertalk_pack.nodes.host import streamed_vae
     from evertalk_pack.nodes.host.streamed_vae import stream_decode, stream_encode
-    from evertalk_pack.wanvideo.vae_memory import decode_bytes, encode_bytes
+    from evertalk_pack.wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
 
     asked: list[int] = []
 
@@ -173,9 +173,9 @@ def test_the_room_asked_for_is_that_of_the_chunk(
     stream_decode(vae, latents[:, :, :2], 3)
     width = vae.first_stage_model.dim
     assert asked == [
-        encode_bytes(width, SIDE_PX, SIDE_PX, 2, 4),
-        decode_bytes(width, SIDE_PX, SIDE_PX, 3, 4),
-        decode_bytes(width, SIDE_PX, SIDE_PX, 1, 4),
+        encode_bytes(ChunkSize(width, SIDE_PX, SIDE_PX, 2, 4)),
+        decode_bytes(ChunkSize(width, SIDE_PX, SIDE_PX, 3, 4)),
+        decode_bytes(ChunkSize(width, SIDE_PX, SIDE_PX, 1, 4)),
     ]
 
 

@@ -143,12 +143,11 @@ def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
     talking: "ModelPatcher", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import comfy.model_management as host
-    from evertalk_pack.nodes.host.memory import ON_THE_WAY_BYTES, declared_memory, forward_size
+    from evertalk_pack.nodes.host.memory import ON_THE_WAY_BYTES, declared_memory, forward_size, weights_bytes
 
     latents = torch.zeros(1, 16, 3, 4, 4)
     size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), None, 0)
-    weights = sum(one.model_size() for one in (talking, *talking.get_nested_additional_models()))
-    free = weights + forward_bytes(size) + host.extra_reserved_memory()
+    free = weights_bytes(talking) + forward_bytes(size) + host.extra_reserved_memory()
     monkeypatch.setattr(talking, "load_device", META)
     monkeypatch.setattr(host, "current_loaded_models", [])
 
