@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import av
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 
 from .pauses import FPS, Levels, choose_cuts, pause_middles
+from .sound_end import told_samples, without_filling
 
 FLOOR = 1e-10
 
@@ -103,11 +104,13 @@ def _chunks(sound: Path) -> Iterator[tuple[int, Samples]]:
         # A rate that frames divide, so that a cut lies between two samples.
         rate_hz = stream.rate if stream.rate % FPS == 0 else 48_000
         resampler = av.AudioResampler("fltp", layout, rate_hz)
-        for frame in container.decode(stream):
-            for piece in resampler.resample(frame):
-                yield rate_hz, piece.to_ndarray().astype(np.float32, copy=False)
-        for piece in resampler.resample(None):
-            yield rate_hz, piece.to_ndarray().astype(np.float32, copy=False)
+        pieces = (
+            piece.to_ndarray().astype(np.float32, copy=False)
+            for frame in chain(container.decode(stream), (None,))
+            for piece in resampler.resample(frame)
+        )
+        for piece_CT in without_filling(pieces, told_samples(container, stream, rate_hz)):
+            yield rate_hz, piece_CT
 
 
 def _write_wav(path: Path, samples_CT: Samples, rate_hz: int) -> None:

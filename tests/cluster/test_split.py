@@ -55,6 +55,16 @@ def greys(path: Path) -> list[int]:
     return [round(float(frame.to_ndarray(format="rgb24").mean())) for frame in frames]
 
 
+def test_what_an_encoder_filled_its_last_block_with_makes_no_frame(sound: Path, tmp_path: Path) -> None:
+    with av.open(str(sound)) as wav, av.open(str(tmp_path / "a.m4a"), "w") as m4a:
+        stream = m4a.add_stream("aac", rate=RATE_HZ, layout="mono")
+        for frame in wav.decode(audio=0):
+            m4a.mux(stream.encode(frame))
+        m4a.mux(stream.encode(None))
+    assert RATE_HZ * 10 % 1024, "the last block is not full"
+    assert len(read_levels(tmp_path / "a.m4a")) == len(read_levels(sound)) == 250
+
+
 def test_pauses_of_at_least_600_ms_are_found_on_frames(sound: Path) -> None:
     levels_db = read_levels(sound)
     assert len(levels_db) == 250
