@@ -8,11 +8,13 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
-from .host.routes import add_post_route
+from .host.routes import add_post_route, add_prompt_handler
+from .host.saving import with_savers
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
 from .sampler import EverTalkSampler
+from .save_text_embeds import EverTalkSaveTextEmbeds
 from .schedule import EverTalkSchedule
 from .speakers import EverTalkSpeakers
 from .step_cache import EverTalkStepCache
@@ -34,6 +36,7 @@ class EverTalkExtension(ComfyExtension):
             EverTalkSpeakers,
             EverTalkAudioEmbeds,
             EverTalkTextEmbeds,
+            EverTalkSaveTextEmbeds,
             EverTalkGuidance,
             EverTalkSchedule,
             EverTalkLook,
@@ -48,4 +51,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_post_route(estimate.ROUTE, estimate.answer)
     add_post_route(review.ROUTE, review.REVIEWS.answer)
     add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
+    add_prompt_handler(with_savers)
     return EverTalkExtension()

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
 from .host.files import file_stamp
+from .host.saving import ENCODE
 from .host.text_embeds import (
     Conditioning,
     find_text_embeds,
@@ -13,9 +14,6 @@ from .host.text_embeds import (
     load_text_embeds,
     save_text_embeds,
 )
-
-ENCODE = "none (encode)"
-"""The first entry of `file`: take the conditioning and save it."""
 
 
 class NotConnected:
@@ -26,7 +24,11 @@ NOT_CONNECTED = NotConnected()
 
 
 class EverTalkTextEmbeds(io.ComfyNode):
-    """Loads prepared text embeddings, or saves those of a text encoder for later."""
+    """Loads prepared text embeddings, or saves those of a text encoder for later.
+
+    Where it saves, EverTalkSaveTextEmbeds runs in its place (host/saving.py); what is here for that runs in
+    hosts without a server.
+    """
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -39,7 +41,6 @@ class EverTalkTextEmbeds(io.ComfyNode):
                 "once a prompt and not at all on a server with a known prompt. Use one node for the positive "
                 "and one for the negative prompt."
             ),
-            is_output_node=True,  # saving must run even if nothing is connected behind
             inputs=[
                 io.Combo.Input(
                     "file",

@@ -5,6 +5,7 @@ import logging
 import math
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
 
@@ -27,11 +28,23 @@ def add_post_route(path: str, answer: Answer) -> None:
 
     Where packs are loaded without a server, as tools do that only list nodes, there is nobody to ask.
     """
-    # Not imported: the server drags in its database and frontend, and the host imports it before any pack.
-    server = sys.modules.get("server")
-    instance = None if server is None else getattr(server.PromptServer, "instance", None)
+    instance = _server()
     if instance is not None:
         instance.routes.post(path)(in_sentences(path, answer))
+
+
+def add_prompt_handler(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Let the server change what is posted to /prompt before it looks at it; called once, as above."""
+    instance = _server()
+    if instance is not None:
+        instance.add_on_prompt_handler(change)
+
+
+def _server() -> Any:
+    """The running server, or None."""
+    # Not imported: the server drags in its database and frontend, and the host imports it before any pack.
+    server = sys.modules.get("server")
+    return None if server is None else getattr(server.PromptServer, "instance", None)
 
 
 def in_sentences(path: str, answer: Answer) -> Answer:

@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_sound(path: Path, seconds: float) -> None:
     with av.open(str(path), "w") as container:
-        codec = {".wav": "pcm_s16le", ".flac": "flac"}[path.suffix]
+        codec = {".wav": "pcm_s16le", ".flac": "flac", ".m4a": "aac"}[path.suffix]
         stream = cast("AudioStream", container.add_stream(codec, rate=RATE_HZ))
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(
@@ -156,6 +156,16 @@ def test_file_outside_of_the_host_s_folders_is_not_looked_at(name: str, folder: 
     assert "is no file in ComfyUI's input, output or temp folder" in told.problem, (
         "whether it is there or not"
     )
+
+
+def test_filling_of_an_encoder_s_last_block_is_no_frame(folder: Path) -> None:
+    write_sound(folder / "a.m4a", 0.8)
+    told = estimate(
+        {**CUSTOM, **SPEECH},
+        n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
+        n2=("EverTalkLoadSpeech", {"audio": "a.m4a"}),
+    )
+    assert told.frames == 20
 
 
 @pytest.mark.usefixtures("folder")
