@@ -5,5 +5,7 @@ host at hand. A name that stands here may be missing there, so whoever uses it a
 `getattr`, `try`).
 """
 
-OPTIONAL_NAMES: dict[str, str] = {}
+OPTIONAL_NAMES = {
+    "comfy.utils.string_to_seed": "from 0.12.0 on",
+}
 """Name in full -> in which releases it is there."""
