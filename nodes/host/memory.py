@@ -17,6 +17,7 @@ from ...attention.protocol import Attention
 from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
+from .compat.precision import precision_of
 from .lora_patch import patch_bytes
 from .patcher import attachment_of, compiles
 
@@ -46,7 +47,7 @@ def forward_size(
         in_channels=tree.in_dim,
         latent_channels=latents_BCTHW.shape[1],
         value_bytes=dtype_size(model.model.manual_cast_dtype or model.model.get_dtype()),
-        weight_bytes=dtype_size(tree.blocks[0].ffn[0].weight.dtype),
+        weight_bytes=dtype_size(precision_of(tree.blocks[0].ffn[0])),
         voices=len(voices.audio_SFKLC),
         audio_values=voices.audio_SFKLC[0].numel(),
         cached_branches=cached_branches,
