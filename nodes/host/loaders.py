@@ -18,6 +18,8 @@ from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
 from ...multitalk.talk_model import TalkModel
 from ...wanvideo.checkpoint import GGUF_SUFFIX
 from ...wanvideo.gguf_weights import read_gguf_tensors
+from .compat.patchers import can_be_loaded_again, load_options, new_patcher
+from .compat.precision import note_precision, precision_of, settle_precision
 from .files import TALK_LABEL, with_label
 from .rowwise_fp8 import RowwiseFp8, has_fp8_product
 
@@ -48,8 +50,14 @@ _DTYPES = {
 }
 
 
-def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str]:
-    """Load a base model, and say in what precision it is held and computed."""
+def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -> tuple[ModelPatcher, str]:
+    """Load a base model, and say in what precision it is held and computed.
+
+    Args:
+        path: a file that check_base_file has passed.
+        quantization: how its weights are to be held.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+    """
     options: dict[str, Any] = {}
     if quantization in _DTYPES:
         options["dtype"] = _DTYPES[quantization]
@@ -57,13 +65,23 @@ def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str
         options["fp8_optimizations"] = True
     if quantization is Quantization.FP8_ROWWISE:
         options["custom_operations"] = RowwiseFp8
-    model = comfy.sd.load_diffusion_model(str(path), model_options=options)
+    model = comfy.sd.load_diffusion_model(str(path), model_options=options, **load_options(dynamic=dynamic))
+    if not dynamic:
+        settle_precision(model.model)
+    can_be_loaded_again(model, reload_base, path, quantization, dynamic)
     return model, precision_note(model, quantization)
+
+
+def reload_base(
+    path: Path, quantization: Quantization, dynamic: bool, disable_dynamic: bool = False
+) -> ModelPatcher:
+    """Load a base model once more, with the same options; the host calls it for a copy of its own."""
+    return load_base(path, quantization, dynamic=dynamic and not disable_dynamic)[0]
 
 
 def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     """What was asked for and what the host made of it."""
-    weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
+    weights = precision_of(model.model.diffusion_model.blocks[0].self_attn.q)
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
     fast = ""
     if asked is Quantization.FP8_E4M3FN_FAST:
@@ -111,8 +129,13 @@ def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
     }
 
 
-def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
+def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:
     """Load audio weights in their own precision, for the host's memory manager to move.
+
+    Args:
+        path: a file that check_talk_file has passed.
+        config: what it found.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
 
     Raises:
         ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
@@ -124,15 +147,24 @@ def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
         operations = comfy.ops.scaled_fp8_ops(override_dtype=dtype)
     # Made without memory and given the file's own tensors: norms keep their precision beside fp8 matrices.
     model = TalkModel(config, Layers(operations, dtype, torch.device("meta"))).eval()
+    patcher = new_patcher(
+        model,
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+        dynamic=dynamic,
+    )
     try:
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise ModelFileError(
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
+    note_precision(model)
+    can_be_loaded_again(patcher, reload_talk, path, config, dynamic)
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, _name(dtype), config.num_layers)
-    device, offload_device = (
-        comfy.model_management.get_torch_device(),
-        comfy.model_management.unet_offload_device(),
-    )
-    return ModelPatcher(model, device, offload_device)
+    return patcher
+
+
+def reload_talk(path: Path, config: TalkConfig, dynamic: bool, disable_dynamic: bool = False) -> ModelPatcher:
+    """Load audio weights once more; the host calls it for a copy of its own."""
+    return load_talk(path, config, dynamic=dynamic and not disable_dynamic)

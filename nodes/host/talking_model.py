@@ -6,7 +6,9 @@ from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 
+from ...attention.registry import COMFY
 from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
+from .compat.plain_memory import in_plain_memory
 from .files import (
     BASE_FOLDERS,
     BASE_LABEL,
@@ -47,6 +49,11 @@ class TalkChoice:
     attention_mode: str
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
+
+    @property
+    def needs_plain_memory(self) -> bool:
+        """Whether blocks may be compiled: with the host's own attention they never are."""
+        return self.compile_blocks and self.attention_mode != COMFY
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "TalkChoice":
@@ -93,6 +100,8 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
     check_base(model)
+    if choice.needs_plain_memory:
+        model = in_plain_memory(model)
     tree = model.model.diffusion_model
     path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
     config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
@@ -101,7 +110,7 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         talk_name=path.name,
         mode=mode,
         attention_mode=choice.attention_mode,
-        talk=load_talk(path, config),
+        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory),
         compile_blocks=choice.compile_blocks,
         notes=(*(notes or patched_note(model)), mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
@@ -150,7 +159,7 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
     check_files(base.base_model, talk.talk_model, base.lora)
-    model, precision_note = load_base(base_path, base.quantization)
+    model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
     notes = [precision_note]
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)

@@ -49,6 +49,7 @@ def test_the_model_given_stays_as_it_is_while_its_clone_speaks(tiny: TinyFiles, 
     assert base.object_patches == {}
     assert base.attachments == {}
     assert base.additional_models == {}
+    assert not any(base.wrappers.values())
     assert "evertalk" not in base.model_options["transformer_options"]
     assert torch.equal(plain_sample(base), expected)
     assert base.model.diffusion_model.forward_orig == forward, "the shared module is put back"
@@ -65,13 +66,12 @@ def test_the_audio_weights_are_among_the_models_that_the_host_manages(tiny: Tiny
 
 
 def test_applying_twice_replaces_and_does_not_nest(tiny: TinyFiles, vae: Any) -> None:
-    from evertalk_pack.nodes.host.patcher import FORWARD, TalkForward, attachment_of
+    from comfy.patcher_extension import WrappersMP
+    from evertalk_pack.nodes.host.patcher import KEY, attachment_of
 
     once = patched(load_base_model(tiny), tiny)
     twice = patched(once, tiny)
-    forward = twice.get_model_object(FORWARD)
-    assert isinstance(forward, TalkForward)
-    assert not isinstance(forward.host_forward, TalkForward)
+    assert len(twice.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY)) == 1
     assert twice.get_nested_additional_models() == [attachment_of(twice).talk]
     assert attachment_of(once).talk is not attachment_of(twice).talk
     embeds = speech(tiny, FRAMES)
