@@ -28,12 +28,16 @@ def read_header(path: Path) -> CheckpointHeader:
             start = file.read(LENGTH_BYTES + 1)
         if start.startswith(GGUF_MAGIC):
             if path.suffix.lower() != GGUF_SUFFIX:
-                raise _misnamed(path, "is a GGUF file whatever its name says: give it the ending .gguf")
+                raise CheckpointError(
+                    f"`{path.name}` is a GGUF file whatever its name says: give it the ending .gguf."
+                )
             return read_gguf_header(path)
         if _looks_pickled(start):
             raise _is_pickle(path)
         if path.suffix.lower() == GGUF_SUFFIX:
-            raise _misnamed(path, f"is no GGUF file whatever its name says: {_looks_like(start)}")
+            raise CheckpointError(
+                f"`{path.name}` is no GGUF file whatever its name says: {_looks_like(start)}."
+            )
         if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
             raise CheckpointError(f"`{path.name}` is no model file: choose a .safetensors or .gguf file.")
         return read_safetensors_header(path)
@@ -60,10 +64,6 @@ def _looks_like(start: bytes) -> str:
     if start.lstrip().startswith(b"<"):
         return "it is a web page; download the file itself"
     return f"it begins with {start[:4]!r}. Delete it and download it again"
-
-
-def _misnamed(path: Path, what: str) -> CheckpointError:
-    return CheckpointError(f"`{path.name}` {what}.")
 
 
 def _is_pickle(path: Path) -> CheckpointError:

@@ -1,6 +1,6 @@
 """Finds model files in ComfyUI's folders and refuses the wrong ones before any weight loads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +12,7 @@ from ...wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ...wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
 from ...wanvideo.checkpoint_layout import CheckpointKind, folder_of
 from ...wanvideo.errors import CheckpointError
-from ...wanvideo.quantised_layers import QuantisedLayer
-from .compat.quantised import unread_format, unread_sentence
+from .compat.quantised import check_formats
 
 BASE_LABEL = "base_model"
 TALK_LABEL = "talk_model"
@@ -127,7 +126,7 @@ def _describe_base(path: Path) -> CheckpointDescription:
             f"`{path.name}` is a GGUF file, which ComfyUI's own loader cannot read. Load it with the GGUF "
             "pack's loader and connect EverTalk Apply, or choose a .safetensors file."
         )
-    _check_formats(path.name, description.layers, is_audio=False)
+    check_formats(path.name, description.layers, is_audio=False)
     return description
 
 
@@ -138,21 +137,10 @@ def _read_talk(path: Path, base: BaseSize | None) -> TalkConfig:
         raise _wrong_kind(description, WANTED_TALK, "models/model_patches")
     config = read_talk_config(header, description)
     layers = talk_layers(description)
-    _check_formats(path.name, layers, is_audio=True)
+    check_formats(path.name, layers, is_audio=True)
     if base is not None:
         check_fits(base, path.name, config)
     return config
-
-
-def _check_formats(file_name: str, layers: Mapping[str, QuantisedLayer], *, is_audio: bool) -> None:
-    """Refuse weights that the host would misread.
-
-    Raises:
-        CheckpointError: a layer is quantised in a form that the host does not know.
-    """
-    unread = unread_format(layers, is_audio=is_audio)
-    if unread is not None:
-        raise CheckpointError(f"`{file_name}` {unread_sentence(unread)}")
 
 
 def _wrong_kind(description: CheckpointDescription, wanted: str, folder: str) -> CheckpointError:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ....wanvideo.checkpoint_layout import SCALED_FP8_MARKER
+from ....wanvideo.errors import CheckpointError
 from ....wanvideo.quantised_layers import FP8_FORMATS, REMARK_SUFFIX, REMARKS, Marking, QuantisedLayer
 
 Weights = dict[str, torch.Tensor]
@@ -63,19 +64,31 @@ def unread_format(layers: Mapping[str, QuantisedLayer], *, is_audio: bool) -> st
     return None
 
 
-def unread_sentence(format_name: str) -> str:
-    """What a user can do about a format that the host cannot read; follows the file's name."""
-    here = f"ComfyUI {comfyui_version.__version__}"
+def check_formats(file_name: str, layers: Mapping[str, QuantisedLayer], *, is_audio: bool) -> None:
+    """Refuse weights that the host would misread.
+
+    Raises:
+        CheckpointError: a layer is quantised in a form that the host does not know.
+    """
+    unread = unread_format(layers, is_audio=is_audio)
+    if unread is None:
+        return
+    here = comfyui_version.__version__
     if not has_kitchen():
-        return (
-            f"holds weights as {format_name}, for which {here} needs the package `comfy-kitchen`. Run `pip "
-            "install -r requirements.txt` in ComfyUI's folder with its Python, or choose a file in fp16, "
-            "bf16 or plain fp8."
+        raise CheckpointError(
+            f"`{file_name}` holds weights as {unread}, for which ComfyUI {here} needs the package "
+            "`comfy-kitchen`. Run `pip install -r requirements.txt` in ComfyUI's folder with its Python, or "
+            "choose a file in fp16, bf16 or plain fp8."
         )
-    first = FIRST_RELEASES.get(format_name)
-    return (
-        f"holds weights as {format_name}, which {here} cannot read. Update ComfyUI"
-        f"{f' to {first} or later' if first else ''}, or choose a file in fp16, bf16 or fp8."
+    first = FIRST_RELEASES.get(unread)
+    if first is None:
+        raise CheckpointError(
+            f"`{file_name}` holds weights as {unread}, which ComfyUI {here} cannot read. Update ComfyUI, or "
+            "choose a file in fp16, bf16 or fp8."
+        )
+    raise CheckpointError(
+        f"`{file_name}` holds weights as {unread}, which ComfyUI {here} cannot read. Update ComfyUI to "
+        f"{first} or later, or choose a file in fp16, bf16 or fp8."
     )
 
 
