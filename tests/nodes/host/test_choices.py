@@ -1,103 +1,22 @@
-"""What nodes put on a MODEL acts as it does on the host's own Wan.
-
-The audio weights add nothing here, so that both forwards compute the same: the pack's, which they enter, and
-the host's, each with the same node's work on the MODEL.
-"""
+"""What nodes put on a MODEL acts as it does on the host's own Wan."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from evertalk_pack.attention.sdpa import attend
-from tiny_host import TinyFiles, load_model
+from silent_pair import Change, Pair, assert_acts_as_on_the_host_s_own, assert_same, forward, silent_pair
+from tiny_host import TinyFiles
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
 
 pytestmark = pytest.mark.host
 
-SIGMA = 0.7
-TIMESTEP = 2.0
-"""Not of SIGMA: the host embeds the timestep in float32, where sines of large numbers have lost digits."""
-
-ROUNDING = 1e-5
-"""Of the largest value: both forwards add and multiply float32 in orders of their own."""
-
-Change = Callable[["ModelPatcher"], None]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One model: the host's own, and a clone that enters the pack's forward and hears nothing."""
-
-    own: "ModelPatcher"
-    talking: "ModelPatcher"
-
-    def with_change(self, change: Change) -> "Pair":
-        pair = Pair(self.own.clone(), self.talking.clone())
-        change(pair.own)
-        change(pair.talking)
-        return pair
-
-    def own_forward(self) -> torch.Tensor:
-        return forward(self.own, {})
-
-    def talking_forward(self, *, host_attention: bool = True, padded: bool = False) -> torch.Tensor:
-        from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall, talks_of
-
-        (talk,) = talks_of(self.talking)
-        silence = BranchCall(torch.zeros(1, 9, 5, 1, talk.model.config.feature_dim))
-        call = TalkCall((silence,), None if host_attention else attend, (talk,))
-        return forward(self.talking, {KEY: call, "wrappers": self.talking.wrappers}, padded=padded)
-
-
-def forward(model: "ModelPatcher", entries: dict[str, Any], *, padded: bool = False) -> torch.Tensor:
-    """The transformer's answer to noise, with the options that nodes left on its MODEL."""
-    from comfy.model_patcher import create_model_options_clone
-
-    generator = torch.Generator().manual_seed(5)
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator)
-
-    columns = 5 if padded else 6
-    options = create_model_options_clone(model.model_options)["transformer_options"]
-    options |= {"cond_or_uncond": [0], "uuids": [0], "sigmas": torch.tensor([SIGMA]), **entries}
-    x, text, clip = noise(1, 36, 3, 4, columns), noise(1, 8, 4096), noise(1, 257, 1280)
-    with torch.inference_mode():
-        return model.model.diffusion_model(
-            x, torch.tensor([TIMESTEP]), text, clip_fea=clip, transformer_options=options
-        )
-
 
 @pytest.fixture(scope="module")
 def pair(tiny: TinyFiles) -> Pair:
-    """The tiny model, whose audio attention ends in nothing."""
-    talking = load_model(tiny)
-    with torch.no_grad():
-        for block in talking.get_nested_additional_models()[0].model.blocks:
-            block.audio_cross_attn.proj.weight.zero_()
-            block.audio_cross_attn.proj.bias.zero_()
-        for block in talking.model.diffusion_model.blocks:
-            block.self_attn.norm_q.weight.mul_(8)  # else every token looks at all others alike
-            block.cross_attn.norm_q.weight.mul_(8)
-    own = talking.clone()
-    own.wrappers.clear()
-    return Pair(own, talking)
-
-
-def assert_same(given: torch.Tensor, expected: torch.Tensor, what: str = "") -> None:
-    assert given.shape == expected.shape, what
-    assert (given - expected).abs().max() <= ROUNDING * expected.abs().max(), what
-
-
-def assert_acts_as_on_the_host_s_own(pair: Pair, change: Change) -> None:
-    changed = pair.with_change(change)
-    expected = changed.own_forward()
-    assert (expected - pair.own_forward()).abs().max() > 1e-3, "the host's own Wan follows the node"
-    assert_same(changed.talking_forward(), expected)
+    return silent_pair(tiny)
 
 
 def test_without_audio_s_share_both_forwards_are_the_same(pair: Pair) -> None:
@@ -111,70 +30,6 @@ def test_what_does_not_divide_into_patches_is_padded_by_the_host(pair: Pair) -> 
     padded = pair.talking_forward(padded=True)
     assert padded.shape == (1, 16, 3, 4, 5)
     assert_same(padded, forward(pair.own, {}, padded=True))
-
-
-def put_override(model: "ModelPatcher") -> None:
-    def override(function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        assert kwargs["transformer_options"]["sigmas"][0] == pytest.approx(SIGMA)
-        return 0.5 * function(*args, **kwargs)
-
-    model.model_options["transformer_options"]["optimized_attention_override"] = override
-
-
-def test_an_attention_override_acts(pair: Pair) -> None:
-    assert_acts_as_on_the_host_s_own(pair, put_override)
-
-
-def test_rules_by_block_and_noise_level_act_in_an_override(pair: Pair) -> None:
-    seen: list[list[Any]] = [[]]
-
-    def put(model: "ModelPatcher") -> None:
-        def override(function: Any, q: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-            options = kwargs["transformer_options"]
-            names = ("block_index", "total_blocks", "block_type", "grid_sizes")
-            given = [options.get(name) for name in names]
-            quantised = kwargs.get("low_precision_attention", True)
-            seen[-1].append([*given, q.shape, args[0].shape, quantised])
-            is_dense = options["block_index"] == 1 or options["sigmas"][0] < 0.5
-            return function(q, *args, **kwargs) if is_dense else torch.zeros_like(q)
-
-        model.model_options["transformer_options"]["optimized_attention_override"] = override
-
-    changed = pair.with_change(put)
-    try:
-        expected = changed.own_forward()
-    except KeyError:
-        pytest.skip("the host's own Wan does not number its blocks")
-    seen.append([])
-    given = changed.talking_forward()
-    assert_same(given, expected)
-    assert (expected - pair.own_forward()).abs().max() > 1e-3
-    own, ours = ([call for call in calls if call[4][0] == 1] for calls in seen)  # audio: a row a frame
-    assert sorted(map(str, own)) == sorted(map(str, ours)), "told the same of the same attentions"
-
-
-def test_the_host_s_node_for_an_attention_backend_acts(pair: Pair) -> None:
-    from comfy.ldm.modules import attention
-    from comfy_extras import nodes_model_advanced as nodes
-    from evertalk_pack.nodes.host.backend import attention_notes, backend_for
-    from evertalk_pack.nodes.host.patcher import attachment_of
-
-    if not hasattr(nodes, "ModelAttentionBackend"):
-        pytest.skip("the host has no node for a model's attention")
-    (chosen,) = nodes.ModelAttentionBackend().patch(pair.talking, "pytorch attention")
-    (own,) = nodes.ModelAttentionBackend().patch(pair.own, "pytorch attention")
-    assert chosen.model_options["transformer_options"]["optimized_attention_override"](
-        None, *(torch.ones(1, 2, 4) for _ in range(3)), heads=2
-    ).shape == (1, 2, 4)
-    both = Pair(own, chosen)
-    assert_same(both.talking_forward(), both.own_forward())
-    backend = backend_for(chosen, "auto")
-    assert (backend.choice.asked, backend.choice.ran, backend.attention) == ("auto", "comfy", None)
-    name = attention.attention_pytorch.__name__
-    notes = attention_notes(chosen, attachment_of(chosen), "comfy")
-    assert notes == (
-        f"attention_mode sdpa: the attention that a node put on the MODEL runs: {name} (comfy.model_patcher)",
-    )
 
 
 def put_attended(model: "ModelPatcher") -> None:

@@ -59,17 +59,18 @@ def reloaded_by_the_host(model: "ModelPatcher", tiny: TinyFiles) -> None:
     def talk(**_options: Any) -> "ModelPatcher":
         return load_model(tiny).get_additional_models_with_key(KEY)[0]
 
-    model.cached_patcher_init = (base, ())
-    model.get_additional_models_with_key(KEY)[0].cached_patcher_init = (talk, ())
+    for one, load in ((model, base), (model.get_additional_models_with_key(KEY)[0], talk)):
+        vars(one)["cached_patcher_init"] = (load, ())
 
 
 def test_branches_spread_over_two_devices_give_the_same_as_on_one(tiny: TinyFiles, vae: Any) -> None:
     embeds, model = speech(tiny, FRAMES), load_model(tiny)
-    if not hasattr(model, "deepclone_multigpu"):
+    deepclone: Any = getattr(model, "deepclone_multigpu", None)
+    if deepclone is None:
         pytest.skip("the host does not spread a model over GPUs")
     expected = play_windows(model, vae, embeds, **GUIDANCE)
     reloaded_by_the_host(model, tiny)
-    second = model.deepclone_multigpu(new_load_device=torch.device("cpu", 0))
+    second = deepclone(new_load_device=torch.device("cpu", 0))
     second.is_multigpu_base_clone = True
     spread = model.clone()
     spread.set_additional_models("multigpu", [second])

@@ -25,7 +25,8 @@ def put_override(model: "ModelPatcher") -> None:
 def put_context_windows(model: "ModelPatcher") -> None:
     from comfy import context_windows as windows
 
-    model.model_options["context_handler"] = windows.IndexListContextHandler(
+    options: dict[str, Any] = model.model_options
+    options["context_handler"] = windows.IndexListContextHandler(
         context_schedule=windows.get_matching_context_schedule("standard_static"),
         fuse_method=windows.get_matching_fuse_method("pyramid"),
         context_length=2,

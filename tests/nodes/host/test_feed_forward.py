@@ -13,8 +13,8 @@ CHANNELS, HIDDEN, TOKENS = 8, 1024, 4096
 class Holding(nn.Sequential):
     """Takes its activation and its last layer in one function, in which the hidden layer has a name."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        hidden = self[0](x)
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name for it
+        hidden = self[0](input)
         return self[2](self[1](hidden))
 
 
