@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from .base_state import base_state
 from .compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
 from .compat.precision import note_precision, precision_of, settle_precision
 from .compat.quantised import form_of, hold_quantised
-from .files import TALK_LABEL, with_label
+from .files import BASE_LABEL, TALK_LABEL, with_label
 from .rowwise_fp8 import RowwiseFp8, has_fp8_product
 
 LOG = logging.getLogger("evertalk")
@@ -92,6 +93,15 @@ def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -
         settle_precision(model.model)
     can_be_loaded_again(model, reload_base, path, quantization, dynamic)
     return model, precision_note(model, quantization)
+
+
+def expected_bytes(path: Path, quantization: Quantization) -> int:
+    """What a base model's weights will take, told by its header; what is quantised keeps its form."""
+    header = with_label(BASE_LABEL, lambda: read_header(path))
+    if quantization not in _DTYPES or describe_checkpoint(header).layers:
+        return path.stat().st_size
+    held = torch.float8_e4m3fn if quantization is Quantization.FP8_ROWWISE else _DTYPES[quantization]
+    return held.itemsize * sum(prod(tensor.shape) for tensor in header.tensors.values())
 
 
 def reload_base(
