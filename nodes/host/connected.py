@@ -32,15 +32,12 @@ REPLACED_PARTS = re.compile(
 )
 """Parts of the transformer whose arithmetic is EverTalk's own: only their layers are the host's."""
 
-PROMPT_INPUTS = {
-    "control": "a ControlNet",
-    "time_dim_concat": "latents behind the video's (time_dim_concat)",
-    "context_latents": "reference latents beside the video's (context_latents)",
-}
-"""Entries of a CONDITIONING that Wan takes in other workflows, and what they are."""
+PROMPT_INPUTS = ("control", "time_dim_concat", "context_latents")
+"""Entries of a CONDITIONING that Wan takes in other workflows: a ControlNet, and latents behind or beside the
+video's."""
 
 REFERENCE = "reference_latents"
-"""The same, for a Wan that was made with a layer for it."""
+"""The same, for a Wan that was made with a layer for it: a reference picture."""
 
 
 def check_model(model: ModelPatcher, attention_mode: str) -> None:
@@ -94,14 +91,12 @@ def check_prompt(socket: str, conditioning: list[Any] | None, tree: nn.Module) -
     Raises:
         InputError: names the socket and the input.
     """
-    known = {**PROMPT_INPUTS}
-    if getattr(tree, "ref_conv", None) is not None:
-        known[REFERENCE] = "a reference picture (reference_latents)"
+    takes_reference = getattr(tree, "ref_conv", None) is not None
     for _, values in conditioning or ():
-        for entry, what in known.items():
+        for entry in (*PROMPT_INPUTS, *((REFERENCE,) if takes_reference else ())):
             if values.get(entry) is not None:
                 raise InputError(
-                    f"{socket}: the prompt holds {what}, which EverTalk's forward has no place for. Connect "
+                    f"{socket}: the prompt holds {entry}, which EverTalk's forward has no place for. Connect "
                     "the prompt as it comes from the text encoder."
                 )
 

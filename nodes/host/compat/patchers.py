@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import comfy
 import comfy.model_patcher
 import comfy.sd
 import torch
@@ -31,6 +32,18 @@ def is_dynamic(patcher: ModelPatcher) -> bool:
     """Whether the host brings this model's weights to the GPU at use."""
     asked: Callable[[], bool] | None = getattr(patcher, "is_dynamic", None)
     return asked is not None and asked()
+
+
+def own_weights(patcher: ModelPatcher, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights that `patcher` may hold as they are.
+
+    With dynamic VRAM the host reads a file as views of its own mapping, from which the GPU is filled at use;
+    a plain holder gets copies, as the host's own models do.
+    """
+    memory = getattr(comfy, "memory_management", None)
+    if is_dynamic(patcher) or not getattr(memory, "aimdo_enabled", False):
+        return state
+    return {name: value.clone() for name, value in state.items()}
 
 
 def load_options(*, dynamic: bool) -> dict[str, Any]:

@@ -6,11 +6,45 @@ long. The host compiles its own models on a copy that dynamic VRAM leaves alone,
 such a copy does not fit, the host's older management keeps the rest of it in RAM and brings it beforehand.
 """
 
+from typing import Any
+
+import comfy
+import comfy.model_management
 from comfy.model_patcher import ModelPatcher
 
 from ....multitalk.errors import InputError
 from .patchers import is_dynamic
 from .precision import settle_precision
+
+GIB = 1024**3
+
+WORK_BYTES = 8 * GIB
+"""Beside the weights: a window's evaluation and the VAE at 480p with what several streams leave unused, or an
+evaluation at 720p alone."""
+
+
+def has_dynamic_vram() -> bool:
+    """Whether this server brings weights to the GPU at use."""
+    # The module is there from 0.12.0 on; main.py sets the mark when it has found a GPU that can.
+    return bool(getattr(getattr(comfy, "memory_management", None), "aimdo_enabled", False))
+
+
+def too_large_to_compile(weights_bytes: int) -> str | None:
+    """Why weights of that size are better not compiled here, as a note for the person; None if they may be.
+
+    Compiled blocks take weights from RAM one at a time, without bringing the next ones meanwhile: on a GPU
+    with 16 GB free, a window's four steps took 37 s so, and 12 s uncompiled under dynamic VRAM (20 GB of
+    weights and a LoRA, NVIDIA H200, ComfyUI 0.33.0). Servers without dynamic VRAM have no such choice.
+    """
+    host = comfy.model_management
+    total: Any = host.get_total_memory(host.get_torch_device())
+    if not has_dynamic_vram() or weights_bytes + WORK_BYTES + host.extra_reserved_memory() <= total:
+        return None
+    return (
+        f"compile_blocks: not used, since {weights_bytes / GIB:.1f} GiB of weights and a window's work do "
+        f"not fit together into this GPU's {total / GIB:.1f} GiB; uncompiled blocks under dynamic VRAM are "
+        "faster then"
+    )
 
 
 def in_plain_memory(model: ModelPatcher) -> ModelPatcher:

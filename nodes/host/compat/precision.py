@@ -31,7 +31,20 @@ def settle_precision(module: nn.Module) -> None:
 
 
 def precision_of(module: nn.Module, name: str = "weight") -> torch.dtype:
-    """In what precision a layer's weight is held on the GPU, whatever the file stores."""
+    """In what precision a layer's weight is held on the GPU, whatever the file stores.
+
+    Of the host's quantised weights, that of their packed values.
+    """
     weight: torch.Tensor = getattr(module, name)
+    weight = getattr(weight, "_qdata", weight)
     noted: torch.dtype | None = getattr(module, name + NOTE, None)
     return weight.dtype if noted is None or type(weight) is not nn.Parameter else noted
+
+
+def held_bytes(module: nn.Module) -> int:
+    """What a module's weights take on the GPU when all are there."""
+    return sum(
+        weight.numel() * precision_of(one, name).itemsize
+        for one in module.modules()
+        for name, weight in one.named_parameters(recurse=False)
+    )

@@ -181,22 +181,6 @@ def test_block_patches_of_other_nodes_run(tiny: TinyFiles, vae: Any) -> None:
     assert calls == ["unchanged"] * 4 + ["left out"] * 4, "once in each step"
 
 
-@pytest.mark.parametrize(("attention_mode", "calls_a_step"), [("comfy", 6), ("sdpa", 0)])
-def test_the_host_s_attention_override_is_honoured_with_comfy(
-    tiny: TinyFiles, vae: Any, attention_mode: str, calls_a_step: int
-) -> None:
-    talking = load_model(tiny, attention_mode=attention_mode)
-    calls: list[int] = []
-
-    def override(function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        calls.append(kwargs["heads"])
-        return function(*args, **kwargs)
-
-    talking.model_options["transformer_options"]["optimized_attention_override"] = override
-    play_windows(talking, vae, speech(tiny, FRAMES))
-    assert calls == [2] * 4 * calls_a_step, "self, text and audio in each of two blocks"
-
-
 def test_a_model_that_is_no_wan_image_to_video_is_refused(tiny: TinyFiles) -> None:
     from comfy.model_base import WAN21
     from comfy.model_patcher import ModelPatcher

@@ -56,9 +56,7 @@ def test_a_base_is_held_as_asked_also_where_layers_take_weights_as_stored(
     from evertalk_pack.nodes.host.compat.precision import precision_of
     from evertalk_pack.nodes.host.loaders import Quantization, load_base
 
-    memory: Any = getattr(comfy, "memory_management", None)
-    if memory is None or not hasattr(memory, "aimdo_enabled"):
-        pytest.skip("this ComfyUI has no dynamic VRAM")
+    memory = pytest.importorskip("comfy.memory_management", reason="this ComfyUI has no dynamic VRAM")
     read = comfy.utils.load_torch_file
 
     def read_plainly(*args: Any, **named: Any) -> Any:
