@@ -252,6 +252,25 @@ def test_fp8_rowwise_is_made_of_nothing_else(tiny: TinyFiles, tmp_path: Path) ->
         load_base(path, Quantization.FP8_ROWWISE)
 
 
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "nvfp4", "mxfp8", "int8_tensorwise"])
+def test_quantised_audio_weights_go_into_one_graph(tiny: TinyFiles, tmp_path: Path, name: str) -> None:
+    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.loaders import load_talk
+
+    need_format(Form(name, plain(torch.float16), 0, 0, name), is_audio=True)
+    path = forms.remarked(tiny.talk, tmp_path / "talk.safetensors", name)
+    layer: Any = load_talk(path, check_talk_file(path, None)).model.blocks[0].audio_cross_attn
+    x = torch.randn(1, 8, 256, dtype=torch.bfloat16)
+
+    def twice(tokens: torch.Tensor) -> torch.Tensor:
+        return layer.proj(layer.q_linear(tokens))
+
+    with torch.inference_mode():
+        compiled: Any = torch.compile(twice, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(x), twice(x))
+
+
 @pytest.fixture
 def lazy_layers() -> Iterator[None]:
     """The host's layers without weights until they are loaded, as with dynamic VRAM on a GPU."""
