@@ -18,10 +18,11 @@ from .picture import (
     see_picture,
     video_components,
 )
-from .read import read_workflow
+from .read import DAMAGE, read_workflow
 from .remarks import Level, Remark
 from .result import DECODERS, convert_ends, decoded
 from .sampler import convert_sampler
+from .source import Source
 from .work import Translator, Work
 
 SAMPLER = "WanVideoSampler"
@@ -66,6 +67,19 @@ def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
     """
     host = HostNodes.of(object_info)
     source = read_workflow(workflow, host)
+    try:
+        return _converted(source, host)
+    except ConvertError:
+        raise
+    except DAMAGE as error:
+        raise ConvertError(
+            f"workflow: got values that no node of WanVideoWrapper saves ({error!r}); open it in ComfyUI, "
+            "look at its widgets, save it and convert again"
+        ) from error
+
+
+def _converted(source: Source, host: HostNodes) -> Conversion:
+    """What `convert` gives for the nodes that were read."""
     samplers = source.of_kind(SAMPLER)
     if not samplers:
         raise ConvertError(

@@ -8,6 +8,9 @@ from .host_nodes import HostNodes
 from .read_editor import read_editor
 from .source import Link, Source, SourceNode
 
+DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
+"""What values of a wrong kind end in, wherever they are used: texts for numbers, lists for names, circles."""
+
 FORMS = "expected a workflow saved by ComfyUI's editor, or exported with File > Export (API)"
 
 
@@ -23,7 +26,9 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
     if isinstance(fields.get("nodes"), list):
         try:
             return read_editor(fields, host)
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
+        except ConvertError:
+            raise
+        except DAMAGE as error:
             damage = f"damaged nodes or links ({error!r})"
             raise ConvertError(f"workflow: got {damage}, {FORMS}") from error
     if isinstance(fields.get("prompt"), Mapping):  # the body of a request to /prompt
@@ -39,7 +44,10 @@ def _api_node(node_id: str, node: object) -> SourceNode:
     kind, inputs = fields.get("class_type"), fields.get("inputs")
     if not isinstance(kind, str) or not isinstance(inputs, Mapping):
         raise ConvertError(f"workflow: {node_id!r} is no node with a class_type and inputs; {FORMS}")
-    title = str((fields.get("_meta") or {}).get("title") or kind)
+    about = fields.get("_meta")
+    title = str(
+        (cast("Mapping[str, Any]", about).get("title") if isinstance(about, Mapping) else None) or kind
+    )
     values = {str(name): _api_value(value) for name, value in cast("Mapping[str, Any]", inputs).items()}
     return SourceNode(node_id, kind, title, values)
 

@@ -26,6 +26,9 @@ RECORD_TIMEOUT_S = 10
 TEXT_EVENT = 3
 """ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
 
+PACK_MESSAGE = "evertalk"
+"""The type of EverTalk's own messages on the websocket."""
+
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses without the proxy that the environment may name: the server is on this machine."""
 
@@ -74,7 +77,16 @@ class NodeEvent:
     node_id: str
 
 
-Event: TypeAlias = TextEvent | StepEvent | NodeEvent
+@dataclass(frozen=True, slots=True)
+class PackEvent:
+    """What EverTalk itself tells of a run (nodes/host/events.py): a window is planned or done, a warning."""
+
+    node_id: str
+    kind: str
+    data: JsonObject
+
+
+Event: TypeAlias = TextEvent | StepEvent | NodeEvent | PackEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +265,8 @@ def events_of(kind: str, data: JsonObject) -> list[Event]:
     """What a message tells about the progress of a job."""
     if kind == "executing" and data["node"] is not None:
         return [NodeEvent(data["node"])]
+    if kind == PACK_MESSAGE:
+        return [PackEvent(str(data["node"]), str(data["kind"]), data)]
     if kind == "progress_state":
         running = [node for node in data["nodes"].values() if node["state"] == "running"]
         return [StepEvent(node["real_node_id"], node["value"], node["max"]) for node in running]

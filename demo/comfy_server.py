@@ -1,10 +1,11 @@
-"""Starts and stops a real ComfyUI server with this pack and nothing else in it, headless, on the CPU."""
+"""Starts and stops a real ComfyUI server with this pack and nothing else in it, headless."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +13,7 @@ from comfy_client import ComfyClient, ServerError
 
 PACK = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 180
+ON_CPU = ("--cpu",)
 STOP_GRACE_S = 10
 LINK_NAME = "EverTalk"
 LOG_NAME = "server.log"
@@ -41,6 +43,14 @@ def make_base_directory(base: Path, pack_name: str = LINK_NAME) -> None:
 class ComfyServer:
     """A server process and the client that speaks to it; use it as a context manager.
 
+    Args:
+        comfyui: the folder of ComfyUI.
+        base: its folder for models, input and all else.
+        output: where results go; None: base/output.
+        pack_name: of the pack's folder among the custom nodes.
+        flags: for ComfyUI's main.py.
+        python: the Python that runs it; None: this one.
+
     Attributes:
         base: its folder: models, input, and server.log.
         output: the folder that results are written to; base/output unless another was chosen.
@@ -48,12 +58,20 @@ class ComfyServer:
     """
 
     def __init__(
-        self, comfyui: Path, base: Path, output: Path | None = None, pack_name: str = LINK_NAME
+        self,
+        comfyui: Path,
+        base: Path,
+        output: Path | None = None,
+        pack_name: str = LINK_NAME,
+        *,
+        flags: Sequence[str] = ON_CPU,
+        python: Path | None = None,
     ) -> None:
         self.base = base.resolve()
         self.output = (output or self.base / "output").resolve()
         self._comfyui = comfyui.resolve()
         self._pack_name = pack_name
+        self._start = [str(python or sys.executable), str(self._comfyui / "main.py"), *flags]
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self.client = ComfyClient(f"http://127.0.0.1:{self._port}")
@@ -62,6 +80,12 @@ class ComfyServer:
     def models(self) -> Path:
         """The folder that holds one folder for each kind of model file."""
         return self.base / "models"
+
+    @property
+    def pid(self) -> int:
+        """Of the server's process, which must have been started."""
+        assert self._process is not None, "the server was not started"
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -76,8 +100,7 @@ class ComfyServer:
         """Start the server and wait until it answers; raises ServerStartError with its log's end."""
         make_base_directory(self.base, self._pack_name)
         self.output.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(self._comfyui / "main.py"), "--cpu", "--disable-auto-launch"]
-        command += ["--listen", "127.0.0.1", "--port", str(self._port)]
+        command = [*self._start, "--disable-auto-launch", "--listen", "127.0.0.1", "--port", str(self._port)]
         command += ["--base-directory", str(self.base), "--output-directory", str(self.output)]
         command += [
             "--database-url",

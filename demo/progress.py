@@ -3,7 +3,7 @@
 import re
 from typing import TextIO
 
-from comfy_client import Event, JsonObject, NodeEvent, StepEvent, TextEvent
+from comfy_client import Event, JsonObject, NodeEvent, PackEvent, StepEvent, TextEvent
 
 WINDOWS = re.compile(r"\bwindow \d+ of (\d+)", re.IGNORECASE)
 ERASE_LINE = "\r\x1b[K"
@@ -42,6 +42,8 @@ class ProgressDisplay:
                 # Bare numbers are shown only where a person watches and the node itself says nothing.
                 if self._rewrites and node_id not in self._talking_nodes and maximum > 1:
                     self._write(f"{self._title(node_id)} {value:.0f}/{maximum:.0f}")
+            case PackEvent():
+                pass  # what it tells is said in texts too
 
     def close(self) -> None:
         """Leave the line that is being rewritten."""

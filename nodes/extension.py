@@ -8,7 +8,8 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
-from .host.routes import add_post_route
+from .host.refusals import name_the_widget
+from .host.routes import add_middleware, add_post_route
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
@@ -48,4 +49,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_post_route(estimate.ROUTE, estimate.answer)
     add_post_route(review.ROUTE, review.REVIEWS.answer)
     add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
+    add_middleware(name_the_widget)
     return EverTalkExtension()

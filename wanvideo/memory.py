@@ -2,7 +2,8 @@
 
 A block needs the most in its feed-forward: its input and its tokens, the normed tokens, and the hidden layer
 before and after its activation; a feed-forward that holds on to the former while its last layer writes takes
-that layer's result besides, and its weight, where that is cast. Beside these stand the rotations, the latents and what the voices bring.
+that layer's result besides, and its weight, where that is cast. Beside these stand the rotations, the latents
+and what the voices bring.
 Weights of another precision are cast one layer at a time and freed before that point; attention, its heads
 rotated in float32, stays below it.
 

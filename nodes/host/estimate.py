@@ -6,10 +6,12 @@ give nothing is known yet.
 """
 
 import asyncio
-import json
+import os
+import struct
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import folder_paths
@@ -20,10 +22,12 @@ from PIL import Image, UnidentifiedImageError
 from ...multitalk.errors import InputError
 from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
 from ...multitalk.size_buckets import Resolution, bucket_for
+from ...multitalk.sound_file import MAX_HOURS
 from ...multitalk.source_video import open_source
 from ...multitalk.waveform import video_frames_in
 from ...multitalk.windows import plan_windows
 from .request import CUSTOM_SIZE, SIZES
+from .routes import RequestError, json_of
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
@@ -31,7 +35,21 @@ SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
 
-Node = dict[str, Any]
+EXPECTED = "expected a node and a prompt: a sampler's id, and nodes by id with class_type and inputs"
+NO_PICTURE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+)
+"""What Pillow's readers raise at a damaged file, besides OSError."""
+
+SHOWN_NAME = 100
+"""Characters of a file's name in a sentence."""
+
+Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +76,20 @@ class Estimate:
 
 
 class SentGraph:
-    """A part of a graph, as the editor sends it: node ids to class and inputs."""
+    """A part of a graph, as the editor sends it: node ids to class and inputs.
 
-    def __init__(self, prompt: dict[str, Any]) -> None:
-        self._prompt = prompt
+    Raises:
+        RequestError: it is none.
+    """
+
+    def __init__(self, prompt: object) -> None:
+        nodes = _mapping(prompt, "the prompt")
+        for node_id, node in nodes.items():
+            fields = _mapping(node, f"node {node_id}")
+            _mapping(fields.get("inputs"), f"inputs of node {node_id}")
+            if not isinstance(fields.get("class_type"), str):
+                raise RequestError(f"{EXPECTED}; node {node_id} has no class_type")
+        self._prompt = nodes
 
     def node(self, node_id: str) -> Node | None:
         """A node, or None if it was not sent."""
@@ -70,12 +98,22 @@ class SentGraph:
     def source(self, node: Node | None, name: str, *kinds: str) -> Node | None:
         """The node that feeds an input, if it was sent and is of one of these classes."""
         link = None if node is None else node["inputs"].get(name)
-        found = self.node(str(link[0])) if isinstance(link, list) and link else None
+        found = self.node(str(cast("list[object]", link)[0])) if isinstance(link, list) and link else None
         return found if found is not None and found["class_type"] in kinds else None
 
 
-def estimate_of(prompt: dict[str, Any], sampler_id: str) -> Estimate:
-    """What a sampler's run will be."""
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RequestError(f"{EXPECTED}; {name} came as {type(value).__name__}")
+    return cast("Mapping[str, Any]", value)
+
+
+def estimate_of(prompt: object, sampler_id: str) -> Estimate:
+    """What a sampler's run will be.
+
+    Raises:
+        RequestError: `prompt` is no graph in the API's format.
+    """
     graph = SentGraph(prompt)
     sampler = graph.node(sampler_id)
     if sampler is None:
@@ -135,7 +173,7 @@ def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
         with Image.open(path) as picture:
             width_px, height_px = picture.size
             turned = picture.getexif().get(ORIENTATION_TAG) in TURNED
-    except UnidentifiedImageError as error:
+    except NO_PICTURE as error:
         raise InputError(f"start_image: {path.name} is no picture. Choose another one.") from error
     return (width_px, height_px) if turned else (height_px, width_px)
 
@@ -157,8 +195,16 @@ def speech_seconds(graph: SentGraph, embeds: Node | None) -> float | None:
 def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | None:
     """How long the sound at an input lasts, as its file's head says."""
     path = chosen_file(graph.source(node, name, *SOUND_LOADERS), "audio")
-    if path is None:
-        return None
+    seconds = None if path is None else told_seconds(path)
+    if path is not None and seconds is not None and seconds > MAX_HOURS * 3600:
+        raise InputError(
+            f"audio: {path.name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
+        )
+    return seconds
+
+
+def told_seconds(path: Path) -> float | None:
+    """How long a sound lasts by its file's head, or None if that does not say."""
     with av.open(str(path)) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is not None and stream.duration is not None and stream.time_base is not None:
@@ -167,25 +213,35 @@ def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | Non
 
 
 def chosen_file(loader: Node | None, widget: str) -> Path | None:
-    """The file that a loader names, if it lies in a folder that the host shows."""
+    """The file that a loader names, if there is one.
+
+    Raises:
+        InputError: its name leads out of the folders that the host shows.
+    """
     name = None if loader is None else loader["inputs"].get(widget)
     if not isinstance(name, str) or not name:
         return None
-    path = Path(folder_paths.get_annotated_filepath(name)).resolve()
-    shown = (
+    folders = (
         folder_paths.get_input_directory(),
         folder_paths.get_output_directory(),
         folder_paths.get_temp_directory(),
     )
-    inside = any(path.is_relative_to(Path(folder).resolve()) for folder in shown)
-    return path if inside and path.is_file() else None
+    try:
+        # Newer hosts refuse such a name here themselves; older ones join it to the folder.
+        path = Path(os.path.normpath(folder_paths.get_annotated_filepath(name)))
+        inside = any(path.is_relative_to(os.path.normpath(folder)) for folder in folders)
+        if inside:
+            return path if path.is_file() else None
+    except (OSError, ValueError):
+        pass  # no name of a file at all
+    raise InputError(
+        f"{widget}: {name[:SHOWN_NAME]!r} is no file in ComfyUI's input, output or temp folder. Choose one "
+        "that is."
+    )
 
 
 async def answer(request: web.Request) -> web.Response:
     """What a sampler's run will be, as JSON; 400 with a sentence when no graph came."""
-    try:
-        asked = await request.json()
-        estimate = await asyncio.to_thread(estimate_of, asked["prompt"], str(asked["node"]))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise web.HTTPBadRequest(text=f"expected a node and a prompt ({error!r})") from error
+    asked = _mapping(await json_of(request, "estimate"), "the request")
+    estimate = await asyncio.to_thread(estimate_of, asked.get("prompt"), str(asked.get("node")))
     return web.json_response(asdict(estimate))

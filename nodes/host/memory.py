@@ -18,6 +18,7 @@ from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
 from .compat.feed_forward import holds_hidden
+from .compat.precision import precision_of
 from .lora_patch import patch_bytes
 from .patcher import compiles
 
@@ -38,10 +39,8 @@ def forward_size(
 ) -> ForwardSize:
     """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
     tree = model.model.diffusion_model
-    held, computed = (
-        tree.blocks[0].ffn[0].weight.dtype,
-        model.model.manual_cast_dtype or model.model.get_dtype(),
-    )
+    held = precision_of(tree.blocks[0].ffn[0])
+    computed = model.model.manual_cast_dtype or model.model.get_dtype()
     frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
         tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),

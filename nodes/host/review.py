@@ -14,8 +14,10 @@ from aiohttp import web
 from comfy_execution.utils import get_executing_context
 
 from ...multitalk.pausing import Pausing
+from .routes import refusal
 
 ROUTE = "/evertalk/pause"
+CONFLICT = 409
 
 NOTHING_RUNS = "No EverTalk run is sampling now, so there is nothing to pause. Queue a workflow first."
 
@@ -91,7 +93,7 @@ class Reviews:
         """Pause the run; 409 with a sentence when none is sampling."""
         running = self._running
         if running is None:
-            return web.json_response({"error": NOTHING_RUNS}, status=409)
+            return refusal(NOTHING_RUNS, CONFLICT)
         return web.json_response(running.pause())
 
 

@@ -51,7 +51,6 @@ class RowScaledPatch(LowVramPatch):
 
 def scale_the_patches(module: nn.Module, scale_O1: torch.Tensor) -> None:
     """Put a RowScaledPatch in place of each patch of the host on a module's weight."""
-
     functions: list[Any] = getattr(module, "weight_function", [])
     if any(is_of_host(one) for one in functions):
         both = [RowScaledPatch(one, scale_O1) if is_of_host(one) else one for one in functions]

@@ -20,6 +20,7 @@ import torch
 from comfy.model_management import get_torch_device
 from torch import nn
 
+from .compat.precision import note_precision
 from .row_scaled_patch import FLOAT8, GREATEST, scale_the_patches
 
 LOG = logging.getLogger("evertalk")
@@ -143,6 +144,7 @@ class RowwiseFp8(comfy.ops.manual_cast):
             """Take a quantised weight."""
             self.weight = nn.Parameter(weight_OI, requires_grad=False)
             self.scale_weight = nn.Parameter(scale_O1, requires_grad=False)
+            note_precision(self)  # the host noted bf16 when the layer was made
             self.multiplies = has_fp8_product(get_torch_device())
 
         def forward_comfy_cast_weights(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002

@@ -1,12 +1,12 @@
 """POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
 
-import json
 from typing import Any
 
 from aiohttp import web
 
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
+from .routes import RequestError, json_of
 
 ROUTE = "/evertalk/convert"
 
@@ -47,9 +47,8 @@ def converted(workflow: object) -> dict[str, Any]:
 
 async def answer(request: web.Request) -> web.Response:
     """The converted workflow, as JSON; 400 with a sentence when it cannot be converted."""
+    workflow = await json_of(request, "workflow")
     try:
-        return web.json_response(converted(await request.json()))
-    except json.JSONDecodeError as error:
-        return web.json_response({"error": f"workflow: it is no JSON ({error})"}, status=400)
+        return web.json_response(converted(workflow))
     except ConvertError as error:
-        return web.json_response({"error": str(error)}, status=400)
+        raise RequestError(str(error)) from error

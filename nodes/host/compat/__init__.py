@@ -1,1 +1,1 @@
-"""What differs between ComfyUI releases: an adapter for each thing, chosen by what the host at hand has."""
+"""What ComfyUI's releases do differently: one file for each thing, chosen by what the host at hand has."""

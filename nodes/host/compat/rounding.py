@@ -1,8 +1,10 @@
 """Rounding to fp8 at random, seeded by a weight's name.
 
-`string_to_seed` lies in comfy.utils from 0.12.0 on; comfy.model_patcher had it until then and only warns of the
-move since.
+`string_to_seed` lies in comfy.utils from 0.12.0 on; comfy.model_patcher had it until then, and since then
+only logs a warning of the move at each call.
 """
+
+from typing import Any
 
 import comfy.float
 import comfy.model_patcher
@@ -12,7 +14,7 @@ import torch
 
 def seed_of(name: str) -> int:
     """The seed that the host draws from a weight's name."""
-    home = comfy.utils if hasattr(comfy.utils, "string_to_seed") else comfy.model_patcher
+    home: Any = comfy.utils if hasattr(comfy.utils, "string_to_seed") else comfy.model_patcher
     return home.string_to_seed(name)
 
 

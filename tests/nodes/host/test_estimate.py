@@ -143,12 +143,41 @@ def test_file_that_is_no_picture_is_told(folder: Path) -> None:
     assert told.problem == "start_image: broken.png is no picture. Choose another one."
 
 
-def test_file_outside_of_the_host_s_folders_is_not_looked_at(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "../nothing.wav", "../secret.wav [output]"])
+def test_file_outside_of_the_host_s_folders_is_not_looked_at(name: str, folder: Path) -> None:
     write_sound(folder.parent / "secret.wav", 1.0)
     told = estimate(
         {**CUSTOM, **SPEECH},
         n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
-        n2=("LoadAudio", {"audio": "../secret.wav"}),
+        n2=("LoadAudio", {"audio": name}),
     )
     assert told.frames is None
-    assert told.problem == ""
+    assert told.problem.startswith("audio: ")
+    assert "is no file in ComfyUI's input, output or temp folder" in told.problem, (
+        "whether it is there or not"
+    )
+
+
+@pytest.mark.usefixtures("folder")
+def test_nothing_is_said_of_a_file_that_is_not_there_yet() -> None:
+    told = estimate({**NATIVE, "start_image": ["1", 0]}, n1=("LoadImage", {"image": "later.png"}))
+    assert (told.width, told.problem) == (None, "")
+
+
+def test_sound_of_more_than_a_day_is_told(folder: Path) -> None:
+    path = folder / "day.wav"
+    write_sound(path, 1.0)
+    head = bytearray(path.read_bytes())
+    rate = head.index(b"fmt ") + 12
+    head[rate : rate + 8] = (1).to_bytes(4, "little") + (2).to_bytes(4, "little")
+    path.write_bytes(bytes(head) + bytes(400_000))
+    size = head.index(b"data") + 4
+    with path.open("r+b") as file:
+        file.seek(size)
+        file.write((400_000).to_bytes(4, "little"))
+    told = estimate(
+        {**CUSTOM, **SPEECH},
+        n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
+        n2=("LoadAudio", {"audio": "day.wav"}),
+    )
+    assert told.problem == "audio: day.wav is longer than 24 hours; cut it, and make a video of each part"

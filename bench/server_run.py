@@ -1,0 +1,364 @@
+"""Times the bundled image workflow in the real server with files of real size; a row of JSON a variant.
+
+    python bench/server_run.py --models /fast/disk/models --variants bf16,fp8_e4m3fn_fast+compile
+    python bench/server_run.py --comfyui /path/to/ComfyUI --python /path/to/its/python --models ... \
+        --variants fp8_e4m3fn_fast+compile,bf16+lora+--disable-dynamic-vram+--reserve-vram=100
+    python bench/server_run.py --tiny        the same on a CPU, small
+
+A variant is words joined by `+`, each of them at most once:
+    as_stored bf16 fp16 fp8_e4m3fn fp8_e4m3fn_fast fp8_e5m2 fp8_rowwise    the loader's quantization
+    compile               compile_blocks            lora                 a LoRA of rank 64 at strength 1
+    base=FORM audio=FORM  how the files are stored: fp16 bf16 fp8_e4m3fn fp8_scaled fp8_quant
+    attention=NAME        attention_mode            size=WIDTHxHEIGHT    steps=N
+    seconds=S             of sound                  runs=N               queued N times, another seed each
+    reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
+
+Each variant has a server of its own, started anew and stopped at its limit; the next goes on after a failure.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
+
+from comfy_client import Event, NodeEvent, Outcome, PackEvent, TextEvent  # noqa: E402
+from comfy_server import ON_CPU, ComfyServer  # noqa: E402
+from kill_runs import write_speech  # noqa: E402
+from random_files import FORMS, FileSet  # noqa: E402
+from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
+
+WORKFLOW = ROOT / "workflows" / "api" / "infinitetalk_image.api.json"
+PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
+LEAST_S = 25.0
+"""Less is not worth starting a server for."""
+
+LAST_LINES = 40
+STEP_TEXT = ", step "
+QUANTIZATIONS = ("as_stored", "bf16", "fp16", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2", "fp8_rowwise")
+
+
+class VariantError(Exception):
+    """A variant is written wrongly; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row's settings; see the file's beginning."""
+
+    name: str
+    quantization: str = "as_stored"
+    compile: bool = False
+    lora: bool = False
+    base: str = "fp8_e4m3fn"
+    audio: str = "fp16"
+    attention: str = "auto"
+    size: str = "832x480"
+    steps: int = 4
+    seconds: float = 8.0
+    runs: int = 1
+    reserve: float = 0.0
+    flags: tuple[str, ...] = ()
+
+    def with_word(self, word: str) -> "Variant":
+        """With one more word; raises VariantError."""
+        key, _, value = word.partition("=")
+        if word.startswith("--"):
+            return replace(self, flags=(*self.flags, word))
+        if word in QUANTIZATIONS:
+            return replace(self, quantization=word)
+        if word in ("compile", "lora"):
+            return replace(self, **{word: True})
+        if key in ("base", "audio") and value in FORMS:
+            return replace(self, **{key: value})
+        if key in ("attention", "size") and value:
+            return replace(self, **{key: value})
+        kinds = {"steps": int, "runs": int, "seconds": float, "reserve": float}
+        try:
+            return replace(self, **{key: kinds[key](value)})
+        except (KeyError, ValueError) as error:
+            raise VariantError(f"variant {self.name}: `{word}` is no word of it; see --help") from error
+
+    def files(self, *, tiny: bool) -> FileSet:
+        """The model files it runs on."""
+        return FileSet(tiny, self.base, self.audio, self.lora)
+
+
+def variant_of(text: str, start: Variant) -> Variant:
+    """The variant that `text` names, beginning from `start`; raises VariantError."""
+    variant = replace(start, name=text)
+    for word in text.split("+"):
+        variant = variant.with_word(word)
+    return variant
+
+
+def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
+    """The bundled workflow with a prepared prompt; without CLIP vision where the files have none."""
+    graph: dict[str, Any] = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    by_class = {node["class_type"]: (name, node["inputs"]) for name, node in graph.items()}
+    loader, sampler = by_class["EverTalkModelLoader"][1], by_class["EverTalkSampler"][1]
+    loader |= {"base_model": files.base, "talk_model": files.audio, "attention_mode": variant.attention}
+    loader |= {"quantization": variant.quantization.replace("as_stored", "as stored")}
+    loader |= {"lora": files.lora if variant.lora else "none", "compile_blocks": variant.compile}
+    loader |= {"reserve_vram_gb": variant.reserve}
+    by_class["VAELoader"][1]["vae_name"] = files.vae
+    by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
+    by_class["LoadImage"][1]["image"] = PICTURE.name
+    by_class["LoadAudio"][1]["audio"] = f"speech_{variant.seconds:g}.wav"
+    prompt_id = by_class["CLIPTextEncode"][0]
+    del graph[by_class["CLIPLoader"][0]]
+    graph[prompt_id] = {"class_type": "EverTalkTextEmbeds", "inputs": {"file": files.prompt, "save_as": ""}}
+    if files.is_tiny:
+        for name in ("CLIPVisionLoader", "CLIPVisionEncode"):
+            del graph[by_class[name][0]]
+        del sampler["clip_vision_output"]
+    else:
+        by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
+    width, height = (int(side) for side in variant.size.split("x"))
+    sampler |= {"size": "custom", "width": width, "height": height, "seed": seed, "resume": "restart"}
+    sampler |= {"scheduler": "multitalk" if variant.steps == 4 else "simple", "steps": variant.steps}
+    return graph
+
+
+@dataclass
+class Timeline:
+    """When what happened in one job, in seconds since it was queued."""
+
+    started: float = field(default_factory=time.monotonic)
+    nodes: dict[str, float] = field(default_factory=dict)
+    windows: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    plan: float | None = None
+    said: list[str] = field(default_factory=list)
+
+    def note(self, event: Event) -> None:
+        """Note an event at the moment it comes."""
+        now = time.monotonic() - self.started
+        match event:
+            case NodeEvent(node_id=node_id):
+                self.nodes.setdefault(node_id, now)
+            case PackEvent(kind="plan"):
+                self.plan = now
+            case PackEvent(kind="window"):
+                self.windows.append(now)
+            case PackEvent(kind="step"):
+                self.steps.append(now)
+            case TextEvent(text=text) if STEP_TEXT not in text and text not in self.said:
+                self.said.append(text)
+            case _:
+                pass
+
+    def row(self, graph: dict[str, Any]) -> dict[str, Any]:
+        """Seconds of loading, of each window and of steps."""
+        begun = [*([] if self.plan is None else [self.plan]), *self.windows]
+        seconds = [round(later - earlier, 2) for earlier, later in pairwise(begun)]
+        between = [later - earlier for earlier, later in pairwise(self.steps)]
+        return {
+            "before_sampling_s": None if self.plan is None else round(self.plan, 2),
+            "first_window_s": seconds[0] if seconds else None,
+            "window_s": seconds[1:],
+            "step_median_s": round(statistics.median(between), 3) if between else None,
+            "step_least_s": round(min(between), 3) if between else None,
+            "node_at_s": {graph[name]["class_type"]: round(at, 1) for name, at in self.nodes.items()},
+            "said": self.said,
+        }
+
+
+def look_of(path: Path) -> dict[str, Any]:
+    """Frames of the video, and mean and spread of the last one: noise, not one colour, if all went well."""
+    with av.open(str(path)) as container:
+        count, last = 0, None
+        for frame in container.decode(video=0):
+            count, last = count + 1, frame
+        assert last is not None, f"{path} has no frame"
+        picture = last.to_ndarray(format="gray").astype(np.float32)
+    return {"frames": count, "last_mean": float(picture.mean()), "last_spread": float(picture.std())}
+
+
+def run_once(server: ComfyServer, graph: dict[str, Any], limit_s: float, row: dict[str, Any]) -> None:
+    """Queue the graph and put what came of it into `row`, also where it fails."""
+    timeline = Timeline()
+    try:
+        outcome: Outcome = server.client.run(graph, timeline.note, timeout_s=max(limit_s, 1))
+    finally:
+        row["total_s"] = round(time.monotonic() - timeline.started, 2)
+        row |= timeline.row(graph)
+    entries = [shown["evertalk"][0] for shown in outcome.outputs.values() if "evertalk" in shown]
+    summary = entries[0]
+    row["summary"] = {
+        name: summary[name] for name in ("attention", "precision", "warnings", "windows", "frames")
+    }
+    row["peak_torch_gb"] = round(summary["peak_vram_bytes"] / 1e9, 2)
+    row["peak_ram_gb"] = round(summary["peak_ram_bytes"] / 1e9, 2)
+    row["video"] = look_of(Path(summary["path"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where things are.
+
+    Attributes:
+        comfyui: the folder of ComfyUI.
+        python: the Python that runs it.
+        models: the folder for model files.
+        tiny: on a CPU, with tiny files.
+    """
+
+    comfyui: Path
+    python: Path
+    models: Path
+    tiny: bool
+
+
+def make_files(files: FileSet, place: Place) -> dict[str, Any]:
+    """Write what is missing, in a process of its own, which gives its GPU memory back; its row."""
+    command = [str(place.python), str(ROOT / "bench" / "random_files.py"), "--models", str(place.models)]
+    command += ["--base", files.base_form, "--audio", files.audio_form]
+    command += ["--lora"] * files.with_lora + ["--tiny"] * files.is_tiny
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise VariantError(f"the model files could not be written: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def server_of(variant: Variant, place: Place, row: dict[str, Any]) -> Generator[ComfyServer]:
+    """A server for one variant, in a folder that goes with it; its log's findings go into `row`."""
+    known = (place.comfyui / "comfy" / "cli_args.py").read_text(encoding="utf-8")
+    flags = [flag for flag in variant.flags if f'"{flag.partition("=")[0]}"' in known]
+    row["flags_unknown_to_this_core"] = sorted(set(variant.flags) - set(flags))
+    split = [part for flag in flags for part in flag.split("=", 1)]
+    with tempfile.TemporaryDirectory(prefix="evertalk_bench_") as folder:
+        base = Path(folder)
+        (base / "models").symlink_to(place.models.resolve(), target_is_directory=True)
+        all_flags = [*(ON_CPU if place.tiny else ()), *split]
+        server = ComfyServer(place.comfyui, base, flags=all_flags, python=place.python)
+        started = time.monotonic()
+        try:
+            with server:
+                row["server_start_s"] = round(time.monotonic() - started, 1)
+                shutil.copy(PICTURE, base / "input")
+                write_speech(server, variant.seconds)
+                yield server
+        finally:
+            log = server.log
+            row["complaints"] = complaints_of(log)
+            row["host_memory"] = host_memory_of(log)
+            if row.get("ended") != "done":
+                row["log_end"] = lines_of(log)[-LAST_LINES:]
+
+
+def run_variant(variant: Variant, place: Place, limit_s: float) -> dict[str, Any]:
+    """One variant's row; whatever goes wrong is in it."""
+    ends_at = time.monotonic() + limit_s
+    row: dict[str, Any] = {"variant": variant.name, "ended": "not begun"}
+    files = variant.files(tiny=place.tiny)
+    before_gb = gpu_memory_gb()
+    try:
+        row["files"] = make_files(files, place)
+        with server_of(variant, place, row) as server, Watch(server.pid) as watch:
+            try:
+                row |= versions_of(server)
+                runs: list[dict[str, Any]] = []
+                row["runs"] = runs
+                for seed in range(variant.runs):
+                    runs.append({})
+                    graph = graph_of(variant, files, seed)
+                    run_once(server, graph, ends_at - time.monotonic(), runs[-1])
+                row["ended"] = "done"
+            except TimeoutError:
+                row["ended"] = f"stopped at its limit of {limit_s:.0f} s"
+                server.kill()
+            except Exception as error:  # noqa: BLE001  the next variant goes on
+                row["ended"] = f"{type(error).__name__}: {error}"
+                row["trace"] = str(getattr(error, "trace", ""))[-3000:]
+            finally:
+                row["most_gb"] = watch.row()
+    except Exception as error:  # noqa: BLE001  a server that does not start, files that cannot be written
+        row["ended"] = f"{type(error).__name__}: {error}"
+    wait_for_gpu(before_gb + 0.5, 10)
+    return row
+
+
+def versions_of(server: ComfyServer) -> dict[str, Any]:
+    """What runs: core, Python, torch, device."""
+    stats = server.client.system_stats()
+    system, device = stats["system"], stats["devices"][0]
+    return {
+        "core": system["comfyui_version"],
+        "python": system["python_version"].split()[0],
+        "torch": system["pytorch_version"],
+        "device": device["name"],
+        "allocator": os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
+    }
+
+
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
+    parser.add_argument("--comfyui", type=Path, default=here)
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
+    parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
+    parser.add_argument("--variants", default="fp8_e4m3fn_fast", help="joined by commas")
+    parser.add_argument("--also", default="", help="words for every variant, joined by +, before its own")
+    parser.add_argument("--limit", type=float, default=180.0, help="seconds of one variant")
+    parser.add_argument("--seconds", type=float, default=530.0, help="of all variants together")
+    parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
+    parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
+    parser.add_argument("server_flags", nargs="*", help="after --: for ComfyUI's main.py, in every variant")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the variants; the exit status says whether all came to their end."""
+    arguments = read_arguments()
+    start = Variant("start", flags=tuple(arguments.server_flags))
+    if arguments.tiny:
+        start = replace(start, size="64x64", seconds=5.0)
+    try:
+        start = variant_of(arguments.also, start) if arguments.also else start
+        variants = [variant_of(text, start) for text in arguments.variants.split(",")]
+    except VariantError as error:
+        raise SystemExit(str(error)) from error
+    ends_at = time.monotonic() + arguments.seconds
+    are_done: list[bool] = []
+    with tempfile.TemporaryDirectory(prefix="evertalk_models_") as fallback:
+        if arguments.models is None and not arguments.tiny:
+            raise SystemExit("--models FOLDER: 24 GB of files are written there and kept")
+        models: Path = arguments.models or Path(fallback)
+        place = Place(arguments.comfyui.resolve(), arguments.python.absolute(), models, arguments.tiny)
+        for variant in variants:
+            left_s = ends_at - time.monotonic()
+            row: dict[str, Any] = {"variant": variant.name, "ended": "not begun: no time left"}
+            if left_s >= LEAST_S:
+                row = run_variant(variant, place, min(arguments.limit, left_s - 5))
+            are_done.append(row["ended"] == "done")
+            line = json.dumps(row)
+            print(line, flush=True)
+            if arguments.out is not None:
+                with arguments.out.open("a", encoding="utf-8") as out:
+                    out.write(line + "\n")
+    raise SystemExit(0 if all(are_done) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The host's names that not every release has; only adapters in this folder use them.
+
+A test (tests/test_host_names.py) reads every name of the host that the pack uses and looks for it in the
+host at hand. A name that stands here may be missing there, so whoever uses it asks first (`hasattr`,
+`getattr`, `try`).
+"""
+
+OPTIONAL_NAMES = {
+    "comfy.utils.string_to_seed": "from 0.12.0 on",
+}
+"""Name in full -> in which releases it is there."""

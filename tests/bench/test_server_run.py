@@ -1,0 +1,95 @@
+"""The bench of the real server runs whole on a CPU, and tells what went wrong where something does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import evertalk_pack
+import pytest
+import torch
+
+pytestmark = pytest.mark.host
+
+BENCH = Path(evertalk_pack.__path__[0]) / "bench"
+
+
+def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    command = [sys.executable, str(BENCH / "server_run.py"), "--tiny", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> None:
+    out = tmp_path / "rows.jsonl"
+    variants = "attention=nonsense,fp8_e4m3fn+lora+runs=2+--reserve-vram=1"
+    code, rows = rows_of("--models", str(tmp_path), "--variants", variants, "--out", str(out), "--", "--nope")
+    assert [json.loads(line) for line in out.read_text().splitlines()] == rows
+    wrong, right = rows
+    assert code == 1
+    assert wrong["ended"].startswith("JobError")
+    assert "nonsense" in wrong["ended"]
+    assert wrong["log_end"], "the server's last lines say more"
+    assert right["ended"] == "done"
+    assert right["flags_unknown_to_this_core"] == ["--nope"], "left out, and said"
+    assert "log_end" not in right
+    first, second = right["runs"]
+    assert first["video"]["frames"] == second["video"]["frames"] == 125
+    assert first["video"]["last_spread"] > 1, "not one colour"
+    assert first["video"] != second["video"], "another seed"
+    assert first["summary"]["windows"] == 2
+    assert first["first_window_s"] > 0
+    assert len(first["window_s"]) == 1
+    assert any("LoRA" in text for text in first["said"])
+    assert right["most_gb"]["VmHWM"] > 0.1
+
+
+def test_a_variant_that_takes_too_long_is_stopped() -> None:
+    code, rows = rows_of("--variants", "as_stored+steps=200,bf16", "--limit", "40", "--seconds", "50")
+    late, left_out = rows
+    assert code == 1
+    assert late["ended"] == "stopped at its limit of 40 s"
+    assert "total_s" in late["runs"][0]
+    assert left_out["ended"] == "not begun: no time left"
+
+
+def test_what_is_misspelt_is_refused_before_anything_runs() -> None:
+    command = [sys.executable, str(BENCH / "server_run.py"), "--tiny", "--variants", "bf16+compiled"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "`compiled` is no word of it" in done.stderr
+
+
+@pytest.mark.parametrize("form", ["fp16", "bf16", "fp8_e4m3fn", "fp8_scaled", "fp8_quant"])
+def test_the_files_are_what_their_names_say(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    import random_files
+    from evertalk_pack.wanvideo.checkpoint import read_header
+    from evertalk_pack.wanvideo.checkpoint_kind import CheckpointKind, describe_checkpoint
+    from safetensors.torch import load_file
+
+    files = random_files.FileSet(is_tiny=True, base_form=form, audio_form=form, with_lora=True)
+    assert files.write(tmp_path, torch.device("cpu")) > 0
+    assert files.write(tmp_path, torch.device("cpu")) == 0, "all there already"
+    base, audio, lora = (
+        tmp_path / folder / name
+        for folder, name in (
+            ("diffusion_models", files.base),
+            ("model_patches", files.audio),
+            ("loras", files.lora),
+        )
+    )
+    kinds = [describe_checkpoint(read_header(path)).kind for path in (base, audio, lora)]
+    assert kinds == [CheckpointKind.WAN21_I2V, CheckpointKind.TALK_WEIGHTS, CheckpointKind.LORA]
+    weights = load_file(base)
+    matrix = weights["blocks.0.ffn.2.weight"].float()
+    scales = [weights[name] for name in weights if name.startswith("blocks.0.ffn.2.") and "scale" in name]
+    matrix = matrix * scales[0] if scales else matrix
+    assert matrix.std().item() == pytest.approx(512**-0.5, rel=0.05), "what goes through keeps its size"
+    os.truncate(base, base.stat().st_size - 1)
+    assert files.write(tmp_path, torch.device("cpu")) == base.stat().st_size, "a torn one is written again"
