@@ -4,7 +4,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,16 @@ PINNED = ".cache/ComfyUI"
 
 
 def settings_for(comfyui: Path) -> dict[str, Any]:
-    """The project's settings of pyright with this ComfyUI in the pinned one's place; paths in full."""
+    """The project's settings of pyright with this ComfyUI in the pinned one's place, as seen from .cache."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
     del settings["venvPath"], settings["venv"]  # the Python is named on the command line
     settings["extraPaths"] = [
-        str(comfyui if path == PINNED else ROOT / path) for path in settings["extraPaths"]
+        str(comfyui) if path == PINNED else f"../{path}" for path in settings["extraPaths"]
     ]
     for environment in settings["executionEnvironments"]:
-        environment["root"] = str(ROOT / environment["root"])
+        environment["root"] = f"../{environment['root']}"
     for name in ("include", "exclude"):
-        settings[name] = [path if path.startswith("**") else str(ROOT / path) for path in settings[name]]
+        settings[name] = [path if path.startswith("**") else f"../{path}" for path in settings[name]]
     return settings
 
 
@@ -36,10 +35,9 @@ def main() -> int:
     pyright = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
     if chosen.comfyui.resolve() == (ROOT / PINNED).resolve():
         return subprocess.run(pyright, cwd=ROOT, check=False).returncode
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "pyrightconfig.json"
-        project.write_text(json.dumps(settings_for(chosen.comfyui.resolve())))
-        return subprocess.run([*pyright, "--project", str(project)], cwd=ROOT, check=False).returncode
+    project = ROOT / ".cache" / "pyrightconfig.json"
+    project.write_text(json.dumps(settings_for(chosen.comfyui.resolve())))
+    return subprocess.run([*pyright, "--project", str(project)], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
