@@ -63,7 +63,7 @@ FORMS = [
     Form("scaled-beside-fp32", old("float8_e4m3fn", others_as=torch.float32), 0.0075, 0.002),
     Form("scaled-everywhere", old("float8_e4m3fn", wanted=forms.everywhere), 0.012, 0.075),
     Form("scaled-under-prefix", old("float8_e4m3fn", prefix="diffusion_model."), 0.0075, 0.002),
-    Form("scales-without-remark", forms.without_remark, 0.0075, 0.002),
+    Form("scales-without-remark", forms.without_remark, 0.0075, 0.002, "float8_e4m3fn"),
     Form("prefix", plain(torch.float16, "diffusion_model."), 5e-5, 1e-6),
     Form("long-prefix", plain(torch.float16, "model.diffusion_model."), 5e-5, 1e-6),
     remarks("float8_e4m3fn", 0.0075, 0.002),
@@ -207,6 +207,21 @@ def test_a_format_that_the_host_cannot_read_is_refused_by_name(
     with pytest.raises(ModelFileError) as refused:
         check_base_file(path) if part == "base" else check_talk_file(path, None)
     assert str(refused.value) == expected
+
+
+@pytest.mark.parametrize("in_metadata", [False, True])
+def test_fp8_with_remarks_is_no_base_where_the_host_makes_nothing_usable_of_it(
+    tiny: TinyFiles, tmp_path: Path, in_metadata: bool
+) -> None:
+    from evertalk_pack.nodes.host.compat.quantised import reads_remarks
+    from evertalk_pack.nodes.host.files import check_base_file, check_talk_file
+
+    if reads_remarks():
+        pytest.skip("this ComfyUI reads it")
+    write = new("float8_e4m3fn", in_metadata=in_metadata)
+    with pytest.raises(ModelFileError, match=r"float8_e4m3fn, which .* Update ComfyUI to 0\.3\.76 or later"):
+        check_base_file(write(tiny.base, tmp_path / "base.safetensors"))
+    check_talk_file(write(tiny.talk, tmp_path / "talk.safetensors"), None)
 
 
 def test_without_the_package_that_computes_them_formats_are_refused(
