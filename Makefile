@@ -28,6 +28,7 @@ host:
 
 test: host
 	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 quality: host
