@@ -40,6 +40,7 @@ host:
 
 test: host
 	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 MATRIX_REPORT := .cache/matrix.xml
