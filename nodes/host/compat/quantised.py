@@ -1,7 +1,7 @@
 """Quantised layers: which the host at hand reads, and how it is told of them.
 
 ComfyUI 0.3.75 has `comfy.ops.scaled_fp8_ops` for old scaled fp8, and makes nothing usable of remarks on
-layers. Later releases (0.3.76 and on) read remarks as tensors, `LAYER.comfy_quant`,
+layers. Later releases (0.4.0 and on) read remarks as tensors, `LAYER.comfy_quant`,
 and know more formats with time: what they know stands in `comfy.quant_ops.QUANT_ALGOS`.
 """
 
@@ -23,7 +23,7 @@ from ....wanvideo.quantised_layers import FP8_FORMATS, REMARK_SUFFIX, REMARKS, M
 Weights = dict[str, torch.Tensor]
 
 FIRST_RELEASES = {
-    "float8_e4m3fn": "0.3.76",
+    "float8_e4m3fn": "0.4.0",
     "float8_e5m2": "0.7.0",
     "nvfp4": "0.7.0",
     "mxfp8": "0.17.0",
@@ -39,7 +39,7 @@ taken back to the tokens' precision at each use, in every format, and tokens are
 
 
 def reads_remarks() -> bool:
-    """Whether the host finds remarks on layers among a file's tensors (from 0.3.76 on)."""
+    """Whether the host finds remarks on layers among a file's tensors (from 0.4.0 on)."""
     return hasattr(comfy.utils, "convert_old_quants")
 
 

@@ -219,7 +219,7 @@ def test_fp8_with_remarks_is_no_base_where_the_host_makes_nothing_usable_of_it(
     if reads_remarks():
         pytest.skip("this ComfyUI reads it")
     write = new("float8_e4m3fn", in_metadata=in_metadata)
-    with pytest.raises(ModelFileError, match=r"float8_e4m3fn, which .* Update ComfyUI to 0\.3\.76 or later"):
+    with pytest.raises(ModelFileError, match=r"float8_e4m3fn, which .* Update ComfyUI to 0\.4\.0 or later"):
         check_base_file(write(tiny.base, tmp_path / "base.safetensors"))
     check_talk_file(write(tiny.talk, tmp_path / "talk.safetensors"), None)
 
