@@ -40,12 +40,14 @@ host:
 
 test: host
 	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
 
 MATRIX_REPORT := .cache/matrix.xml
 
 matrix: host
 	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
 	@rm -f $(MATRIX_REPORT)
 	-@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 -o junit_family=xunit1 --junitxml $(MATRIX_REPORT) $(PYTEST_ARGS)
 	@$(VENV_PYTHON) scripts/host_matrix.py --comfyui $(HOST_COMFYUI) $(MATRIX_REPORT)

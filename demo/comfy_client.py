@@ -173,7 +173,7 @@ class ComfyClient:
                 answer: JsonObject = json.load(response)
         except urllib.error.HTTPError as error:
             raise JobError(describe_refusal(error.read().decode(errors="replace"), workflow)) from error
-        if answer["node_errors"]:
+        if answer.get("node_errors"):
             raise JobError("\n".join(["A part of the workflow was refused:", *node_lines(answer, workflow)]))
         return answer["prompt_id"]
 

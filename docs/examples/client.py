@@ -19,24 +19,25 @@ WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "infinitetalk_image
 
 def upload(server: str, file: Path) -> str:
     """Put a file into the server's input folder; its name there."""
-    with file.open("rb") as stream:
-        answer = requests.post(f"{server}/upload/image", files={"image": (file.name, stream)}, timeout=60)
+    content = (file.name, file.read_bytes())
+    answer = requests.post(f"{server}/upload/image", files={"image": content}, timeout=60)
     answer.raise_for_status()
     return answer.json()["name"]
 
 
-def queue(server: str, workflow: dict[str, Any], client_id: str) -> str:
-    """Queue a workflow; the run's id. A refusal names the node, its input and the reason."""
-    answer = requests.post(f"{server}/prompt", json={"prompt": workflow, "client_id": client_id}, timeout=60)
-    if not answer.ok:
-        raise SystemExit(json.dumps(answer.json(), indent=1))
-    return answer.json()["prompt_id"]
+def queue(server: str, body: dict[str, Any]) -> str:
+    """Queue a workflow; the run's id. Of one refused in part the server runs the rest, with status 200."""
+    told = requests.post(f"{server}/prompt", json=body, timeout=60).json()
+    wrong = [(name, one) for name, node in dict(told["node_errors"]).items() for one in node["errors"]]
+    if wrong or "prompt_id" not in told:
+        lines = [f"node {name}: {one['message']}: {one['details']}" for name, one in wrong]
+        raise SystemExit("\n".join(lines) or str(told["error"]))
+    return told["prompt_id"]
 
 
 def follow(socket: websocket.WebSocket, prompt_id: str) -> None:
     """Print the progress until the run ends."""
-    while True:
-        message = socket.recv()
+    for message in iter(socket.recv, None):
         event = {} if isinstance(message, bytes) else json.loads(message)  # bytes: previews and texts
         kind, data = event.get("type"), event.get("data", {})
         if data.get("prompt_id") != prompt_id:
@@ -54,7 +55,7 @@ def result(server: str, prompt_id: str) -> dict[str, Any]:
     while prompt_id not in (history := requests.get(f"{server}/history/{prompt_id}", timeout=60).json()):
         time.sleep(0.2)  # the server writes it a moment after the end
     outputs = history[prompt_id]["outputs"]
-    return next(node["evertalk"][0] for node in outputs.values() if "evertalk" in node)
+    return next((node["evertalk"][0] for node in outputs.values() if "evertalk" in node), {})
 
 
 if __name__ == "__main__":
@@ -67,14 +68,13 @@ if __name__ == "__main__":
     workflow = json.loads(chosen.workflow.read_text(encoding="utf-8"))
     files = {"LoadImage": ("image", chosen.image), "LoadAudio": ("audio", chosen.audio)}
     for node in workflow.values():
-        if node["class_type"] in files:
-            field, file = files[node["class_type"]]
-            node["inputs"][field] = upload(chosen.server, file)
-    client_id = uuid.uuid4().hex
-    socket = websocket.create_connection(f"ws{chosen.server.removeprefix('http')}/ws?clientId={client_id}")
-    prompt_id = queue(chosen.server, workflow, client_id)
-    follow(socket, prompt_id)
-    made = result(chosen.server, prompt_id)
+        if found := files.get(node["class_type"]):
+            node["inputs"][found[0]] = upload(chosen.server, found[1])
+    body = {"prompt": workflow, "client_id": uuid.uuid4().hex}
+    address = f"ws{chosen.server.removeprefix('http')}/ws?clientId={body['client_id']}"
+    follow(websocket.create_connection(address), prompt_id := queue(chosen.server, body))
+    if not (made := result(chosen.server, prompt_id)):
+        raise SystemExit("No EverTalk Sampler ran, so there is no video: has the workflow one?")
     video = requests.get(f"{chosen.server}/view", params=made["file"], timeout=60)
     Path(made["file"]["filename"]).write_bytes(video.content)
     print(json.dumps(made, indent=1))

@@ -31,12 +31,14 @@ class Backend:
         device: of the run.
         dtype: of queries, keys and values.
         head_dim: of the model.
+        is_connected: what runs, if it is the host's, is what a node or the checkpoint put there.
     """
 
     choice: AttentionChoice
     device: torch.device
     dtype: torch.dtype
     head_dim: int
+    is_connected: bool = False
 
     @property
     def attention(self) -> Attention | None:
@@ -50,7 +52,10 @@ class Backend:
             NotFiniteError: there is none left: the fault lies elsewhere.
         """
         reason = "the first step gave NaN or infinite values"
-        choice = resolve_next(self.choice, reason, self.device, self.dtype, self.head_dim)
+        is_lasting = not (self.is_connected and self.choice.ran == COMFY)
+        choice = resolve_next(
+            self.choice, reason, self.device, self.dtype, self.head_dim, is_lasting=is_lasting
+        )
         if choice is None:
             raise NotFiniteError(
                 "model: the first step gave NaN or infinite values with PyTorch's own attention too, so the "
@@ -58,7 +63,7 @@ class Backend:
                 "strength, or "
                 "download the model files again."
             )
-        return Backend(choice, self.device, self.dtype, self.head_dim)
+        return Backend(choice, self.device, self.dtype, self.head_dim, self.is_connected)
 
 
 def backend_for(model: ModelPatcher, asked: str) -> Backend:
@@ -69,9 +74,10 @@ def backend_for(model: ModelPatcher, asked: str) -> Backend:
     tree = model.model.diffusion_model
     dtype = model.model.manual_cast_dtype or model.model.get_dtype()
     head_dim = tree.dim // tree.num_heads
-    name = COMFY if asked == AUTO and has_own_attention(model) else asked
+    is_connected = has_own_attention(model)
+    name = COMFY if asked == AUTO and is_connected else asked
     choice = resolve(name, model.load_device, dtype, head_dim, host_attention({}))
-    return Backend(replace(choice, asked=asked), model.load_device, dtype, head_dim)
+    return Backend(replace(choice, asked=asked), model.load_device, dtype, head_dim, is_connected)
 
 
 def attention_notes(model: ModelPatcher, attachment: TalkAttachment, ran: str) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def base_state(path: Path, *, rowwise: bool) -> BaseState | None:
     if found.prefix == "diffusion_model." or any(_is_misread(layer) for layer in layers.values()):
         weights, metadata = read_base(path, found.prefix)
         # Old marks that the host reads rightly stay: it knows more of them than is in the layers.
-        remarked = layers if any(_needs_remark(layer) for layer in layers.values()) else {}
+        remarked = layers if reads_remarks() and any(_needs_remark(one) for one in layers.values()) else {}
         return BaseState(weights, told(weights, metadata, remarked) if remarked else metadata)
     return None
 
@@ -94,13 +94,11 @@ def name_for_rowwise(weights: Weights, layers: Mapping[str, QuantisedLayer]) -> 
 
 def _is_misread(layer: QuantisedLayer) -> bool:
     """Whether the host's loader of files would compute with something else than the file says."""
-    if not reads_remarks():
-        return layer.marking in (Marking.TENSOR, Marking.NONE)
-    return layer.marking is Marking.NONE or _is_old_e5m2(layer)
+    return reads_remarks() and _needs_remark(layer) and layer.marking in (Marking.NONE, Marking.OLD)
 
 
 def _needs_remark(layer: QuantisedLayer) -> bool:
-    return layer.marking is not Marking.OLD or (reads_remarks() and _is_old_e5m2(layer))
+    return layer.marking is not Marking.OLD or _is_old_e5m2(layer)
 
 
 def _is_old_e5m2(layer: QuantisedLayer) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 from torch import nn
 
 from ...attention.registry import AUTO, COMFY
@@ -26,6 +27,9 @@ GUIDANCE_FUNCTIONS = (
     "sampler_calc_cond_batch_function",
 )
 """The host's entries in a MODEL's options for functions that take the place of its guidance."""
+
+COMPILED = "torch.compile"
+"""The host's key of the wrapper with which nodes have a MODEL compiled."""
 
 REPLACED_PARTS = re.compile(
     r"diffusion_model\.(forward_orig|unpatchify|(blocks\.\d+(\.(self_attn|cross_attn))?|head)(\.forward)?)"
@@ -61,6 +65,11 @@ def check_model(model: ModelPatcher, attention_mode: str) -> None:
                 "text against audio itself, so that node would be without effect. Remove it, and use "
                 "EverTalk Guidance."
             )
+    if model.get_wrappers(WrappersMP.APPLY_MODEL, COMPILED):
+        raise InputError(
+            "model: a node has the MODEL compiled as a whole (TorchCompileModel), but EverTalk's blocks have "
+            "graphs of their own. Remove the node, and turn on compile_blocks."
+        )
     for name, part in model.object_patches.items():
         if REPLACED_PARTS.fullmatch(name):
             raise InputError(

@@ -17,6 +17,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import nn
 
 from ...multitalk.fingerprint import fingerprint
+from .compat.precision import precision_of
 from .patcher import KEY
 from .seeing import ClipEye, FixedSight
 
@@ -43,7 +44,23 @@ def weights_identity(patcher: ModelPatcher) -> str:
     model: nn.Module = patcher.model
     return fingerprint(
         type(model).__name__,
+        layer_kinds(model),
         [(name, sampled(tensor)) for name, tensor in unpatched_weights(model, patcher.backup)],
+    )
+
+
+def layer_kinds(model: nn.Module) -> list[str]:
+    """What the layers are and in what precision they hold their weights on the GPU, each kind once.
+
+    The same file gives the same weights in RAM with fp8 products and without, and under dynamic VRAM in any
+    precision.
+    """
+    return sorted(
+        {
+            f"{type(layer).__qualname__} {precision_of(layer)}"
+            for layer in model.modules()
+            if isinstance(getattr(layer, "weight", None), torch.Tensor)
+        }
     )
 
 
@@ -61,8 +78,19 @@ def sampled(tensor: torch.Tensor) -> tuple[str, str, torch.Tensor | None]:
     if plain.is_meta or not plain.numel():
         return str(tensor.dtype), str(tuple(tensor.shape)), None
     # An odd step, so that the samples of a matrix do not all stand in one column.
-    values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1]
-    return str(tensor.dtype), str(tuple(tensor.shape)), values.cpu()
+    values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1].cpu()
+    scale: object = getattr(
+        getattr(tensor, "_params", None), "scale", None
+    )  # beside the host's quantised ones
+    if isinstance(scale, torch.Tensor):
+        values = torch.cat((values.view(torch.uint8), sampled_scale(scale)))
+    return str(tensor.dtype), str(tuple(tensor.shape)), values
+
+
+def sampled_scale(scale: torch.Tensor) -> torch.Tensor:
+    """Some of a scale's values as bytes."""
+    values = scale.detach().reshape(-1)[:: scale.numel() // SAMPLES | 1]
+    return values.cpu().contiguous().view(torch.uint8)
 
 
 def patch_identity(patch: tuple[Any, ...]) -> Any:

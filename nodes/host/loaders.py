@@ -89,7 +89,8 @@ def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -
             f"base_model: ComfyUI does not know what model `{path.name}` is, though its names are those of a "
             "Wan transformer. Download it again, or choose another."
         )
-    if not dynamic:
+    # The host's fp8 products ask whether a layer's weights are fp8 as they lie in RAM.
+    if not dynamic or quantization is Quantization.FP8_E4M3FN_FAST:
         settle_precision(model.model)
     can_be_loaded_again(model, reload_base, path, quantization, dynamic)
     return model, precision_note(model, quantization)

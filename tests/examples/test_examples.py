@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +86,79 @@ def test_client_shows_a_refusal(stage: Stage) -> None:
     assert "none such" in done.stderr
 
 
-@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
-def test_documented_curl_commands_make_a_video(stage: Stage) -> None:
-    graph = tiny_workflow(stage)
-    assert "voice" not in graph[SPEECH]["inputs"]["audio"], "the commands put the name in"
+def curl_commands(stage: Stage) -> "subprocess.CompletedProcess[str]":
+    """The documented commands, run in the test's folder."""
     (commands,) = FENCE.findall((EXAMPLES / "README.md").read_text(encoding="utf-8"))
-    environment = {**os.environ, "SERVER": stage.client.address, "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
+    return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         cwd=stage.folder,
-        env=environment,
+        env={**os.environ, "SERVER": stage.client.address, "NO_PROXY": "127.0.0.1"},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def refused_beside_an_output(stage: Stage) -> Graph:
+    """A sampler that is refused, and another end of the workflow, which the server runs all the same."""
+    graph = tiny_workflow(stage)
+    del graph[SAMPLER]["inputs"]["vae"]
+    graph["90"] = {"class_type": "PreviewAny", "inputs": {"source": "kept"}}
+    (stage.folder / "workflow.api.json").write_text(json.dumps(graph), encoding="utf-8")
+    return graph
+
+
+def test_client_shows_the_refusal_of_a_part(stage: Stage) -> None:
+    graph = refused_beside_an_output(stage)
+    body = json.dumps({"prompt": graph}).encode()
+    request = urllib.request.Request(f"{stage.client.address}/prompt", body)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200, "so the server says, and runs the rest"
+        assert SAMPLER in json.load(answer)["node_errors"]
+    command = [sys.executable, str(EXAMPLES / "client.py"), "face.jpg", "voice.wav"]
+    command += ["--server", stage.client.address, "--workflow", "workflow.api.json"]
+    done = subprocess.run(command, cwd=stage.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"node {SAMPLER}: Required input is missing: vae"
+    assert "Traceback" not in done.stderr
+
+
+def test_client_says_that_nothing_made_a_video(stage: Stage) -> None:
+    tiny_workflow(stage)
+    graph = {"90": {"class_type": "PreviewAny", "inputs": {"source": "only this"}}}
+    (stage.folder / "workflow.api.json").write_text(json.dumps(graph), encoding="utf-8")
+    command = [sys.executable, str(EXAMPLES / "client.py"), "face.jpg", "voice.wav"]
+    command += ["--server", stage.client.address, "--workflow", "workflow.api.json"]
+    done = subprocess.run(command, cwd=stage.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "No EverTalk Sampler ran" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
+def test_documented_curl_commands_end_at_the_refusal_of_a_part(stage: Stage) -> None:
+    refused_beside_an_output(stage)
+    done = curl_commands(stage)
+    assert done.returncode != 0
+    assert "Required input is missing" in done.stderr
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
+def test_documented_curl_commands_end_at_a_run_that_fails(stage: Stage) -> None:
+    graph = tiny_workflow(stage)
+    graph[SAMPLER]["inputs"]["motion_frames"] = 9
+    (stage.folder / "workflow.api.json").write_text(json.dumps(graph), encoding="utf-8")
+    done = curl_commands(stage)
+    assert done.returncode != 0
+    assert "motion_frames: 9 frames, expected fewer than window_frames" in done.stderr
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
+def test_documented_curl_commands_make_a_video(stage: Stage) -> None:
+    graph = tiny_workflow(stage)
+    assert "voice" not in graph[SPEECH]["inputs"]["audio"], "the commands put the name in"
+    done = curl_commands(stage)
     assert done.returncode == 0, done.stderr
     check(json.loads((stage.folder / "made.json").read_text(encoding="utf-8")), stage.folder / "video.mp4")
 

@@ -6,9 +6,13 @@ host at hand. A name that stands here may be missing there, so whoever uses it a
 """
 
 OPTIONAL_NAMES = {
+    "comfy.memory_management": "from 0.12.0 on",
     "comfy.model_patcher.CoreModelPatcher": "from 0.12.0 on",
     "comfy.model_patcher.ModelPatcher.cached_patcher_init": "after 0.15.0",
     "comfy.model_patcher.ModelPatcher.is_dynamic": "from 0.12.0 on",
+    "comfy.ops.scaled_fp8_ops": "until 0.3.76",
+    "comfy.quant_ops._CK_AVAILABLE": "from 0.8.0 on",
+    "comfy.utils.convert_old_quants": "from 0.4.0 on",
     "comfy.utils.string_to_seed": "from 0.12.0 on",
 }
 """Name in full -> in which releases it is there."""

@@ -1,7 +1,7 @@
 """Quantised layers: which the host at hand reads, and how it is told of them.
 
-ComfyUI 0.3.75 has `comfy.ops.scaled_fp8_ops` for old scaled fp8, and reads remarks on layers from a file's
-metadata alone, in one format. Later releases (0.3.76 and on) read remarks as tensors, `LAYER.comfy_quant`,
+ComfyUI 0.3.75 has `comfy.ops.scaled_fp8_ops` for old scaled fp8, and makes nothing usable of remarks on
+layers. Later releases (0.4.0 and on) read remarks as tensors, `LAYER.comfy_quant`,
 and know more formats with time: what they know stands in `comfy.quant_ops.QUANT_ALGOS`.
 """
 
@@ -23,7 +23,7 @@ from ....wanvideo.quantised_layers import FP8_FORMATS, REMARK_SUFFIX, REMARKS, M
 Weights = dict[str, torch.Tensor]
 
 FIRST_RELEASES = {
-    "float8_e4m3fn": "0.3.76",
+    "float8_e4m3fn": "0.4.0",
     "float8_e5m2": "0.7.0",
     "nvfp4": "0.7.0",
     "mxfp8": "0.17.0",
@@ -39,14 +39,15 @@ taken back to the tokens' precision at each use, in every format, and tokens are
 
 
 def reads_remarks() -> bool:
-    """Whether the host finds remarks on layers among a file's tensors (from 0.3.76 on)."""
+    """Whether the host finds remarks on layers among a file's tensors (from 0.4.0 on)."""
     return hasattr(comfy.utils, "convert_old_quants")
 
 
 def host_formats() -> frozenset[str]:
     """The formats of quantised layers that the host computes with."""
-    # Where comfy-kitchen is not installed, newer hosts list the formats all the same.
-    return frozenset(comfy.quant_ops.QUANT_ALGOS) if has_kitchen() else frozenset()
+    # Where comfy-kitchen is not installed, newer hosts list the formats all the same. 0.3.75 lists one, reads
+    # it from a file's metadata, and gave NaN with it on a GPU (H200, in float16; not on a CPU).
+    return frozenset(comfy.quant_ops.QUANT_ALGOS) if has_kitchen() and reads_remarks() else frozenset()
 
 
 def has_kitchen() -> bool:
@@ -95,7 +96,7 @@ def check_formats(file_name: str, layers: Mapping[str, QuantisedLayer], *, is_au
 def told(
     state: Weights, metadata: Mapping[str, str] | None, layers: Mapping[str, QuantisedLayer]
 ) -> dict[str, str]:
-    """Mark quantised layers in `state`, in place, as this host reads them; gives the metadata to go with it.
+    """Mark quantised layers in `state`, in place, as hosts that read remarks do; the metadata to go with it.
 
     Args:
         state: weights by the names that `layers` has.
@@ -107,12 +108,8 @@ def told(
     for name, layer in layers.items():
         rename(state, f"{name}.scale_weight", f"{name}.weight_scale")
         rename(state, f"{name}.scale_input", f"{name}.input_scale")
-        state.pop(f"{name}{REMARK_SUFFIX}", None)
-        if reads_remarks():
-            text = json.dumps(settings_of(layer)).encode()
-            state[f"{name}{REMARK_SUFFIX}"] = torch.tensor(list(text), dtype=torch.uint8)
-    if layers and not reads_remarks():
-        kept[REMARKS] = json.dumps({"layers": {name: settings_of(layer) for name, layer in layers.items()}})
+        text = json.dumps(settings_of(layer)).encode()
+        state[f"{name}{REMARK_SUFFIX}"] = torch.tensor(list(text), dtype=torch.uint8)
     return kept
 
 

@@ -1,6 +1,6 @@
 """Whose attention runs: the pack's, the host's, or what a node put on the MODEL."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -137,6 +137,7 @@ def test_an_attention_that_gives_no_numbers_is_left_and_said(tiny: TinyFiles, va
     assert (after.choice.asked, after.choice.ran) == ("auto", "sdpa")
     assert after.choice.notes[-1].startswith("ComfyUI's attention not available, falling back to sdpa mode")
     assert torch.equal(play_windows(talking, vae, embeds), expected)
+    assert backend_for(talking, "auto").choice.ran == "comfy", "another node's attention may be good"
 
 
 def put_crossed(model: "ModelPatcher") -> None:
@@ -179,13 +180,44 @@ def test_blocks_with_other_nodes_work_inside_run_uncompiled_and_it_is_said(
     )
 
 
-def test_a_checkpoint_s_own_attention_is_handed_to_the_host(pair: Pair) -> None:
-    from evertalk_pack.nodes.host.backend import checkpoint_attention
-    from evertalk_pack.nodes.host.compat.wan_model import preferred_attention_options
+@dataclass
+class MadeFor:
+    """What a layer of ComfyUI 0.38 knows of its checkpoint: the attention that it was made for."""
 
-    layer = pair.own.model.diffusion_model.blocks[0].self_attn
-    preferred = getattr(layer, "comfy_attention", None)
-    if preferred is None:
-        pytest.skip("the host's layers have no attention of their checkpoint's")
-    assert preferred_attention_options(layer) == {"preferred_attention": preferred}
-    assert checkpoint_attention(pair.talking) is preferred.function
+    function: Any
+
+
+def test_what_a_checkpoint_asks_for_goes_to_the_host_with_the_layer_it_belongs_to(
+    tiny: TinyFiles, vae: Any
+) -> None:
+    from comfy.ldm.modules.attention import attention_pytorch
+    from evertalk_pack.nodes.host.backend import attention_notes, backend_for
+    from evertalk_pack.nodes.host.patcher import attachment_of
+
+    talking, handed = load_model(tiny, attention_mode="auto"), list[Any]()
+    layers = [
+        layer
+        for block in talking.model.diffusion_model.blocks
+        for layer in (block.self_attn, block.cross_attn)
+    ]
+    for layer in layers:
+        layer.comfy_attention = MadeFor(attention_pytorch)
+    assert backend_for(talking, "auto").choice.ran == "comfy"
+    assert backend_for(talking, "sdpa").choice.ran == "sdpa"
+    name = "attention_pytorch (comfy.ldm.modules.attention)"
+    attachment = attachment_of(talking)
+    assert attention_notes(talking, attachment, "comfy") == (
+        f"attention_mode auto: the attention that the checkpoint asks for runs: {name}",
+    )
+    assert attention_notes(talking, replace(attachment, attention_mode="sdpa"), "sdpa") == (
+        f"attention_mode sdpa: sdpa runs, not what the checkpoint asks for: {name}",
+    )
+
+    def noted(function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        handed.append(kwargs.pop("preferred_attention", None))
+        return function(*args, **kwargs)
+
+    talking.model_options["transformer_options"]["optimized_attention_override"] = noted
+    play_windows(talking, vae, speech(tiny, 9))
+    first, second, third, fourth = (layer.comfy_attention for layer in layers)
+    assert handed == [first, second, None, third, fourth, None] * 4, "audio attention is no layer's of it"

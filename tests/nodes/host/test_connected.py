@@ -1,5 +1,6 @@
 """What would be without effect is refused by name, before anything is sampled."""
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,13 @@ def put_forward(model: "ModelPatcher") -> None:
     model.add_object_patch("diffusion_model.forward_orig", override)
 
 
+def put_compiler(model: "ModelPatcher") -> None:
+    from comfy_api.torch_helpers import set_torch_compile_wrapper
+
+    with warnings.catch_warnings(action="ignore"):  # the compiler warns of old parts of its own
+        set_torch_compile_wrapper(model, backend="inductor")
+
+
 REFUSED: dict[str, tuple[Callable[["ModelPatcher"], None], str]] = {
     "attention": (
         put_override,
@@ -71,6 +79,7 @@ REFUSED: dict[str, tuple[Callable[["ModelPatcher"], None], str]] = {
         put_guidance_afterwards,
         r"model: a node changes how guidance is made \(put_guidance_after",
     ),
+    "compiler": (put_compiler, r"model: a node has the MODEL compiled as a whole .*turn on compile_blocks"),
     "block's part": (
         put_block_forward,
         r"model: a node replaces diffusion_model\.blocks\.1\.cross_attn\.forward by its own \(override",

@@ -63,7 +63,7 @@ FORMS = [
     Form("scaled-beside-fp32", old("float8_e4m3fn", others_as=torch.float32), 0.0075, 0.002),
     Form("scaled-everywhere", old("float8_e4m3fn", wanted=forms.everywhere), 0.012, 0.075),
     Form("scaled-under-prefix", old("float8_e4m3fn", prefix="diffusion_model."), 0.0075, 0.002),
-    Form("scales-without-remark", forms.without_remark, 0.0075, 0.002),
+    Form("scales-without-remark", forms.without_remark, 0.0075, 0.002, "float8_e4m3fn"),
     Form("prefix", plain(torch.float16, "diffusion_model."), 5e-5, 1e-6),
     Form("long-prefix", plain(torch.float16, "model.diffusion_model."), 5e-5, 1e-6),
     remarks("float8_e4m3fn", 0.0075, 0.002),
@@ -209,6 +209,21 @@ def test_a_format_that_the_host_cannot_read_is_refused_by_name(
     assert str(refused.value) == expected
 
 
+@pytest.mark.parametrize("in_metadata", [False, True])
+def test_fp8_with_remarks_is_no_base_where_the_host_makes_nothing_usable_of_it(
+    tiny: TinyFiles, tmp_path: Path, in_metadata: bool
+) -> None:
+    from evertalk_pack.nodes.host.compat.quantised import reads_remarks
+    from evertalk_pack.nodes.host.files import check_base_file, check_talk_file
+
+    if reads_remarks():
+        pytest.skip("this ComfyUI reads it")
+    write = new("float8_e4m3fn", in_metadata=in_metadata)
+    with pytest.raises(ModelFileError, match=r"float8_e4m3fn, which .* Update ComfyUI to 0\.4\.0 or later"):
+        check_base_file(write(tiny.base, tmp_path / "base.safetensors"))
+    check_talk_file(write(tiny.talk, tmp_path / "talk.safetensors"), None)
+
+
 def test_without_the_package_that_computes_them_formats_are_refused(
     tiny: TinyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +265,25 @@ def test_fp8_rowwise_is_made_of_nothing_else(tiny: TinyFiles, tmp_path: Path) ->
     path = forms.unwritable(tiny.base, tmp_path / "base.safetensors", "nvfp4")
     with pytest.raises(ModelFileError, match=r"quantization: fp8_rowwise is made .*`base\.safetensors` hold"):
         load_base(path, Quantization.FP8_ROWWISE)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "nvfp4", "mxfp8", "int8_tensorwise"])
+def test_quantised_audio_weights_go_into_one_graph(tiny: TinyFiles, tmp_path: Path, name: str) -> None:
+    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.loaders import load_talk
+
+    need_format(Form(name, plain(torch.float16), 0, 0, name), is_audio=True)
+    path = forms.remarked(tiny.talk, tmp_path / "talk.safetensors", name)
+    layer: Any = load_talk(path, check_talk_file(path, None)).model.blocks[0].audio_cross_attn
+    x = torch.randn(1, 8, 256, dtype=torch.bfloat16)
+
+    def twice(tokens: torch.Tensor) -> torch.Tensor:
+        return layer.proj(layer.q_linear(tokens))
+
+    with torch.inference_mode():
+        compiled: Any = torch.compile(twice, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(x), twice(x))
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from quantised_files import remarked
+from safetensors.torch import load_file, save_file
 from tiny_host import TinyFiles, conditioning, load_model, picture, speech, widgets
 
 if TYPE_CHECKING:
@@ -62,6 +65,31 @@ def test_lora_its_strength_and_its_weights_make_another_model(tiny: TinyFiles) -
     model = load_model(tiny)
     models = [model, with_lora(model, 0.8), with_lora(model, 0.7), with_lora(model, 0.8, seed=1)]
     assert len({identity(one) for one in models}) == 4
+
+
+def test_another_precision_makes_another_model(tiny: TinyFiles) -> None:
+    from evertalk_pack.nodes.host.loaders import Quantization, load_base
+
+    forms = (Quantization.AS_STORED, Quantization.BF16, Quantization.FP8_E4M3FN, Quantization.FP8_ROWWISE)
+    assert len({identity(load_base(tiny.base, form)[0]) for form in forms}) == len(forms)
+
+
+def test_another_scale_of_the_same_quantised_weights_makes_another_model(
+    tiny: TinyFiles, tmp_path: Path
+) -> None:
+    from evertalk_pack.nodes.host.compat.quantised import host_formats
+    from evertalk_pack.nodes.host.loaders import Quantization, load_base
+
+    if "float8_e4m3fn" not in host_formats():
+        pytest.skip("this ComfyUI holds no scales inside of its weights")
+    first = remarked(tiny.base, tmp_path / "first.safetensors", "float8_e4m3fn")
+    weights = load_file(first)
+    weights["blocks.0.ffn.0.weight_scale"] *= 2
+    save_file(weights, tmp_path / "second.safetensors")
+    files = (first, first, tmp_path / "second.safetensors")
+    one, same, other = (identity(load_base(file, Quantization.AS_STORED)[0]) for file in files)
+    assert one == same
+    assert one != other
 
 
 def test_another_weight_and_another_patch_make_another_model(tiny: TinyFiles) -> None:
