@@ -12,23 +12,45 @@
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
 # its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
 # PYTHON=python3.12 make host chooses the Python that .venv is made with; PYTEST_ARGS="..." goes to pytest.
+#
+# Other hosts, each in an environment of its own below .cache/hosts with its own requirements (host, test, lint):
+# make test HOST_COMFYUI=/path    any ComfyUI    make test CORE_TAG=v0.33.0    one by its git tag (CORE_URL=...)
+# make test PYTHON=python3.13     another Python than .venv's, with the newest libraries that it can have
+# make matrix                     the suite as above, and its row of docs/hosts.md
 
 PYTHON ?= python3
-VENV_PYTHON := .venv/bin/python
 HOST_COMFYUI := .cache/ComfyUI
+ifdef CORE_TAG
+HOST_COMFYUI := .cache/hosts/$(subst /,_,$(CORE_TAG))/ComfyUI
+HOST_ARGS := --core-tag "$(CORE_TAG)" $(if $(CORE_URL),--core-url "$(CORE_URL)")
+else
+HOST_ARGS := --core "$(HOST_COMFYUI)"
+endif
+VENV_PYTHON = $(shell $(PYTHON) scripts/host.py $(HOST_ARGS) --where)
+VENV_BIN = $(dir $(VENV_PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help host test quality soak bench lint demo locales workflows pictures clean
+.PHONY: help host test matrix quality soak bench lint demo locales workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
 
 host:
-	@$(PYTHON) scripts/host.py
+	@$(PYTHON) scripts/host.py $(HOST_ARGS)
 
 test: host
 	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
 	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
+
+MATRIX_REPORT := .cache/matrix.xml
+
+matrix: host
+	@$(PYTHON) scripts/browser.py
+	@$(PYTHON) scripts/frontends.py
+	@rm -f $(MATRIX_REPORT)
+	-@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 -o junit_family=xunit1 --junitxml $(MATRIX_REPORT) $(PYTEST_ARGS)
+	@$(VENV_PYTHON) scripts/host_matrix.py --comfyui $(HOST_COMFYUI) $(MATRIX_REPORT)
 
 quality: host
 	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py tests/demo/test_talking_in_the_server.py
@@ -47,10 +69,10 @@ bench: host
 	@$(VENV_PYTHON) bench/suite.py $(ARGS)
 
 lint: host
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/pyright
-	@PYTHONPATH=.cache/types:$(HOST_COMFYUI) .venv/bin/lint-imports
+	@$(VENV_BIN)ruff check .
+	@$(VENV_BIN)ruff format --check .
+	@$(VENV_PYTHON) scripts/pyright_host.py --comfyui $(HOST_COMFYUI)
+	@PYTHONPATH=.cache/types:$(HOST_COMFYUI) $(VENV_BIN)lint-imports
 
 ifdef COMFYUI
 COMFYUI_PYTHON ?= $(firstword $(wildcard $(COMFYUI)/.venv/bin/python $(COMFYUI)/venv/bin/python) python3)

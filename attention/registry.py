@@ -86,19 +86,28 @@ class Resolver:
         return self._choose(name, sdpa.BACKEND.name, site, (note,))
 
     def resolve_next(
-        self, failed: AttentionChoice, reason: str, device: torch.device, dtype: torch.dtype, head_dim: int
+        self,
+        failed: AttentionChoice,
+        reason: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        head_dim: int,
+        *,
+        is_lasting: bool = True,
     ) -> AttentionChoice | None:
-        """Choose what follows a backend that failed in a run, and keep later runs from choosing it again.
+        """Choose what follows a backend that failed in a run.
 
-        `reason` ends a sentence: "the first step gave NaN or infinite values". Returns None when PyTorch's
-        own attention failed: then the fault lies elsewhere.
+        Later runs do not choose it again if the failure `is_lasting`: that of a node's own attention goes
+        with the node. `reason` ends a sentence: "the first step gave NaN or infinite values". Returns None
+        when PyTorch's own attention failed: then the fault lies elsewhere.
         """
         if failed.ran == sdpa.BACKEND.name:
             return None
         site = _site(device, dtype, head_dim)
         why_not = f"{reason}. To be rid of this warning, {ADVICE}."
-        self._obstacles[failed.ran, site] = why_not
-        self._fastest.pop(site, None)
+        if is_lasting:
+            self._obstacles[failed.ran, site] = why_not
+            self._fastest.pop(site, None)
         if failed.ran != COMFY:
             return self._choose(failed.asked, failed.ran, site, failed.notes)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not)

@@ -141,7 +141,7 @@ def measure_forward(
     from evertalk_pack.multitalk.mask_places import default_masks
     from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
     from evertalk_pack.nodes.host.memory import forward_size
-    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall
+    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall, talks_of
     from evertalk_pack.wanvideo.memory import forward_bytes
 
     inputs = dict(inputs)
@@ -160,7 +160,8 @@ def measure_forward(
         branch = None if voices is None else BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
         options = {
             "cond_or_uncond": [0],
-            KEY: None if branch is None else TalkCall((branch,), attention),
+            KEY: None if branch is None else TalkCall((branch,), attention, talks_of(model)),
+            "wrappers": model.wrappers,
         }
 
         def call(options: dict[str, Any] = options) -> None:

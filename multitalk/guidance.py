@@ -68,10 +68,14 @@ class GuidanceSettings:
             )
         if not self.apg_norm_threshold >= 0:
             raise InputError(f"apg_norm_threshold is {self.apg_norm_threshold:g}; give 0 (no limit) or more")
-        if not 0 <= self.audio_start_percent <= self.audio_end_percent <= 1:
+        start, end = self.audio_start_percent, self.audio_end_percent
+        for name, value in (("audio_start_percent", start), ("audio_end_percent", end)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is {value:g}; give a share of the steps from 0 to 1")
+        if start > end:
             raise InputError(
-                f"audio_start_percent and audio_end_percent are {self.audio_start_percent:g} and "
-                f"{self.audio_end_percent:g}; give 0 <= start <= end <= 1"
+                f"audio_end_percent is {end:g}, before audio_start_percent, which is {start:g}; give "
+                "0 <= start <= end <= 1"
             )
 
     def audio_active(self, progress: float) -> bool:

@@ -15,6 +15,7 @@ from av.error import FFmpegError
 
 from .errors import InputError
 from .mp4_claims import claims_too_much
+from .sound_blocks import sound_blocks
 from .sound_track import LAYOUTS
 from .tensor_file import gathered_channels
 from .types import Waveform
@@ -81,11 +82,7 @@ def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[torch.Te
     # PyAV ends the process when asked for the samples of 8 channels, see sound_track.LAYOUTS.
     layout = LAYOUTS[channels - 1] if channels <= len(LAYOUTS) else "stereo"
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.codec_context.sample_rate)
-    for frame in container.decode(stream):
-        for block in resampler.resample(frame):
-            yield torch.from_numpy(block.to_ndarray())
-    for block in resampler.resample(None):
-        yield torch.from_numpy(block.to_ndarray())
+    return (block_CT for _frame, block_CT in sound_blocks(container, stream, resampler))
 
 
 def _bounded(

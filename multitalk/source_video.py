@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from .errors import InputError
 from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
 from .mp4_claims import claims_too_much
+from .sound_blocks import sound_blocks
 from .tensor_file import gathered_channels
 from .types import Waveform
 
@@ -155,20 +156,12 @@ def _from_the_beginning(container: InputContainer, stream: AudioStream) -> Itera
     rate_hz = stream.codec_context.sample_rate
     resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
     early: int | None = None
-    for frame in audio_frames(container, stream):
+    for frame, block_CT in sound_blocks(container, stream, resampler):
         if early is None:
-            begin_s = 0.0 if frame is None or frame.time is None else frame.time - float(origin_s(container))
+            begin_s = 0.0 if frame.time is None else frame.time - float(origin_s(container))
             early = -round(begin_s * rate_hz)
             if early < 0:
                 yield torch.zeros(1 if layout == "mono" else 2, -early)
-        for one in resampler.resample(frame):
-            block_CT = torch.from_numpy(one.to_ndarray())
-            cut = min(max(early, 0), block_CT.shape[1])
-            early -= cut
-            yield block_CT[:, cut:]
-
-
-def audio_frames(container: InputContainer, stream: AudioStream) -> Iterator[av.AudioFrame | None]:
-    """All decoded frames of a sound track, then None, which flushes a resampler."""
-    yield from container.decode(stream)
-    yield None
+        cut = min(max(early, 0), block_CT.shape[1])
+        early -= cut
+        yield block_CT[:, cut:]

@@ -116,8 +116,8 @@ def speech_encoder_from(
             f"{source} has weights shaped like no wav2vec2 ({error}); download the file again, or choose "
             "another encoder"
         ) from error
-    encoder = SpeechEncoder(config, Layers(operations, torch.float32, device))
-    expected = encoder.state_dict()
+    # Compared with a tree of PyTorch's own layers: a host's may hold no weights until they are loaded.
+    expected = SpeechEncoder(config, Layers(nn, torch.float32, torch.device("meta"))).state_dict()
     unfit = sorted(
         name for name in expected.keys() | clean.keys() if not _fits(expected.get(name), clean.get(name))
     )
@@ -126,6 +126,7 @@ def speech_encoder_from(
             f"{source} is not a plain wav2vec2 speech encoder: {len(unfit)} weights are missing, unknown "
             f"or of another shape, first {unfit[0]}; download the file again, or choose another encoder"
         )
+    encoder = SpeechEncoder(config, Layers(operations, torch.float32, device))
     encoder.load_state_dict(clean)
     return encoder.eval().requires_grad_(requires_grad=False)
 

@@ -3,12 +3,14 @@
 The same modules serve InfiniteTalk and MultiTalk; only the values differ, so a file cannot tell which it is.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ..wanvideo.checkpoint_kind import CheckpointDescription, count_blocks
 from ..wanvideo.errors import CheckpointError
 from ..wanvideo.header import CheckpointHeader
+from ..wanvideo.quantised_layers import QuantisedLayer, logical_shape
 from .types import CONTEXT_FRAMES
 
 VAE_SCALE_FRAMES = 8
@@ -33,7 +35,6 @@ class TalkConfig:
         context_tokens: audio tokens a latent frame.
         output_dim: width of an audio token.
         prefix: what stands before every weight's name.
-        is_scaled_fp8: the matrices are fp8 with a scale each.
     """
 
     dim: int
@@ -43,20 +44,19 @@ class TalkConfig:
     context_tokens: int
     output_dim: int
     prefix: str = ""
-    is_scaled_fp8: bool = False
 
 
 def read_talk_config(header: CheckpointHeader, description: CheckpointDescription) -> TalkConfig:
-    """The sizes of the talk weights in a file that has them.
+    """The sizes of the talk weights in a file that has them, each held plainly or quantised.
 
     Raises:
-        CheckpointError: a weight is missing, or two shapes contradict each other.
+        CheckpointError: a weight or a scale is missing, or two shapes contradict each other.
     """
-    prefix = description.prefix
-    q_shape = _matrix(header, f"{prefix}blocks.0.audio_cross_attn.q_linear.weight")
-    proj1 = _matrix(header, f"{prefix}audio_proj.proj1.weight")
-    proj3 = _matrix(header, f"{prefix}audio_proj.proj3.weight")
-    kv = _matrix(header, f"{prefix}blocks.0.audio_cross_attn.kv_linear.weight")
+    prefix, layers = description.prefix, description.layers
+    q_shape = _matrix(header, layers, f"{prefix}blocks.0.audio_cross_attn.q_linear.weight")
+    proj1 = _matrix(header, layers, f"{prefix}audio_proj.proj1.weight")
+    proj3 = _matrix(header, layers, f"{prefix}audio_proj.proj3.weight")
+    kv = _matrix(header, layers, f"{prefix}blocks.0.audio_cross_attn.kv_linear.weight")
     config = TalkConfig(
         dim=q_shape[0],
         num_layers=count_blocks(header, prefix),
@@ -65,15 +65,27 @@ def read_talk_config(header: CheckpointHeader, description: CheckpointDescriptio
         context_tokens=proj3[0] // max(kv[1], 1),
         output_dim=kv[1],
         prefix=prefix,
-        is_scaled_fp8=description.is_scaled_fp8,
     )
     for name, shape in talk_shapes(config).items():
-        info = header.tensors.get(prefix + name)
-        if info is None:
+        if prefix + name not in header.tensors:
             raise _unusable(header, f"`{name}` is missing")
-        if info.shape != shape:
-            raise _unusable(header, f"`{name}` has the shape {list(info.shape)}, not {list(shape)}")
+        found = logical_shape(header, layers, prefix + name)
+        if found != shape:
+            raise _unusable(header, f"`{name}` has the shape {list(found)}, not {list(shape)}")
+    for layer, quantised in talk_layers(description).items():
+        for scale in quantised.scales:
+            if f"{prefix}{layer}.{scale}" not in header.tensors:
+                raise _unusable(header, f"`{layer}.{scale}` is missing")
     return config
+
+
+def talk_layers(description: CheckpointDescription) -> dict[str, QuantisedLayer]:
+    """The quantised layers among the talk weights of a file, by their names without prefix."""
+    return {
+        bare: layer
+        for name, layer in description.layers.items()
+        if (bare := strip_prefix(name, description.prefix)) is not None
+    }
 
 
 def talk_shapes(config: TalkConfig) -> dict[str, tuple[int, ...]]:
@@ -133,13 +145,13 @@ def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def _matrix(header: CheckpointHeader, name: str) -> tuple[int, int]:
-    info = header.tensors.get(name)
-    if info is None:
+def _matrix(header: CheckpointHeader, layers: Mapping[str, QuantisedLayer], name: str) -> tuple[int, int]:
+    if name not in header.tensors:
         raise _unusable(header, f"`{name}` is missing")
-    if len(info.shape) != 2:
-        raise _unusable(header, f"`{name}` has the shape {list(info.shape)}, which is no matrix")
-    return info.shape[0], info.shape[1]
+    shape = logical_shape(header, layers, name)
+    if len(shape) != 2:
+        raise _unusable(header, f"`{name}` has the shape {list(shape)}, which is no matrix")
+    return shape[0], shape[1]
 
 
 def _size(dim: int, num_layers: int) -> str:

@@ -6,7 +6,6 @@ Shape letters: F frames, H height, W width; the last axis of frames is red, gree
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from .deep_frames import deep_rgb, is_deep
 from .errors import ResultError
+from .sound_blocks import sound_blocks
 from .types import Waveform
 
 
@@ -111,11 +111,7 @@ def read_sound(path: Path) -> Waveform | None:
             return None
         stream = container.streams.audio[0]
         to_float = AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
-        parts = [
-            torch.from_numpy(floats.to_ndarray())
-            for frame in chain(container.decode(stream), (None,))
-            for floats in to_float.resample(frame)
-        ]
+        parts = [block_CT for _frame, block_CT in sound_blocks(container, stream, to_float)]
         return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
 
 

@@ -8,7 +8,8 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
-from .host.routes import add_post_route, add_prompt_handler
+from .host.refusals import name_the_widget
+from .host.routes import add_middleware, add_post_route, add_prompt_handler
 from .host.saving import with_savers
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
@@ -52,4 +53,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_post_route(review.ROUTE, review.REVIEWS.answer)
     add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
     add_prompt_handler(with_savers)
+    add_middleware(name_the_widget)
     return EverTalkExtension()

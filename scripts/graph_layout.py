@@ -1,10 +1,14 @@
 """Places the nodes of a graph: columns from left to right, each node beside the one that needs it.
 
 Sizes and places are the editor's pixels; a node's place is its upper left corner below the title bar.
+
+The editor draws nodes in two ways, chosen by its setting `Comfy.VueNodes.Enabled`: on a canvas, where a node
+is as high as its file says, or as elements of the page, where it is as high as what it holds. A node is saved
+with its height on the canvas and is given the room that the higher of the two takes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TITLE_HEIGHT = 30
 SLOT_HEIGHT = 20
@@ -15,6 +19,15 @@ PREVIEW_HEIGHT = 240
 PLAYER_HEIGHT = 50
 """Room for the player that the editor shows for a sound."""
 PADDING = 22
+NEW_WIDGET_HEIGHT = 28
+NEW_TEXT_WIDGET_HEIGHT = 76
+NEW_STRIP_HEIGHT = 40
+NEW_PADDING = 14
+"""These four: in a node that is an element of the page (measured in the frontends 1.49.6 and 1.58.1)."""
+NEW_FOOTER_HEIGHT = 24
+"""The bar below such a node that says there is something to mend, a missing model for one."""
+NEW_BADGE_HEIGHT = 24
+"""The line in such a node that names the pack it comes from."""
 COLUMN_GAP = 90
 ROW_GAP = 22
 GRID = 10
@@ -33,6 +46,7 @@ class NodeShape:
         num_texts: text boxes of several lines.
         has_preview: whether the node shows a picture or a video.
         has_player: whether it plays a sound.
+        has_strip: whether the pack's extension shows a line below the widgets.
         width: in pixels.
     """
 
@@ -42,26 +56,38 @@ class NodeShape:
     num_texts: int
     has_preview: bool
     has_player: bool
+    has_strip: bool
     width: int
 
     @property
     def height(self) -> int:
-        """Height below the title bar, on the editor's grid."""
+        """Height on the canvas, below the title bar, on the editor's grid."""
+        widgets = (self.num_widgets + self.has_strip) * WIDGET_HEIGHT + self.num_texts * TEXT_WIDGET_HEIGHT
+        return _on_grid(self._sockets_and_media + widgets + PADDING)
+
+    @property
+    def room(self) -> int:
+        """Height where the editor needs most for it, below the title bar, on the editor's grid."""
+        widgets = self.num_widgets * NEW_WIDGET_HEIGHT + self.num_texts * NEW_TEXT_WIDGET_HEIGHT
+        below = self.has_strip * NEW_STRIP_HEIGHT + NEW_BADGE_HEIGHT + NEW_PADDING
+        new = _on_grid(self._sockets_and_media + widgets + below)
+        return max(self.height, new) + NEW_FOOTER_HEIGHT
+
+    @property
+    def _sockets_and_media(self) -> int:
         sockets = max(self.num_inputs, self.num_outputs) * SLOT_HEIGHT
-        widgets = self.num_widgets * WIDGET_HEIGHT + self.num_texts * TEXT_WIDGET_HEIGHT
-        shown = self.has_preview * PREVIEW_HEIGHT + self.has_player * PLAYER_HEIGHT
-        height = sockets + widgets + shown + PADDING
-        return -(-height // GRID) * GRID
+        return sockets + self.has_preview * PREVIEW_HEIGHT + self.has_player * PLAYER_HEIGHT
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a node stands and how large it is."""
+    """Where a node stands, how large it is on the canvas, and how high the room that is kept for it."""
 
     x: int
     y: int
     width: int
     height: int
+    room: int
 
 
 def place_nodes(shapes: Mapping[str, NodeShape], sources: Mapping[str, Sequence[str]]) -> dict[str, Place]:
@@ -92,13 +118,12 @@ def place_nodes(shapes: Mapping[str, NodeShape], sources: Mapping[str, Sequence[
         for node in members:
             wanted = [places[other].y for other in places if node in sources[other]]
             y = max([bottom, min(wanted, default=0)])
-            places[node] = Place(x, y, width, shapes[node].height)
-            bottom = y + shapes[node].height + TITLE_HEIGHT + ROW_GAP
+            places[node] = Place(x, y, width, shapes[node].height, shapes[node].room)
+            bottom = y + shapes[node].room + TITLE_HEIGHT + ROW_GAP
         right_edge = x - COLUMN_GAP
     left = min(place.x for place in places.values())
     return {
-        node: Place(place.x - left, place.y + TITLE_HEIGHT, place.width, place.height)
-        for node, place in places.items()
+        node: replace(place, x=place.x - left, y=place.y + TITLE_HEIGHT) for node, place in places.items()
     }
 
 
@@ -116,9 +141,13 @@ def bends_of_link(
     """
     y = slot_height(start, slot)
     between = [place for place in places if start.x + start.width < place.x < end.x]
-    blocked = any(place.y - TITLE_HEIGHT < y < place.y + place.height for place in between)
+    blocked = any(place.y - TITLE_HEIGHT < y < place.y + place.room for place in between)
     corner = end.x - COLUMN_GAP // 3
     return [] if blocked or not between else [(corner, y), (corner, slot_height(end, end_slot))]
+
+
+def _on_grid(height: int) -> int:
+    return -(-height // GRID) * GRID
 
 
 def _steps_to_end(sources: Mapping[str, Sequence[str]]) -> dict[str, int]:

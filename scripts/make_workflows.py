@@ -33,8 +33,9 @@ NODES_WITH_STRIP = ("EverTalkSampler",)
 """Below their widgets the pack's extension shows a line."""
 
 SCHEMA_VERSION = 0.4
-NARROW, CHARACTER, LABEL_ROOM = 280, 6.4, 90
-"""A node's width in the editor's pixels: at least, for a letter of a widget, and beside its letters."""
+NARROW, WITH_STRIP, CHARACTER, LABEL_ROOM = 280, 340, 6.4, 90
+"""A node's width in the editor's pixels: at least; at least with a strip; for each letter of a widget; beside
+the letters."""
 NOTE, NOTE_WIDTH, NOTE_HEIGHT = "MarkdownNote", 420, 300
 NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 """The editor's own, for notes."""
@@ -49,14 +50,17 @@ def shape_of(node: JsonObject, description: JsonObject) -> NodeShape:
     lines = [
         f"{one.name}{node['inputs'].get(one.name)}" for one in inputs if one.is_widget and not one.is_text
     ]
+    has_strip = node["class_type"] in NODES_WITH_STRIP
+    narrowest = WITH_STRIP if has_strip else NARROW
     return NodeShape(
         num_inputs=sum(not one.is_widget for one in inputs),
         num_outputs=len(description["output"]),
-        num_widgets=len(values) - texts + (node["class_type"] in NODES_WITH_STRIP),
+        num_widgets=len(values) - texts,
         num_texts=texts,
         has_preview=node["class_type"] in PREVIEWING_NODES,
         has_player=any(PLAYER in one.options for one in inputs),
-        width=max([NARROW, *(round(CHARACTER * len(line)) + LABEL_ROOM for line in lines)]),
+        has_strip=has_strip,
+        width=max([narrowest, *(round(CHARACTER * len(line)) + LABEL_ROOM for line in lines)]),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from browser import find_browser
 from comfy_client import ComfyClient
+from editor_reports import DIALOG
 from kill_runs import SMALL
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
@@ -27,9 +28,11 @@ QUIET = {
     "Comfy.Graph.CanvasMenu": False,
     "Comfy.Workflow.Persist": False,
     "Comfy.Workflow.ShowMissingModelsWarning": False,  # no model of that size is there
-    "Comfy.VueNodes.Enabled": False,
+    "Comfy.ErrorSystem.ShowMissingModels": False,  # the same, in later frontends
+    "Comfy.RightSidePanel.IsOpen": False,
     "Comfy.Locale": "en",
 }
+NODE_ELEMENTS = "Comfy.VueNodes.Enabled"
 VIEW = {"width": 1280, "height": 1300}
 NODE_AT = (420, 150)
 """Where on the screen the sampler is put: beside the editor's bars."""
@@ -54,6 +57,11 @@ HOST_ERRORS = (
     "user.css",
     "favicon.ico",
     "vue.esm-browser.prod.js: TypeError: Cannot read properties of undefined (reading 'id')",
+    "/api/jobs",  # a route that ComfyUI 0.3.75 has not, and the newest frontend asks for
+    "JobsApiError",
+    "https://huggingface.co/",  # how large a missing model is
+    "node_replacements",
+    "/templates/index_logo.json",
 )
 """What the bare host's editor logs as errors at its start and when a graph is loaded."""
 
@@ -135,9 +143,15 @@ class Editor:
     errors: list[str] = field(default_factory=list[str])
 
     @classmethod
-    def open(cls, browser: Browser, client: ComfyClient) -> "Editor":
-        """Open the editor and wait until it knows the sampler."""
-        client.save_settings(QUIET)
+    def open(cls, browser: Browser, client: ComfyClient, *, has_node_elements: bool = False) -> "Editor":
+        """Open the editor and wait until it knows the sampler.
+
+        Args:
+            browser: to open it in.
+            client: of the server.
+            has_node_elements: draw nodes as elements of the page, not on the canvas.
+        """
+        client.save_settings(QUIET | {NODE_ELEMENTS: has_node_elements})
         page = browser.new_page(viewport={"width": VIEW["width"], "height": VIEW["height"]})
         page.set_default_timeout(WAIT_MS)
         editor = cls(page, client)
@@ -175,7 +189,7 @@ class Editor:
         self.page.evaluate("() => { window.app.extensionManager.command.execute('Comfy.BrowseTemplates') }")
         self.page.get_by_text("EverTalk", exact=True).click()
         self.page.get_by_text(name, exact=True).click()
-        self.page.locator(".p-dialog-mask").wait_for(state="detached")
+        self.page.locator(DIALOG).wait_for(state="detached")
 
     def warn(self, kind: str, sentence: str) -> None:
         """Tell the editor of a warning of a node, as the server does."""
@@ -231,20 +245,14 @@ class Editor:
         """Press the cell of a window, counted from 1."""
         self.page.locator(".evertalk-cell").nth(number - 1).click()
 
-    def close_report(self) -> None:
-        """Close the host's own report of a failed run."""
-        self.page.locator(".p-dialog").wait_for()
-        self.page.keyboard.press("Escape")
-        self.page.locator(".p-dialog-mask").wait_for(state="detached")
-
     def wait(self, condition: str, timeout_ms: int = WAIT_MS) -> None:
         """Wait until a condition in JavaScript holds."""
         self.page.wait_for_function(f"() => {condition}", timeout=timeout_ms)
 
     def wait_until_idle(self) -> None:
         """Wait until the server has nothing to do."""
-        queue = "window.comfyAPI.api.api.getQueue()"
-        self.wait(f"{queue}.then(({{ Running, Pending }}) => !Running.length && !Pending.length)")
+        queue = "fetch('/api/queue').then((answer) => answer.json())"
+        self.wait(f"{queue}.then((queue) => !queue.queue_running.length && !queue.queue_pending.length)")
 
     def wait_for_status(self, words: str) -> None:
         """Wait until the strip says something."""

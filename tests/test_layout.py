@@ -13,7 +13,7 @@ BELOW_NODES = ("multitalk", "wanvideo", "attention", "convert")
 FOLDERS = ("nodes", *BELOW_NODES, "bench", "demo", "docs", "scripts", "cluster", "tests", "tools")
 GENERATED = {"run", "__pycache__"}
 
-MAX_FILE_LINES = 300
+MAX_FILE_LINES = 400
 MAX_NODE_FILE_LINES = 149
 MAX_FUNCTION_LINES = 60
 HOST_MODULES = {
@@ -63,7 +63,7 @@ def place(file: Path, line: int = 1) -> str:
     return f"{file.relative_to(ROOT)}:{line}"
 
 
-def test_no_python_file_is_longer_than_300_lines() -> None:
+def test_no_python_file_is_longer_than_400_lines() -> None:
     files = [*python_files(*FOLDERS), *ROOT.glob("*.py")]
     assert len(files) > 10, "the walk finds the repository"
     assert [place(file) for file in files if num_lines(file) > MAX_FILE_LINES] == []

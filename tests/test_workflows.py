@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from comfy_client import JobError
 from comfy_server import ComfyServer
+from host import COMFYUI_VERSION, has_comfyui
 from make_workflows import WORKFLOWS, api_files, editor_text, model_names, twin_of, workflow_name
 from model_files import MADE_HERE, MODEL_FILES
 from node_fields import Input, is_link, read_inputs, widget_values
@@ -88,10 +89,24 @@ def note_text(twin: dict[str, Any]) -> str:
 
 @pytest.mark.host
 @each_workflow
-def test_editors_file_is_what_the_api_file_gives(api_file: Path, descriptions: Descriptions) -> None:
-    assert twin_of(api_file).read_text(encoding="utf-8") == editor_text(api_file, descriptions), (
-        "make workflows"
-    )
+def test_editors_file_is_what_the_api_file_gives(
+    api_file: Path, descriptions: Descriptions, comfyui: Path
+) -> None:
+    stored = twin_of(api_file).read_text(encoding="utf-8")
+    made = editor_text(api_file, descriptions)
+    if not has_comfyui(comfyui, COMFYUI_VERSION):
+        made = without_new_outputs(made, stored)
+    assert stored == made, "make workflows"
+
+
+def without_new_outputs(made: str, stored: str) -> str:
+    """The editor's file without the outputs that a later host's nodes have gained and no link takes."""
+    graph = json.loads(made)
+    for node, known in zip(graph["nodes"], json.loads(stored)["nodes"], strict=True):
+        kept = len(known["outputs"])
+        assert [output for output in node["outputs"][kept:] if output["links"]] == []
+        node["outputs"] = node["outputs"][:kept]
+    return json.dumps(graph, indent=1, ensure_ascii=False) + "\n"
 
 
 @pytest.mark.host

@@ -18,7 +18,8 @@ def read_header(path: Path) -> CheckpointHeader:
     """The names, types, shapes and remarks in the model file at `path`, without loading a tensor.
 
     Raises:
-        CheckpointError: a pickle, a file that is neither safetensors nor GGUF, or a damaged one.
+        CheckpointError: a pickle, a file that is neither safetensors nor GGUF, one that has the other's
+            ending, or a damaged one.
     """
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise _is_pickle(path)
@@ -26,9 +27,17 @@ def read_header(path: Path) -> CheckpointHeader:
         with path.open("rb") as file:
             start = file.read(LENGTH_BYTES + 1)
         if start.startswith(GGUF_MAGIC):
+            if path.suffix.lower() != GGUF_SUFFIX:
+                raise CheckpointError(
+                    f"`{path.name}` is a GGUF file whatever its name says: give it the ending .gguf."
+                )
             return read_gguf_header(path)
         if _looks_pickled(start):
             raise _is_pickle(path)
+        if path.suffix.lower() == GGUF_SUFFIX:
+            raise CheckpointError(
+                f"`{path.name}` is no GGUF file whatever its name says: {_looks_like(start)}."
+            )
         if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
             raise CheckpointError(f"`{path.name}` is no model file: choose a .safetensors or .gguf file.")
         return read_safetensors_header(path)
@@ -44,6 +53,17 @@ def _looks_pickled(start: bytes) -> bool:
     A safetensors header of 128 bytes begins with 0x80 too, but `{` follows its 8-byte length.
     """
     return start.startswith(PICKLE_STARTS) and start[LENGTH_BYTES:] != b"{"
+
+
+def _looks_like(start: bytes) -> str:
+    """What a file with these first 9 bytes is, and what to do about it."""
+    if start[LENGTH_BYTES:] == b"{":
+        return "it is a safetensors file, so give it the ending .safetensors"
+    if start.startswith(b"version"):
+        return "it is a Git LFS pointer; download the file itself"
+    if start.lstrip().startswith(b"<"):
+        return "it is a web page; download the file itself"
+    return f"it begins with {start[:4]!r}. Delete it and download it again"
 
 
 def _is_pickle(path: Path) -> CheckpointError:

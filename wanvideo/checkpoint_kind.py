@@ -1,18 +1,18 @@
 """Tells from names and shapes what a model file is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from .checkpoint_layout import (
     LORA_MARKS,
     MODEL_PREFIXES,
-    SCALE_SUFFIX,
-    SCALED_FP8_MARKER,
     SPECIAL_WAN_MARKS,
     TALK_MARKS,
     CheckpointKind,
     companion_kind,
 )
 from .header import CheckpointHeader
+from .quantised_layers import QuantisedLayer, formats_of, logical_shape, quantised_layers
 
 I2V_CHANNELS = 36
 """16 of noise, 4 of mask, 16 of the picture's latent (Wan 2.1 and 2.2 I2V)."""
@@ -44,7 +44,7 @@ class CheckpointDescription:
         prefix: what stands before every weight's name, e.g. `diffusion_model.`; may be empty.
         wan: the sizes, if it is a Wan transformer; else None.
         has_talk_weights: the audio weights of InfiniteTalk or MultiTalk are in the file.
-        is_scaled_fp8: its matrices are fp8 with one scale each (`scaled_fp8`, `.scale_weight`).
+        layers: those of its layers that are quantised, by their full names.
     """
 
     file_name: str
@@ -53,23 +53,28 @@ class CheckpointDescription:
     prefix: str = ""
     wan: WanDims | None = None
     has_talk_weights: bool = False
-    is_scaled_fp8: bool = False
+    layers: Mapping[str, QuantisedLayer] = field(default_factory=dict[str, QuantisedLayer])
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of the quantised layers, each once."""
+        return formats_of(self.layers)
 
 
 def describe_checkpoint(header: CheckpointHeader) -> CheckpointDescription:
     """What the file with this header is; `CheckpointKind.UNKNOWN` if nothing known. Raises nothing."""
     names = header.tensors.keys()
-    is_scaled = any(name.endswith((SCALED_FP8_MARKER, SCALE_SUFFIX)) for name in names)
+    layers = quantised_layers(header)
     lora_mark = next((mark for mark in LORA_MARKS if any(mark in f"{name}." for name in names)), None)
     if lora_mark is not None:
         evidence = f"{lora_mark.strip('.')} keys"
         return CheckpointDescription(header.file_name, CheckpointKind.LORA, evidence)
     prefix = _prefix_of(header)
     has_talk = all(prefix + mark in names for mark in TALK_MARKS)
-    wan = _wan_dims(header, prefix)
+    wan = _wan_dims(header, prefix, layers)
     if wan is not None:
         kind, evidence = _wan_kind(header, prefix, wan)
-        return CheckpointDescription(header.file_name, kind, evidence, prefix, wan, has_talk, is_scaled)
+        return CheckpointDescription(header.file_name, kind, evidence, prefix, wan, has_talk, layers)
     if has_talk:
         return CheckpointDescription(
             header.file_name,
@@ -77,10 +82,10 @@ def describe_checkpoint(header: CheckpointHeader) -> CheckpointDescription:
             "audio_cross_attn and audio_proj keys",
             prefix,
             has_talk_weights=True,
-            is_scaled_fp8=is_scaled,
+            layers=layers,
         )
     kind, evidence = companion_kind(header)
-    return CheckpointDescription(header.file_name, kind, evidence, is_scaled_fp8=is_scaled)
+    return CheckpointDescription(header.file_name, kind, evidence, layers=layers)
 
 
 def _prefix_of(header: CheckpointHeader) -> str:
@@ -92,7 +97,7 @@ def _prefix_of(header: CheckpointHeader) -> str:
     return ""
 
 
-def _wan_dims(header: CheckpointHeader, prefix: str) -> WanDims | None:
+def _wan_dims(header: CheckpointHeader, prefix: str, layers: Mapping[str, QuantisedLayer]) -> WanDims | None:
     """The sizes of a Wan transformer, or None if a weight that every one has is missing or misshapen."""
     needed = {
         "head.modulation": 3,
@@ -110,7 +115,7 @@ def _wan_dims(header: CheckpointHeader, prefix: str) -> WanDims | None:
         dim=header.shape(f"{prefix}head.modulation")[-1],
         num_layers=count_blocks(header, prefix),
         ffn_dim=header.shape(f"{prefix}blocks.0.ffn.0.weight")[0],
-        text_dim=header.shape(f"{prefix}text_embedding.0.weight")[1],
+        text_dim=logical_shape(header, layers, f"{prefix}text_embedding.0.weight")[1],
         in_channels=patch[1],
         out_channels=header.shape(f"{prefix}head.head.weight")[0] // (patch[2] * patch[3] * patch[4] or 1),
     )

@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 
 from ..attention.protocol import Attention
+from .blocks import NO_HOST, BlockContext, HostSide
 from .compiling import stored
 from .geometry import PATCH_HW
 from .protocols import BlockHook, HookOfBlock, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
@@ -40,30 +41,6 @@ class WanInputs:
     rotation: Rotation
 
 
-@dataclass(frozen=True, slots=True)
-class BlockContext:
-    """What all blocks of one evaluation share.
-
-    Attributes:
-        modulation_BNC: six rows: shift, scale and gate of the self-attention and of the feed-forward.
-        text_BMC: embedded text.
-        clip_BMC: embedded picture or None.
-        rotation: of the token grid.
-        num_heads: attention heads.
-        attention: the attention backend.
-    """
-
-    modulation_BNC: torch.Tensor
-    text_BMC: torch.Tensor
-    clip_BMC: torch.Tensor | None
-    rotation: Rotation
-    num_heads: int
-    attention: Attention
-
-
-RunBlock = Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor]
-"""(index, x_BLC, run) -> x_BLC: how a host wraps or replaces single blocks; `run` is the block itself."""
-
 ComputeBlock = Callable[[WanBlock, BlockHook | None, BlockContext, torch.Tensor], torch.Tensor]
 """(block, hook, context, x_BLC) -> x_BLC: block_forward, or a compiled form of it."""
 
@@ -77,7 +54,7 @@ def wan_forward(
     inputs: WanInputs,
     attention: Attention,
     hook_of: HookOfBlock | None = None,
-    run_block: RunBlock | None = None,
+    host: HostSide = NO_HOST,
     compute: ComputeBlock | None = None,
     run_stack: RunStack | None = None,
 ) -> torch.Tensor:
@@ -88,7 +65,7 @@ def wan_forward(
         inputs: of this evaluation.
         attention: the attention backend.
         hook_of: what another model adds to each block.
-        run_block: how blocks are run; as they are, unless a host wraps or replaces them.
+        host: what a host has a say in.
         compute: the block's arithmetic, block_forward unless given.
         run_stack: how all blocks together are run; as they are, unless a step cache leaves them out.
     """
@@ -100,13 +77,17 @@ def wan_forward(
         rotation=inputs.rotation,
         num_heads=tree.num_heads,
         attention=attention,
+        inside=host.inside,
     )
 
     def run_blocks(x_BLC: torch.Tensor) -> torch.Tensor:
         for index, block in enumerate(tree.blocks):
             hook = None if hook_of is None else hook_of(index)
-            run = partial(compute or block_forward, block, hook, context)
-            x_BLC = run(x_BLC) if run_block is None else run_block(index, x_BLC, run)
+            run = partial(compute or block_forward, block, hook)
+            if host.run_block is None:
+                x_BLC = run(context, x_BLC)
+            else:
+                x_BLC = host.run_block(index, context, x_BLC, run)
         return x_BLC
 
     stack = run_blocks if run_stack is None else partial(run_stack, modulation_BNC, run_blocks)
@@ -170,6 +151,8 @@ def block_forward(
     x_BLC = torch.addcmul(x_BLC, attended, gate)
     del attended
     x_BLC = x_BLC + cross_attend(block.cross_attn, block.norm3(x_BLC), context)
+    if context.inside is not None:
+        x_BLC = context.inside.crossed(x_BLC)
     if hook is not None:
         x_BLC = hook.add(x_BLC, watched)
     return torch.addcmul(x_BLC, block.ffn(modulated(block.norm2(x_BLC), ffn_shift, ffn_scale)), ffn_gate)
@@ -189,7 +172,17 @@ def self_attend(
     k_BLHD = stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation))
     watched = None if hook is None else hook.watch(q_BLHD, k_BLHD)
     v_BLHD = split_heads(layer.v(x_BLC), heads)
-    return layer.o(context.attention(q_BLHD, k_BLHD, v_BLHD).flatten(2)), watched
+    attended_BLC = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD).flatten(2)
+    if context.inside is not None:
+        attended_BLC = context.inside.attended(attended_BLC, q_BLHD, k_BLHD)
+    return layer.o(attended_BLC), watched
+
+
+def attention_of(layer: WanSelfAttention, context: BlockContext, *, precise: bool = False) -> Attention:
+    """The attention of a layer: the backend, or what the host has for it."""
+    if context.inside is None:
+        return context.attention
+    return context.inside.attention(layer, precise=precise)
 
 
 def cross_attend(layer: WanCrossAttention, x_BLC: torch.Tensor, context: BlockContext) -> torch.Tensor:
@@ -198,11 +191,12 @@ def cross_attend(layer: WanCrossAttention, x_BLC: torch.Tensor, context: BlockCo
     q_BLHD = stored(split_heads(layer.norm_q(layer.q(x_BLC)), heads))
     k_BMHD = split_heads(layer.norm_k(layer.k(context.text_BMC)), heads)
     v_BMHD = split_heads(layer.v(context.text_BMC), heads)
-    attended = context.attention(q_BLHD, k_BMHD, v_BMHD)
+    attended = attention_of(layer, context)(q_BLHD, k_BMHD, v_BMHD)
     if context.clip_BMC is not None:
         k_BMHD = split_heads(layer.norm_k_img(layer.k_img(context.clip_BMC)), heads)
         v_BMHD = split_heads(layer.v_img(context.clip_BMC), heads)
-        attended = attended + context.attention(q_BLHD, k_BMHD, v_BMHD)
+        # Quantised, this one was seen to give NaN, and it is too small to gain from it.
+        attended = attended + attention_of(layer, context, precise=True)(q_BLHD, k_BMHD, v_BMHD)
     return layer.o(attended.flatten(2))
 
 

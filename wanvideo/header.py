@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class TensorInfo(NamedTuple):
@@ -20,12 +20,14 @@ class CheckpointHeader:
         file_name: the file's name without its folder, for messages.
         tensors: what is stored, by name.
         metadata: the file's own remarks (text by text); may be empty.
+        remarks: on how a layer is quantised, by the layer's name, where a tensor of the file says it.
         is_gguf: the file is GGUF, whose tensors are block-quantised.
     """
 
     file_name: str
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    remarks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     is_gguf: bool = False
 
     def shape(self, name: str) -> tuple[int, ...]:

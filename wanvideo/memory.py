@@ -1,7 +1,9 @@
 """How much memory an evaluation of the transformer needs beside the weights.
 
 A block needs the most in its feed-forward: its input and its tokens, the normed tokens, and the hidden layer
-before and after its activation. Beside these stand the rotations, the latents and what the voices bring.
+before and after its activation; a feed-forward that holds on to the former while its last layer writes takes
+that layer's result besides, and its weight, where that is cast. Beside these stand the rotations, the latents
+and what the voices bring.
 Weights of another precision are cast one layer at a time and freed before that point; attention, its heads
 rotated in float32, stays below it.
 
@@ -58,6 +60,8 @@ class ForwardSize:
         audio_values: values of a voice's features in a window.
         cached_branches: branches whose last contribution a step cache keeps; 0 without one.
         compiled: the blocks are compiled.
+        hidden_is_held: uncompiled, the feed-forward holds the hidden layer until its last layer is done.
+        casts_weights: weights are cast to the precision that is computed in.
     """
 
     tokens: int
@@ -72,6 +76,8 @@ class ForwardSize:
     audio_values: int = 0
     cached_branches: int = 0
     compiled: bool = False
+    hidden_is_held: bool = False
+    casts_weights: bool = False
 
 
 def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
@@ -85,13 +91,19 @@ def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
     audio = size.voices * size.audio_values * (FLOAT32_BYTES + size.value_bytes)
     context = CONTEXT_TOKENS * CONTEXT_COPIES * size.dim * size.value_bytes
     per_token = width * size.value_bytes + latents + rotations
-    return batch * (size.tokens * per_token + audio + context) + WORKSPACE_BYTES
+    return batch * (size.tokens * per_token + audio + context) + cast_bytes(size) + WORKSPACE_BYTES
+
+
+def cast_bytes(size: ForwardSize) -> int:
+    """What a cast weight takes at the peak: that of the feed-forward's last layer, if the peak lies there."""
+    at_its_last_layer = size.hidden_is_held and not size.compiled
+    return size.dim * size.ffn_dim * size.value_bytes if at_its_last_layer and size.casts_weights else 0
 
 
 def block_width(size: ForwardSize) -> int:
     """Values a token that a block holds at its peak."""
     if not size.compiled:
-        return size.dim * TOKEN_COPIES + HIDDEN_COPIES * size.ffn_dim
+        return size.dim * (TOKEN_COPIES + size.hidden_is_held) + HIDDEN_COPIES * size.ffn_dim
     in_product = size.dim * (COMPILED_TOKEN_COPIES + 1) + size.ffn_dim
     if size.weight_bytes >= size.value_bytes:
         return in_product

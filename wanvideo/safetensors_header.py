@@ -1,4 +1,4 @@
-"""Reads the header of a .safetensors file and believes nothing in it.
+"""Reads the header of a .safetensors file, with its remarks on quantised layers, and believes nothing in it.
 
 Layout (public specification of the format): 8 bytes little-endian header length, that many bytes of JSON
 (`name -> {dtype, shape, data_offsets}` and `__metadata__`), then the tensors' bytes without gaps.
@@ -11,11 +11,15 @@ from typing import Any, cast
 
 from .errors import CheckpointError
 from .header import CheckpointHeader, TensorInfo
+from .quantised_layers import REMARK_SUFFIX, RemarkError, metadata_remarks, remark_from
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit; a 14B model needs about 200 kB."""
 
 LENGTH_BYTES = 8
+
+MAX_REMARK_BYTES = 65_536
+"""Of the JSON on one quantised layer, which has some fifty."""
 
 BITS_PER_ELEMENT = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
@@ -25,11 +29,11 @@ BITS_PER_ELEMENT = {
 
 
 def read_safetensors_header(path: Path) -> CheckpointHeader:
-    """The header of the .safetensors file at `path`; no tensor is loaded.
+    """The header of the .safetensors file at `path`; no weight is loaded.
 
     Raises:
         CheckpointError: the header is cut off, too long, no JSON of the right form, or does not agree with
-            the file's size.
+            the file's size; or a remark on quantised layers is no JSON of the right form.
     """
     file_bytes = path.stat().st_size
     if file_bytes < LENGTH_BYTES:
@@ -45,7 +49,30 @@ def read_safetensors_header(path: Path) -> CheckpointHeader:
     data_bytes = file_bytes - LENGTH_BYTES - header_bytes
     tensors = {name: _tensor_info(path, name, entry, data_bytes) for name, entry in entries.items()}
     _check_layout(path, entries, data_bytes)
-    return CheckpointHeader(path.name, tensors, metadata)
+    remarks = _remarks(path, entries, LENGTH_BYTES + header_bytes)
+    try:
+        metadata_remarks(metadata)
+    except RemarkError as error:
+        raise _damaged(path, f"its metadata on quantised layers is wrong: {error}") from error
+    return CheckpointHeader(path.name, tensors, metadata, remarks)
+
+
+def _remarks(path: Path, entries: dict[str, Any], data_start: int) -> dict[str, dict[str, Any]]:
+    """The remarks that lie in the file as tensors of bytes, by the name of their layer."""
+    remarks: dict[str, dict[str, Any]] = {}
+    with path.open("rb") as file:
+        for name, entry in entries.items():
+            if not name.endswith(REMARK_SUFFIX):
+                continue
+            begin, end = entry["data_offsets"]
+            if entry["dtype"] != "U8" or end - begin > MAX_REMARK_BYTES:
+                raise _damaged(path, f"{_short(name)} is no short text")
+            file.seek(data_start + begin)
+            try:
+                remarks[name.removesuffix(REMARK_SUFFIX)] = remark_from(file.read(end - begin))
+            except RemarkError as error:
+                raise _damaged(path, f"{_short(name)} is wrong: {error}") from error
+    return remarks
 
 
 def _parse_json(path: Path, text: bytes) -> dict[str, Any]:

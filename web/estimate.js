@@ -29,11 +29,11 @@ export function gather(place, nodes = {}) {
     const isValue = ['string', 'number', 'boolean'].includes(typeof widget.value)
     if (widget.serialize !== false && isValue && !isLinked(node, widget.name)) inputs[widget.name] = widget.value
   }
-  for (const input of node.inputs ?? []) {
-    if (input.link == null || ASIDE.has(input.name)) continue
-    const source = sourceOf(place, input)
+  for (const [slot, { name }] of (node.inputs ?? []).entries()) {
+    if (ASIDE.has(name) || !node.isInputConnected(slot)) continue
+    const source = sourceOf(place, slot)
     if (source === null) continue // what feeds it is switched off: a run has nothing there
-    inputs[input.name] = [source ? idOf(source) : '', 0]
+    inputs[name] = [source ? idOf(source) : '', 0]
     if (source && KNOWN.has(source.node.type)) gather(source, nodes)
   }
   return nodes

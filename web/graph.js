@@ -2,7 +2,6 @@
 
 import { app } from '../../scripts/app.js'
 
-const FROM_OUTSIDE = -10 // LiteGraph's id for what a subgraph gets from outside
 const [MUTED, BYPASSED] = [2, 4]
 const DEPTH = 64
 
@@ -37,31 +36,38 @@ export function idOf({ node, around }) {
   return [...around, node].map((one) => one.id).join(':')
 }
 
+/** The link into a node's input, by the input's number; null if there is none. */
+export function linkInto(node, slot) {
+  if (!node.isInputConnected(slot)) return null
+  // Of a subgraph node, getInputLink tells what leads to an output inside of it; the plain node's is meant here.
+  const { getInputLink } = node.subgraph ? globalThis.LiteGraph.LGraphNode.prototype : node
+  return getInputLink.call(node, slot)
+}
+
 /** The place of the node that feeds an input in a run: null if none does, undefined if it cannot be told. */
-export function sourceOf({ node, around }, input) {
+export function sourceOf({ node, around }, slot) {
   let { graph } = node
-  let { link: id } = input
+  let link = linkInto(node, slot)
   for (let depth = 0; depth < DEPTH; depth += 1) {
-    if (id == null) return null
-    const link = graph?.getLink?.(id) ?? graph?.links?.get?.(id)
-    if (!link) return undefined
-    if (link.origin_id === FROM_OUTSIDE) {
+    if (!link) return null
+    if (link.originIsIoNode) {
       const outer = around.at(-1)
-      const given = outer?.inputs?.[link.origin_slot]
-      if (given?.link == null) return undefined // the subgraph node's own widget may hold it
-      ;[graph, around, id] = [outer.graph, around.slice(0, -1), given.link]
+      const outside = outer ? linkInto(outer, link.origin_slot) : null
+      if (!outside) return undefined // the subgraph node's own widget may hold it
+      ;[graph, around, link] = [outer.graph, around.slice(0, -1), outside]
       continue
     }
     const source = graph.getNodeById(link.origin_id)
     if (!source) return undefined
     if (source.mode === MUTED) return null
-    if (source.type === 'Reroute') id = source.inputs?.[0]?.link
+    if (source.type === 'Reroute') link = linkInto(source, 0)
     else if (source.mode === BYPASSED) {
       const kind = source.outputs?.[link.origin_slot]?.type
-      id = source.inputs?.find((one) => one.type === kind)?.link
+      const like = source.inputs?.findIndex((one) => one.type === kind) ?? -1
+      link = like < 0 ? null : linkInto(source, like)
     } else if (source.subgraph) {
       const output = source.subgraph.outputs?.[link.origin_slot]
-      ;[graph, around, id] = [source.subgraph, [...around, source], output?.linkIds?.[0]]
+      ;[graph, around, link] = [source.subgraph, [...around, source], output?.getLinks()[0]]
     } else return { node: source, around }
   }
   return undefined

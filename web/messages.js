@@ -51,16 +51,21 @@ function changeEvents(translate) {
       if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
     },
   }
-  // The host's own events pass through here; a listener would come after the editor's.
+  // The host's own events pass through here. A listener of ours would come after the editor's, even a capturing one:
+  // api is no element of the page, and Chromium calls listeners of such a target in the order in which they were added.
   const dispatch = api.dispatchCustomEvent
+  if (typeof dispatch !== 'function') return
   api.dispatchCustomEvent = function (type, detail, ...rest) {
     if (detail && type in changes) changes[type](detail)
     return dispatch.call(this, type, detail, ...rest)
   }
 }
 
+// No event tells of a refused prompt, and no hook of an extension: its answer can be changed here alone. Without this
+// method the refusal is said in English.
 function changeRefusals(translate) {
   const queuePrompt = api.queuePrompt
+  if (typeof queuePrompt !== 'function') return
   const change = (nodeErrors) => {
     for (const node of Object.values(nodeErrors ?? {}))
       if (isOurs(node.class_type))
@@ -90,7 +95,7 @@ let nodeDefs = {}
 app.registerExtension({
   name: 'evertalk.messages',
   async init() {
-    const language = app.ui.settings.getSettingValue('Comfy.Locale')
+    const language = app.extensionManager.setting.get('Comfy.Locale')
     if (!language || language === 'en') return
     const catalogue = await readCatalogue(language).catch((error) => {
       console.warn(`${OURS}: no translations (${error})`)

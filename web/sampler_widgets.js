@@ -14,7 +14,8 @@ export function widgetOf(node, name) {
 
 /** Whether a link brings the widget's value, so that what the widget shows is not used. */
 export function isLinked(node, name) {
-  return node.inputs?.some((input) => input.widget?.name === name && input.link != null) ?? false
+  const slot = node.inputs?.findIndex((input) => input.widget?.name === name) ?? -1
+  return slot >= 0 && node.isInputConnected(slot)
 }
 
 /** The steps that the chosen scheduler insists on, or undefined. */

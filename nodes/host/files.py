@@ -7,11 +7,12 @@ from typing import TypeVar
 import folder_paths
 
 from ...multitalk.errors import ModelFileError
-from ...multitalk.talk_checkpoint import BaseSize, TalkConfig, check_fits, read_talk_config
+from ...multitalk.talk_checkpoint import BaseSize, TalkConfig, check_fits, read_talk_config, talk_layers
 from ...wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ...wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
 from ...wanvideo.checkpoint_layout import CheckpointKind, folder_of
 from ...wanvideo.errors import CheckpointError
+from .compat.quantised import check_formats
 
 BASE_LABEL = "base_model"
 TALK_LABEL = "talk_model"
@@ -72,7 +73,8 @@ def check_base_file(path: Path) -> CheckpointDescription:
     """What the base model at `path` is, read from its header; only Wan 2.1 image-to-video passes.
 
     Raises:
-        ModelFileError: unreadable, a pickle, damaged, or another kind of model.
+        ModelFileError: unreadable, a pickle, damaged, another kind of model, or quantised in a form that this
+            ComfyUI does not know.
     """
     return with_label(BASE_LABEL, lambda: _describe_base(path))
 
@@ -81,7 +83,8 @@ def check_talk_file(path: Path, base: BaseSize | None) -> TalkConfig:
     """The sizes of the talk model at `path`, read from its header; it must fit the `base`, if that is known.
 
     Raises:
-        ModelFileError: unreadable, a pickle, damaged, another kind of model, or made for another base.
+        ModelFileError: unreadable, a pickle, damaged, another kind of model, made for another base, or
+            quantised in a form that this ComfyUI does not know.
     """
     return with_label(TALK_LABEL, lambda: _read_talk(path, base))
 
@@ -114,9 +117,16 @@ def with_label(label: str, read: Callable[[], _T]) -> _T:
 
 
 def _describe_base(path: Path) -> CheckpointDescription:
-    description = describe_checkpoint(read_header(path))
+    header = read_header(path)
+    description = describe_checkpoint(header)
     if description.kind is not CheckpointKind.WAN21_I2V:
         raise _wrong_kind(description, WANTED_BASE, "models/diffusion_models")
+    if header.is_gguf:
+        raise CheckpointError(
+            f"`{path.name}` is a GGUF file, which ComfyUI's own loader cannot read. Load it with the GGUF "
+            "pack's loader and connect EverTalk Apply, or choose a .safetensors file."
+        )
+    check_formats(path.name, description.layers, is_audio=False)
     return description
 
 
@@ -126,6 +136,8 @@ def _read_talk(path: Path, base: BaseSize | None) -> TalkConfig:
     if not description.has_talk_weights:
         raise _wrong_kind(description, WANTED_TALK, "models/model_patches")
     config = read_talk_config(header, description)
+    layers = talk_layers(description)
+    check_formats(path.name, layers, is_audio=True)
     if base is not None:
         check_fits(base, path.name, config)
     return config

@@ -19,10 +19,13 @@ from ...multitalk.modes import Pin
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .backend import NotFiniteError
 from .memory import declared_memory, forward_size
-from .patcher import KEY, BranchCall, TalkCall
+from .patcher import KEY, BranchCall, TalkCall, talks_of
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
 NEGATIVE = (Branch.NO_TEXT, Branch.NONE)
+
+CLONES = "multigpu_clones"
+"""The host's entry in model options for the clones of a MODEL on several GPUs, itself among them."""
 
 BRANCH_MARK = "evertalk_branch"
 """Names the entry among a cond's values for the model that keeps branches apart; the model ignores it."""
@@ -145,7 +148,9 @@ class TalkGuider(CFGGuider):
         """
         calls = tuple(self.branch_call(branch, x_BCTHW.device) for branch in branches)
         options = create_model_options_clone(model_options)
-        options["transformer_options"][KEY] = TalkCall(calls, self.settings.attention, self.step_cache)
+        clones = tuple(options.get(CLONES, {}).values())
+        talks = talks_of(self.model_patcher, *clones)
+        options["transformer_options"][KEY] = TalkCall(calls, self.settings.attention, talks, self.step_cache)
         conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
         predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
         return dict(zip(branches, predictions, strict=True))

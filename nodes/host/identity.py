@@ -7,6 +7,9 @@ is not sampled is not told apart.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from inspect import signature
+from types import CellType, FunctionType, MethodType
 from typing import Any, cast
 
 import torch
@@ -14,16 +17,14 @@ from comfy.model_patcher import ModelPatcher
 from torch import nn
 
 from ...multitalk.fingerprint import fingerprint
+from .compat.precision import precision_of
 from .patcher import KEY
 from .seeing import ClipEye, FixedSight
 
 SAMPLES = 256
 """Values read of each weight."""
 
-MAX_DEPTH = 6
-
-CACHE_SETTINGS = ("reuse_threshold", "start_percent", "end_percent", "subsample_factor")
-"""Of the host's EasyCache and LazyCache, which keep their settings beside their caches in one object."""
+MAX_DEPTH = 8
 
 
 def model_identity(patcher: ModelPatcher) -> str:
@@ -33,6 +34,7 @@ def model_identity(patcher: ModelPatcher) -> str:
         {str(key): [patch_identity(patch) for patch in patches] for key, patches in patcher.patches.items()},
         {str(name): named(value) for name, value in patcher.object_patches.items()},
         outline(patcher.model_options),
+        outline(patcher.wrappers),
         str(patcher.model_dtype()),
     )
 
@@ -42,7 +44,23 @@ def weights_identity(patcher: ModelPatcher) -> str:
     model: nn.Module = patcher.model
     return fingerprint(
         type(model).__name__,
+        layer_kinds(model),
         [(name, sampled(tensor)) for name, tensor in unpatched_weights(model, patcher.backup)],
+    )
+
+
+def layer_kinds(model: nn.Module) -> list[str]:
+    """What the layers are and in what precision they hold their weights on the GPU, each kind once.
+
+    The same file gives the same weights in RAM with fp8 products and without, and under dynamic VRAM in any
+    precision.
+    """
+    return sorted(
+        {
+            f"{type(layer).__qualname__} {precision_of(layer)}"
+            for layer in model.modules()
+            if isinstance(getattr(layer, "weight", None), torch.Tensor)
+        }
     )
 
 
@@ -60,8 +78,19 @@ def sampled(tensor: torch.Tensor) -> tuple[str, str, torch.Tensor | None]:
     if plain.is_meta or not plain.numel():
         return str(tensor.dtype), str(tuple(tensor.shape)), None
     # An odd step, so that the samples of a matrix do not all stand in one column.
-    values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1]
-    return str(tensor.dtype), str(tuple(tensor.shape)), values.cpu()
+    values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1].cpu()
+    scale: object = getattr(
+        getattr(tensor, "_params", None), "scale", None
+    )  # beside the host's quantised ones
+    if isinstance(scale, torch.Tensor):
+        values = torch.cat((values.view(torch.uint8), sampled_scale(scale)))
+    return str(tensor.dtype), str(tuple(tensor.shape)), values
+
+
+def sampled_scale(scale: torch.Tensor) -> torch.Tensor:
+    """Some of a scale's values as bytes."""
+    values = scale.detach().reshape(-1)[:: scale.numel() // SAMPLES | 1]
+    return values.cpu().contiguous().view(torch.uint8)
 
 
 def patch_identity(patch: tuple[Any, ...]) -> Any:
@@ -73,22 +102,66 @@ def patch_identity(patch: tuple[Any, ...]) -> Any:
 def outline(value: Any, depth: int = 0) -> Any:
     """A value of the host's as one that has a fingerprint: tensors sampled, functions and objects by name.
 
-    Objects of the host and of other packs hold counters, caches and whole models, so of them only the name of
-    the class counts, for LoRA adapters their weights, and for caches of steps their settings.
+    What nodes put on a MODEL is told apart by what it was made of: a function by its defaults and what it
+    encloses, an object by what its class was given. All else that an object holds may be a counter or a
+    cache, which a run changes. Models count by their weights.
     """
     if depth > MAX_DEPTH:
         return "..."
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, torch.Tensor):
-        return sampled(value)
-    if isinstance(value, Mapping):
-        entries = cast("Mapping[Any, Any]", value)
-        return {str(key): outline(entry, depth + 1) for key, entry in entries.items() if key != KEY}
-    if isinstance(value, list | tuple):
-        return [outline(entry, depth + 1) for entry in cast("list[Any]", value)]
-    settings = {name: getattr(value, name) for name in CACHE_SETTINGS if hasattr(value, name)}
-    return [named(value), outline(getattr(value, "weights", None), depth + 1), settings]
+    if isinstance(value, torch.Tensor | ModelPatcher):
+        return sampled(value) if isinstance(value, torch.Tensor) else weights_identity(value)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return outline_of_entries(cast("Any", value), depth + 1)
+    weights = outline(getattr(value, "weights", None), depth + 1)
+    return [named(value), weights, outline(made_of(value), depth + 1)]
+
+
+def outline_of_entries(
+    entries: Mapping[Any, Any] | list[Any] | tuple[Any, ...] | set[Any] | frozenset[Any], depth: int
+) -> Any:
+    """A collection's values as ones that have a fingerprint; without the pack's own in a mapping."""
+    if isinstance(entries, Mapping):
+        return {str(key): outline(entry, depth) for key, entry in entries.items() if key != KEY}
+    outlined = [outline(entry, depth) for entry in entries]
+    return sorted(map(str, outlined)) if isinstance(entries, set | frozenset) else outlined
+
+
+def made_of(value: Any) -> dict[str, Any]:
+    """What a function or an object was made with, as far as a run leaves it alone."""
+    if isinstance(value, partial):
+        made = cast("partial[Any]", value)
+        return {"function": made.func, "arguments": made.args, "keywords": made.keywords}
+    if isinstance(value, MethodType):
+        return {"function": value.__func__, "object": value.__self__}
+    if isinstance(value, FunctionType):
+        cells = zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)
+        enclosed = {name: cell.cell_contents for name, cell in cells if filled(cell)}
+        # A dict or a list in a closure is where functions keep what they remember.
+        kept = {name: one for name, one in enclosed.items() if not isinstance(one, dict | list)}
+        return {**kept, "defaults": value.__defaults__, "keyword_defaults": value.__kwdefaults__}
+    if isinstance(value, type | nn.Module) or not hasattr(value, "__dict__"):
+        return {}
+    held = vars(value)
+    return {name: held[name] for name in parameters_of(type(value)) if name in held}
+
+
+def filled(cell: CellType) -> bool:
+    """Whether an enclosed variable has a value."""
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def parameters_of(kind: type) -> tuple[str, ...]:
+    """What a class takes to make an object."""
+    try:
+        return tuple(signature(kind).parameters)
+    except (TypeError, ValueError):  # a class of an extension module does not say
+        return ()
 
 
 def named(value: Any) -> str:

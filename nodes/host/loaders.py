@@ -1,7 +1,10 @@
 """Loads a base model through the host's own loader, and the audio weights into a patcher of their own."""
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,17 @@ from comfy.utils import load_torch_file
 
 from ...multitalk.errors import ModelFileError
 from ...multitalk.layers import Layers
-from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix
+from ...multitalk.talk_checkpoint import TalkConfig, strip_prefix, talk_layers
 from ...multitalk.talk_model import TalkModel
-from ...wanvideo.checkpoint import GGUF_SUFFIX
+from ...wanvideo.checkpoint import GGUF_SUFFIX, read_header
+from ...wanvideo.checkpoint_kind import describe_checkpoint
 from ...wanvideo.gguf_weights import read_gguf_tensors
-from .files import TALK_LABEL, with_label
+from ...wanvideo.quantised_layers import QuantisedLayer
+from .base_state import base_state
+from .compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
+from .compat.precision import note_precision, precision_of, settle_precision
+from .compat.quantised import form_of, hold_quantised
+from .files import BASE_LABEL, TALK_LABEL, with_label
 from .rowwise_fp8 import RowwiseFp8, has_fp8_product
 
 LOG = logging.getLogger("evertalk")
@@ -48,8 +57,17 @@ _DTYPES = {
 }
 
 
-def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str]:
-    """Load a base model, and say in what precision it is held and computed."""
+def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -> tuple[ModelPatcher, str]:
+    """Load a base model, and say in what precision it is held and computed.
+
+    Args:
+        path: a file that check_base_file has passed.
+        quantization: how its weights are to be held.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+
+    Raises:
+        ModelFileError: fp8_rowwise cannot be made of what the file holds.
+    """
     options: dict[str, Any] = {}
     if quantization in _DTYPES:
         options["dtype"] = _DTYPES[quantization]
@@ -57,22 +75,57 @@ def load_base(path: Path, quantization: Quantization) -> tuple[ModelPatcher, str
         options["fp8_optimizations"] = True
     if quantization is Quantization.FP8_ROWWISE:
         options["custom_operations"] = RowwiseFp8
-    model = comfy.sd.load_diffusion_model(str(path), model_options=options)
+    others = load_options(dynamic=dynamic)
+    state = base_state(path, rowwise=quantization is Quantization.FP8_ROWWISE)
+    model: ModelPatcher | None
+    if state is None:
+        model = comfy.sd.load_diffusion_model(str(path), model_options=options, **others)
+    else:
+        model = comfy.sd.load_diffusion_model_state_dict(
+            state.weights, model_options=options, metadata=state.metadata, **others
+        )
+    if model is None:
+        raise ModelFileError(
+            f"base_model: ComfyUI does not know what model `{path.name}` is, though its names are those of a "
+            "Wan transformer. Download it again, or choose another."
+        )
+    # The host's fp8 products ask whether a layer's weights are fp8 as they lie in RAM.
+    if not dynamic or quantization is Quantization.FP8_E4M3FN_FAST:
+        settle_precision(model.model)
+    can_be_loaded_again(model, reload_base, path, quantization, dynamic)
     return model, precision_note(model, quantization)
+
+
+def expected_bytes(path: Path, quantization: Quantization) -> int:
+    """What a base model's weights will take, told by its header; what is quantised keeps its form."""
+    header = with_label(BASE_LABEL, lambda: read_header(path))
+    if quantization not in _DTYPES or describe_checkpoint(header).layers:
+        return path.stat().st_size
+    held = torch.float8_e4m3fn if quantization is Quantization.FP8_ROWWISE else _DTYPES[quantization]
+    return held.itemsize * sum(prod(tensor.shape) for tensor in header.tensors.values())
+
+
+def reload_base(
+    path: Path, quantization: Quantization, dynamic: bool, disable_dynamic: bool = False
+) -> ModelPatcher:
+    """Load a base model once more, with the same options; the host calls it for a copy of its own."""
+    return load_base(path, quantization, dynamic=dynamic and not disable_dynamic)[0]
 
 
 def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     """What was asked for and what the host made of it."""
-    weights = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
+    matrix = model.model.diffusion_model.blocks[0].self_attn.q
+    held = form_of(matrix) or _name(precision_of(matrix))
+    kept = ""
+    if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != _name(_DTYPES[asked]):
+        kept = " as in the file"
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
     fast = ""
     if asked is Quantization.FP8_E4M3FN_FAST:
         fast = f", {_fast_note(model)}"
     if asked is Quantization.FP8_ROWWISE:
         fast = f", {_rowwise_note(model)}"
-    return (
-        f"quantization {asked.value}: weights held as {_name(weights)}, computed in {_name(computed)}{fast}"
-    )
+    return f"quantization {asked.value}: weights held as {held}{kept}, computed in {_name(computed)}{fast}"
 
 
 def _fast_note(model: ModelPatcher) -> str:
@@ -111,28 +164,52 @@ def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
     }
 
 
-def load_talk(path: Path, config: TalkConfig) -> ModelPatcher:
+def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:
     """Load audio weights in their own precision, for the host's memory manager to move.
+
+    Args:
+        path: a file that check_talk_file has passed.
+        config: what it found.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
 
     Raises:
         ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
     """
+    layers = talk_layers(with_label(TALK_LABEL, lambda: describe_checkpoint(read_header(path))))
     state = read_weights(path, config)
-    dtype = state["blocks.0.audio_cross_attn.q_linear.weight"].dtype
-    operations: Any = comfy.ops.manual_cast
-    if config.is_scaled_fp8:
-        operations = comfy.ops.scaled_fp8_ops(override_dtype=dtype)
-    # Made without memory and given the file's own tensors: norms keep their precision beside fp8 matrices.
-    model = TalkModel(config, Layers(operations, dtype, torch.device("meta"))).eval()
+    held = held_as(state, layers)
+    # Made without memory and given the file's own tensors, each of its own type: the layers have none.
+    model = TalkModel(config, Layers(comfy.ops.manual_cast, device=torch.device("meta")))
+    hold_quantised(model, state, layers)
+    model.eval()
+    patcher = new_patcher(
+        model,
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+        dynamic=dynamic,
+    )
     try:
-        model.load_state_dict(state, strict=True, assign=True)
+        model.load_state_dict(own_weights(patcher, state), strict=True, assign=True)
     except RuntimeError as error:
         raise ModelFileError(
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
-    LOG.info("audio weights %s: held as %s, %d blocks", path.name, _name(dtype), config.num_layers)
-    device, offload_device = (
-        comfy.model_management.get_torch_device(),
-        comfy.model_management.unet_offload_device(),
+    note_precision(model)
+    can_be_loaded_again(patcher, reload_talk, path, config, dynamic)
+    LOG.info("audio weights %s: held as %s, %d blocks", path.name, held, config.num_layers)
+    return patcher
+
+
+def held_as(state: Mapping[str, torch.Tensor], layers: Mapping[str, QuantisedLayer]) -> str:
+    """How audio weights are held: the matrices' formats and types, the most frequent first."""
+    forms = Counter(
+        layers[name].format if (name := key.removesuffix(".weight")) in layers else _name(value.dtype)
+        for key, value in state.items()
+        if key.endswith(".weight") and value.ndim == 2
     )
-    return ModelPatcher(model, device, offload_device)
+    return ", ".join(form for form, _ in forms.most_common())
+
+
+def reload_talk(path: Path, config: TalkConfig, dynamic: bool, disable_dynamic: bool = False) -> ModelPatcher:
+    """Load audio weights once more; the host calls it for a copy of its own."""
+    return load_talk(path, config, dynamic=dynamic and not disable_dynamic)

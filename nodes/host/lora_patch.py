@@ -11,12 +11,14 @@ Shape letters: O a layer's outputs, I its inputs, R rank.
 from dataclasses import dataclass
 from typing import Any, cast
 
-import comfy.float
 import torch
-from comfy.model_patcher import LowVramPatch, ModelPatcher, string_to_seed
+from comfy.model_patcher import LowVramPatch, ModelPatcher
 from comfy.patcher_extension import CallbacksMP
 from comfy.weight_adapter.lora import LoRAAdapter
 from torch import nn
+
+from .compat.rounding import rounded_at_random
+from .rowwise_fp8 import RowwiseFp8
 
 KEY = "evertalk_lora"
 """Names the callback that makes a MODEL's patches quick."""
@@ -50,9 +52,7 @@ class OffloadedPatch:
     def __call__(self, weight: torch.Tensor) -> torch.Tensor:
         """The patched weight; the host hands over a copy of its own."""
         if weight.dtype in FLOAT8:
-            patched = self(weight.to(torch.bfloat16))
-            # Rounded to the nearest, most of a LoRA would vanish: its steps are smaller than fp8's.
-            return comfy.float.stochastic_rounding(patched, weight.dtype, seed=string_to_seed(self.key))
+            return rounded_at_random(self(weight.to(torch.bfloat16)), weight.dtype, self.key)
         for one in self.low_ranks:
             weight = weight.addmm_(one.up_OR.to(weight), one.down_RI.to(weight), alpha=one.strength)
         return weight if self.added is None else weight.add_(self.added.to(weight))
@@ -72,13 +72,13 @@ def quick_patch(patch: LowVramPatch, module: nn.Module) -> OffloadedPatch | None
     low_ranks: list[LowRank] = []
     added: torch.Tensor | None = None
     # A scaled weight is multiplied by its scale after the patch: what is added is divided by it before.
-    scale = 1.0 if patch.set_func is None else scale_of(module)
+    scale = torch.ones(()) if patch.set_func is None else scale_of(module)
     if scale is None:
         return None
     for strength, value, strength_model, offset, function in patch.patches[patch.key]:
         if strength_model != 1.0 or offset is not None or function is not None:
             return None
-        low_rank, vector = low_rank_of(value, strength / scale), added_by(value, strength / scale)
+        low_rank, vector = low_rank_of(value, strength, scale), added_by(value, strength)
         if low_rank is not None:
             low_ranks.append(low_rank)
         elif vector is not None:
@@ -88,20 +88,33 @@ def quick_patch(patch: LowVramPatch, module: nn.Module) -> OffloadedPatch | None
     return OffloadedPatch(patch.key, low_ranks, added)
 
 
-def scale_of(module: nn.Module) -> float | None:
-    """The scale of a scaled fp8 layer, or None for other kinds of quantised layers."""
+def scale_of(module: nn.Module) -> torch.Tensor | None:
+    """What a patched weight is multiplied by after the patch; None where only the host knows.
+
+    One number for the scaled fp8 layers of old hosts (0.3.75), one a row, (rows, 1), for the pack's own; the
+    quantised weights of newer hosts are taken back to their real values before they are patched.
+    """
+    if hasattr(module.weight, "dequantize") and hasattr(module.weight, "_qdata"):
+        return torch.ones(())
     scale = getattr(module, "scale_weight", None)
-    return float(scale) if isinstance(scale, torch.Tensor) and scale.numel() == 1 else None
+    if not isinstance(scale, torch.Tensor):
+        return None
+    if scale.numel() == 1:
+        return scale.flatten()[0]
+    return scale if isinstance(module, RowwiseFp8.Linear) else None
 
 
-def low_rank_of(value: Any, strength: float) -> LowRank | None:
-    """A plain LoRA of a matrix; None for DoRA, LoCon and everything else."""
+def low_rank_of(value: Any, strength: float, scale: torch.Tensor) -> LowRank | None:
+    """A plain LoRA of a matrix, divided by the matrix's scale; None for DoRA, LoCon and everything else."""
     if not isinstance(value, LoRAAdapter):
         return None
     up, down, alpha, mid, dora_scale, reshape = cast("tuple[Any, ...]", value.weights)
     if mid is not None or dora_scale is not None or reshape is not None or up.ndim != 2 or down.ndim != 2:
         return None
-    return LowRank(up, down, strength if alpha is None else strength * float(alpha) / down.shape[0])
+    strength = strength if alpha is None else strength * float(alpha) / down.shape[0]
+    if scale.numel() == 1:
+        return LowRank(up, down, strength / float(scale))
+    return LowRank((up.float() / scale.to(up.device)).bfloat16(), down, strength)
 
 
 def added_by(value: Any, strength: float) -> torch.Tensor | None:

@@ -17,8 +17,10 @@ from ...attention.protocol import Attention
 from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
+from .compat.feed_forward import holds_hidden
+from .compat.precision import precision_of
 from .lora_patch import patch_bytes
-from .patcher import attachment_of, compiles
+from .patcher import compiles
 
 GIB = 1024**3
 
@@ -37,6 +39,8 @@ def forward_size(
 ) -> ForwardSize:
     """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
     tree = model.model.diffusion_model
+    held = precision_of(tree.blocks[0].ffn[0])
+    computed = model.model.manual_cast_dtype or model.model.get_dtype()
     frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
         tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),
@@ -45,18 +49,21 @@ def forward_size(
         head_dim=tree.dim // tree.num_heads,
         in_channels=tree.in_dim,
         latent_channels=latents_BCTHW.shape[1],
-        value_bytes=dtype_size(model.model.manual_cast_dtype or model.model.get_dtype()),
-        weight_bytes=dtype_size(tree.blocks[0].ffn[0].weight.dtype),
+        value_bytes=dtype_size(computed),
+        weight_bytes=dtype_size(held),
         voices=len(voices.audio_SFKLC),
         audio_values=voices.audio_SFKLC[0].numel(),
         cached_branches=cached_branches,
-        compiled=compiles(attachment_of(model).compile_blocks, attention),
+        compiled=compiles(model, attention),
+        hidden_is_held=holds_hidden(type(tree.blocks[0].ffn)),
+        casts_weights=held != computed,
     )
 
 
 def weights_bytes(model: ModelPatcher) -> int:
-    """Of a talking MODEL's weights, its audio weights among them, wherever they lie."""
-    return sum(one.model_size() for one in (model, *model.get_nested_additional_models()))
+    """Of a talking MODEL's weights for its GPU, its audio weights among them, wherever they lie now."""
+    others = [one for one in model.get_nested_additional_models() if one.load_device == model.load_device]
+    return sum(one.model_size() for one in (model, *others))
 
 
 def fits_whole(model: ModelPatcher, needed: int) -> bool:

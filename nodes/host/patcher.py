@@ -4,7 +4,6 @@ Shape letters: B batch, S voices, F video frames, K encoder frames around a fram
 channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame, N audio tokens.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -13,24 +12,26 @@ import torch
 from comfy.ldm.wan.model import WanModel
 from comfy.model_base import WAN21
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 
 from ...attention.protocol import Attention
 from ...multitalk.errors import InputError
 from ...multitalk.speaker_routing import SpeakerRouter
 from ...multitalk.talk_checkpoint import TalkMode
 from ...multitalk.talk_model import TalkHooks, TalkModel
+from ...wanvideo.blocks import BlockContext
 from ...wanvideo.compiling import compiled, many_graphs
 from ...wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
-from ...wanvideo.protocols import WanTree
-from ...wanvideo.rope import Rotation
+from ...wanvideo.protocols import BlockHook, WanBlock, WanTree
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
 from .attention import host_attention
+from .block_patches import Given, host_side, inside_of, rotation_of_host
+from .connected import check_call
 from .lora_patch import quicken_before_runs
 
 KEY = "evertalk"
 """Names the pack's entries in the host's transformer options, attachments and additional models."""
 
-FORWARD = "diffusion_model.forward_orig"
 I2V_CHANNELS = 36
 
 
@@ -48,18 +49,32 @@ class BranchCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Talk:
+    """Audio weights, and the transformer on the same GPU that they belong to."""
+
+    tree: WanTree
+    model: TalkModel
+
+
+@dataclass(frozen=True, slots=True)
 class TalkCall:
     """What varies from call to call; travels in `transformer_options["evertalk"]`.
 
     Attributes:
         branches: in the order of the call's conds; the host evaluates one of them at a time.
         attention: the attention backend; None is the host's own.
+        talks: the audio weights, on each GPU that the host may take.
         step_cache: the window's TeaCache, or None.
     """
 
     branches: tuple[BranchCall, ...]
     attention: Attention | None
+    talks: tuple[Talk, ...]
     step_cache: StepCache | None = None
+
+    def talk_on(self, tree: WanTree) -> TalkModel:
+        """The audio weights that lie where these modules do."""
+        return next(talk.model for talk in self.talks if talk.tree is tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +111,16 @@ class TalkAttachment:
 
 @dataclass(frozen=True, slots=True)
 class TalkForward:
-    """Stands in for the host's `forward_orig`: with a TalkCall the pack's forward, else the host's own.
+    """Stands in for the `forward_orig` of the transformer that runs, for one call.
 
     Attributes:
         tree: the host's modules.
-        talk: the audio weights.
-        host_forward: what it stands in for.
-        compile_blocks: run blocks as one compiled graph, except with the host's own attention.
+        call: what varies from call to call.
+        compile_blocks: run blocks as one compiled graph, where nothing of the host's runs inside of them.
     """
 
     tree: WanTree
-    talk: TalkModel
-    host_forward: Callable[..., torch.Tensor]
+    call: TalkCall
     compile_blocks: bool = False
 
     def __call__(
@@ -121,75 +134,101 @@ class TalkForward:
         **host_options: Any,
     ) -> torch.Tensor:
         """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotations."""
-        options = transformer_options or {}
-        call = options.get(KEY)
-        if call is None:
-            return self.host_forward(
-                x, t, context, clip_fea=clip_fea, freqs=freqs, transformer_options=options, **host_options
-            )
-        assert isinstance(call, TalkCall)
+        del host_options  # what the host's own forward makes nothing of, or what was refused before
+        options, call = {} if transformer_options is None else transformer_options, self.call
         assert freqs is not None
         attention = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
-        hooks = self.hooks(call, x, options["cond_or_uncond"], attention)
+        hooks = self.hooks(x, options["cond_or_uncond"], attention)
         stack = None if call.step_cache is None else partial(call.step_cache.run, tuple(options["uuids"]))
-        patches = block_patches(options)
-        if not compiles(self.compile_blocks, call.attention):
-            return wan_forward(self.tree, inputs, attention, hooks, patches, run_stack=stack)
+        host = host_side(options, Given(self.tree, x, t, freqs), call.attention)
+        if not self.compile_blocks:
+            return wan_forward(self.tree, inputs, attention, hooks, host, run_stack=stack)
         with many_graphs():
-            return wan_forward(self.tree, inputs, attention, hooks, patches, compiled_block(), stack)
+            return wan_forward(self.tree, inputs, attention, hooks, host, compute_block, stack)
 
-    def hooks(
-        self, call: TalkCall, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention
-    ) -> TalkHooks:
+    def hooks(self, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention) -> TalkHooks:
         """The audio branch of this call; the host says which cond each part of the batch belongs to."""
         assert len(set(branch_of_chunk)) == 1, "branches are marked as different, so never batched"
-        branch = call.branches[branch_of_chunk[0]]
+        branch, talk = self.call.branches[branch_of_chunk[0]], self.call.talk_on(self.tree)
         audio = branch.audio_SFKLC[None].expand(x_BCTHW.shape[0], *branch.audio_SFKLC.shape)
-        tokens_BTNC = self.talk.audio_tokens(audio.to(x_BCTHW))
+        tokens_BTNC = talk.audio_tokens(audio.to(x_BCTHW))
         route = None
         if branch.token_masks_MP is not None:
             route = SpeakerRouter(branch.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
-        return TalkHooks(self.talk, tokens_BTNC, self.tree.num_heads, attention, route)
+        return TalkHooks(talk, tokens_BTNC, self.tree.num_heads, attention, route)
 
 
-def compiles(asked: bool, attention: Attention | None) -> bool:  # a widget's value
-    """Whether blocks are compiled: not with the host's attention, another closure in every call."""
-    return asked and attention is not None
+@dataclass(frozen=True, slots=True)
+class TalkEntry:
+    """The host's wrapper around its transformer: in calls with a TalkCall the pack's forward runs inside.
+
+    The host tells a wrapper which modules run, those of a clone on another GPU for one; what stands before
+    and behind the blocks, padding and positions, stays its own.
+
+    Attributes:
+        compile_blocks: as in TalkForward.
+    """
+
+    compile_blocks: bool = False
+
+    def __call__(
+        self,
+        executor: Any,
+        x: torch.Tensor,
+        timestep: torch.Tensor,
+        context: torch.Tensor,
+        clip_fea: torch.Tensor | None = None,
+        time_dim_concat: torch.Tensor | None = None,
+        transformer_options: dict[str, Any] | None = None,
+        **inputs: Any,
+    ) -> torch.Tensor:
+        """As the host calls a wrapper of its transformer.
+
+        Raises:
+            InputError: another node gave the transformer a forward of its own, or inputs that it alone takes.
+        """
+        options = {} if transformer_options is None else transformer_options
+        call = options.get(KEY)
+        if call is None:
+            return executor(x, timestep, context, clip_fea, time_dim_concat, options, **inputs)
+        assert isinstance(call, TalkCall)
+        tree = executor.class_obj
+        check_call(tree, time_dim_concat, inputs)
+        tree.forward_orig = TalkForward(tree, call, self.compile_blocks)
+        try:
+            return executor(x, timestep, context, clip_fea, time_dim_concat, options, **inputs)
+        finally:
+            del tree.forward_orig
+
+
+def talks_of(model: ModelPatcher, *clones: ModelPatcher) -> tuple[Talk, ...]:
+    """The audio weights of a talking MODEL, and those of its clones on other GPUs."""
+    return tuple(
+        Talk(one.model.diffusion_model, one.get_additional_models_with_key(KEY)[0].model)
+        for one in (model, *clones)
+    )
+
+
+def compiles(model: ModelPatcher, attention: Attention | None) -> bool:
+    """Whether a talking MODEL's blocks are compiled: only where nothing of the host's runs inside of them."""
+    if not attachment_of(model).compile_blocks:
+        return False
+    return inside_of(model.model_options["transformer_options"], attention) is None
+
+
+def compute_block(
+    block: WanBlock, hook: BlockHook | None, context: BlockContext, x_BLC: torch.Tensor
+) -> torch.Tensor:
+    """A block, compiled unless other nodes have a say inside of it."""
+    compute = compiled_block() if context.inside is None else block_forward
+    return compute(block, hook, context, x_BLC)
 
 
 @cache
 def compiled_block() -> ComputeBlock:
     """The block's arithmetic, compiled: one graph serves all blocks, whose weights are its inputs."""
     return compiled(block_forward)
-
-
-def rotation_of_host(freqs: torch.Tensor) -> Rotation:
-    """The host's rotation matrices (1, tokens, 1, pairs, 2, 2) as cosine and sine: their first column."""
-    return Rotation(freqs[..., 0].float().contiguous())
-
-
-def block_patches(
-    options: Mapping[str, Any],
-) -> Callable[[int, torch.Tensor, Callable[[torch.Tensor], torch.Tensor]], torch.Tensor] | None:
-    """Runs blocks through the replacements that other nodes registered; None when there are none."""
-    patches = options.get("patches_replace", {}).get("dit", {})
-    if not patches:
-        return None
-
-    def run_original(run: Callable[[torch.Tensor], torch.Tensor], given: dict[str, Any]) -> dict[str, Any]:
-        return {"img": run(given["img"])}
-
-    def run_block(
-        index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
-        patch = patches.get(("double_block", index))
-        if patch is None:
-            return run(x_BLC)
-        arguments = {"img": x_BLC, "txt": None, "vec": None, "pe": None, "transformer_options": options}
-        return patch(arguments, {"original_block": partial(run_original, run)})["img"]
-
-    return run_block
 
 
 def check_base(model: ModelPatcher) -> None:
@@ -214,13 +253,9 @@ def check_base(model: ModelPatcher) -> None:
 def apply_talk(model: ModelPatcher, attachment: TalkAttachment) -> ModelPatcher:
     """A clone of `model` that can speak; the model given, its patches and its LoRA stay as they are."""
     patched = model.clone()
-    host_forward = patched.get_model_object(FORWARD)
-    if isinstance(host_forward, TalkForward):
-        host_forward = host_forward.host_forward
-    forward = TalkForward(
-        patched.model.diffusion_model, attachment.talk_model, host_forward, attachment.compile_blocks
-    )
-    patched.add_object_patch(FORWARD, forward)
+    patched.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
+    entry = TalkEntry(attachment.compile_blocks)
+    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, entry)
     patched.set_additional_models(KEY, [attachment.talk])
     patched.set_attachments(KEY, attachment)
     quicken_before_runs(patched)

@@ -1,4 +1,7 @@
-"""The pack's own routes on the host's server: they refuse with a sentence, never with a traceback."""
+"""The pack's own routes on the host's server, and what it changes in the host's answers.
+
+Its routes refuse with a sentence, never with a traceback.
+"""
 
 import json
 import logging
@@ -10,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Middleware = Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]
 
 LOG = logging.getLogger("evertalk")
 
@@ -28,23 +32,35 @@ def add_post_route(path: str, answer: Answer) -> None:
 
     Where packs are loaded without a server, as tools do that only list nodes, there is nobody to ask.
     """
-    instance = _server()
-    if instance is not None:
-        instance.routes.post(path)(in_sentences(path, answer))
+    server = _server()
+    if server is not None:
+        server.routes.post(path)(in_sentences(path, answer))
+
+
+def add_middleware(middleware: Middleware) -> None:
+    """Let every answer of the server pass through; called once, when the host loads the pack.
+
+    A server that runs already takes no more of them, and its answers stay as they are.
+    """
+    server = _server()
+    if server is not None and not server.app.frozen:
+        server.app.middlewares.append(middleware)
 
 
 def add_prompt_handler(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Let the server change what is posted to /prompt before it looks at it; called once, as above."""
-    instance = _server()
-    if instance is not None:
-        instance.add_on_prompt_handler(change)
+    """Let the server change what is posted to /prompt before it looks at it; called once, when packs load."""
+    server = _server()
+    if server is not None:
+        server.add_on_prompt_handler(change)
 
 
 def _server() -> Any:
-    """The running server, or None."""
-    # Not imported: the server drags in its database and frontend, and the host imports it before any pack.
-    server = sys.modules.get("server")
-    return None if server is None else getattr(server.PromptServer, "instance", None)
+    """The host's server, or None.
+
+    Not imported: the server drags in its database and frontend, and the host imports it before any pack.
+    """
+    module = sys.modules.get("server")
+    return None if module is None else getattr(module.PromptServer, "instance", None)
 
 
 def in_sentences(path: str, answer: Answer) -> Answer:

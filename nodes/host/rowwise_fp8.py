@@ -10,6 +10,7 @@ Shape letters: T tokens of the whole batch, I a layer's inputs, O its outputs.
 
 import logging
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import comfy.float
@@ -19,11 +20,17 @@ import torch
 from comfy.model_management import get_torch_device
 from torch import nn
 
+from .compat.precision import note_precision
+from .row_scaled_patch import FLOAT8, GREATEST, scale_the_patches
+
 LOG = logging.getLogger("evertalk")
 
-FLOAT8 = torch.float8_e4m3fn
-GREATEST = 448.0
-"""The largest value of e4m3fn."""
+PATCHED_IN_FLOAT32: dict[str, Any] = {"compute_dtype": torch.float32, "want_requant": True}
+"""What hosts with dynamic VRAM (0.15.0 and later) must be told: patch in float32, and hand back fp8."""
+
+FETCH_OPTIONS = (
+    PATCHED_IN_FLOAT32 if "want_requant" in signature(comfy.ops.cast_bias_weight).parameters else {}
+)
 
 LEAST_SCALE = 1e-12
 """Of a row of zeros, which any scale suits but 0."""
@@ -137,16 +144,19 @@ class RowwiseFp8(comfy.ops.manual_cast):
             """Take a quantised weight."""
             self.weight = nn.Parameter(weight_OI, requires_grad=False)
             self.scale_weight = nn.Parameter(scale_O1, requires_grad=False)
+            note_precision(self)  # the host noted bf16 when the layer was made
             self.multiplies = has_fp8_product(get_torch_device())
 
         def forward_comfy_cast_weights(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
             """As the host calls it, for weights on any device, patched or not."""
             if self.scale_weight is None:
                 return super().forward_comfy_cast_weights(input)
+            scale_the_patches(self, self.scale_weight)
             parts: Any = comfy.ops.cast_bias_weight(
-                self, input, dtype=FLOAT8, bias_dtype=input.dtype, offloadable=True
+                self, input, dtype=FLOAT8, bias_dtype=input.dtype, offloadable=True, **FETCH_OPTIONS
             )
             weight, bias, stream = parts
+            bias = None if bias is None else bias.to(input.dtype)  # a patched one comes as it is held
             # As the weight comes: a plain copy would wait for the GPU, and hold up the weights behind it.
             scale_O1 = comfy.model_management.cast_to_device(self.scale_weight, input.device, torch.float32)
             if self.multiplies and input.dtype is torch.bfloat16:

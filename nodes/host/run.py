@@ -30,8 +30,9 @@ from ...multitalk.window_report import WindowReport, WindowReporter
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
-from .backend import backend_for
+from .backend import attention_notes, backend_for
 from .codecs import check_vae
+from .connected import check_model, check_prompt
 from .events import RunEvent, send_event
 from .looks import drift_from, finishing
 from .patcher import TalkAttachment, attachment_of
@@ -109,12 +110,18 @@ def windows_of(
 
 
 def check_cast(plan: RunPlan, cast: Cast) -> TalkAttachment:
-    """Refuse weights that do not fit; what is attached to the model.
+    """Refuse weights that do not fit, and what would be without effect; what is attached to the model.
 
     Raises:
-        InputError: a model, VAE or speech that does not fit the others.
+        InputError: a model, VAE or speech that does not fit the others, or something connected to them that
+            EverTalk has no place for.
     """
     attachment = attachment_of(cast.model)
+    check_model(cast.model, attachment.attention_mode)
+    prompts = {id(prompt): prompt for prompt in map(cast.prompt, plan.windows)}
+    for prompt in prompts.values():
+        check_prompt("positive", prompt, cast.model.model.diffusion_model)
+    check_prompt("negative", cast.negative, cast.model.model.diffusion_model)
     check_vae(cast.vae)
     check_speech(plan.embeds, attachment)
     return attachment
@@ -190,7 +197,8 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
     progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
-    for note in (*attachment.notes, *cache_notes):
+    own_notes = attention_notes(cast.model, attachment, backend.choice.ran)
+    for note in (*attachment.notes, *own_notes, *cache_notes):
         show_on_node(note)
     tell_notes((*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)))
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)

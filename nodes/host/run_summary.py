@@ -9,6 +9,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io, ui
 
 from ...multitalk.types import FPS
+from .compat.precision import precision_of as held_precision
 from .events import ShownFile
 from .patcher import attachment_of
 from .peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
@@ -110,7 +111,7 @@ def summary_of(plan: RunPlan, cast: Cast, latent: dict[str, Any], record: RunRec
 
 def precision_of(model: ModelPatcher) -> str:
     """How a model's weights are held and in what they are computed."""
-    held = model.model.diffusion_model.blocks[0].self_attn.q.weight.dtype
+    held = held_precision(model.model.diffusion_model.blocks[0].self_attn.q)
     computed = model.model.manual_cast_dtype or model.model.get_dtype()
     names = [str(dtype).removeprefix("torch.") for dtype in (held, computed)]
     return f"weights {names[0]}, computed in {names[1]}"

@@ -18,6 +18,8 @@ from ...multitalk.speech_chunks import Workshop, encode_in_chunks, encoding_byte
 from ...multitalk.speech_config import SpeechEncoderConfig
 from ...multitalk.types import Waveform
 from ...multitalk.waveform import SPEECH_RATE_HZ
+from .compat.patchers import new_patcher
+from .compat.precision import note_precision
 
 FOLDERS = ("audio_encoders", "wav2vec2")
 """The host's own folder for audio encoders, and the one that other packs taught people to use."""
@@ -115,10 +117,11 @@ def load_speech_encoder(path: Path) -> SpeechEncoderModel:
         device=comfy.model_management.text_encoder_offload_device(),
         num_heads=int(heads) if heads.isdecimal() else None,
     )
-    patcher = ModelPatcher(
+    note_precision(model)
+    patcher = new_patcher(
         model,
-        load_device=comfy.model_management.text_encoder_device(),
-        offload_device=comfy.model_management.text_encoder_offload_device(),
+        comfy.model_management.text_encoder_device(),
+        comfy.model_management.text_encoder_offload_device(),
     )
     return SpeechEncoderModel(patcher, model.config, path.name)
 

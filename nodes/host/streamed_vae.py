@@ -37,10 +37,25 @@ def can_stream(vae: Any) -> bool:
 
 def kernel_of_host(convolution: Any, x: torch.Tensor) -> Kernel:
     """Weights of a convolution of the host, fetched and patched where its memory management demands it."""
-    if convolution.comfy_cast_weights or convolution.weight_function or convolution.bias_function:
-        fetched = comfy.ops.cast_bias_weight(convolution, x)
-        return Kernel(fetched[0], fetched[1], convolution.stride)
-    return Kernel(convolution.weight, convolution.bias, convolution.stride)
+    if not (convolution.comfy_cast_weights or convolution.weight_function or convolution.bias_function):
+        return Kernel(convolution.weight, convolution.bias, convolution.stride)
+    fetched: Any = comfy.ops.cast_bias_weight(convolution, x, offloadable=True)
+    weight, bias, loan = fetched
+    # A residual block has three kernels at hand at once. The host lends one at a time: it keeps what it lent
+    # in GPU memory until it is given back, and then may write others over it. A kernel's copy is small.
+    kernel = Kernel(
+        own(weight, convolution.weight),
+        None if bias is None else own(bias, convolution.bias),
+        convolution.stride,
+    )
+    comfy.ops.uncast_bias_weight(convolution, weight, bias, loan)
+    return kernel
+
+
+def own(fetched: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+    """A tensor that the host cannot take away: what the module holds on the device itself, or a copy."""
+    is_held = fetched.device == held.device and fetched.data_ptr() == held.data_ptr()
+    return fetched if is_held else fetched.clone()
 
 
 def chunk_size(vae: Any, height_px: int, width_px: int, latents: int) -> ChunkSize:

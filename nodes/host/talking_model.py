@@ -1,12 +1,16 @@
 """From file names to a MODEL that can speak: the work of the loader and of the apply node."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 
+from ...attention.registry import COMFY
 from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
+from .compat.patchers import is_dynamic
+from .compat.plain_memory import in_plain_memory, too_large_to_compile
+from .compat.precision import held_bytes
 from .files import (
     BASE_FOLDERS,
     BASE_LABEL,
@@ -19,7 +23,7 @@ from .files import (
     file_stamp,
     find_model_file,
 )
-from .loaders import Quantization, load_base, load_talk
+from .loaders import Quantization, expected_bytes, load_base, load_talk
 from .lora import load_lora, patched_note
 from .patcher import TalkAttachment, apply_talk, check_base
 
@@ -47,6 +51,11 @@ class TalkChoice:
     attention_mode: str
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
+
+    @property
+    def needs_plain_memory(self) -> bool:
+        """Whether blocks may be compiled: with the host's own attention they never are."""
+        return self.compile_blocks and self.attention_mode != COMFY
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> "TalkChoice":
@@ -95,18 +104,30 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
     check_base(model)
     tree = model.model.diffusion_model
     path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
+    notes = notes or patched_note(model)
+    if is_dynamic(model):
+        choice, why_not = compiled_if_it_fits(choice, held_bytes(tree) + path.stat().st_size)
+        notes = (*notes, *why_not)
+    if choice.needs_plain_memory:
+        model = in_plain_memory(model)
     config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
     mode, mode_note = resolved_mode(choice)
     attachment = TalkAttachment(
         talk_name=path.name,
         mode=mode,
         attention_mode=choice.attention_mode,
-        talk=load_talk(path, config),
+        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory),
         compile_blocks=choice.compile_blocks,
-        notes=(*(notes or patched_note(model)), mode_note),
+        notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
     )
     return apply_talk(model, attachment)
+
+
+def compiled_if_it_fits(choice: TalkChoice, weights_bytes: int) -> tuple[TalkChoice, tuple[str, ...]]:
+    """The choice, without compiled blocks where these would be slower, and what to tell of that."""
+    why_not = too_large_to_compile(weights_bytes) if choice.needs_plain_memory else None
+    return (choice, ()) if why_not is None else (replace(choice, compile_blocks=False), (why_not,))
 
 
 def check_files(base_model: str | None, talk_model: str | None, lora: str | None = None) -> None:
@@ -150,8 +171,11 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
     check_files(base.base_model, talk.talk_model, base.lora)
-    model, precision_note = load_base(base_path, base.quantization)
-    notes = [precision_note]
+    talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
+    weights_bytes = expected_bytes(base_path, base.quantization) + talk_path.stat().st_size
+    talk, why_not = compiled_if_it_fits(talk, weights_bytes)
+    model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
+    notes = [precision_note, *why_not]
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
         model, lora_note = load_lora(model, lora_path, base.lora_strength)

@@ -58,6 +58,12 @@ def test_audio_with_nan_is_refused(stage: Stage) -> None:
     refused(stage, graph, r"failed: audio: .*NaN")
 
 
+def no_such(widget: str, value: str, offers: str) -> str:
+    """What is said of a choice that nobody offers: in our words, or in a host's that looks at it first."""
+    ours = rf"{widget}: '{value}' is unknown here\. Choose one of .*{offers}"
+    return rf"{ours}|Value not in list: {widget}: '{value}' not in .*('{offers}|list of length \d)"
+
+
 @pytest.mark.parametrize(
     ("widgets", "message"),
     [
@@ -69,8 +75,8 @@ def test_audio_with_nan_is_refused(stage: Stage) -> None:
         ({"window_frames": 85}, "Value 85 bigger than max of 81: window_frames"),
         ({"text_scale": 5.0}, r"negative: nothing is connected.*or set text_scale to 1"),
         ({"filename_prefix": "../outside"}, r"filename_prefix: '\.\./outside' leads out .*EverTalk/talk"),
-        ({"scheduler": "nothing"}, "scheduler: 'nothing' is unknown here. Choose one of multitalk, infin"),
-        ({"sampler_name": "unipc"}, r"sampler_name: 'unipc' is unknown here. Choose one of .*\buni_pc\b"),
+        ({"scheduler": "nothing"}, no_such("scheduler", "nothing", "multitalk")),
+        ({"sampler_name": "unipc"}, no_such("sampler_name", "unipc", "uni_pc")),
     ],
 )
 def test_widgets_that_cannot_be_are_refused(stage: Stage, widgets: dict[str, Any], message: str) -> None:
@@ -166,20 +172,15 @@ def test_a_pickled_lora_is_refused_when_queued(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("widget", "message"),
-    [
-        ("attention_mode", "attention_mode: 'fast' is unknown here. Choose one of auto, comfy, sdpa"),
-        ("quantization", "quantization: 'fast' is unknown here. Choose one of as stored, bf16"),
-        ("mode", "mode: 'fast' is unknown here. Choose one of auto, infinitetalk, multitalk"),
-    ],
+    ("widget", "offers"), [("attention_mode", "sdpa"), ("quantization", "bf16"), ("mode", "multitalk")]
 )
 def test_choices_that_nobody_offers_are_refused_before_weights_load(
-    stage: Stage, widget: str, message: str
+    stage: Stage, widget: str, offers: str
 ) -> None:
     graph = stage.graph(stage.speech(SHORT))
     graph[MODEL]["inputs"][widget] = "fast"
     run = stage.run(graph)
-    assert message in run.refusal
+    assert re.search(no_such(widget, "fast", offers), run.refusal), run.refusal
     assert "weights held as" not in " ".join(run.texts)
 
 

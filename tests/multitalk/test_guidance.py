@@ -163,8 +163,9 @@ def test_the_audio_scale_applies_from_its_start_to_before_its_end(
         ({"audio_scale": float("nan")}, "audio_scale is nan"),
         ({"apg_momentum": 1.0}, "apg_momentum is 1"),
         ({"apg_norm_threshold": -2.0}, "apg_norm_threshold is -2"),
-        ({"audio_start_percent": 0.9, "audio_end_percent": 0.1}, "0 <= start <= end <= 1"),
-        ({"audio_end_percent": 1.2}, "0 <= start <= end <= 1"),
+        ({"audio_start_percent": 0.9, "audio_end_percent": 0.1}, "audio_end_percent is 0.1, before .* 0.9"),
+        ({"audio_end_percent": 1.2}, "audio_end_percent is 1.2; .*from 0 to 1"),
+        ({"audio_start_percent": float("nan")}, "audio_start_percent is nan"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(settings: dict[str, float], message: str) -> None:

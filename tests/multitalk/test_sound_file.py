@@ -4,6 +4,7 @@ import struct
 import sys
 import time
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
@@ -33,7 +34,7 @@ def write_tone(path: Path, seconds: float, rate_hz: int = 44_100, channels: int 
         stream = cast("AudioStream", container.add_stream(CODECS[path.suffix], rate=rate_hz, layout=layout))
         samples = (tone_CT.T * 32_767).astype(np.int16).reshape(1, -1)
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="s16", layout=layout)
-        frame.sample_rate = rate_hz
+        frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return torch.from_numpy(tone_CT).float()
@@ -53,6 +54,16 @@ def test_sound_of_a_file_comes_at_its_own_rate_and_channels(
     if suffix in (".wav", ".flac"):
         assert torch.allclose(sound.samples_CT, tone_CT, atol=1e-4)
     assert sound.samples_CT[0, 10_000:50_000].std() == pytest.approx(0.5 / 2**0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("samples", [12_800, 1024, 1500, 20_000])
+def test_sound_of_an_mp4_file_is_as_long_as_what_was_written(
+    tmp_path: Path, rate_hz: int, samples: int
+) -> None:
+    # The number of video frames hangs on it, and must not depend on the release of PyAV.
+    write_tone(tmp_path / "speech.mp4", samples / rate_hz, rate_hz, channels=1)
+    assert read_sound(tmp_path / "speech.mp4", tmp_path, never).samples_CT.shape == (1, samples)
 
 
 @pytest.mark.parametrize(("channels", "kept"), [(1, 1), (6, 6), (8, 2)])

@@ -8,6 +8,7 @@ import torch
 from evertalk_pack.multitalk import frame_reader, source_video
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.source_video import open_source
+from evertalk_pack.multitalk.video_reader import read_sound
 from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, grey, write_clip, write_tone
 
 
@@ -29,6 +30,16 @@ def test_sound_is_the_clips_own_at_its_rate(tmp_path: Path) -> None:
     assert (sound.sample_rate_hz, sound.samples_CT.shape[0]) == (SAMPLE_RATE_HZ, 1)
     assert sound.duration_s == pytest.approx(1.0, abs=0.13)
     assert float(sound.samples_CT[:, 2000:14000].std()) == pytest.approx(0.5 / 2**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("sound_s", [0.8, 1.0, 0.05])
+def test_sound_of_a_clip_is_as_long_as_what_was_written(tmp_path: Path, sound_s: float) -> None:
+    clip = write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 25), sound_s=sound_s)
+    samples = round(sound_s * SAMPLE_RATE_HZ)
+    assert open_source(clip).sound().samples_CT.shape == (1, samples)
+    sound = read_sound(clip)
+    assert sound is not None
+    assert sound.samples_CT.shape == (1, samples), "also where a saved video's own sound is read"
 
 
 def test_sound_from_a_later_start_is_shorter_by_it(tmp_path: Path) -> None:

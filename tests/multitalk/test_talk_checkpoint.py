@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from evertalk_pack.multitalk.talk_checkpoint import (
     mode_from_name,
     read_talk_config,
     strip_prefix,
+    talk_layers,
     talk_shapes,
 )
 from evertalk_pack.wanvideo.checkpoint import read_header
@@ -38,12 +40,46 @@ def test_reads_talk_weights_merged_into_a_base_of_the_golden_cases() -> None:
     assert read(file) == SMALL
 
 
-def test_prefix_and_scaled_fp8_are_kept_for_the_loader() -> None:
-    file = header(SMALL, "diffusion_model.")
-    tensors = {**file.tensors, "scaled_fp8": TensorInfo("F8_E4M3", (2,))}
-    config = read(CheckpointHeader("talk.safetensors", tensors))
-    assert config.prefix == "diffusion_model."
-    assert config.is_scaled_fp8
+PREFIX = "diffusion_model."
+LAYER = "blocks.1.audio_cross_attn.proj"
+
+
+def scaled(*, projector: str, scales: tuple[str, ...] = ("scale_weight",)) -> CheckpointHeader:
+    """Audio weights in scaled fp8 of the old form; `projector` is the type of what is not scaled."""
+    tensors: dict[str, TensorInfo] = {"scaled_fp8": TensorInfo("F8_E4M3", (2,))}
+    for name, info in header(SMALL, PREFIX).tensors.items():
+        is_scaled = len(info.shape) == 2 and "audio_proj" not in name
+        tensors[name] = TensorInfo("F8_E4M3" if is_scaled else projector, info.shape)
+        if is_scaled:
+            layer = name.removesuffix(".weight")
+            tensors |= {f"{layer}.{scale}": TensorInfo("F32", ()) for scale in scales}
+    return CheckpointHeader("talk.safetensors", tensors)
+
+
+@pytest.mark.parametrize("projector", ["F16", "F32"])
+def test_each_layer_has_a_form_of_its_own(projector: str) -> None:
+    file = scaled(projector=projector)
+    description = describe_checkpoint(file)
+    assert read_talk_config(file, description) == replace(SMALL, prefix=PREFIX)
+    layers = talk_layers(description)
+    assert layers[LAYER].format == "float8_e4m3fn"
+    assert not any(name.startswith("audio_proj") for name in layers)
+
+
+def test_packed_matrices_count_with_all_their_columns() -> None:
+    whole = header(SMALL, PREFIX)
+    tensors, remarks = dict(whole.tensors), {}
+    for name, info in whole.tensors.items():
+        if len(info.shape) == 2:
+            layer = name.removesuffix(".weight")
+            remarks[layer] = {"format": "nvfp4"}
+            tensors[name] = TensorInfo("U8", (info.shape[0], info.shape[1] // 2))
+            tensors[f"{layer}.weight_scale"] = TensorInfo("F8_E4M3", (info.shape[0], info.shape[1] // 16))
+            tensors[f"{layer}.weight_scale_2"] = TensorInfo("F32", ())
+    assert read(CheckpointHeader("t", tensors, remarks=remarks)) == replace(SMALL, prefix=PREFIX)
+    del tensors[f"{PREFIX}{LAYER}.weight_scale_2"]
+    with pytest.raises(CheckpointError, match=rf"`{LAYER}\.weight_scale_2` is missing"):
+        read(CheckpointHeader("t", tensors, remarks=remarks))
 
 
 def test_a_missing_weight_is_named() -> None:

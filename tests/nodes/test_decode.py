@@ -63,8 +63,11 @@ def decode(samples: object, vae: object = None, *, images_taken: bool = True) ->
 
     consumer = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0 if images_taken else 1]}}
     prompt = DynamicPrompt({"1": {"class_type": "EverTalkDecode", "inputs": {}}, "2": consumer})
-    node = EverTalkDecode.PREPARE_CLASS_CLONE({io.Hidden.unique_id: "1", io.Hidden.dynprompt: prompt})
-    return node.execute(samples=samples, vae=vae)
+
+    class Called(EverTalkDecode):  # of its own, as the host makes one for each call
+        hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "1", io.Hidden.dynprompt: prompt})
+
+    return Called.execute(samples=samples, vae=vae)
 
 
 def saved_result(path: Path) -> dict[str, object]:

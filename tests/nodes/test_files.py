@@ -125,6 +125,48 @@ def test_gguf_without_its_package_says_what_to_install(tmp_path: Path) -> None:
         check_talk_file(path, BASE)
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            None,
+            "is no GGUF file whatever its name says: it is a safetensors file, so give it the ending .saf",
+        ),
+        (b"<!DOCTYPE html>", "is no GGUF file .*: it is a web page; download the file itself"),
+        (
+            b"version https://git-lfs.github.com/spec/v1",
+            "is no GGUF file .*: it is a Git LFS pointer; downlo",
+        ),
+        (b"PK\x03\x04" + bytes(20), "is a pickle"),
+        (b"\0" * 20, r"is no GGUF file .*: it begins with b'\\x00\\x00\\x00\\x00'\. Delete it and download"),
+        (b"", "is no GGUF file .*: it begins with b''"),
+    ],
+)
+def test_another_file_named_gguf_is_called_what_it_is(
+    tmp_path: Path, content: bytes | None, complaint: str
+) -> None:
+    from evertalk_pack.nodes.host.files import check_talk_file
+
+    path = tmp_path / "talk.gguf"
+    if content is None:
+        save_file({"a": torch.zeros(2)}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=rf"talk_model: `talk\.gguf` {complaint}"):
+        check_talk_file(path, BASE)
+
+
+def test_a_gguf_file_of_another_name_is_called_what_it_is(tmp_path: Path) -> None:
+    from evertalk_pack.nodes.host.files import check_base_file
+
+    path = tmp_path / "base.safetensors"
+    path.write_bytes(b"GGUF" + b"\0" * 20)
+    with pytest.raises(
+        ModelFileError, match=r"base_model: `base\.safetensors` is a GGUF file whatever its n"
+    ):
+        check_base_file(path)
+
+
 @pytest.mark.parametrize("changed", ["diffusion_models/base.safetensors", "model_patches/talk.safetensors"])
 def test_loader_and_apply_run_again_when_a_file_changed(models: Path, changed: str) -> None:
     from evertalk_pack.nodes.apply import EverTalkApply

@@ -1,6 +1,6 @@
 """Golden cases of one forward pass and of the audio projector."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -13,6 +13,7 @@ from evertalk_pack.multitalk.speaker_masks import token_masks
 from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
 from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
 from evertalk_pack.multitalk.talk_model import TalkHook, TalkHooks, TalkModel
+from evertalk_pack.wanvideo.blocks import BlockContext, HostSide, RunInContext
 from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
 from evertalk_pack.wanvideo.protocols import WanTree
 from evertalk_pack.wanvideo.rope import grid_rotation
@@ -113,15 +114,15 @@ def run_model(case: Case) -> Mapping[str, torch.Tensor]:
     outputs: dict[str, torch.Tensor] = {}
 
     def note_blocks(
-        index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
+        index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext
     ) -> torch.Tensor:
-        outputs[f"out_block{index}"] = run(x_BLC)
+        outputs[f"out_block{index}"] = run(context, x_BLC)
         return outputs[f"out_block{index}"]
 
     wan = cast(WanTree, tree)
     frames = inputs.x_BCTHW.shape[2]
     outputs["out_pred"] = wan_forward(
-        wan, inputs, sdpa, lambda index: hook if index == 0 else hooks(index), note_blocks
+        wan, inputs, sdpa, lambda index: hook if index == 0 else hooks(index), HostSide(note_blocks)
     )
     outputs |= layer_outputs(case, dict(recorder.seen))
     time_BC, modulation_BNC = embed_time(wan, inputs.timestep_B, torch.float32)

@@ -4,7 +4,11 @@ from graph_layout import TITLE_HEIGHT, NodeShape, Place, bends_of_link, place_no
 
 
 def shape(num_widgets: int = 1, width: int = 280) -> NodeShape:
-    return NodeShape(1, 1, num_widgets, 0, has_preview=False, has_player=False, width=width)
+    return NodeShape(1, 1, num_widgets, 0, has_preview=False, has_player=False, has_strip=False, width=width)
+
+
+def stand(x: int, y: int, width: int, height: int) -> Place:
+    return Place(x, y, width, height, room=height)
 
 
 SOURCES = {
@@ -23,12 +27,19 @@ def places() -> dict[str, Place]:
 
 def overlap(one: Place, other: Place) -> bool:
     is_beside = one.x + one.width <= other.x or other.x + other.width <= one.x
-    is_below = one.y + one.height <= other.y - TITLE_HEIGHT or other.y + other.height <= one.y - TITLE_HEIGHT
+    is_below = one.y + one.room <= other.y - TITLE_HEIGHT or other.y + other.room <= one.y - TITLE_HEIGHT
     return not is_beside and not is_below
 
 
 def test_no_two_nodes_overlap() -> None:
     assert [pair for pair in combinations(places().items(), 2) if overlap(pair[0][1], pair[1][1])] == []
+
+
+def test_room_of_a_node_is_never_less_than_its_height() -> None:
+    many = NodeShape(0, 1, 9, 0, has_preview=False, has_player=False, has_strip=False, width=280)
+    text = NodeShape(1, 1, 0, 1, has_preview=False, has_player=False, has_strip=False, width=280)
+    assert many.room >= 334, "nine widgets as elements of the page, and the bar below them"
+    assert text.room >= text.height == 170
 
 
 def test_every_link_goes_from_left_to_right() -> None:
@@ -50,17 +61,17 @@ def test_column_is_as_wide_as_its_widest_node() -> None:
 
 
 def test_link_over_a_column_turns_below_it() -> None:
-    start, between, end = Place(0, 300, 100, 100), Place(200, 0, 100, 250), Place(500, 0, 100, 100)
+    start, between, end = stand(0, 300, 100, 100), stand(200, 0, 100, 250), stand(500, 0, 100, 100)
     corners = bends_of_link(start, 0, end, 2, [start, between, end])
     assert [y for _, y in corners] == [314, 54]
     assert all(300 < x < 500 for x, _ in corners)
 
 
 def test_link_that_would_run_through_a_node_keeps_its_own_way() -> None:
-    start, between, end = Place(0, 100, 100, 100), Place(200, 0, 100, 250), Place(500, 0, 100, 100)
+    start, between, end = stand(0, 100, 100, 100), stand(200, 0, 100, 250), stand(500, 0, 100, 100)
     assert bends_of_link(start, 0, end, 0, [start, between, end]) == []
 
 
 def test_link_to_the_next_column_has_no_corner() -> None:
-    start, end = Place(0, 100, 100, 100), Place(200, 0, 100, 100)
+    start, end = stand(0, 100, 100, 100), stand(200, 0, 100, 100)
     assert bends_of_link(start, 0, end, 0, [start, end]) == []

@@ -1,4 +1,5 @@
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -21,6 +22,8 @@ from evertalk_pack.scripts.host import SetupError
         ),
         ("ERROR: No matching distribution found for numpy==2.4.6", "no such release for this Python"),
         ("[Errno 13] Permission denied: '.venv'", "not writable"),
+        ("fatal: Remote branch v9.9 not found in upstream origin", "has no such tag"),
+        ("ERROR: ResolutionImpossible: numpy==2.4.6", "want different releases of one package"),
         ("Segmentation fault", "run `make host` again"),
     ],
 )
@@ -99,6 +102,106 @@ def test_existing_python_that_lacks_a_need_is_refused_with_the_command_to_instal
         host.check_existing(tmp_path, str(tmp_path / "nowhere"))
 
 
+def make_core(folder: Path, version: str, requirements: str = "torch\n") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "main.py").touch()
+    (folder / "comfyui_version.py").write_text(f'# made by a build\n__version__ = "{version}"\n')
+    (folder / "requirements.txt").write_text(requirements)
+    return folder
+
+
+def test_another_core_gets_an_environment_of_its_own_with_its_own_requirements(tmp_path: Path) -> None:
+    core = make_core(tmp_path / "ComfyUI", "0.33.0")
+    chosen = host.chosen_host(core, "", (3, 12))
+    assert chosen.comfyui == core
+    assert chosen.venv == host.CACHE / "hosts" / "0.33.0-py3.12" / "venv"
+    assert chosen.requirements[0] == core / "requirements.txt"
+    assert host.ROOT / "requirements.txt" in chosen.requirements, "and what the pack needs"
+
+
+def test_the_pinned_core_stays_in_venv_and_another_python_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "VENV", tmp_path / ".venv")
+    for core in (None, host.COMFYUI):
+        assert host.chosen_host(core, "", (3, 13)).venv == tmp_path / ".venv", "there is none yet"
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
+    assert host.chosen_host(None, "", (3, 11)).venv == tmp_path / ".venv"
+    other = host.chosen_host(None, "", (3, 13))
+    assert other.venv == host.CACHE / "hosts" / f"{host.COMFYUI_VERSION}-py3.13" / "venv"
+    assert (other.comfyui, other.requirements) == (host.COMFYUI, host.REQUIREMENTS)
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        ("main.py", r"holds no main\.py: give the folder .*CORE_TAG="),
+        ("comfyui_version.py", r"has no release .*not whole"),
+        ("requirements.txt", r"no requirements\.txt: its copy is not whole"),
+    ],
+)
+def test_a_core_that_is_not_whole_is_refused(tmp_path: Path, lost: str, reason: str) -> None:
+    core = make_core(tmp_path / "ComfyUI", "0.33.0")
+    (core / lost).unlink()
+    with pytest.raises(SetupError, match=reason):
+        host.chosen_host(core, "", (3, 11))
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_core_is_cloned_by_its_tag_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    upstream = make_core(tmp_path / "upstream", "0.33.0")
+    git(upstream, "init", "--quiet")
+    git(upstream, "add", ".")
+    git(upstream, "commit", "--quiet", "--message", "release")
+    git(upstream, "tag", "v0.33.0")
+    folder, url = tmp_path / "hosts" / "v0.33.0" / "ComfyUI", upstream.as_uri()
+    host.clone("v0.33.0", url, folder)
+    host.clone("v0.33.0", url, folder)
+    assert host.core_in(folder).version == "0.33.0"
+    assert [line.split(" from ")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "host: downloading ComfyUI v0.33.0",
+        "host: ComfyUI v0.33.0 is there",
+    ]
+    with pytest.raises(SetupError, match=r"has no such tag.*ls-remote"):
+        host.clone("v9.9", url, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_pins_hold_for_other_cores_but_for_their_own_packages(tmp_path: Path) -> None:
+    pins = tmp_path / "host.txt"
+    pins.write_text(
+        "# words\ntorch==2.11.0\ncomfyui-frontend-package==1.32.9\ncomfy-kitchen==0.1\nray[client]==2\n"
+    )
+    assert host.constraints([pins]) == "torch==2.11.0\nray==2\n"
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_each_package_has_one_pin_for_each_python(python: str) -> None:
+    pins: dict[str, list[str]] = {}
+    for file in (*host.REQUIREMENTS, host.NEWER_REQUIREMENTS):
+        for line in file.read_text().splitlines():
+            pin, _, marker = line.partition(";")
+            if pin and not pin.startswith("#") and holds(marker.strip(), python):
+                pins.setdefault(pin.split("==")[0].lower(), []).append(pin)
+    assert {name: found for name, found in pins.items() if len(found) != 1} == {}
+    assert {"av", "librosa", "numpy", "scipy"} <= set(pins)
+
+
+def holds(marker: str, python: str) -> bool:
+    """Whether a marker of requirements/ holds: none, or a comparison of the Python release with 3.12."""
+    known = {
+        "": True,
+        'python_version < "3.12"': python == "3.11",
+        'python_version >= "3.12"': python != "3.11",
+    }
+    return known[marker]
+
+
 def names_of(requirements: list[str]) -> set[str]:
     lines = [line.split("#")[0].strip() for line in requirements]
     return {re.split(r"[=<>~\[]", line)[0].strip().lower() for line in lines if line}
@@ -118,6 +221,8 @@ def test_requirements_are_those_of_the_project_file_but_for_torch() -> None:
 
 
 def test_every_pin_is_exact() -> None:
-    lines = [line for file in host.REQUIREMENTS for line in file.read_text().splitlines()]
+    files = (*host.REQUIREMENTS, host.NEWER_REQUIREMENTS)
+    lines = [line for file in files for line in file.read_text().splitlines()]
     pins = [line for line in lines if line and not line.startswith("#")]
-    assert [pin for pin in pins if not re.fullmatch(r"[\w.\[\]-]+==[\w.]+", pin)] == []
+    marker = r'(; python_version (<|>=) "3\.12")?'
+    assert [pin for pin in pins if not re.fullmatch(rf"[\w.\[\]-]+==[\w.]+{marker}", pin)] == []

@@ -38,7 +38,7 @@ def test_reads_the_sizes_of_a_wan21_i2v_base_under_any_prefix(prefix: str) -> No
     assert found.prefix == prefix
     assert found.wan == WanDims(256, 3, 512, 4096, 36, 16)
     assert not found.has_talk_weights
-    assert not found.is_scaled_fp8
+    assert not found.formats
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,18 @@ def test_a_base_with_talk_weights_merged_in_is_both() -> None:
     assert found.has_talk_weights
 
 
-@pytest.mark.parametrize("mark", ["scaled_fp8", "blocks.0.self_attn.q.scale_weight"])
-def test_scaled_fp8_is_seen(mark: str) -> None:
-    assert describe_checkpoint(header(wan() | {mark: (1,)})).is_scaled_fp8
+def test_sizes_are_those_of_the_numbers_where_two_stand_in_a_byte() -> None:
+    whole = header(wan())
+    tensors = dict(whole.tensors)
+    remarks = {}
+    for name in ("blocks.0.ffn.0", "blocks.1.ffn.0", "text_embedding.0"):
+        rows, columns = whole.shape(f"{name}.weight")
+        tensors[f"{name}.weight"] = TensorInfo("U8", (rows, columns // 2))
+        remarks[name] = {"format": "nvfp4"}
+    found = describe_checkpoint(CheckpointHeader("x.safetensors", tensors, remarks=remarks))
+    assert found.kind is CheckpointKind.WAN21_I2V
+    assert found.wan == WanDims(256, 3, 512, 4096, 36, 16)
+    assert found.formats == ("nvfp4",)
 
 
 def test_a_misshapen_wan_model_is_unknown_and_not_a_crash() -> None:

@@ -1,12 +1,22 @@
-from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
 import pytest
 import torch
+from evertalk_pack.attention.protocol import Attention
 from evertalk_pack.attention.sdpa import attend
-from evertalk_pack.wanvideo.forward import WanInputs, modulated, sinusoid, unpatchify, wan_forward
-from evertalk_pack.wanvideo.protocols import WanTree
+from evertalk_pack.wanvideo.blocks import BlockContext, HostSide, RunInContext
+from evertalk_pack.wanvideo.forward import (
+    WanInputs,
+    cross_attend,
+    modulated,
+    modulation_rows,
+    self_attend,
+    sinusoid,
+    unpatchify,
+    wan_forward,
+)
+from evertalk_pack.wanvideo.protocols import WanSelfAttention, WanTree
 from evertalk_pack.wanvideo.rope import grid_rotation
 from plain_wan import PlainConfig, PlainWan
 
@@ -115,18 +125,22 @@ def test_the_hook_sees_every_block_and_changes_the_result(tree: WanTree, inputs:
 def test_blocks_may_be_wrapped_and_left_out(tree: WanTree, inputs: WanInputs) -> None:
     plain = wan_forward(tree, inputs, attend)
 
-    def untouched(
-        _index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
-        return run(x_BLC)
+    def untouched(_index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext) -> torch.Tensor:
+        return run(context, x_BLC)
 
     def without_the_first(
-        index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]
+        index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext
     ) -> torch.Tensor:
-        return x_BLC if index == 0 else run(x_BLC)
+        return x_BLC if index == 0 else run(context, x_BLC)
 
-    assert torch.equal(wan_forward(tree, inputs, attend, run_block=untouched), plain)
-    assert not torch.allclose(wan_forward(tree, inputs, attend, run_block=without_the_first), plain)
+    def without_text(
+        _index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext
+    ) -> torch.Tensor:
+        return run(replace(context, text_BMC=torch.zeros_like(context.text_BMC)), x_BLC)
+
+    assert torch.equal(wan_forward(tree, inputs, attend, host=HostSide(untouched)), plain)
+    for change in (without_the_first, without_text):
+        assert not torch.allclose(wan_forward(tree, inputs, attend, host=HostSide(change)), plain)
 
 
 def test_the_given_attention_does_all_attention(tree: WanTree, inputs: WanInputs) -> None:
@@ -140,13 +154,65 @@ def test_the_given_attention_does_all_attention(tree: WanTree, inputs: WanInputs
     assert calls == [(12, 12), (12, 5), (12, 7)] * 2, "self, text and picture in each block"
 
 
+class Inside:
+    """A host's say inside of blocks: its own attention, and twice of what passes it."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bool]] = []
+
+    def attention(self, layer: WanSelfAttention, *, precise: bool = False) -> Attention:
+        self.seen.append((type(layer).__name__, precise))
+        return attend
+
+    def attended(self, x_BLC: torch.Tensor, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> torch.Tensor:
+        assert x_BLC.shape == q_BLHD.flatten(2).shape == k_BLHD.flatten(2).shape
+        return 2 * x_BLC
+
+    def crossed(self, x_BLC: torch.Tensor) -> torch.Tensor:
+        return 2 * x_BLC
+
+
+def test_a_host_has_its_say_inside_of_blocks(tree: WanTree, inputs: WanInputs) -> None:
+    def never(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+        raise AssertionError(f"{q_BQHD.shape} {k_BKHD.shape} {v_BKHD.shape}")
+
+    inside, block = Inside(), tree.blocks[0]
+    given: list[torch.Tensor] = []
+
+    def noted(index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext) -> torch.Tensor:
+        given.append(x_BLC)
+        after = run(context, x_BLC)
+        if index == 0:
+            shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation_rows(
+                block.modulation, context.modulation_BNC
+            )
+            plain = replace(context, attention=attend, inside=None)
+            normed = modulated(block.norm1(x_BLC), shift, scale)
+            layer, attended = block.self_attn, []
+
+            def kept(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+                attended.append(attend(q_BQHD, k_BKHD, v_BKHD))
+                return attended[0]
+
+            self_attend(layer, None, normed, replace(plain, attention=kept))
+            x_BLC = x_BLC + gate * layer.o(2 * attended[0].flatten(2))
+            x_BLC = 2 * (x_BLC + cross_attend(block.cross_attn, block.norm3(x_BLC), plain))
+            expected = x_BLC + ffn_gate * block.ffn(modulated(block.norm2(x_BLC), ffn_shift, ffn_scale))
+            assert torch.allclose(after, expected, atol=1e-4, rtol=1e-4)
+        return after
+
+    wan_forward(tree, inputs, never, host=HostSide(noted, inside))
+    kinds = [type(block.self_attn).__name__, *[type(block.cross_attn).__name__] * 2]
+    assert inside.seen == list(zip(kinds, (False, False, True), strict=True)) * 2, "the picture's precisely"
+
+
 def test_every_block_gets_its_tokens_side_by_side_in_memory(tree: WanTree, inputs: WanInputs) -> None:
     # The patch convolution puts channels first; a sum keeps the layout of its first part, block after block.
     given: list[bool] = []
 
-    def noted(_index: int, x_BLC: torch.Tensor, run: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    def noted(_index: int, context: BlockContext, x_BLC: torch.Tensor, run: RunInContext) -> torch.Tensor:
         given.append(x_BLC.is_contiguous())
-        return run(x_BLC)
+        return run(context, x_BLC)
 
-    wan_forward(tree, inputs, attend, run_block=noted)
+    wan_forward(tree, inputs, attend, host=HostSide(noted))
     assert given == [True, True]

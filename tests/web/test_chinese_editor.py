@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chinese import read_chinese
 from comfy_server import ComfyServer
-from editor_page import IS_OPEN, WAIT_MS, open_browser
+from editor_page import IS_OPEN, NODE_ELEMENTS, WAIT_MS, open_browser
+from editor_reports import read_missing_models, read_report
+from editors import Drawing, each_editor
 from make_workflows import WORKFLOWS
-from model_files import MODEL_FILES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
@@ -28,40 +29,39 @@ ADD_AND_QUEUE = """async ([type, values, slot]) => {
   const shown = LiteGraph.createNode(slot === null ? 'PreviewAny' : 'PreviewImage')
   app.graph.add(shown)
   node.connect(slot ?? 0, shown, 0)
+  await app.loadGraphData(app.graph.serialize(), true, true, null) // a tab to which errors belong
   await app.queuePrompt(0, 1)
 }"""
 
 
 @pytest.fixture(scope="module")
-def page(comfy_server: ComfyServer) -> "Iterator[Page]":
+def page(drawing: Drawing, server: ComfyServer) -> "Iterator[Page]":
     """The editor in Chinese; the server's own settings stay as they are."""
+    settings = SETTINGS | {NODE_ELEMENTS: drawing.has_node_elements}
+
+    def speak_chinese(route: "Route") -> None:
+        if route.request.method != "GET":
+            route.fulfill(json={})
+            return
+        answer = route.fetch()
+        route.fulfill(json={**answer.json(), **settings})
+
     with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(WAIT_MS)
         page.route("**/api/settings", speak_chinese)
-        page.goto(comfy_server.client.address)
+        page.goto(server.client.address)
         page.wait_for_function(f"() => {IS_OPEN}")
         yield page
 
 
-def speak_chinese(route: "Route") -> None:
-    if route.request.method != "GET":
-        route.fulfill(json={})
-        return
-    answer = route.fetch()
-    route.fulfill(json={**answer.json(), **SETTINGS})
-
-
-def dialog_after(page: "Page", node: str, values: dict[str, Any], slot: int | None) -> str:
+def report_after(page: "Page", node: str, values: dict[str, Any], slot: int | None) -> str:
+    """What the editor shows of a queued node, one of whose outputs is shown."""
     page.evaluate(ADD_AND_QUEUE, [node, values, slot])
-    dialog = page.locator(".p-dialog")
-    dialog.wait_for()
-    text = dialog.inner_text()
-    page.keyboard.press("Escape")
-    dialog.wait_for(state="hidden")
-    return text
+    return read_report(page)
 
 
+@each_editor()
 def test_node_its_sockets_and_choices_are_named_in_chinese(page: "Page") -> None:
     node = page.evaluate("""() => {
       const node = window.LiteGraph.createNode('EverTalkSampler')
@@ -78,19 +78,22 @@ def test_node_its_sockets_and_choices_are_named_in_chinese(page: "Page") -> None
     assert node["resume"] == chinese.options["restart"]
 
 
+@each_editor()
 def test_error_of_a_running_node_is_shown_in_both_languages(page: "Page") -> None:
     english = "audio_a: nobody has a voice; connect Load Audio to audio_a, audio_b, ..."
-    shown = dialog_after(page, "EverTalkSpeakers", {}, 2)
+    shown = report_after(page, "EverTalkSpeakers", {}, 2)
     assert read_chinese().messages[english].partition("\uff1a")[2] in shown
     assert english in shown
 
 
+@each_editor()
 def test_refused_widget_is_shown_in_both_languages(page: "Page") -> None:
-    shown = dialog_after(page, "EverTalkSchedule", {"prompts": "1s: she smiles"}, None)
+    shown = report_after(page, "EverTalkSchedule", {"prompts": "1s: she smiles"}, None)
     assert read_chinese().messages["the first entry must start at 0s"] in shown
     assert "the first entry must start at 0s" in shown
 
 
+@each_editor()
 def test_progress_on_a_node_is_said_in_chinese(page: "Page") -> None:
     said = page.evaluate("""() => new Promise((resolve) => {
       const { api } = window.comfyAPI.api
@@ -101,19 +104,22 @@ def test_progress_on_a_node_is_said_in_chinese(page: "Page") -> None:
     assert "3/4" in said
 
 
+@each_editor()
 @pytest.mark.parametrize(("node", "is_said"), [("EverTalkAudioEmbeds", True), ("KSampler", False)])
 def test_only_errors_of_our_own_nodes_are_said_in_chinese(page: "Page", node: str, is_said: bool) -> None:
     english = "audio: there is no sound; connect Load Audio, or a video that has a sound track"
     error = {"node_type": node, "exception_message": english, "traceback": [], "node_id": "1"}
-    page.evaluate("(error) => window.comfyAPI.api.api.dispatchCustomEvent('execution_error', error)", error)
-    dialog = page.locator(".p-dialog")
-    dialog.wait_for()
-    shown = dialog.inner_text()
-    page.keyboard.press("Escape")
-    dialog.wait_for(state="hidden")
-    assert english in shown
+    said = page.evaluate(
+        """(error) => new Promise((resolve) => {
+          const { api } = window.comfyAPI.api
+          api.addEventListener('execution_error', ({ detail }) => resolve(detail), { once: true })
+          api.dispatchCustomEvent('execution_error', error)
+        })""",
+        error,
+    )["exception_message"]
+    assert english in said
     chinese = read_chinese().messages[english.replace("audio:", "{0}:")]
-    assert (chinese.removeprefix("{0}") in shown) is is_said
+    assert (chinese.removeprefix("{0}") in said) is is_said
 
 
 BADGE_JS = """async (text) => {
@@ -136,6 +142,7 @@ THIRD_VOICE = (
 )
 
 
+@each_editor()
 def test_badges_and_the_reason_of_a_failure_on_the_sampler_are_said_in_chinese(page: "Page") -> None:
     shown = page.evaluate(BADGE_JS, THIRD_VOICE.format(4))
     chinese = read_chinese().messages[THIRD_VOICE].format(4)
@@ -152,6 +159,7 @@ NOTE_JS = """() => {
 }"""
 
 
+@each_editor()
 def test_converter_says_in_chinese_what_was_lost(page: "Page") -> None:
     graph = json.loads((WRAPPER_WORKFLOWS / "single.json").read_text(encoding="utf-8"))
     page.evaluate("(graph) => { window.app.loadGraphData(graph, true, true, null) }", graph)
@@ -166,6 +174,7 @@ def test_converter_says_in_chinese_what_was_lost(page: "Page") -> None:
     page.keyboard.press("Escape")
 
 
+@each_editor()
 def test_help_of_a_node_opens_in_chinese(page: "Page") -> None:
     page.evaluate("""() => {
       const { app, LiteGraph } = window
@@ -181,13 +190,11 @@ def test_help_of_a_node_opens_in_chinese(page: "Page") -> None:
     assert heading.inner_text() == read_chinese().names["EverTalk Look"]
 
 
+@each_editor()
 def test_missing_models_are_offered_with_links(page: "Page") -> None:
     workflow = json.loads((WORKFLOWS / "infinitetalk_image.json").read_text(encoding="utf-8"))
     page.evaluate("(graph) => { window.app.loadGraphData(graph, true, true, null) }", workflow)
-    dialog = page.locator(".p-dialog")
-    dialog.wait_for()
-    shown = dialog.inner_text()
+    shown = read_missing_models(page)
     named = {link["name"] for node in workflow["nodes"] for link in node["properties"].get("models", [])}
     assert named
-    assert [name for name in named if f"{MODEL_FILES[name].folder} / {name}" not in shown] == []
-    page.keyboard.press("Escape")
+    assert [name for name in named if name not in shown] == []

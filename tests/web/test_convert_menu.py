@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from editor_page import Editor
+from editors import each_editor
 
 pytestmark = pytest.mark.host
 
@@ -30,10 +31,12 @@ def opened(editor: Editor, name: str) -> Any:
     return graph
 
 
+@each_editor()
 def test_entry_is_in_the_menu(editor: Editor) -> None:
     assert editor.page.evaluate(ENTRY_JS) == "Convert WanVideoWrapper workflow to EverTalk"
 
 
+@each_editor()
 def test_open_workflow_becomes_one_of_evertalk_with_a_note_of_what_was_lost(editor: Editor) -> None:
     opened(editor, "single")
     editor.page.evaluate(CONVERT_JS)
@@ -45,6 +48,7 @@ def test_open_workflow_becomes_one_of_evertalk_with_a_note_of_what_was_lost(edit
     editor.shoot("converted")
 
 
+@each_editor()
 def test_other_workflow_is_left_as_it_is_and_a_message_says_why(editor: Editor) -> None:
     editor.page.evaluate(
         LOAD_JS, json.loads((WORKFLOWS.parents[1] / "workflows" / "demo_tiny.json").read_text())

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from comfy_server import ComfyServer
 from editor_page import WIDGET_JS, Editor
+from editor_reports import read_report
+from editors import NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
@@ -22,12 +24,13 @@ UNHURRIED: dict[str, Any] = {"steps": 20}
 """For a click that must come before the last window: a browser may take seconds for it."""
 
 
-def run_folder(server: ComfyServer, name: str) -> Path:
-    """The folder of the only run with a name."""
-    (folder,) = (server.output / "web").glob(f"{name}_r*.run")
+def run_folder(server: ComfyServer, prefix: str) -> Path:
+    """The folder of the only run with a prefix."""
+    (folder,) = server.output.glob(f"{prefix}_r*.run")
     return folder
 
 
+@each_editor()
 def test_template_browser_offers_our_templates_and_opens_one(editor: Editor) -> None:
     editor.clear()
     editor.open_template("demo_tiny")
@@ -36,6 +39,7 @@ def test_template_browser_offers_our_templates_and_opens_one(editor: Editor) -> 
     assert editor.node_types() == sorted(node["type"] for node in nodes)
 
 
+@each_editor()
 @pytest.mark.parametrize("file", TEMPLATES, ids=[file.stem for file in TEMPLATES])
 def test_template_opens_without_a_missing_node_and_without_an_error(editor: Editor, file: Path) -> None:
     editor.errors.clear()
@@ -47,6 +51,7 @@ def test_template_opens_without_a_missing_node_and_without_an_error(editor: Edit
     assert not editor.strip().is_problem
 
 
+@each_editor()
 def test_every_node_can_be_put_into_a_graph(editor: Editor) -> None:
     """Also those that no template holds."""
     editor.errors.clear()
@@ -63,6 +68,7 @@ def test_every_node_can_be_put_into_a_graph(editor: Editor) -> None:
     editor.clear()
 
 
+@each_editor()
 def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(editor: Editor) -> None:
     editor.load_demo(SOUND, scheduler="infinitetalk", steps=7)
     assert editor.widget("steps") == {"value": 7, "label": "steps", "disabled": False}
@@ -76,6 +82,7 @@ def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(edi
     assert editor.widget("steps") == {"value": 7, "label": "steps", "disabled": False}
 
 
+@each_editor()
 def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor) -> None:
     editor.load_demo(SOUND)
     editor.wait_for_estimate("2.3 s of audio -> 57 frames, 5 windows, 64x64")
@@ -87,6 +94,7 @@ def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor)
     assert editor.strip().is_problem
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
     editor.load_demo(SOUND, filename_prefix="web/whole", **UNHURRIED)
     editor.queue()
@@ -110,7 +118,7 @@ def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(e
 
 
 def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
-    editor: Editor, comfy_server: ComfyServer
+    editor: Editor, server: ComfyServer
 ) -> None:
     editor.load_demo(SOUND, filename_prefix="web/stopped", control_after_generate="randomize", **UNHURRIED)
     seed = editor.widget("seed")["value"]
@@ -126,14 +134,14 @@ def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
     assert "_incomplete.mp4" in strip.video
     editor.shoot("stopped")
     assert editor.widget("seed")["value"] != seed, "the editor has drawn another one"
-    before = len(comfy_server.log)
+    before = len(server.log)
     editor.press("Go on")
     editor.wait_for_status("5 of 5 windows done")
-    assert sampled_windows(comfy_server.log[before:]) == list(range(kept, 5))
+    assert sampled_windows(server.log[before:]) == list(range(kept, 5))
     assert editor.strip().cells == ["done"] * 5
 
 
-def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, comfy_server: ComfyServer) -> None:
+def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, server: ComfyServer) -> None:
     editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
@@ -142,34 +150,38 @@ def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, comfy_ser
     kept = editor.strip().cells.count("done")
     assert 1 < kept < 5
     editor.shoot("paused")
-    before = len(comfy_server.log)
+    before = len(server.log)
     editor.press("Go on")
     editor.wait_for_status("5 of 5 windows done")
-    assert sampled_windows(comfy_server.log[before:]) == list(range(kept, 5))
+    assert sampled_windows(server.log[before:]) == list(range(kept, 5))
 
 
+@each_editor()
 def test_window_is_made_again_with_another_seed_and_those_before_it_are_kept(
-    editor: Editor, comfy_server: ComfyServer
+    editor: Editor, server: ComfyServer, drawing: Drawing
 ) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/again", pause_after=3, seed=5)
+    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/again", pause_after=3, seed=5)
     editor.queue()
     editor.wait_for_status("3 of 5 windows kept")
     editor.choose_window(3)
     assert editor.strip().buttons == ["Go on", "Re-roll window 3"]
     assert "filename=w000002.mp4" in editor.strip().video
     editor.shoot("chosen")
-    before = len(comfy_server.log)
+    before = len(server.log)
     editor.press("Re-roll window 3")
     editor.wait_for_status("Window ")
     editor.wait_for_status("3 of 5 windows kept")
-    assert sampled_windows(comfy_server.log[before:]) == [2]
+    assert sampled_windows(server.log[before:]) == [2]
     number, _, seed = editor.widget("window_seeds")["value"].partition(": ")
     assert number == "3"
     assert int(seed) != 5
 
 
-def test_warnings_stay_on_the_node_with_the_whole_sentence_as_tooltip(editor: Editor) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/warned", width=70, motion_frames=6)
+@each_editor()
+def test_warnings_stay_on_the_node_with_the_whole_sentence_as_tooltip(
+    editor: Editor, drawing: Drawing
+) -> None:
+    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/warned", width=70, motion_frames=6)
     editor.queue()
     editor.wait_for_status("5 of 5 windows done")
     badges = editor.strip().badges
@@ -178,6 +190,7 @@ def test_warnings_stay_on_the_node_with_the_whole_sentence_as_tooltip(editor: Ed
     editor.shoot("warnings")
 
 
+@each_editor()
 def test_other_nodes_get_their_badges_below_their_widgets(editor: Editor) -> None:
     editor.load(json.loads((ROOT / "workflows" / "infinitetalk_two_people.json").read_text()))
     sentence = "Speaker B has no voice and stays silent."
@@ -190,15 +203,16 @@ def test_other_nodes_get_their_badges_below_their_widgets(editor: Editor) -> Non
     assert badges.get_attribute("title") == sentence
 
 
-def test_failed_window_is_marked_and_says_why(editor: Editor, comfy_server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/failed", **UNHURRIED)
+@each_editor()
+def test_failed_window_is_marked_and_says_why(editor: Editor, server: ComfyServer, drawing: Drawing) -> None:
+    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/failed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
-    shutil.rmtree(run_folder(comfy_server, "failed"))
+    shutil.rmtree(run_folder(server, f"{drawing.name}/failed"))
     editor.wait_for_status("Failed in window")
     assert "failed" in editor.strip().cells
     assert "is gone" in (editor.page.locator(".evertalk-status").get_attribute("title") or "")
-    editor.close_report()
+    assert "is gone" in read_report(editor.page)
     editor.shoot("failed")
 
 
@@ -215,6 +229,7 @@ def test_page_opened_during_a_run_learns_of_it_from_the_next_step(editor: Editor
     assert state == ["running", 7, ["done", "done", "running", "queued"]]
 
 
+@each_editor()
 def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Editor) -> None:
     keys = editor.page.evaluate(
         """async () => {
@@ -235,6 +250,7 @@ def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Edit
         editor.page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
 
 
+@each_editor()
 def test_session_logged_no_error_of_its_own(editor: Editor) -> None:
     time.sleep(1)
     expected = ("/api/view", "/interrupt")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
-from editor_page import SAMPLER_JS, Editor, open_browser
+from editor_page import SAMPLER_JS, Editor
+from editors import NEWEST_NODES, OWN, Drawing, each_editor, server_with_newest
 from kill_runs import SMALL, prepare, write_speech
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
@@ -48,20 +49,17 @@ SCHEDULER_JS = """([index, value]) => {
 
 
 @pytest.fixture(scope="module")
-def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+def server(
+    drawing: Drawing, comfyui: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComfyServer]:
     """A server of its own: one of these tests starts it anew."""
-    with ComfyServer(comfyui, tmp_path_factory.mktemp("stays")) as server:
+    base = tmp_path_factory.mktemp("stays")
+    with server_with_newest(comfyui, base) if drawing.is_newest else ComfyServer(comfyui, base) as server:
         prepare(server)
         server.client.upload(ROOT / "demo" / "media" / "speech.flac")
         for seconds in (2.3, 12.0):
             write_speech(server, seconds)
         yield server
-
-
-@pytest.fixture(scope="module")
-def editor(server: ComfyServer) -> Iterator[Editor]:
-    with open_browser() as browser:
-        yield Editor.open(browser, server.client)
 
 
 def undo(editor: Editor) -> None:
@@ -80,6 +78,7 @@ def stop(editor: Editor) -> int:
     return editor.strip().cells.count("done")
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -> None:
     editor.load_demo(LONG, filename_prefix="stays", steps=SLOW, seed=3, control_after_generate="randomize")
     tab = editor.page.evaluate(f"() => {TAB_JS}.activeWorkflow.path")
@@ -121,6 +120,7 @@ def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -
     assert stop(editor) > kept, "the seed was remembered: it went on behind what was kept"
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, server: ComfyServer) -> None:
     editor.load_demo(LONG, filename_prefix="restarted", steps=SLOW, seed=6, control_after_generate="fixed")
     editor.queue()
@@ -140,6 +140,7 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
     assert "windows were finished" in server.log
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
     editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW)
     editor.queue()
@@ -160,6 +161,7 @@ def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Edit
     assert "filename=missed_00001_.mp4" in editor.strip().video
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_pasted_sampler_has_steps_and_a_run_of_its_own(editor: Editor) -> None:
     editor.load_demo(SHORT, filename_prefix="pasted", scheduler="infinitetalk")
     editor.warn("EverTalkSampler", "said of the first")
@@ -174,6 +176,7 @@ def test_pasted_sampler_has_steps_and_a_run_of_its_own(editor: Editor) -> None:
     assert editor.page.locator(".evertalk-badge").count() == 1
 
 
+@each_editor(OWN, NEWEST_NODES)
 @pytest.mark.parametrize(
     "inside", [("EverTalkSampler", "EverTalkAudioEmbeds"), ("LoadAudio", "EverTalkAudioEmbeds")]
 )
@@ -190,6 +193,7 @@ def test_estimate_sees_through_a_subgraph(editor: Editor, inside: tuple[str, ...
     editor.wait(f"{strip}?.textContent.includes('2.3 s of audio -> 57 frames, 5 windows')")
 
 
+@each_editor(OWN, NEWEST_NODES)
 @pytest.mark.parametrize("mode", [2, 4], ids=["muted", "bypassed"])
 def test_speech_that_is_switched_off_is_not_counted(editor: Editor, mode: int) -> None:
     editor.load_demo(SHORT)
@@ -200,6 +204,7 @@ def test_speech_that_is_switched_off_is_not_counted(editor: Editor, mode: int) -
     editor.wait_for_estimate("57 frames")
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_clip_that_is_switched_off_leaves_the_size_to_the_picture(editor: Editor) -> None:
     workflow: dict[str, Any] = json.loads((ROOT / "workflows" / "infinitetalk_dub_video.json").read_text())
     source = next(node for node in workflow["nodes"] if node["type"] == "EverTalkVideoSource")
@@ -215,6 +220,7 @@ def test_clip_that_is_switched_off_leaves_the_size_to_the_picture(editor: Editor
     assert "source" not in sampler["inputs"]
 
 
+@each_editor(OWN, NEWEST_NODES)
 def test_load_speech_tells_its_length_and_its_speech_is_filmed(editor: Editor) -> None:
     workflow = json.loads((ROOT / "workflows" / "demo_tiny.json").read_text())
     speech = next(node for node in workflow["nodes"] if node["type"] == "LoadAudio")

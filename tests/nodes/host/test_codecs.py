@@ -109,6 +109,7 @@ def test_a_decode_that_runs_out_of_memory_goes_on_with_smaller_chunks_and_says_s
 
 
 @pytest.mark.usefixtures("gpu_chunks")
+@torch.inference_mode()  # as the host runs nodes; its tiles need it
 def test_a_decode_with_memory_for_no_chunk_goes_on_in_tiles_and_says_so(
     vae: Any, frames_FHWC: torch.Tensor, memory_for: Callable[[int], None], said: list[str]
 ) -> None:

@@ -123,6 +123,15 @@ def test_a_gguf_file_that_lacks_a_weight_is_refused_by_its_header(tiny: TinyFile
         check_talk_file(path, None)
 
 
+def test_a_gguf_base_is_left_to_the_pack_that_loads_it(tiny: TinyFiles, tmp_path: Path) -> None:
+    from evertalk_pack.nodes.host.files import check_base_file
+
+    path = write_gguf(tmp_path / "base.gguf", tiny.base, "Q8_0")
+    expected = r"base_model: `base\.gguf` is a GGUF file, .* GGUF pack's loader and connect EverTalk Apply"
+    with pytest.raises(ModelFileError, match=expected):
+        check_base_file(path)
+
+
 def dequantising_ops() -> Any:
     """The host's operations with linear layers that hold blocks of bytes and dequantise them on each call.
 

@@ -264,14 +264,14 @@ def test_nan_from_the_weights_themselves_ends_the_run_with_a_remedy(tiny: TinyFi
 def test_what_is_heard_is_brought_to_the_gpu_once_a_window(
     tiny: TinyFiles, vae: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evertalk_pack.nodes.host.patcher import TalkCall, TalkForward
+    from evertalk_pack.nodes.host.patcher import TalkForward
 
     heard: list[int] = []
     hooks = TalkForward.hooks
 
-    def noted(self: TalkForward, call: TalkCall, *others: Any) -> Any:
-        heard.extend(id(branch.audio_SFKLC) for branch in call.branches)
-        return hooks(self, call, *others)
+    def noted(self: TalkForward, *given: Any) -> Any:
+        heard.extend(id(branch.audio_SFKLC) for branch in self.call.branches)
+        return hooks(self, *given)
 
     monkeypatch.setattr(TalkForward, "hooks", noted)
     model = load_model(tiny)

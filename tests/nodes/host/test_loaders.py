@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import InputError, ModelFileError
+from quantised_files import everywhere, old_scaled
 from safetensors.torch import load_file, save_file
 from tiny_host import TinyFiles, play_windows, speech
 
@@ -114,6 +115,18 @@ def test_the_choice_of_mode_goes_before_the_file_s_name(
     assert attachment.mode == used
     assert note in " ".join(attachment.notes)
     assert "quantization as stored: weights held as" in attachment.notes[0]
+
+
+@pytest.mark.usefixtures("offered")
+def test_scaled_files_whose_projector_is_plain_are_chosen_like_any_other(
+    tiny: TinyFiles, vae: Any, tmp_path: Path
+) -> None:
+    from evertalk_pack.nodes.host.talking_model import load_choice
+
+    talk = old_scaled(tiny.talk, tmp_path / "InfiniteTalk_fp8_e4m3fn_scaled.safetensors")
+    base = old_scaled(tiny.base, tmp_path / "wan_fp8_scaled.safetensors", wanted=everywhere)
+    model = load_choice(*choices(tiny, talk=talk.name, base=base.name))
+    assert torch.isfinite(play_windows(model, vae, speech(tiny, 9))).all()
 
 
 def unreadable_weights(path: Path, source: Path, drop: str) -> None:

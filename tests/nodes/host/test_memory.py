@@ -56,18 +56,17 @@ def window(width: int, height: int, frames: int, voices: int) -> tuple[torch.Ten
 def evaluate(
     model: "ModelPatcher", latents: torch.Tensor, voices: WindowVoices, step_cache: Any = None
 ) -> None:
-    from evertalk_pack.nodes.host.patcher import FORWARD, KEY, BranchCall, TalkCall
+    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall, talks_of
 
-    model.model.diffusion_model.forward_orig = model.object_patches[FORWARD]
     branch = BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
-    call = TalkCall((branch,), kernel, step_cache)
+    call = TalkCall((branch,), kernel, talks_of(model), step_cache)
     model.model.apply_model(
         latents,
         torch.empty(1, device=META),
         c_concat=torch.empty(1, 20, *latents.shape[2:], device=META),
         c_crossattn=torch.empty(1, 512, 4096, device=META),
         clip_fea=torch.empty(1, 257, 1280, device=META),
-        transformer_options={"cond_or_uncond": [0], "uuids": [0], KEY: call},
+        transformer_options={"cond_or_uncond": [0], "uuids": [0], KEY: call, "wrappers": model.wrappers},
     )
 
 
@@ -148,7 +147,8 @@ def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
     latents = torch.zeros(1, 16, 3, 4, 4)
     size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), None, 0)
     free = weights_bytes(talking) + forward_bytes(size) + host.extra_reserved_memory()
-    monkeypatch.setattr(talking, "load_device", META)
+    for one in (talking, *talking.get_nested_additional_models()):
+        monkeypatch.setattr(one, "load_device", META)
     monkeypatch.setattr(host, "current_loaded_models", [])
 
     def asked(free_bytes: float) -> int:

@@ -49,6 +49,7 @@ def test_the_model_given_stays_as_it_is_while_its_clone_speaks(tiny: TinyFiles, 
     assert base.object_patches == {}
     assert base.attachments == {}
     assert base.additional_models == {}
+    assert not any(base.wrappers.values())
     assert "evertalk" not in base.model_options["transformer_options"]
     assert torch.equal(plain_sample(base), expected)
     assert base.model.diffusion_model.forward_orig == forward, "the shared module is put back"
@@ -65,13 +66,12 @@ def test_the_audio_weights_are_among_the_models_that_the_host_manages(tiny: Tiny
 
 
 def test_applying_twice_replaces_and_does_not_nest(tiny: TinyFiles, vae: Any) -> None:
-    from evertalk_pack.nodes.host.patcher import FORWARD, TalkForward, attachment_of
+    from comfy.patcher_extension import WrappersMP
+    from evertalk_pack.nodes.host.patcher import KEY, attachment_of
 
     once = patched(load_base_model(tiny), tiny)
     twice = patched(once, tiny)
-    forward = twice.get_model_object(FORWARD)
-    assert isinstance(forward, TalkForward)
-    assert not isinstance(forward.host_forward, TalkForward)
+    assert len(twice.get_wrappers(WrappersMP.DIFFUSION_MODEL, KEY)) == 1
     assert twice.get_nested_additional_models() == [attachment_of(twice).talk]
     assert attachment_of(once).talk is not attachment_of(twice).talk
     embeds = speech(tiny, FRAMES)
@@ -179,22 +179,6 @@ def test_block_patches_of_other_nodes_run(tiny: TinyFiles, vae: Any) -> None:
     assert torch.equal(play_windows(watching, vae, embeds), plain)
     assert (play_windows(skipping, vae, embeds) - plain).abs().max() > 1e-3
     assert calls == ["unchanged"] * 4 + ["left out"] * 4, "once in each step"
-
-
-@pytest.mark.parametrize(("attention_mode", "calls_a_step"), [("comfy", 6), ("sdpa", 0)])
-def test_the_host_s_attention_override_is_honoured_with_comfy(
-    tiny: TinyFiles, vae: Any, attention_mode: str, calls_a_step: int
-) -> None:
-    talking = load_model(tiny, attention_mode=attention_mode)
-    calls: list[int] = []
-
-    def override(function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        calls.append(kwargs["heads"])
-        return function(*args, **kwargs)
-
-    talking.model_options["transformer_options"]["optimized_attention_override"] = override
-    play_windows(talking, vae, speech(tiny, FRAMES))
-    assert calls == [2] * 4 * calls_a_step, "self, text and audio in each of two blocks"
 
 
 def test_a_model_that_is_no_wan_image_to_video_is_refused(tiny: TinyFiles) -> None:

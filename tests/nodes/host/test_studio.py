@@ -120,7 +120,8 @@ class CountingStore(RunStore):
     def __init__(self, place: RunPlace, card: RunCard, form: VideoForm) -> None:
         self.windows = self.most_frames = 0
         self._of_others = frame_tensors(SIDE_PX, SIDE_PX)
-        self._next_is_here = threading.Event()
+        self._next_is_here, self._at_writer = threading.Event(), threading.Condition()
+        self._num_at_writer = 0
         super().__init__(place, card, form, written=lambda _record, _path: self._wait())
 
     def add(self, window: Window, frames_FHWC: torch.Tensor, carry: Carry, stats: WindowStats) -> None:
@@ -133,7 +134,15 @@ class CountingStore(RunStore):
     def go_on(self) -> None:
         self._next_is_here.set()
 
+    def wait_for_the_writer(self) -> None:
+        """Until it is at the window that was added last, and so has let go of the one before."""
+        with self._at_writer:
+            assert self._at_writer.wait_for(lambda: self._num_at_writer == self.windows, 60)
+
     def _wait(self) -> None:
+        with self._at_writer:
+            self._num_at_writer += 1
+            self._at_writer.notify()
         assert self._next_is_here.wait(60)
         self._next_is_here.clear()
 
@@ -149,6 +158,7 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
 
     def counted_encode(self: Codec, frames_FHWC: torch.Tensor) -> torch.Tensor:
         nonlocal most_encoding
+        store.wait_for_the_writer()
         most_encoding = max(most_encoding, frames_in_memory(SIDE_PX, SIDE_PX, of_others))
         return encode(self, frames_FHWC)
 
