@@ -141,20 +141,29 @@ class Editor:
     page: Page
     client: ComfyClient
     errors: list[str] = field(default_factory=list[str])
+    takes_shots: bool = True
 
     @classmethod
-    def open(cls, browser: Browser, client: ComfyClient, *, has_node_elements: bool = False) -> "Editor":
+    def open(
+        cls,
+        browser: Browser,
+        client: ComfyClient,
+        *,
+        has_node_elements: bool = False,
+        takes_shots: bool = True,
+    ) -> "Editor":
         """Open the editor and wait until it knows the sampler.
 
         Args:
             browser: to open it in.
             client: of the server.
             has_node_elements: draw nodes as elements of the page, not on the canvas.
+            takes_shots: whether this is the editor that pictures are taken of.
         """
         client.save_settings(QUIET | {NODE_ELEMENTS: has_node_elements})
         page = browser.new_page(viewport={"width": VIEW["width"], "height": VIEW["height"]})
         page.set_default_timeout(WAIT_MS)
-        editor = cls(page, client)
+        editor = cls(page, client, takes_shots=takes_shots)
         page.on("console", editor._note)
         page.on("pageerror", editor._note_crash)
         page.goto(client.address)
@@ -268,7 +277,7 @@ class Editor:
 
     def shoot(self, name: str) -> None:
         """Take a picture of the sampler, where pictures are wanted."""
-        if SHOTS is None:
+        if SHOTS is None or not self.takes_shots:
             return
         self.show()
         if self.strip().video:

@@ -61,4 +61,9 @@ def editor(drawing: Drawing, server: "ComfyServer") -> "Iterator[Editor]":
     from editor_page import Editor, open_browser
 
     with open_browser() as browser:
-        yield Editor.open(browser, server.client, has_node_elements=drawing.has_node_elements)
+        yield Editor.open(
+            browser,
+            server.client,
+            has_node_elements=drawing.has_node_elements,
+            takes_shots=not drawing.is_newest,
+        )

@@ -78,7 +78,6 @@ def stop(editor: Editor) -> int:
     return editor.strip().cells.count("done")
 
 
-@each_editor(OWN, NEWEST_NODES)
 def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -> None:
     editor.load_demo(LONG, filename_prefix="stays", steps=SLOW, seed=3, control_after_generate="randomize")
     tab = editor.page.evaluate(f"() => {TAB_JS}.activeWorkflow.path")
@@ -140,7 +139,6 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
     assert "windows were finished" in server.log
 
 
-@each_editor(OWN, NEWEST_NODES)
 def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
     editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW)
     editor.queue()
