@@ -36,15 +36,26 @@ def too_large_to_compile(weights_bytes: int) -> str | None:
     with 16 GB free, a window's four steps took 37 s so, and 12 s uncompiled under dynamic VRAM (20 GB of
     weights and a LoRA, NVIDIA H200, ComfyUI 0.33.0). Servers without dynamic VRAM have no such choice.
     """
-    host = comfy.model_management
-    total: Any = host.get_total_memory(host.get_torch_device())
-    if not has_dynamic_vram() or weights_bytes + WORK_BYTES + host.extra_reserved_memory() <= total:
+    if not has_dynamic_vram():
+        return None
+    ours = memory_for_us()
+    if weights_bytes + WORK_BYTES + comfy.model_management.extra_reserved_memory() <= ours:
         return None
     return (
         f"compile_blocks: not used, since {weights_bytes / GIB:.1f} GiB of weights and a window's work do "
-        f"not fit together into this GPU's {total / GIB:.1f} GiB; uncompiled blocks under dynamic VRAM are "
-        "faster then"
+        f"not fit together into the {ours / GIB:.1f} GiB of this GPU that ComfyUI can have; uncompiled "
+        "blocks under dynamic VRAM are faster then"
     )
+
+
+def memory_for_us() -> float:
+    """What of the GPU's memory is free, or taken by models that make room, in bytes."""
+    host = comfy.model_management
+    device = host.get_torch_device()
+    total: Any = host.get_total_memory(device)
+    free: Any = host.get_free_memory(device)
+    loaded = sum(one.model_loaded_memory() for one in host.current_loaded_models if one.device == device)
+    return min(total, free + loaded)
 
 
 def in_plain_memory(model: ModelPatcher) -> ModelPatcher:

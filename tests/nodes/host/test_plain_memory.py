@@ -18,13 +18,19 @@ def dynamic_vram(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "aimdo_enabled", True)
 
 
-def card_of(gib: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    import comfy.model_management
+def card_of(gib: float, monkeypatch: pytest.MonkeyPatch, taken_gib: float = 0) -> None:
+    """A card with nothing of the host's on it, of which other programs take some."""
+    import comfy.model_management as host
 
     def total_memory(*_args: Any, **_named: Any) -> float:
         return gib * GIB
 
-    monkeypatch.setattr(comfy.model_management, "get_total_memory", total_memory)
+    def free_memory(*_args: Any, **_named: Any) -> float:
+        return (gib - taken_gib) * GIB
+
+    monkeypatch.setattr(host, "get_total_memory", total_memory)
+    monkeypatch.setattr(host, "get_free_memory", free_memory)
+    monkeypatch.setattr(host, "current_loaded_models", [])
 
 
 @pytest.mark.usefixtures("dynamic_vram")
@@ -43,7 +49,17 @@ def test_where_they_do_not_fit_it_is_said_how_large_both_are(monkeypatch: pytest
     said = too_large_to_compile(20 * GIB)
     assert said is not None
     assert said.startswith("compile_blocks: not used, since 20.0 GiB of weights")
-    assert "this GPU's 16.0 GiB" in said
+    assert "the 16.0 GiB of this GPU that ComfyUI can have" in said
+
+
+@pytest.mark.usefixtures("dynamic_vram")
+def test_what_other_programs_take_of_a_large_card_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evertalk_pack.nodes.host.compat.plain_memory import too_large_to_compile
+
+    card_of(141, monkeypatch, taken_gib=125)
+    said = too_large_to_compile(20 * GIB)
+    assert said is not None
+    assert "the 16.0 GiB of this GPU" in said
 
 
 def test_without_dynamic_vram_they_are_compiled_on_any_card(monkeypatch: pytest.MonkeyPatch) -> None:
