@@ -120,6 +120,10 @@ def test_every_node_is_named_in_the_reference(language: str) -> None:
     assert [name for one in nodes.values() if f"**{(name := one['display_name'])}**" not in text] == []
 
 
+GENERATED = "docs/hosts.md"
+"""Written by runs of the suite: numbers, and the tests' own names and reasons, which are English."""
+
+
 def links_of(page: str) -> list[str]:
     return re.findall(r"\]\(([^)#:]+)\)", page)
 
@@ -138,6 +142,7 @@ def test_chinese_readme_has_all_sections_tables_and_links_and_chinese_pages_of_d
 
     def in_chinese(link: str) -> str:
         is_page = link.startswith("docs/") and link.endswith(".md") and link.count("/") == 1
+        is_page = is_page and link != GENERATED
         return link.removesuffix(".md") + ".zh.md" if is_page else link
 
     assert shape(CHINESE) == shape(README)
@@ -153,6 +158,7 @@ def test_no_folder_takes_the_place_of_the_templates() -> None:
 
 def test_pages_in_docs_have_a_sister_of_the_same_shape() -> None:
     pages = [page for page in (ROOT / "docs").glob("*.md") if not page.name.endswith(".zh.md")]
+    pages.remove(ROOT / GENERATED)
     assert pages
     for page in pages:
         english = page.read_text(encoding="utf-8")
