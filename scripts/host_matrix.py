@@ -28,8 +28,9 @@ MAX_REASON = 160
 
 INTRODUCTION = """# Hosts that the suite ran on
 
-Each row is one run of the whole suite on a CPU; `make matrix HOST_COMFYUI=/path` (or `CORE_TAG=v0.33.0`, or
-`PYTHON=python3.13`) runs it and writes its row and the reasons below. Nothing here is written by hand.
+Each row is one run of the suite on a CPU, of the whole of it unless a line below says what was not run;
+`make matrix HOST_COMFYUI=/path` (or `CORE_TAG=v0.33.0`, or `PYTHON=python3.13`) runs it and writes its row and
+the reasons below. Nothing here is written by hand.
 """
 
 FOLDERS_OF_A_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+")
@@ -46,12 +47,15 @@ class Tally:
     skipped: Counter[str] = field(default_factory=Counter[str])
     """A reason -> how many tests were skipped for it."""
     date: str = ""
+    modules: set[str] = field(default_factory=set[str])
+    """The modules that were run, e.g. `tests.web.test_editor`."""
 
     def add(self, report: Path) -> None:
         """Add a report in JUnit's form, as `pytest --junitxml` writes it."""
         root = ElementTree.parse(report).getroot()
         self.date = max(self.date, *(suite.get("timestamp", "")[:10] for suite in root.iter("testsuite")))
         for case in root.iter("testcase"):
+            self.modules.add(str(case.get("classname")))
             name = f"{case.get('classname')}::{case.get('name')}".removeprefix("tests.")
             bad = next(
                 (case.find(kind) for kind in ("failure", "error") if case.find(kind) is not None), None
@@ -109,6 +113,20 @@ def title_of(row: list[str]) -> str:
     return f"ComfyUI {row[0].split()[0]}, Python {'.'.join(row[3].split('.')[:2])}"
 
 
+def not_run(tally: Tally, tests: Path) -> list[str]:
+    """The folders of `tests` of whose modules some were not run, with how many."""
+    modules = {
+        path: ".".join(path.relative_to(tests.parent).with_suffix("").parts)
+        for path in tests.rglob("test_*.py")
+    }
+    missing = Counter(
+        path.parent.relative_to(tests.parent).as_posix()
+        for path, name in modules.items()
+        if name not in tally.modules
+    )
+    return [f"- not run: {count} modules of {folder}" for folder, count in sorted(missing.items())]
+
+
 def section_of(tally: Tally) -> str:
     """Which tests failed and were skipped, and why."""
     failed = [f"- failed: `{name}`: {reason}" for name, reason in sorted(tally.failed.items())]
@@ -150,6 +168,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--comfyui", type=Path, required=True, help="the ComfyUI that the tests ran in")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write (docs/hosts.md)")
+    parser.add_argument("--tests", type=Path, default=ROOT / "tests", help="where the suite is")
     parser.add_argument("reports", type=Path, nargs="+", help="what `pytest --junitxml FILE` wrote")
     chosen = parser.parse_args(arguments)
     tally = Tally()
@@ -164,7 +183,8 @@ def main(arguments: list[str]) -> int:
         print(f"matrix: {error}", file=sys.stderr)
         return 1
     text = chosen.page.read_text(encoding="utf-8") if chosen.page.is_file() else ""
-    chosen.page.write_text(updated(text, row, section_of(tally)), encoding="utf-8")
+    section = "\n".join([*not_run(tally, chosen.tests), section_of(tally)])
+    chosen.page.write_text(updated(text, row, section), encoding="utf-8")
     passed, failed, skipped = row[-3:]
     print(f"matrix: {title_of(row)}: {passed} passed, {failed} failed, {skipped} skipped -> {chosen.page}")
     return 1 if tally.failed else 0

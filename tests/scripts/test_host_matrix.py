@@ -31,14 +31,26 @@ def core(folder: Path, version: str) -> Path:
     return folder
 
 
-def write(tmp_path: Path, version: str, report: str = REPORT) -> tuple[int, str]:
+def write(
+    tmp_path: Path, version: str, report: str = REPORT, others: tuple[str, ...] = ()
+) -> tuple[int, str]:
     """The exit code and the page after a run on one more host."""
     (tmp_path / "report.xml").write_text(report)
     folder = tmp_path / version
     comfyui = folder if folder.exists() else core(folder, version)
     page = tmp_path / "hosts.md"
-    code = host_matrix.main(["--comfyui", str(comfyui), "--page", str(page), str(tmp_path / "report.xml")])
+    tests = tmp_path / "tests"
+    for name in ("a/test_one.py", "b/test_two.py", *others):
+        (tests / name).parent.mkdir(parents=True, exist_ok=True)
+        (tests / name).touch()
+    arguments = ["--comfyui", str(comfyui), "--page", str(page), "--tests", str(tests)]
+    code = host_matrix.main([*arguments, str(tmp_path / "report.xml")])
     return code, page.read_text()
+
+
+def test_what_was_not_run_is_named(tmp_path: Path) -> None:
+    _, page = write(tmp_path, "0.33.0", others=("web/test_three.py", "web/test_four.py"))
+    assert "\n- not run: 2 modules of tests/web\n- failed: `a.test_one" in page
 
 
 def test_a_run_writes_its_row_and_the_reasons(tmp_path: Path) -> None:
