@@ -29,8 +29,8 @@ MAX_REASON = 160
 INTRODUCTION = """# Hosts that the suite ran on
 
 Each row is one run of the suite on a CPU, of the whole of it unless a line below says what was not run;
-`make matrix HOST_COMFYUI=/path` (or `CORE_TAG=v0.33.0`, or `PYTHON=python3.13`) runs it and writes its row and
-the reasons below. Nothing here is written by hand.
+`make matrix HOST_COMFYUI=/path` (or `CORE_TAG=v0.33.0`, or `PYTHON=python3.13`) runs it and writes its row
+and the reasons below. Nothing here is written by hand.
 """
 
 FOLDERS_OF_A_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+")
