@@ -102,7 +102,7 @@ STRIP_JS = """() => {
   }
 }"""
 MISSING_JS = """() => window.app.graph.nodes
-  .filter((node) => node.has_errors || !(node.type in window.LiteGraph.registered_node_types))
+  .filter((node) => !(node.type in window.LiteGraph.registered_node_types))
   .map((node) => node.type)"""
 
 
@@ -232,7 +232,7 @@ class Editor:
         return Strip(**self.page.evaluate(STRIP_JS))
 
     def missing_nodes(self) -> list[str]:
-        """Types of nodes that the editor does not know or marks."""
+        """Types of nodes that the editor does not know; it marks those too whose model file is not there."""
         return self.page.evaluate(MISSING_JS)
 
     def node_types(self) -> list[str]:
