@@ -34,14 +34,19 @@ def is_dynamic(patcher: ModelPatcher) -> bool:
     return asked is not None and asked()
 
 
+def has_dynamic_vram() -> bool:
+    """Whether this server brings weights to the GPU at use."""
+    # The module is there from 0.12.0 on; main.py sets the mark when it has found a GPU that can.
+    return bool(getattr(getattr(comfy, "memory_management", None), "aimdo_enabled", False))
+
+
 def own_weights(patcher: ModelPatcher, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights that `patcher` may hold as they are.
 
     With dynamic VRAM the host reads a file as views of its own mapping, from which the GPU is filled at use;
     a plain holder gets copies, as the host's own models do.
     """
-    memory = getattr(comfy, "memory_management", None)
-    if is_dynamic(patcher) or not getattr(memory, "aimdo_enabled", False):
+    if is_dynamic(patcher) or not has_dynamic_vram():
         return state
     return {name: value.clone() for name, value in state.items()}
 

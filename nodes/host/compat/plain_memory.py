@@ -8,12 +8,11 @@ such a copy does not fit, the host's older management keeps the rest of it in RA
 
 from typing import Any
 
-import comfy
 import comfy.model_management
 from comfy.model_patcher import ModelPatcher
 
 from ....multitalk.errors import InputError
-from .patchers import is_dynamic
+from .patchers import has_dynamic_vram, is_dynamic
 from .precision import settle_precision
 
 GIB = 1024**3
@@ -21,12 +20,6 @@ GIB = 1024**3
 WORK_BYTES = 8 * GIB
 """Beside the weights: a window's evaluation and the VAE at 480p with what several streams leave unused, or an
 evaluation at 720p alone."""
-
-
-def has_dynamic_vram() -> bool:
-    """Whether this server brings weights to the GPU at use."""
-    # The module is there from 0.12.0 on; main.py sets the mark when it has found a GPU that can.
-    return bool(getattr(getattr(comfy, "memory_management", None), "aimdo_enabled", False))
 
 
 def too_large_to_compile(weights_bytes: int) -> str | None:

@@ -160,13 +160,8 @@ def rename(state: Weights, old: str, new: str) -> None:
 
 
 def form_of(linear: Any) -> str | None:
-    """The format that a layer of the host's is quantised in, or None."""
-    named: str | None = getattr(linear, "quant_format", None)
-    layout: str | None = getattr(linear, "layout_type", None)
-    if named is None and layout is not None:  # 0.3.75 keeps no name
-        algorithms: dict[str, Any] = comfy.quant_ops.QUANT_ALGOS
-        named = next(name for name, what in algorithms.items() if what["comfy_tensor_layout"] == layout)
-    return named
+    """The format that a layer of the host's is quantised in, or None; hosts that read remarks name it."""
+    return getattr(linear, "quant_format", None)
 
 
 def _operations(format_name: str) -> Any:
