@@ -18,10 +18,7 @@ from .mask_places import INSIDE, SPEAKER_NAMES, Box, Place, parse_box
 from .timeline import TimelineEntry, mute_outside, parse_timeline
 from .types import Speakers, Waveform
 from .voice_mix import VoiceOrder, arrange_voices, in_one_format, mix_voices
-from .waveform import video_frames_of
-
-FULL_SCALE = 1.0
-"""Samples beyond it are cut off when a file is played."""
+from .waveform import FULL_SCALE, peak_of, video_frames_of
 
 
 class Arrangement(Enum):
@@ -53,7 +50,7 @@ class SpeakerInputs:
 
 def one_speaker(sound: Waveform) -> Speakers:
     """A single speaker, who is heard as they are."""
-    return Speakers(SPEAKER_NAMES[:1], (sound,), sound)
+    return Speakers(SPEAKER_NAMES[:1], (sound,), sound, notes=sound.notes)
 
 
 def make_speakers(given: SpeakerInputs) -> Speakers:
@@ -82,7 +79,8 @@ def make_speakers(given: SpeakerInputs) -> Speakers:
         notes = (*notes, "No masks and no boxes: A is the left half of the picture, B the right half.")
     beyond = voices_note(len(voices))
     moving = _moving_notes(known, video_frames_of(sound))
-    return Speakers(names, voices, sound, known, (*notes, *moving, *([beyond] if beyond else [])))
+    heard = [note for audio in given.audios if audio is not None for note in audio.notes]
+    return Speakers(names, voices, sound, known, (*heard, *notes, *moving, *([beyond] if beyond else [])))
 
 
 Voices = tuple[tuple[Waveform, ...], Waveform, tuple[str, ...]]
@@ -105,7 +103,7 @@ def _arranged(given: SpeakerInputs, num_places: int) -> Voices:
     if len(present) == 1:
         return voices, present[0], tuple(notes)
     mix = mix_voices(voices)
-    peak = float(mix.samples_CT.abs().max())
+    peak = peak_of(mix.samples_CT)
     if peak > FULL_SCALE:
         notes.append(
             f"The voices together reach {peak:.2f} times full scale and will be cut off in the video; make "

@@ -33,10 +33,12 @@ class Waveform:
     Attributes:
         samples_CT: float32 samples, (channels, time), on the CPU, nominally in -1..1.
         sample_rate_hz: samples a second.
+        notes: sentences for the user on what was done to it.
     """
 
     samples_CT: torch.Tensor
     sample_rate_hz: int
+    notes: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:

@@ -17,6 +17,15 @@ from .types import FPS, TAIL_FRAMES, Waveform
 SPEECH_RATE_HZ = 16000
 """Samples a second that wav2vec2 was trained on."""
 
+FULL_SCALE = 1.0
+"""Samples beyond it are cut off when a file is played."""
+
+OVERSHOOT = 2**0.5
+"""Peaks up to here, 3 dB beyond full scale, are what MP3 and AAC make of loud sound."""
+
+MAX_PEAK = 100.0
+"""40 dB beyond full scale: these are no samples in -1..1, but whole numbers that nobody scaled."""
+
 SAMPLES_PER_FRAME = SPEECH_RATE_HZ // FPS
 """Samples at SPEECH_RATE_HZ that one video frame lasts."""
 
@@ -30,7 +39,7 @@ def check_sound(sound: Waveform, socket: str = "audio") -> None:
 
     Raises:
         InputError: it is not (channels, time) of floating-point samples, is empty, has no sample rate, or
-            holds values that are not numbers.
+            holds values that are not numbers, or far beyond full scale.
     """
     samples = sound.samples_CT
     if samples.ndim != 2 or not samples.is_floating_point():
@@ -54,6 +63,30 @@ def check_sound(sound: Waveform, socket: str = "audio") -> None:
             f"{socket}: {bad} of {samples.numel()} samples are NaN or infinite, expected numbers; a node "
             "before this one broke the sound: connect its input instead, or load the sound again"
         )
+    peak = peak_of(samples)
+    if peak > MAX_PEAK:
+        raise InputError(
+            f"{socket}: the loudest sample is {peak:.6g}, expected -1..1; a node before this one gives whole "
+            "numbers as they are, or turned the sound up without end: load the sound with Load Audio or "
+            "EverTalk Load Speech, or divide it by its full scale (32768 for 16 bits)"
+        )
+
+
+def peak_of(samples_CT: torch.Tensor) -> float:
+    """The largest absolute value; 0 where there is none."""
+    return max((float(piece.abs().max()) for piece in pieces_of(samples_CT) if piece.numel()), default=0.0)
+
+
+def peak_notes(sound: Waveform, socket: str = "audio") -> tuple[str, ...]:
+    """Says that a sound is cut off when it is played, if its peaks are far beyond full scale."""
+    peak = peak_of(sound.samples_CT)
+    if peak <= OVERSHOOT:
+        return ()
+    note = (
+        f"{socket}: the loudest sample is {peak:.2f} times full scale ({20 * math.log10(peak):+.1f} dB); the "
+        "video's sound will be cut off there when it is played. Turn the recording down if you hear it."
+    )
+    return (note,)
 
 
 def video_frames_of(sound: Waveform) -> int:

@@ -7,6 +7,7 @@ from ..multitalk.speakers import one_speaker
 from ..multitalk.speech_embeds import encode_voices
 from ..multitalk.types import Speakers
 from .host.identity import weights_identity
+from .host.progress import warn_on_node
 from .host.sound import audio_of, temp_folder, waveform_of
 from .host.speech import SpeechEncoderModel
 from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
@@ -76,6 +77,9 @@ class EverTalkAudioEmbeds(io.ComfyNode):
         speakers: SpeakersSocket.Type | None = None,
     ) -> io.NodeOutput:
         chosen, maker = chosen_speakers(audio, speakers), weights_identity(audio_encoder.patcher)
+        if speakers is None:  # EverTalk Speakers says itself what it has to say
+            for note in chosen.notes:
+                warn_on_node(note)
         embeds = encode_voices(audio_encoder, chosen, normalise=loudness, maker=maker, folder=temp_folder())
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)
 

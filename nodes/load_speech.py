@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
+from .host.progress import warn_on_node
 from .host.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
 
 
@@ -49,4 +50,7 @@ class EverTalkLoadSpeech(io.ComfyNode):
 
     @classmethod
     def execute(cls, audio: str) -> io.NodeOutput:
-        return io.NodeOutput(audio_of(load_sound(audio)))
+        sound = load_sound(audio)
+        for note in sound.notes:
+            warn_on_node(note)
+        return io.NodeOutput(audio_of(sound))

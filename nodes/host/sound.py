@@ -2,17 +2,23 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import comfy.model_management
 import folder_paths
+import torch
 
 from ...multitalk.errors import InputError
 from ...multitalk.fingerprint import fingerprint_file
+from ...multitalk.sample_values import float_samples, is_interleaved, split_channels
 from ...multitalk.sound_file import read_sound
 from ...multitalk.types import Waveform
-from ...multitalk.waveform import check_sound
+from ...multitalk.waveform import check_sound, peak_notes
+
+NOTES = "evertalk_notes"
+"""Beside waveform and sample_rate: what the pack's own nodes have to say about a sound. Others let it be."""
 
 
 def waveform_of(audio: object, socket: str = "audio") -> Waveform:
@@ -41,14 +47,44 @@ def waveform_of(audio: object, socket: str = "audio") -> Waveform:
             f"{socket}: got samples of shape {tuple(samples_BCT.shape)}, expected one clip (1, channels, "
             "time); pass the clips of a batch one by one, or join them to one"
         )
-    sound = Waveform(samples_BCT[0].float().cpu(), int(value["sample_rate"]))
+    samples_CT = samples_BCT[0].cpu()
+    sound = Waveform(float_samples(samples_CT, socket), int(value["sample_rate"]), notes_of(value))
     check_sound(sound, socket)
-    return sound
+    if is_interleaved(sound.samples_CT):
+        sound = two_channels(sound, samples_CT.dtype, socket)
+    return replace(sound, notes=(*sound.notes, *peak_notes(sound, socket)))
+
+
+def notes_of(audio: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an AUDIO value says of itself; a value that other nodes made says nothing."""
+    notes = audio.get(NOTES, ())
+    return tuple(str(note) for note in notes) if isinstance(notes, tuple) else ()
+
+
+def two_channels(sound: Waveform, came_as: torch.dtype, socket: str) -> Waveform:
+    """A sound whose one channel holds two, taken apart if it came undecoded from a file.
+
+    Raises:
+        InputError: it came as float32, as which nothing else tells that it really is two.
+    """
+    if came_as in (torch.float32, torch.float16, torch.bfloat16):
+        raise InputError(
+            f"{socket}: the sound is one channel of {sound.duration_s:.2f} s in which left and right lie in "
+            "turn, so it would be spoken at half speed. ComfyUI's Get Video Components does so to some: "
+            "choose its file in EverTalk Load Speech instead. If it really is one channel, give it as two"
+        )
+    apart = Waveform(split_channels(sound.samples_CT), sound.sample_rate_hz, sound.notes)
+    note = (
+        f"{socket}: the sound came as one channel of {sound.duration_s:.2f} s in which left and right lay in "
+        f"turn (Get Video Components does so); it was taken apart into two of {apart.duration_s:.2f} s."
+    )
+    return replace(apart, notes=(*apart.notes, note))
 
 
 def audio_of(sound: Waveform) -> dict[str, Any]:
     """The AUDIO value of a sound."""
-    return {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz}
+    value: dict[str, Any] = {"waveform": sound.samples_CT[None], "sample_rate": sound.sample_rate_hz}
+    return {**value, NOTES: sound.notes} if sound.notes else value
 
 
 def temp_folder() -> Path:

@@ -9,6 +9,7 @@ from evertalk_pack.multitalk.waveform import (
     SPEECH_RATE_HZ,
     check_sound,
     padded,
+    peak_notes,
     resampled,
     resampled_pieces,
     to_mono,
@@ -136,3 +137,27 @@ def test_the_silent_tail_fills_whole_frames(num_samples: int) -> None:
 def test_frames_are_only_counted_at_the_speech_rate() -> None:
     with pytest.raises(AssertionError, match="speech rate"):
         with_silent_tail(sine(10, 8000), 1)
+
+
+@pytest.mark.parametrize(
+    ("peak", "is_refused"), [(99.0, False), (100.0, False), (101.0, True), (10_799.0, True)]
+)
+def test_samples_that_are_whole_numbers_in_floats_are_refused(peak: float, *, is_refused: bool) -> None:
+    sound = Waveform(torch.tensor([[0.0, -peak, 0.5]]), 16000)
+    if not is_refused:
+        check_sound(sound)
+        return
+    with pytest.raises(
+        InputError, match=rf"audio_b: the loudest sample is {peak:g}, expected -1\.\.1; .*32768"
+    ):
+        check_sound(sound, "audio_b")
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1.4])
+def test_sound_as_loud_as_codecs_make_it_needs_no_note(level: float) -> None:
+    assert peak_notes(Waveform(torch.tensor([[level, -level]]), 16000)) == ()
+
+
+def test_peaks_that_will_be_cut_off_are_told() -> None:
+    (note,) = peak_notes(Waveform(torch.tensor([[0.1, -31.623]]), 16000), "audio_a")
+    assert note.startswith("audio_a: the loudest sample is 31.62 times full scale (+30.0 dB); ")
