@@ -12,13 +12,14 @@ from fractions import Fraction
 
 import torch
 from av import AudioFrame, Packet
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from .mix_down import MixDown
+
 
 def sound_blocks(
-    container: InputContainer, stream: AudioStream, resampler: AudioResampler
+    container: InputContainer, stream: AudioStream, resampler: MixDown
 ) -> Iterator[tuple[AudioFrame, torch.Tensor]]:
     """Each decoded frame with its samples (C, T), as a resampler that keeps the rate gives them."""
     held: tuple[AudioFrame, torch.Tensor] | None = None

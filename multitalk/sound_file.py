@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from .errors import InputError
+from .mix_down import MixDown
 from .mp4_claims import claims_too_much
 from .sound_blocks import sound_blocks
 from .sound_track import LAYOUTS
@@ -80,8 +81,8 @@ def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[torch.Te
     """What is decoded, block by block, (C, T) float32."""
     channels = stream.codec_context.channels
     # PyAV ends the process when asked for the samples of 8 channels, see sound_track.LAYOUTS.
-    layout = LAYOUTS[channels - 1] if channels <= len(LAYOUTS) else "stereo"
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=stream.codec_context.sample_rate)
+    layout = stream.codec_context.layout.name if channels <= len(LAYOUTS) else "stereo"
+    resampler = MixDown(layout, stream.codec_context.sample_rate)
     return (block_CT for _frame, block_CT in sound_blocks(container, stream, resampler))
 
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from .errors import InputError
 from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .mix_down import MixDown
 from .mp4_claims import claims_too_much
 from .sound_blocks import sound_blocks
 from .tensor_file import gathered_channels
@@ -154,7 +155,7 @@ def _from_the_beginning(container: InputContainer, stream: AudioStream) -> Itera
     """Decoded blocks (C, T), led by silence, or without what lies before the pictures begin."""
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
     rate_hz = stream.codec_context.sample_rate
-    resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate_hz)
+    resampler = MixDown(layout, rate_hz)
     early: int | None = None
     for frame, block_CT in sound_blocks(container, stream, resampler):
         if early is None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import av
 import torch
-from av.audio.resampler import AudioResampler
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from .deep_frames import deep_rgb, is_deep
 from .errors import ResultError
+from .mix_down import MixDown
 from .sound_blocks import sound_blocks
 from .types import Waveform
 
@@ -110,7 +110,7 @@ def read_sound(path: Path) -> Waveform | None:
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
-        to_float = AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        to_float = MixDown(stream.layout.name, stream.rate)
         parts = [block_CT for _frame, block_CT in sound_blocks(container, stream, to_float)]
         return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
 

@@ -12,6 +12,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from .mix_down import MixDown
 from .pauses import FPS
 
 MP4_OPTIONS = {"movflags": "+faststart", "fflags": "bitexact"}
@@ -108,7 +109,7 @@ class _Track:
         layout = "mono" if stream.channels == 1 else "stereo"
         rate_hz = stream.rate if stream.rate in SOUND_RATES_HZ else SOUND_RATES_HZ[-1]
         self._encoder = out.add_stream("aac", rate=rate_hz, layout=layout, bit_rate=SOUND_BITS_PER_S)
-        self._resampler = av.AudioResampler("fltp", layout, rate_hz)
+        self._resampler = MixDown(layout, rate_hz)
         self._frames = source.decode(stream)
         self._rate_hz, self._samples = rate_hz, 0
         self._is_open = True

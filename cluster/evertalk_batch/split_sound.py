@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError
 
+from .mix_down import MixDown
 from .pauses import FPS, Levels, choose_cuts, pause_middles
 from .sound_end import told_samples, without_filling
 
@@ -103,7 +104,7 @@ def _chunks(sound: Path) -> Iterator[tuple[int, Samples]]:
         layout = "mono" if stream.channels == 1 else "stereo"
         # A rate that frames divide, so that a cut lies between two samples.
         rate_hz = stream.rate if stream.rate % FPS == 0 else 48_000
-        resampler = av.AudioResampler("fltp", layout, rate_hz)
+        resampler = MixDown(layout, rate_hz)
         pieces = (
             piece.to_ndarray().astype(np.float32, copy=False)
             for frame in chain(container.decode(stream), (None,))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from av.audio.stream import AudioStream
-from av.video.stream import VideoStream
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.types import Waveform
 
@@ -70,7 +69,7 @@ def write_film(path: Path, codec: str, sample_format: str, samples_CT: torch.Ten
     """A small film whose sound is encoded without loss."""
     layout = {1: "mono", 2: "stereo"}[samples_CT.shape[0]]
     with av.open(str(path), "w") as container:
-        pictures = cast("VideoStream", container.add_stream("mpeg4", rate=25))
+        pictures = container.add_stream("mpeg4", rate=25)
         pictures.width = pictures.height = 32
         stream = cast("AudioStream", container.add_stream(codec, rate=16_000, layout=layout))
         stream.format = sample_format
