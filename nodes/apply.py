@@ -5,8 +5,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
+from .host.lora import patch_warnings
 from .host.patcher import attachment_of
-from .host.progress import show_on_node
+from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
 from .host.widgets import check_widgets
 from .talk_widgets import reserve_widget, talk_widgets, without_file
@@ -55,5 +56,7 @@ class EverTalkApply(io.ComfyNode):
         """Check the file, load it, and show what was done."""
         check_widgets(cls, without_file(talk))
         patched = apply_choice(model, TalkChoice.of(talk))
+        for warning in patch_warnings(patched):
+            warn_on_node(warning)
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

@@ -9,7 +9,7 @@ from ..multitalk.errors import ModelFileError
 from .host.files import list_base_files
 from .host.loaders import Quantization
 from .host.patcher import attachment_of
-from .host.progress import show_on_node
+from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import (
     LORA_FOLDERS,
     NO_LORA,
@@ -103,5 +103,8 @@ class EverTalkModelLoader(io.ComfyNode):
         model = load_choice(
             BaseChoice(base_model, Quantization(quantization), lora, lora_strength), TalkChoice.of(talk)
         )
-        show_on_node("; ".join(attachment_of(model).notes))
+        attachment = attachment_of(model)
+        for warning in attachment.warnings:
+            warn_on_node(warning)
+        show_on_node("; ".join(attachment.notes))
         return io.NodeOutput(model)

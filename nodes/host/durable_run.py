@@ -23,7 +23,7 @@ from .identity import model_identity, outline, sight_identity, vae_identity, wei
 from .patcher import TalkAttachment, attachment_of
 from .progress import show_on_node
 from .review import REVIEWS
-from .run import RunPlan, check_cast, play, tell_notes
+from .run import RunPlan, check_cast, lora_warnings, play, tell_notes
 from .run_teller import RunTeller
 from .studio import Cast
 
@@ -81,7 +81,7 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         if wish.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
             paused = play_reviewed(plan, cast, store, Pausing(wish.pause_after))
         else:
-            tell_notes(plan.notes)
+            tell_notes((*lora_warnings(cast), *plan.notes))
         unfinished = paused or wish.resume is Resume.ONLY_FINISHED
         path = store.keep_finished() if unfinished else store.finish()
     if not paused:

@@ -32,7 +32,7 @@ def model_identity(patcher: ModelPatcher) -> str:
     return fingerprint(
         weights_identity(patcher),
         {str(key): [patch_identity(patch) for patch in patches] for key, patches in patcher.patches.items()},
-        {str(name): named(value) for name, value in patcher.object_patches.items()},
+        {str(name): part_identity(part) for name, part in patcher.object_patches.items()},
         outline(patcher.model_options),
         outline(patcher.wrappers),
         str(patcher.model_dtype()),
@@ -45,7 +45,7 @@ def weights_identity(patcher: ModelPatcher) -> str:
     return fingerprint(
         type(model).__name__,
         layer_kinds(model),
-        [(name, sampled(tensor)) for name, tensor in unpatched_weights(model, patcher.backup)],
+        [(name, sampled(tensor)) for name, tensor in unpatched_weights(model, originals_of(patcher))],
     )
 
 
@@ -64,11 +64,29 @@ def layer_kinds(model: nn.Module) -> list[str]:
     )
 
 
-def unpatched_weights(model: nn.Module, backup: Mapping[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each weight and buffer by name; of those that the host has patched in place, the original."""
+def originals_of(patcher: ModelPatcher) -> dict[str, torch.Tensor]:
+    """The weights that the host has changed in place or replaced while the model is in use, as they were."""
+    replaced = {name: part for name, part in patcher.object_patches_backup.items() if is_tensor(part)}
+    return {**replaced, **{name: kept.weight for name, kept in patcher.backup.items()}}
+
+
+def is_tensor(part: object) -> bool:
+    """Whether what stands in a model is a weight, and no layer or function."""
+    return isinstance(part, torch.Tensor)
+
+
+def unpatched_weights(
+    model: nn.Module, originals: Mapping[str, torch.Tensor]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each weight and buffer by name, as it was before any patch."""
     for tensors in (model.named_parameters(), model.named_buffers()):
         for name, tensor in tensors:
-            yield name, backup[name].weight if name in backup else tensor
+            yield name, originals.get(name, tensor)
+
+
+def part_identity(part: Any) -> Any:
+    """What stands in for a part of the model: a weight by its values, all else by name."""
+    return sampled(part) if is_tensor(part) else named(part)
 
 
 def sampled(tensor: torch.Tensor) -> tuple[str, str, torch.Tensor | None]:

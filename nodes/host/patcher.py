@@ -90,6 +90,7 @@ class TalkAttachment:
         notes: what the loader has to tell the user.
         step_cache: when steps are left out; None computes them all.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
+        warnings: what of the user's choices has no effect.
     """
 
     talk_name: str
@@ -100,6 +101,7 @@ class TalkAttachment:
     notes: tuple[str, ...] = ()
     step_cache: StepCacheSettings | None = None
     reserve_vram_gb: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def talk_model(self) -> TalkModel:

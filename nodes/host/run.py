@@ -35,6 +35,7 @@ from .codecs import check_vae
 from .connected import check_model, check_prompt
 from .events import RunEvent, send_event
 from .looks import drift_from, finishing
+from .lora import patch_warnings
 from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
@@ -200,7 +201,8 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     own_notes = attention_notes(cast.model, attachment, backend.choice.ran)
     for note in (*attachment.notes, *own_notes, *cache_notes):
         show_on_node(note)
-    tell_notes((*backend.choice.notes, *plan.notes, *mode_notes(plan, cast, attachment)))
+    tell_notes((*lora_warnings(cast), *backend.choice.notes))
+    tell_notes((*plan.notes, *mode_notes(plan, cast, attachment)))
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
     return HostStudio(cast, settings, backend, progress)
 
@@ -210,6 +212,11 @@ def tell_notes(notes: tuple[str, ...]) -> None:
     for note in notes:
         tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
         tell(note)
+
+
+def lora_warnings(cast: Cast) -> tuple[str, ...]:
+    """What of the LoRAs on the model has no effect, as far as its loader and the sizes tell."""
+    return (*attachment_of(cast.model).warnings, *patch_warnings(cast.model))
 
 
 def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps: int) -> str:

@@ -94,8 +94,10 @@ def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
     return named, f"mode {named}: auto, from the name {choice.talk_model}"
 
 
-def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...] = ()) -> ModelPatcher:
-    """Put audio weights on any Wan 2.1 I2V MODEL; `notes` are shown by the sampler before its own.
+def apply_choice(
+    model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
+) -> ModelPatcher:
+    """Put audio weights on any Wan 2.1 I2V MODEL; `notes` and `warnings` are shown by the sampler too.
 
     Raises:
         InputError: the MODEL is something else.
@@ -120,6 +122,7 @@ def apply_choice(model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...]
         compile_blocks=choice.compile_blocks,
         notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
+        warnings=warnings,
     )
     return apply_talk(model, attachment)
 
@@ -175,9 +178,10 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     weights_bytes = expected_bytes(base_path, base.quantization) + talk_path.stat().st_size
     talk, why_not = compiled_if_it_fits(talk, weights_bytes)
     model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
-    notes = [precision_note, *why_not]
+    notes, warnings = [precision_note, *why_not], ()
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
-        model, lora_note = load_lora(model, lora_path, base.lora_strength)
-        notes.append(lora_note)
-    return apply_choice(model, talk, tuple(notes))
+        model, report = load_lora(model, lora_path, base.lora_strength)
+        notes.append(report.note)
+        warnings = report.warnings
+    return apply_choice(model, talk, tuple(notes), warnings)
