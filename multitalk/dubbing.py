@@ -12,6 +12,7 @@ import torch
 
 from .errors import InputError
 from .frame_reader import FrameReader
+from .frame_shape import SQUARE
 from .region import Region, covering, drift_outside, feathered, lay_over, mask_number
 from .run_settings import FrameSize
 from .scene_cuts import cut_frames
@@ -83,8 +84,14 @@ class DubSource:
         return frame_HWC
 
     def notes(self, video_frames: int) -> tuple[str, ...]:
-        """Sentences about a clip that is shorter than the video, and about masks that are too few."""
+        """Sentences about odd pixels, a clip that is shorter than the video, and too few masks."""
         notes: list[str] = []
+        video, pixel = self.video, self.video.pixel
+        if pixel != SQUARE:
+            notes.append(
+                f"source: the pixels of {video.name} are not square ({pixel.numerator}:{pixel.denominator}); "
+                f"its frames are stretched to {video.width_px}x{video.height_px}, as players show them"
+            )
         length_s, needed_s = self.video.duration_s - self.start_s, video_frames / FPS
         if length_s < needed_s - 1 / FPS:
             notes.append(

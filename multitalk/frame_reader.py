@@ -17,7 +17,7 @@ from av.error import FFmpegError, InvalidDataError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from .video_reader import rgb_of
+from .frame_shape import pixel_shape, upright
 
 LOG = logging.getLogger("evertalk")
 
@@ -80,6 +80,7 @@ class FrameReader:
         # The decoder's own limit too: later frames may be larger than the header says.
         stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self._stream = stream
+        self._pixel = pixel_shape(stream)
         self._time_base = Fraction(stream.time_base)
         self._origin = round(origin_s(self._container) / self._time_base)
         self._take_two()
@@ -94,9 +95,9 @@ class FrameReader:
         return None if self._now is None else self._now.frame
 
     def frame_at(self, time_s: float) -> torch.Tensor:
-        """The frame (H, W, 3), 0..1, at or before a time: the last past the end, the first before it."""
+        """The frame (H, W, 3), 0..1, as seen, at or before a time: the last past the end, else the first."""
         pts = self._origin + math.floor(time_s / self._time_base + TOLERANCE_TICKS)
-        return upright(self._shown(pts).frame)
+        return upright(self._shown(pts).frame, self._pixel)
 
     def frames_between(self, start_s: float, count: int, fps: float) -> Iterator[torch.Tensor]:
         """`count` frames (H, W, 3), 0..1, as the video shows them at `fps` frames a second."""
@@ -164,14 +165,3 @@ class FrameReader:
                 damaged += 1
         if damaged:
             LOG.warning("source_video: %d damaged packets were passed over", damaged)
-
-
-def upright(frame: av.VideoFrame) -> torch.Tensor:
-    """A decoded frame as (H, W, 3), 0..1, turned as its display matrix says."""
-    frame_HWC = torch.from_numpy(rgb_of(frame)).float().div_(255)
-    return torch.rot90(frame_HWC, quarter_turns(frame), (0, 1)).contiguous()
-
-
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How many quarters a frame is to be turned counter-clockwise, 0 to 3."""
-    return round(frame.rotation / 90) % 4

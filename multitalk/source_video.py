@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from math import prod
 from pathlib import Path
 
 import av
@@ -17,7 +18,8 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from .errors import InputError
-from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream, quarter_turns
+from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream
+from .frame_shape import SQUARE, Orientation, orientation, pixel_shape, seen_size, square_size
 from .mix_down import MixDown
 from .mp4_claims import claims_too_much
 from .sound_blocks import sound_blocks
@@ -36,8 +38,9 @@ class SourceVideo:
         name: what messages call it.
         duration_s: how long its pictures last.
         fps: its usual frames a second; frames are found by their own times, whatever the rate does.
-        width_px, height_px: size as it is seen, turned upright.
+        width_px, height_px: size as it is seen, upright and with square pixels.
         has_sound: whether it has a sound track.
+        pixel: how wide its stored pixels are for their height; they are made square as frames are read.
     """
 
     video: str | bytes
@@ -47,6 +50,7 @@ class SourceVideo:
     width_px: int
     height_px: int
     has_sound: bool
+    pixel: Fraction = SQUARE
 
     def reader(self) -> FrameReader:
         """A new reader of its frames."""
@@ -95,15 +99,14 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                 raise InputError(
                     f"source_video: {name} has no video stream, expected moving pictures. {MOVE}"
                 )
-            if stream.width * stream.height > MAX_PIXELS:
+            pixel = pixel_shape(stream)
+            if prod(square_size(stream.height, stream.width, pixel)) > MAX_PIXELS:
                 raise InputError(
                     f"source_video: {name} has pictures of {stream.width}x{stream.height}, expected "
                     f"{MAX_PIXELS // 10**6} million pixels at most. Scale the video down"
                 )
-            turns = first_turns(data, name)
-            width_px, height_px = stream.width, stream.height
-            if turns % 2:
-                width_px, height_px = height_px, width_px
+            way = first_orientation(data, name)
+            height_px, width_px = seen_size(stream.height, stream.width, pixel, way)
             return SourceVideo(
                 video=data,
                 name=name,
@@ -112,13 +115,14 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                 width_px=width_px,
                 height_px=height_px,
                 has_sound=bool(container.streams.audio),
+                pixel=pixel,
             )
     except (FFmpegError, OSError) as error:
         raise InputError(f"source_video: {name} cannot be read as a video ({error}). {MOVE}") from error
 
 
-def first_turns(data: str | bytes, name: str) -> int:
-    """How the first frame is to be turned; this also shows that there is one.
+def first_orientation(data: str | bytes, name: str) -> Orientation:
+    """How the first frame is to be laid; this also shows that there is one.
 
     Raises:
         InputError: there is none.
@@ -130,7 +134,7 @@ def first_turns(data: str | bytes, name: str) -> int:
         raise InputError(
             f"source_video: {name} has zero length: not a single frame can be decoded from it. {MOVE}"
         )
-    return quarter_turns(first)
+    return orientation(first)
 
 
 def pictures_duration_s(container: InputContainer, stream: VideoStream) -> float:

@@ -31,6 +31,7 @@ def write_clip(
     gop: int = 12,
     sound_s: float = 0.0,
     codec: str = "libx264",
+    pixel: Fraction = Fraction(1),
 ) -> Path:
     """Encode pictures (H, W, 3), each with its time in seconds; sound is a tone from the beginning."""
     pictures = list(pictures)
@@ -42,6 +43,7 @@ def write_clip(
         )
         stream.height, stream.width = pictures[0][1].shape[:2] if pictures else (64, 64)
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+        stream.codec_context.sample_aspect_ratio = pixel
         stream.time_base = stream.codec_context.time_base = time_base
         tone = add_tone(container) if sound_s else None
         container.start_encoding()
@@ -81,11 +83,16 @@ def level_of(frame_HWC: torch.Tensor) -> int:
 
 def turn_clockwise(path: Path) -> None:
     """Write a display matrix into an mp4 that turns its pictures clockwise by a quarter."""
+    lay(path, 0, 1, -1, 0)
+
+
+def lay(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Write a display matrix into an mp4: a point (x, y) is seen at (ax + cy, bx + dy)."""
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + TKHD_MATRIX_OFFSET
     one = 1 << 16
     assert struct.unpack(">i", data[place : place + 4]) == (one,)
-    data[place : place + 36] = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    data[place : place + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 

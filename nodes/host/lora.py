@@ -44,7 +44,8 @@ def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPa
         ModelFileError: nothing of the LoRA belongs to this model, or fits it.
     """
     keys = comfy.lora.model_lora_keys_unet(model.model, {})
-    file: dict[str, Any] = comfy.lora_convert.convert_lora(load_torch_file(str(path), safe_load=True))
+    tensors: Any = load_torch_file(str(path), safe_load=True)
+    file: dict[str, Any] = comfy.lora_convert.convert_lora(tensors)
     names = host_names(file, transformer_weights(model))
     state = {names[name]: in_hosts_form(model, names[name], tensor) for name, tensor in file.items()}
     patches: dict[Any, Any] = comfy.lora.load_lora(state, keys, log_missing=False)
