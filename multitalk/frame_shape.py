@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import av
 import torch
-from av.sidedata.sidedata import Type
 from av.video.stream import VideoStream
 from torch.nn import functional as F
 
@@ -43,7 +42,7 @@ class Orientation(NamedTuple):
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """What a frame's display matrix asks for; angles between are rounded to quarters."""
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = MATRIX.unpack(bytes(matrix))
