@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from .errors import InputError
 from .mix_down import MixDown
 from .mp4_claims import claims_too_much
-from .sound_blocks import sound_blocks
+from .sound_blocks import Gap, gap_notes, sound_blocks
 from .sound_track import LAYOUTS
 from .tensor_file import gathered_channels
 from .types import Waveform
@@ -34,6 +34,8 @@ CHECK_BLOCKS = 256
 def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str = "audio") -> Waveform:
     """The first sound track of a file, at its own rate and channels (more than 7 become stereo).
 
+    What cannot be decoded of it is silent, and the sound's notes say where.
+
     Args:
         path: the file.
         folder: where the samples are kept if they are many.
@@ -44,12 +46,13 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
         InputError: the file cannot be decoded, has no sound, or more than MAX_HOURS of it, or the folder's
             disk is full.
     """
+    gaps: list[Gap] = []
     try:
         _check_claims(path, socket)
         with av.open(str(path), mode="r") as container:
             stream = _sound_stream(container, path.name, socket)
             rate_hz = stream.codec_context.sample_rate
-            blocks = _bounded(_blocks(container, stream), container, rate_hz, path.name, socket)
+            blocks = _bounded(_blocks(container, stream, gaps), container, rate_hz, path.name, socket)
             samples_CT = gathered_channels(_watched(blocks, folder, check), folder)
     except InputError:
         raise
@@ -60,7 +63,7 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
         ) from error
     if not samples_CT.numel():
         raise InputError(f"{socket}: {path.name} holds no sample of sound; choose another file")
-    return Waveform(samples_CT, rate_hz)
+    return Waveform(samples_CT, rate_hz, gap_notes(gaps, socket, path.name))
 
 
 def _check_claims(path: Path, socket: str) -> None:
@@ -77,13 +80,13 @@ def _sound_stream(container: InputContainer, name: str, socket: str) -> AudioStr
     return stream
 
 
-def _blocks(container: InputContainer, stream: AudioStream) -> Iterator[torch.Tensor]:
+def _blocks(container: InputContainer, stream: AudioStream, gaps: list[Gap]) -> Iterator[torch.Tensor]:
     """What is decoded, block by block, (C, T) float32."""
     channels = stream.codec_context.channels
     # PyAV ends the process when asked for the samples of 8 channels, see sound_track.LAYOUTS.
     layout = stream.codec_context.layout.name if channels <= len(LAYOUTS) else "stereo"
-    resampler = MixDown(layout, stream.codec_context.sample_rate)
-    return (block_CT for _frame, block_CT in sound_blocks(container, stream, resampler))
+    mixer = MixDown(layout, stream.codec_context.sample_rate)
+    return (block.samples_CT for block in sound_blocks(container, stream, mixer, gaps))
 
 
 def _bounded(

@@ -22,7 +22,7 @@ from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, pic
 from .frame_shape import SQUARE, Orientation, orientation, pixel_shape, seen_size, square_size
 from .mix_down import MixDown
 from .mp4_claims import claims_too_much
-from .sound_blocks import sound_blocks
+from .sound_blocks import Gap, gap_notes, sound_blocks
 from .tensor_file import gathered_channels
 from .types import Waveform
 
@@ -71,15 +71,22 @@ class SourceVideo:
                 f"audio: {self.name} has no sound track. Take the speech from Load Audio, or choose a video "
                 "with sound."
             )
-        with open_container(self.video) as container:
-            waveform = decoded_sound(container, container.streams.audio[0], folder)
-        rest_CT = waveform.samples_CT[:, round(start_s * waveform.sample_rate_hz) :]
+        gaps: list[Gap] = []
+        try:
+            with open_container(self.video) as container:
+                sound = decoded_sound(container, container.streams.audio[0], folder, gaps)
+        except (FFmpegError, OSError, ValueError) as error:
+            raise InputError(
+                f"audio: the sound of {self.name} cannot be decoded ({error}); it is damaged, or of a kind "
+                "that FFmpeg does not know. Take the speech from Load Audio, or choose another video."
+            ) from error
+        rest_CT = sound.samples_CT[:, round(start_s * sound.sample_rate_hz) :]
         if rest_CT.shape[1] == 0:
             raise InputError(
-                f"audio: the sound of {self.name} lasts {waveform.duration_s:.2f} s, and start_s is "
+                f"audio: the sound of {self.name} lasts {sound.duration_s:.2f} s, and start_s is "
                 f"{start_s:g}. Choose an earlier start_s."
             )
-        return Waveform(rest_CT, waveform.sample_rate_hz)
+        return Waveform(rest_CT, sound.sample_rate_hz, gap_notes(gaps, "audio", self.name))
 
 
 def open_source(video: str | Path | BytesIO) -> SourceVideo:
@@ -145,25 +152,27 @@ def pictures_duration_s(container: InputContainer, stream: VideoStream) -> float
     return float(end - origin_s(container))
 
 
-def decoded_sound(container: InputContainer, stream: AudioStream, folder: Path | None = None) -> Waveform:
+def decoded_sound(
+    container: InputContainer, stream: AudioStream, folder: Path | None = None, gaps: list[Gap] | None = None
+) -> Waveform:
     """A sound track as mono or stereo, led by silence where it begins after the pictures.
 
-    A long one lies in a file in `folder`, if that is given.
+    A long one lies in a file in `folder`, if that is given. Damaged places are silent, and added to `gaps`.
     """
-    return Waveform(
-        gathered_channels(_from_the_beginning(container, stream), folder), stream.codec_context.sample_rate
-    )
+    blocks = _from_the_beginning(container, stream, [] if gaps is None else gaps)
+    return Waveform(gathered_channels(blocks, folder), stream.codec_context.sample_rate)
 
 
-def _from_the_beginning(container: InputContainer, stream: AudioStream) -> Iterator[torch.Tensor]:
+def _from_the_beginning(
+    container: InputContainer, stream: AudioStream, gaps: list[Gap]
+) -> Iterator[torch.Tensor]:
     """Decoded blocks (C, T), led by silence, or without what lies before the pictures begin."""
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
     rate_hz = stream.codec_context.sample_rate
-    resampler = MixDown(layout, rate_hz)
     early: int | None = None
-    for frame, block_CT in sound_blocks(container, stream, resampler):
+    for time_s, block_CT in sound_blocks(container, stream, MixDown(layout, rate_hz), gaps):
         if early is None:
-            begin_s = 0.0 if frame.time is None else frame.time - float(origin_s(container))
+            begin_s = 0.0 if time_s is None else time_s - float(origin_s(container))
             early = -round(begin_s * rate_hz)
             if early < 0:
                 yield torch.zeros(1 if layout == "mono" else 2, -early)

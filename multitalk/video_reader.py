@@ -110,8 +110,8 @@ def read_sound(path: Path) -> Waveform | None:
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
-        to_float = MixDown(stream.layout.name, stream.rate)
-        parts = [block_CT for _frame, block_CT in sound_blocks(container, stream, to_float)]
+        mixer = MixDown(stream.layout.name, stream.rate)
+        parts = [block.samples_CT for block in sound_blocks(container, stream, mixer, [])]
         return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
 
 

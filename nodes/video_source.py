@@ -8,9 +8,10 @@ from comfy_api.latest import io
 from ..multitalk.dubbing import DubSource
 from ..multitalk.region import FEATHER_PX, checked_region
 from ..multitalk.scene_cuts import CONTENT_THRESHOLD
+from ..multitalk.source_video import SourceVideo
 from .host.clip import clip_of, find_scene_cuts
 from .host.outputs import output_is_taken, taken_fingerprint
-from .host.progress import show_on_node
+from .host.progress import show_on_node, warn_on_node
 from .host.sound import audio_of, temp_folder
 from .host.widgets import check_widgets
 from .sockets import VideoSourceSocket
@@ -119,8 +120,16 @@ class EverTalkVideoSource(io.ComfyNode):
         locked = None if region is None else checked_region(region, feather_px)
         source = DubSource(clip, start_s, (), denoise, locked)
         wants_audio = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, AUDIO_SLOT)
-        audio = audio_of(clip.sound(start_s, temp_folder())) if wants_audio else None
+        audio = audio_and_warnings(clip, start_s) if wants_audio else None
         if scene_cuts == CUTS_DETECT:
             source = replace(source, cuts_s=find_scene_cuts(clip, cut_threshold))
         show_on_node(str(source))
         return io.NodeOutput(source, audio, source.first_frame()[None])
+
+
+def audio_and_warnings(clip: SourceVideo, start_s: float) -> dict[str, Any]:
+    """The clip's own sound; says what is damaged of it."""
+    sound = clip.sound(start_s, temp_folder())
+    for note in sound.notes:
+        warn_on_node(note)
+    return audio_of(sound)

@@ -1,10 +1,13 @@
 """What people bring, in the real server: what has no effect, or was mended, stands in the history."""
 
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import torch
 from safetensors.torch import save_file
-from server_run import MODEL, SAMPLER, Run, Stage
+from server_run import MODEL, SAMPLER, SPEECH, Run, Stage
 
 SHORT = 6400
 DIM = 256
@@ -43,3 +46,34 @@ def test_peaks_that_will_be_cut_off_stand_in_the_history(stage: Stage) -> None:
     graph = stage.graph(stage.speech(SHORT, samples=loud), window_frames=9, motion_frames=5)
     warnings = warnings_of(stage.run(graph))
     assert any("the loudest sample is 20.00 times full scale (+26.0 dB)" in warning for warning in warnings)
+
+
+def damaged_speech(path: Path) -> Path:
+    """Two seconds of noise as AAC, three packets of which are wiped out."""
+    noise = 0.1 * torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(noise.numpy(), format="flt", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        for each in (stream.encode(frame), stream.encode(None)):
+            container.mux(each)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+    for packet in packets[15:18]:
+        assert packet.pos is not None
+        data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(data)
+    return path
+
+
+def test_damage_that_load_speech_passed_over_stands_in_the_history(stage: Stage) -> None:
+    name = stage.client.upload(damaged_speech(stage.folder / f"{stage.folder.name}.m4a"))
+    graph = stage.graph(name, window_frames=9, motion_frames=5)
+    graph[SPEECH]["class_type"] = "EverTalkLoadSpeech"
+    run = stage.run(graph)
+    warnings = warnings_of(run)
+    assert any("is damaged or missing at 0.9" in warning for warning in warnings), warnings
+    assert any("is damaged or missing at 0.9" in text for text in run.texts)
+    assert run.outcome is not None
+    assert run.outcome.outputs[SAMPLER]["evertalk"][0]["frames"] == 50
