@@ -1,4 +1,8 @@
-"""Where a clip cuts to another scene, found by PySceneDetect.
+"""Where a clip cuts to another scene, found by PySceneDetect, with a measure of its own for colours.
+
+PySceneDetect takes hue for a number from 0 to 179, and red lies at both ends: the noise of a still red
+backdrop counts as a change of all colours, and a cut from a red room to a green one as a third of that. Here
+hue is a circle, and counts as far as there is colour at all.
 
 Shape letters: H height, W width; the last axis of frames is blue, green, red.
 """
@@ -8,13 +12,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
+import numpy as np
 from numpy.typing import NDArray
 
 from .frame_reader import FrameReader
 from .types import FPS
 
 CONTENT_THRESHOLD = 27.0
-"""PySceneDetect's own default: mean change of hue, saturation and brightness, of 255, that makes a cut."""
+"""PySceneDetect's own default: mean change of hue, saturation and value that makes a cut."""
+
+HUES = 180
+"""OpenCV's hues of 8-bit pictures: steps of two degrees."""
+
+FULL_COLOUR = 64.0
+"""Chroma, of 255, from which on a pixel's hue counts in full: below, it is mostly noise."""
 
 MIN_SCENE_S = 0.6
 """PySceneDetect's own default, 15 frames, at 25 frames a second: shorter scenes are flashes, and merged."""
@@ -41,7 +52,18 @@ def find_cuts(
     """
     from scenedetect import ContentDetector, FrameTimecode  # noqa: PLC0415  # brings OpenCV: only when used
 
-    detector = ContentDetector(threshold=threshold, min_scene_len=round(MIN_SCENE_S * TICKS_PER_S))
+    class ColourDetector(ContentDetector):
+        """PySceneDetect's detector of cuts, with change_of in the place of its own measure."""
+
+        before_HWC: NDArray[Any] | None = None
+
+        def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: NDArray[Any]) -> float:
+            del timecode
+            now_HWC = hue_saturation_value(frame_img)
+            before_HWC, self.before_HWC = self.before_HWC, now_HWC
+            return 0.0 if before_HWC is None else change_of(before_HWC, now_HWC)
+
+    detector = ColourDetector(threshold=threshold, min_scene_len=round(MIN_SCENE_S * TICKS_PER_S))
     cuts: list[FrameTimecode] = []
     times_s: dict[int, float] = {}
     ticks = FrameTimecode(0, float(TICKS_PER_S))
@@ -53,6 +75,25 @@ def find_cuts(
         cuts += detector.process_frame(ticks, small_bgr(frame))
     cuts += detector.post_process(ticks)
     return tuple(sorted({times_s[cut.frame_num] for cut in cuts}))
+
+
+def hue_saturation_value(frame_HWC: NDArray[Any]) -> NDArray[Any]:
+    """A picture (H, W, 3) of blue, green and red as hue (0 to 179), saturation and value, float32."""
+    import cv2  # noqa: PLC0415  # only when used
+
+    return cv2.cvtColor(frame_HWC, cv2.COLOR_BGR2HSV).astype(np.float32)
+
+
+def change_of(before_HWC: NDArray[Any], now_HWC: NDArray[Any]) -> float:
+    """How much one picture of hue_saturation_value differs from another, as the threshold counts.
+
+    The mean change of hue, saturation and value; opposite hues count 180.
+    """
+    apart_HW, saturation_HW, value_HW = np.moveaxis(np.abs(now_HWC - before_HWC), -1, 0)
+    angle_HW = 2 * np.minimum(apart_HW, HUES - apart_HW)
+    chroma_HW = np.minimum(*(each[..., 1] * each[..., 2] / 255 for each in (before_HWC, now_HWC)))
+    hue_HW = angle_HW * np.minimum(1, chroma_HW / FULL_COLOUR)
+    return float((hue_HW + saturation_HW + value_HW).mean() / 3)
 
 
 def small_bgr(frame: av.VideoFrame) -> NDArray[Any]:

@@ -1,3 +1,4 @@
+import colorsys
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evertalk_pack.multitalk.frame_reader import FrameReader
-from evertalk_pack.multitalk.scene_cuts import cut_frames, find_cuts
+from evertalk_pack.multitalk.scene_cuts import change_of, cut_frames, find_cuts
 from numpy.typing import NDArray
 from source_clips import grey, write_clip
 
@@ -86,3 +87,55 @@ def test_cuts_before_the_start_are_left_out_and_the_others_count_from_it() -> No
 def test_detector_is_imported_only_when_it_is_used() -> None:
     module = sys.modules["evertalk_pack.multitalk.scene_cuts"]
     assert not {"scenedetect", "cv2"} & set(vars(module))
+
+
+HUES = range(0, 360, 15)
+
+
+def room(hue_deg: float, seed: int, *, saturation: float = 0.8, value: float = 0.7) -> NDArray[np.uint8]:
+    """A wall of one colour with a camera's noise, and somebody grey before it."""
+    rgb = np.array(colorsys.hsv_to_rgb(hue_deg % 360 / 360, saturation, value)) * 255
+    wall = np.broadcast_to(rgb, (72, 128, 3)).copy()
+    wall[20:, 50:80] = (150, 140, 130)
+    noise = np.random.default_rng(seed).normal(0, 5, wall.shape)
+    return (wall + noise).clip(0, 255).astype(np.uint8)
+
+
+def cuts_of(path: Path, frames: list[NDArray[np.uint8]]) -> tuple[float, ...]:
+    return find_cuts(FrameReader(str(write_clip(path, [(k / 25, frame) for k, frame in enumerate(frames)]))))
+
+
+@pytest.mark.parametrize("hue_deg", [*HUES, 1, 2, 357, 358, 359])
+def test_a_still_shot_before_a_wall_of_any_colour_has_no_cut(tmp_path: Path, hue_deg: int) -> None:
+    light = np.sin(np.arange(60) / 2)  # a lamp that flickers, and its colour with it
+    frames = [
+        room(hue_deg + 2 * light[k], k, value=0.7 + 0.01 * light[k], saturation=0.8 + 0.01 * light[k])
+        for k in range(60)
+    ]
+    assert cuts_of(tmp_path / "still.mp4", frames) == ()
+
+
+@pytest.mark.parametrize("saturation", [0.0, 0.05, 0.15, 0.3])
+def test_a_still_shot_before_a_pale_wall_has_no_cut(tmp_path: Path, saturation: float) -> None:
+    frames = [room(0, k, saturation=saturation) for k in range(60)]
+    assert cuts_of(tmp_path / "pale.mp4", frames) == ()
+
+
+@pytest.mark.parametrize("hue_deg", HUES)
+@pytest.mark.parametrize("apart_deg", [120, 150, 180])
+def test_a_cut_between_rooms_of_other_colours_is_found(tmp_path: Path, hue_deg: int, apart_deg: int) -> None:
+    frames = [room(hue_deg, k) for k in range(30)] + [room(hue_deg + apart_deg, k) for k in range(30)]
+    assert cuts_of(tmp_path / "cut.mp4", frames) == pytest.approx((1.2,), abs=0.001)
+
+
+def test_hue_is_a_circle_and_grey_has_none() -> None:
+    def change(*pixels: tuple[int, int, int]) -> float:
+        before, now = (np.full((4, 4, 3), pixel, np.float32) for pixel in pixels)
+        return change_of(before, now)
+
+    assert change((179, 255, 255), (0, 255, 255)) == pytest.approx(2 / 3)
+    assert change((0, 255, 255), (60, 255, 255)) == pytest.approx(120 / 3)
+    assert change((120, 255, 255), (0, 255, 255)) == pytest.approx(120 / 3)
+    assert change((0, 255, 255), (90, 255, 255)) == pytest.approx(180 / 3)
+    assert change((0, 0, 200), (90, 0, 100)) == pytest.approx(100 / 3), "greys differ in value alone"
+    assert change((0, 255, 32), (90, 255, 32)) == pytest.approx(90 / 3), "in the dark hue counts by half"
