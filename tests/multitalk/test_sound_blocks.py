@@ -2,11 +2,13 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
 import torch
+from av.audio.stream import AudioStream
 from av.error import InvalidDataError
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.sound_blocks import Gap, gap_notes
@@ -50,7 +52,7 @@ def bursts() -> torch.Tensor:
 
 def written(path: Path, codec: str) -> Path:
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=RATE_HZ, layout="mono")
+        stream = cast("AudioStream", container.add_stream(codec, rate=RATE_HZ, layout="mono"))
         frame = av.AudioFrame.from_ndarray(bursts()[None].numpy(), format="flt", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, 0, Fraction(1, RATE_HZ)
         for each in (stream.encode(frame), stream.encode(None)):
