@@ -48,7 +48,8 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
 
 
 def test_a_variant_that_takes_too_long_is_stopped() -> None:
-    code, rows = rows_of("--variants", "as_stored+steps=200,bf16", "--limit", "40", "--seconds", "50")
+    minutes_of_work = "as_stored+steps=200+seconds=300"
+    code, rows = rows_of("--variants", f"{minutes_of_work},bf16", "--limit", "40", "--seconds", "50")
     late, left_out = rows
     assert code == 1
     assert late["ended"] == "stopped at its limit of 40 s"
