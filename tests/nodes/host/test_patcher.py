@@ -97,13 +97,27 @@ def test_a_lora_on_the_base_still_applies_under_the_patch(
 
     path = write_lora(tmp_path / "small.safetensors", "blocks.0.cross_attn.o")
     base, embeds = load_base_model(tiny), speech(tiny, FRAMES)
-    with_lora, note = load_lora(base, path, 1.0)
-    assert note == "LoRA small.safetensors at 1: 1 of the model's weights changed"
+    with_lora, report = load_lora(base, path, 1.0)
+    assert report.note == "LoRA small.safetensors at 1: 1 of the model's weights changed"
     plain = play_windows(patched(base, tiny), vae, embeds)
     changed = play_windows(patched(with_lora, tiny), vae, embeds)
     without_strength, _ = load_lora(base, path, 0.0)
     assert (changed - plain).abs().max() > 1e-3
     assert torch.equal(play_windows(patched(without_strength, tiny), vae, embeds), plain)
+
+
+def test_a_changed_modulation_acts_in_a_run_and_ends_with_it(
+    tiny: TinyFiles, vae: Any, tmp_path: "Path"
+) -> None:
+    from evertalk_pack.nodes.host.lora import load_lora
+
+    path = tmp_path / "modulation.safetensors"
+    save_file({"blocks.0.diff_m": 0.5 * torch.ones(1, 6, 256)}, path)
+    base, embeds = load_base_model(tiny), speech(tiny, FRAMES)
+    plain = play_windows(patched(base, tiny), vae, embeds)
+    with_lora, _ = load_lora(base, path, 1.0)
+    assert (play_windows(patched(with_lora, tiny), vae, embeds) - plain).abs().max() > 1e-3
+    assert torch.equal(play_windows(patched(base, tiny), vae, embeds), plain)
 
 
 def test_a_lora_that_a_host_node_adds_after_the_patch_applies_too(
