@@ -17,12 +17,13 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, cast
 
 import numpy as np
 import torch
 
+from ..wanvideo.plain_file import open_plain
 from .tensor_file import let_go
 
 DIGEST_BYTES = 16
@@ -64,7 +65,7 @@ def chained(before: str, *values: Any) -> str:
 def fingerprint_file(file: PurePath) -> str:
     """The fingerprint of a file's bytes. Raises OSError where it cannot be read."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    with open(file, "rb") as stream:  # noqa: PTH123  # a PurePath has no open()
+    with open_plain(Path(file)) as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()

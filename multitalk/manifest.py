@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from ..wanvideo.plain_file import read_plain
 from .errors import EverTalkError, RunStoreError
 from .safe_path import checked_parts
 
@@ -152,8 +153,7 @@ def read_manifest(path: Path) -> Manifest:
         _damaged("it is a link or a special file")
     if status.st_size > MAX_BYTES:
         _damaged(f"it has {status.st_size} bytes, more than {MAX_BYTES}")
-    with path.open("rb") as file:
-        return parse_manifest(file.read(MAX_BYTES + 1))
+    return parse_manifest(read_plain(path, MAX_BYTES, follow=False))
 
 
 def parse_manifest(text: bytes) -> Manifest:

@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
+from ..wanvideo.plain_file import open_plain
+
 CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"}
 FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"}
 MAX_BOXES = 1_000_000
@@ -24,7 +26,7 @@ def claims_too_much(video: str | bytes) -> bool:
     Args:
         video: path of a file, or its bytes. Raises OSError where it cannot be read.
     """
-    with BytesIO(video) if isinstance(video, bytes) else Path(video).open("rb") as file:
+    with BytesIO(video) if isinstance(video, bytes) else open_plain(Path(video)) as file:
         size = file.seek(0, 2)
         file.seek(4)
         if file.read(4) not in FIRST_BOXES:

@@ -187,6 +187,11 @@ def store_error(path: Path, error: Exception) -> RunStoreError:
             f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
             f"start ComfyUI with another --output-directory. {kept}"
         )
+    if code in (errno.ENOTDIR, errno.EEXIST):
+        return RunStoreError(
+            f"output folder: {path} needs a folder where a file is ({error}). Move that file away, or choose "
+            f"another filename_prefix. {kept}"
+        )
     if not path.exists():
         return RunStoreError(
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "

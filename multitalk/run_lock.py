@@ -22,6 +22,7 @@ from types import TracebackType
 
 import psutil
 
+from ..wanvideo.plain_file import kind_of, read_plain
 from .errors import RunStoreError
 
 NAME = "lock"
@@ -29,6 +30,9 @@ BREAKER_NAME = "lock.takeover"
 BEAT_S = 5.0
 STALE_S = 30.0
 MAX_BYTES = 4096
+MAX_TORN_BYTES = 65_536
+"""What is longer is not even a damaged lock, and is not waited for."""
+
 START_TOLERANCE_S = 2.0
 """A process' start, seen through the system's clock, moves a little when the clock is set."""
 
@@ -111,6 +115,7 @@ class RunLock:
     def __enter__(self) -> "RunLock":
         first_seen, since_s = None, time.monotonic()
         while not self._create():
+            self._check_plain(self._path)
             touched, holder = self._touched(), self._holder()
             left_s = STALE_S - (time.monotonic() - since_s)
             if touched is None:
@@ -172,10 +177,28 @@ class RunLock:
 
     def _holder(self) -> Holder | None:
         try:
-            with self._path.open("rb") as file:
-                return Holder.parse(file.read(MAX_BYTES))
+            return Holder.parse(read_plain(self._path, MAX_BYTES, follow=False))
         except OSError:
             return None
+
+    def _check_plain(self, path: Path) -> None:
+        """Refuse what no EverTalk has made: waiting for its holder would be for nothing, or without end.
+
+        Raises:
+            RunStoreError: it is no plain file, or far too long.
+        """
+        try:
+            status = path.lstat()
+        except OSError:
+            return
+        what = kind_of(status.st_mode)
+        if not what and status.st_size > MAX_TORN_BYTES:
+            what = f"a file of {status.st_size} bytes"
+        if what:
+            raise RunStoreError(
+                f"run folder {path.parent}: `{path.name}` is {what}, and no lock of EverTalk's. Remove it "
+                "and queue the workflow again, or choose another filename_prefix"
+            )
 
     def _touched(self) -> tuple[int, int] | None:
         """Changes whenever the holder lives: no clock of ours is compared with another machine's."""
@@ -198,6 +221,7 @@ class RunLock:
             with self._breaker.open("xb"):
                 pass
         except FileExistsError:
+            self._check_plain(self._breaker)
             self._remove_old_breaker()
             time.sleep(_POLL_S / 10)
             return

@@ -62,6 +62,12 @@ def checked_prefix(prefix: str, root: Path, socket: str = "filename_prefix") -> 
             f"{socket}: {prefix!r} leads through a link to {real_folder}, out of the output folder "
             f"{real_root}. {EXAMPLE}"
         )
+    for part in (real_folder, *real_folder.parents):
+        if part.exists() and not part.is_dir():
+            raise InputError(
+                f"{socket}: {prefix!r} leads through {part}, which is a file where a folder has to be. Move "
+                "that file away, or use another name"
+            )
     return Prefix(real_folder, parts[-1])
 
 

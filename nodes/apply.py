@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
 from .host.lora import patch_warnings
+from .host.header_checks import off_the_loop
 from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
@@ -35,13 +36,13 @@ class EverTalkApply(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, talk_model: str | None = None) -> bool | str:
+    async def validate_inputs(cls, talk_model: str | None = None) -> bool | str:
         """Refuse a file that is missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
         try:
-            check_files(None, talk_model)
+            await off_the_loop("talk_model", lambda: check_files(None, talk_model))
         except ModelFileError as error:
             return str(error)
         return True

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
 from .host.files import file_stamp
+from .host.header_checks import off_the_loop
 from .host.speech import (
     check_speech_encoder,
     load_speech_encoder,
@@ -35,11 +36,12 @@ class EverTalkAudioEncoderLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+    async def validate_inputs(cls, encoder: str | None = None) -> bool | str:
         """Refuses a file that cannot be used when the prompt is queued; with a link, when the node runs."""
         try:
             if encoder is not None:
-                check_speech_encoder(speech_encoder_path(encoder))
+                path = speech_encoder_path(encoder)
+                await off_the_loop("encoder", lambda: check_speech_encoder(path))
         except ModelFileError as error:
             return str(error)
         return True

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
 from .host.files import list_base_files
+from .host.header_checks import off_the_loop
 from .host.loaders import Quantization
 from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
@@ -72,7 +73,7 @@ class EverTalkModelLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
+    async def validate_inputs(
         cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None
     ) -> bool | str:
         """Refuse files that are missing or cannot be used when the prompt is queued, before anything runs.
@@ -80,7 +81,7 @@ class EverTalkModelLoader(io.ComfyNode):
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
         try:
-            check_files(base_model, talk_model, lora)
+            await off_the_loop("base_model", lambda: check_files(base_model, talk_model, lora))
         except ModelFileError as error:
             return str(error)
         return True

@@ -1,10 +1,15 @@
 """Opens a model file just far enough to know what it is, and never unpickles."""
 
+import os
+import threading
+import time
+from collections import OrderedDict
 from pathlib import Path
 
 from .errors import CheckpointError
 from .gguf_header import GGUF_MAGIC, read_gguf_header
 from .header import CheckpointHeader
+from .plain_file import open_plain
 from .safetensors_header import LENGTH_BYTES, read_safetensors_header
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
@@ -13,18 +18,72 @@ PICKLE_SUFFIXES = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".pickle")
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 """How torch.save writes: a zip archive, or a bare pickle of protocol 2 to 5."""
 
+Stamp = tuple[str, int, int, int, int]
+"""Path, inode, size, and when content and entry changed: another file, or the file changed, has another."""
+
+KEPT_HEADERS = 8
+"""Of a prompt's model files: each is asked for in validation, and two or three times while it loads."""
+
+SETTLED_S = 2.0
+"""A file changed more lately may change again within the same tick of its disk's clock, and is not kept."""
+
+_kept: "OrderedDict[Stamp, CheckpointHeader | str]" = OrderedDict()
+"""The last headers, or the sentence that the file was refused with."""
+
+_kept_lock = threading.Lock()
+
 
 def read_header(path: Path) -> CheckpointHeader:
     """The names, types, shapes and remarks in the model file at `path`, without loading a tensor.
+
+    The last few are kept, so that a file that did not change is read once.
 
     Raises:
         CheckpointError: a pickle, a file that is neither safetensors nor GGUF, one that has the other's
             ending, or a damaged one.
     """
+    stamp = _stamp(path)
+    with _kept_lock:
+        found = None if stamp is None else _kept.get(stamp)
+    if isinstance(found, str):
+        raise CheckpointError(found)
+    if found is not None:
+        return found
+    try:
+        header = _read(path)
+    except CheckpointError as error:
+        _keep(path, stamp, str(error))
+        raise
+    _keep(path, stamp, header)
+    return header
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None where there is no file, or one that may still change."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED_S:
+        return None
+    return os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _keep(path: Path, before: Stamp | None, read: CheckpointHeader | str) -> None:
+    """Keep what was read, if the file did not change meanwhile."""
+    if before is None or _stamp(path) != before:
+        return
+    with _kept_lock:
+        _kept[before] = read
+        while len(_kept) > KEPT_HEADERS:
+            _kept.popitem(last=False)
+
+
+def _read(path: Path) -> CheckpointHeader:
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise _is_pickle(path)
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             start = file.read(LENGTH_BYTES + 1)
         if start.startswith(GGUF_MAGIC):
             if path.suffix.lower() != GGUF_SUFFIX:

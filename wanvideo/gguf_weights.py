@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 
+from .checkpoint import read_header
 from .errors import CheckpointError
 
 HELD_AS = torch.float16
+SHOWN_ERROR = 200
+"""Characters of another library's message, which may hold a name out of the file."""
 
 
 def read_gguf_tensors(path: Path, name_of: Callable[[str], str | None]) -> dict[str, torch.Tensor]:
@@ -21,11 +24,19 @@ def read_gguf_tensors(path: Path, name_of: Callable[[str], str | None]) -> dict[
     Seconds for a billion values: the package computes on the CPU, one tensor after the other.
 
     Raises:
-        CheckpointError: a tensor is quantised in a way that the installed package does not know.
+        CheckpointError: the file is damaged, or quantised in a way that the installed package does not know.
     """
+    read_header(path)  # the package's own reader believes what the file claims
     gguf: Any = importlib.import_module("gguf")
     tensors: dict[str, torch.Tensor] = {}
-    for stored in gguf.GGUFReader(path).tensors:
+    try:
+        reader = gguf.GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OSError) as error:
+        raise CheckpointError(
+            f"`{path.name}` cannot be read by the `gguf` package: {str(error)[:SHOWN_ERROR]}. Delete it and "
+            "download it again."
+        ) from error
+    for stored in reader.tensors:
         name = name_of(str(stored.name))
         if name is None:
             continue

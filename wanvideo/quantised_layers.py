@@ -6,7 +6,6 @@ a small tensor `LAYER.comfy_quant` or together in the file's metadata, with scal
 And scales of that name without any remark. A file may hold any layer so and any other plainly.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, cast
 
 from .checkpoint_layout import MODEL_PREFIXES, SCALE_SUFFIX
 from .header import CheckpointHeader
+from .header_limits import JsonLimitError, bounded_json
 
 REMARK_SUFFIX = ".comfy_quant"
 REMARKS = "_quantization_metadata"
@@ -147,9 +147,9 @@ def _layer(
 
 def _parsed(text: str | bytes) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RemarkError("it is no JSON") from error
+        return bounded_json(text)
+    except JsonLimitError as error:
+        raise RemarkError(str(error)) from error
 
 
 def _object(value: object) -> dict[str, Any]:

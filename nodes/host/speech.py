@@ -10,7 +10,7 @@ import comfy.utils
 import folder_paths
 import torch
 from comfy.model_patcher import ModelPatcher
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from ...multitalk.errors import ModelFileError
 from ...multitalk.speech_checkpoint import check_names, speech_encoder_from
@@ -18,8 +18,10 @@ from ...multitalk.speech_chunks import Workshop, encode_in_chunks, encoding_byte
 from ...multitalk.speech_config import SpeechEncoderConfig
 from ...multitalk.types import Waveform
 from ...multitalk.waveform import SPEECH_RATE_HZ
+from ...wanvideo.checkpoint import read_header
 from .compat.patchers import new_patcher
 from .compat.precision import note_precision
+from .files import with_label
 
 FOLDERS = ("audio_encoders", "wav2vec2")
 """The host's own folder for audio encoders, and the one that other packs taught people to use."""
@@ -89,12 +91,8 @@ def check_speech_encoder(path: Path) -> None:
     Raises:
         ModelFileError: the file is damaged, or no wav2vec2.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-    except (OSError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
-    check_names(names, f"encoder: {path.name}")
+    header = with_label("encoder", lambda: read_header(path))
+    check_names(header.tensors.keys(), f"encoder: {path.name}")
 
 
 def load_speech_encoder(path: Path) -> SpeechEncoderModel:

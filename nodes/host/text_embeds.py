@@ -2,9 +2,7 @@
 
 import json
 import logging
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from ...multitalk.atomic_file import write_whole
 from ...multitalk.errors import InputError, ModelFileError
+from ...multitalk.safe_path import checked_prefix
 from ...wanvideo.checkpoint import read_header
 from ...wanvideo.checkpoint_kind import describe_checkpoint
+from ...wanvideo.header_limits import bounded_json
 from .files import with_label
 
 FOLDER = "evertalk_text_embeds"
@@ -91,20 +92,26 @@ def save_text_embeds(conditioning: Conditioning, save_as: str) -> Path:
     Raises:
         InputError: the name or the conditioning cannot be used.
     """
-    path = _output_folder() / f"{_checked_name(save_as)}{SUFFIX}"
+    path = _path_for(save_as)
     cross_attn = _only_entry(conditioning)
     about = json.dumps({"version": FORMAT_VERSION})
     content = save({TENSOR: cross_attn.detach().cpu().contiguous()}, {METADATA_KEY: about})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise InputError(
+            f"save_as: {path} cannot be written ({error.strerror or error}). Mend that, or use another name."
+        ) from error
     logger.info("text embeddings %s saved to %s", tuple(cross_attn.shape), path)
     return path
+
+
+def _path_for(save_as: str) -> Path:
+    """The file of that name; the folder it is in may be a link, but not out of the output folder."""
+    root = Path(folder_paths.get_output_directory())
+    place = checked_prefix(f"{FOLDER}/{_checked_name(save_as)}", root, "save_as")
+    return place.folder / f"{place.name}{SUFFIX}"
 
 
 def _checked_name(save_as: str) -> str:
@@ -138,7 +145,7 @@ def _only_entry(conditioning: Conditioning) -> torch.Tensor:
 def _check_version(path: Path, about: str | None) -> None:
     """Files of others (no remark of ours) pass; a newer format does not."""
     try:
-        version = FORMAT_VERSION if about is None else json.loads(about)["version"]
+        version = FORMAT_VERSION if about is None else bounded_json(about)["version"]
     except (ValueError, KeyError, TypeError):
         version = None
     if version != FORMAT_VERSION:

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_offers_and_loads_the_files_of_the_folder() -> None:
     assert isinstance(choice, io.Combo.Input)
     assert choice.options is not None
     assert "tiny.safetensors" in choice.options
-    assert EverTalkAudioEncoderLoader.validate_inputs("tiny.safetensors") is True
+    assert asyncio.run(EverTalkAudioEncoderLoader.validate_inputs("tiny.safetensors")) is True
     output = EverTalkAudioEncoderLoader.execute("tiny.safetensors")
     assert output.result is not None
     [model] = output.result
@@ -52,7 +53,7 @@ def test_an_unusable_choice_is_refused_before_the_run(folder: Path, name: str, c
     from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
 
     (folder / "broken.safetensors").write_bytes(b"no model")
-    verdict = EverTalkAudioEncoderLoader.validate_inputs(name)
+    verdict = asyncio.run(EverTalkAudioEncoderLoader.validate_inputs(name))
     assert isinstance(verdict, str)
     assert verdict.startswith("encoder: ")
     assert complaint in verdict
@@ -70,7 +71,7 @@ def test_a_file_that_changed_is_loaded_again(folder: Path) -> None:
 def test_a_name_that_comes_over_a_link_is_looked_at_when_the_node_runs(folder: Path) -> None:
     from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
 
-    assert EverTalkAudioEncoderLoader.validate_inputs() is True
+    assert asyncio.run(EverTalkAudioEncoderLoader.validate_inputs()) is True
     assert EverTalkAudioEncoderLoader.fingerprint_inputs() is None
     save_file({"another": torch.zeros(1)}, folder / "other.safetensors")
     with pytest.raises(ModelFileError, match=r"^encoder: other\.safetensors"):

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,12 @@ import pytest
 import torch
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.errors import CheckpointError
-from evertalk_pack.wanvideo.safetensors_header import MAX_HEADER_BYTES
+from evertalk_pack.wanvideo.header_limits import (
+    MAX_DIMENSIONS,
+    MAX_HEADER_BYTES,
+    MAX_NAME_BYTES,
+    bounded_json,
+)
 from safetensors.torch import save_file
 
 
@@ -51,10 +57,18 @@ def test_a_file_cut_at_any_place_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "complaint"),
     [
-        (b"not json", "its header is no JSON"),
+        (b"not json", "its header cannot be read: it is no JSON"),
         (b"[1, 2]", "no JSON object"),
-        (b"\xff\xfe{}", "its header is no JSON"),
-        (b"[" * 100_000, "its header is no JSON"),
+        (b"\xff\xfe{}", "it is not UTF-8"),
+        ("{}".encode("utf-16-le"), "it is no JSON"),
+        (b"[" * 2_000, "it is no JSON"),
+        (b'{"a": 1, "a": 2}', "it names `a` twice"),
+        (
+            json.dumps({"a": entry(shape=[1] * 9)}).encode(),
+            f"`a` has 9 dimensions, more than {MAX_DIMENSIONS}",
+        ),
+        (json.dumps({"a" * 1025: entry()}).encode(), f"`a{{80}}...` is longer than {MAX_NAME_BYTES} bytes"),
+        (json.dumps({"\ud800": entry()}).encode(), r"`\\ud800` is longer than 1024 bytes, or no text"),
         (json.dumps({"a": 3}).encode(), "entry of `a`"),
         (json.dumps({"a": entry("F99")}).encode(), "unknown type 'F99'"),
         (json.dumps({"a": entry(shape=[-2])}).encode(), "no sizes"),
@@ -82,8 +96,74 @@ def test_a_hostile_header_is_refused(tmp_path: Path, header: bytes, complaint: s
 
 def test_a_header_that_claims_more_than_the_limit_is_not_read(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "huge.safetensors", b"{}", length=MAX_HEADER_BYTES + 1)
-    with pytest.raises(CheckpointError, match="its header claims 100000001 bytes, more than"):
+    with pytest.raises(CheckpointError, match="its header claims 33554433 bytes, more than"):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "text", "complaint"),
+    [
+        ("MAX_BRACKETS", '{"a":[[]]}', "more lists and values"),
+        ("MAX_COMMAS", "[1,2,3,4]", "more lists and values"),
+        ("MAX_QUOTES", '["a","b"]', "more than 1 texts"),
+        ("MAX_HEADER_BYTES", "[12]", "it has 4 bytes, more than 2"),
+    ],
+)
+def test_json_that_says_more_than_a_limit_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, limit: str, text: str, complaint: str
+) -> None:
+    bounded_json(text)
+    monkeypatch.setattr(f"evertalk_pack.wanvideo.header_limits.{limit}", 2)
+    monkeypatch.delattr("json.loads")
+    with pytest.raises(ValueError, match=complaint):
+        bounded_json(text)
+
+
+def test_brackets_and_commas_in_texts_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = json.dumps({"a": '[{,"\\', "\\": "[[[,,,"})
+    monkeypatch.setattr("evertalk_pack.wanvideo.header_limits.MAX_BRACKETS", 1)
+    monkeypatch.setattr("evertalk_pack.wanvideo.header_limits.MAX_COMMAS", 1)
+    assert bounded_json(text) == {"a": '[{,"\\', "\\": "[[[,,,"}
+
+
+def test_a_refusal_is_short_whatever_the_file_holds(tmp_path: Path) -> None:
+    for header in (
+        {"\n\x1b" * 400: entry("X")},
+        {"a": entry("X" * 10_000)},
+        {"a": entry(shape=["b" * 10_000])},
+    ):
+        path = write_raw(tmp_path / "odd.safetensors", json.dumps(header).encode(), b"\0" * 8)
+        with pytest.raises(CheckpointError) as refusal:
+            read_header(path)
+        assert len(str(refusal.value)) < 400
+        assert str(refusal.value).isprintable()
+
+
+def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match="it is a pipe, not a plain file"):
+        read_header(tmp_path / "pipe.safetensors")
+    with pytest.raises(CheckpointError, match="it is a folder, not a plain file"):
+        read_header(tmp_path / "folder.safetensors")
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_raw(tmp_path / "a.safetensors", json.dumps({"a": entry()}).encode(), b"\0" * 8)
+    monkeypatch.setattr("evertalk_pack.wanvideo.checkpoint.SETTLED_S", -1.0)
+    first = read_header(path)
+    assert read_header(path) is first
+    write_raw(path, json.dumps({"b": entry()}).encode(), b"\0" * 8 + b"1")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="tensors end at byte 8, the file at 9"):
+            read_header(path)
+
+
+def test_a_file_of_this_moment_is_read_again(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "a.safetensors", json.dumps({"a": entry()}).encode(), b"\0" * 8)
+    assert "a" in read_header(path).tensors
+    write_raw(path, json.dumps({"b": entry()}).encode(), b"\0" * 8)
+    assert "b" in read_header(path).tensors
 
 
 def test_a_header_longer_than_its_file_is_refused(tmp_path: Path) -> None:

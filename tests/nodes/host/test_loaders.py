@@ -1,5 +1,6 @@
 """How weights are held, and what is refused before any of them is read."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,8 @@ def test_names_that_come_over_a_link_are_not_checked_when_queued(tiny: TinyFiles
     from evertalk_pack.nodes.apply import EverTalkApply
     from evertalk_pack.nodes.model_loader import EverTalkModelLoader
 
-    assert EverTalkModelLoader.validate_inputs() is True
-    assert EverTalkApply.validate_inputs() is True
-    assert EverTalkApply.validate_inputs(talk_model=tiny.talk.name) is True
-    swapped = EverTalkApply.validate_inputs(talk_model=tiny.base.name)
+    assert asyncio.run(EverTalkModelLoader.validate_inputs()) is True
+    assert asyncio.run(EverTalkApply.validate_inputs()) is True
+    assert asyncio.run(EverTalkApply.validate_inputs(talk_model=tiny.talk.name)) is True
+    swapped = asyncio.run(EverTalkApply.validate_inputs(talk_model=tiny.base.name))
     assert "is a Wan 2.1 image-to-video model" in str(swapped)

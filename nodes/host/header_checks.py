@@ -1,0 +1,55 @@
+"""Model files are looked at beside the server's event loop, where a prompt is validated.
+
+On the loop, whatever a file or a slow disk costs is a server that answers nobody. A thread of its own is
+waited for with a limit; it cannot be ended, but what it reads is bounded, and the header that it has read
+when it is done is kept (wanvideo/checkpoint.py), so that the next queueing finds it.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from ...multitalk.errors import ModelFileError
+
+LIMIT_S = 10.0
+"""A header takes milliseconds from a disk and some tenths of a second from a cold network share."""
+
+
+async def off_the_loop(label: str, check: Callable[[], object]) -> None:
+    """Run a check in a thread of its own, and wait for it LIMIT_S at most.
+
+    Args:
+        label: the widget that the message names if it takes longer.
+        check: raises an EverTalkError for a file that cannot be used.
+
+    Raises:
+        EverTalkError: the check has raised it, or (ModelFileError) it takes too long.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def settle(problem: BaseException | None) -> None:
+        if not done.done():
+            done.set_result(problem)
+
+    def run() -> None:
+        problem: BaseException | None = None
+        try:
+            check()
+        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+            problem = error
+        with contextlib.suppress(RuntimeError):  # the server was closed meanwhile
+            loop.call_soon_threadsafe(settle, problem)
+
+    # A daemon: a disk that never answers must not keep the server from ending.
+    threading.Thread(target=run, name="evertalk-headers", daemon=True).start()
+    try:
+        problem = await asyncio.wait_for(done, LIMIT_S)
+    except asyncio.TimeoutError as error:
+        raise ModelFileError(
+            f"{label}: the model files chosen here could not be looked at within {LIMIT_S:g} s. Wait until "
+            "their disk answers and queue the workflow again, or choose others."
+        ) from error
+    if problem is not None:
+        raise problem
