@@ -11,6 +11,7 @@ import { missedEnd } from './lost_runs.js'
 import { RunState } from './run_state.js'
 import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js'
 import { said } from './said.js'
+import { watchPrompts } from './same_seeds.js'
 import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
 import { addStyle } from './style.js'
 import { WindowStrip } from './window_strip.js'
@@ -81,6 +82,7 @@ app.registerExtension({
   name: 'evertalk.sampler',
   setup() {
     addStyle()
+    watchPrompts()
     api.addEventListener('evertalk', onServerEvent)
     api.addEventListener('executing', onExecuting)
     api.addEventListener('execution_interrupted', onHostEnd('paused'))
