@@ -270,6 +270,28 @@ def test_page_opened_during_a_run_learns_of_it_from_the_next_step(editor: Editor
     assert state == ["running", 7, ["done", "done", "running", "queued"]]
 
 
+@each_editor(OWN, NEWEST_NODES)
+def test_run_from_the_cache_says_so_and_shows_its_video(editor: Editor, drawing: Drawing) -> None:
+    widgets: dict[str, Any] = {"filename_prefix": f"{drawing.name}/cached", "seed": 8}
+    editor.load_demo(SOUND, **widgets, control_after_generate="fixed")
+    editor.queue()
+    editor.wait_for_status("5 of 5 windows done")
+    assert not any("the server gave its result again" in badge for badge in editor.strip().badges)
+    editor.queue()
+    editor.wait("document.querySelector('.evertalk-badge')?.title.includes('gave its result again')")
+    strip = editor.strip()
+    assert strip.status == "5 of 5 windows done"
+    assert "filename=cached_00001_.mp4" in strip.video
+
+
+@each_editor()
+def test_linked_steps_are_not_called_fixed(editor: Editor) -> None:
+    editor.load_demo(SOUND, scheduler="multitalk")
+    assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
+    editor.page.evaluate(PRIMITIVE_JS.replace("'seed'", "'steps'"), "PrimitiveInt")
+    editor.wait(f"({WIDGET_JS})('steps').label === 'steps'")
+
+
 @each_editor()
 def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Editor) -> None:
     keys = editor.page.evaluate(
