@@ -293,6 +293,16 @@ def test_linked_steps_are_not_called_fixed(editor: Editor) -> None:
 
 
 @each_editor()
+@pytest.mark.parametrize("source", ["PrimitiveNode", "PrimitiveInt"])
+def test_estimate_reads_what_a_primitive_brings(editor: Editor, source: str) -> None:
+    editor.load_demo(SOUND, width=128)
+    editor.wait_for_estimate("5 windows, 128x64")
+    js = PRIMITIVE_JS.replace("'seed'", "'window_frames'").replace("value = 11", "value = 81")
+    editor.page.evaluate(js, source)
+    editor.wait_for_estimate("1 window, 128x64")
+
+
+@each_editor()
 def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Editor) -> None:
     keys = editor.page.evaluate(
         """async () => {
