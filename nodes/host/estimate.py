@@ -110,8 +110,8 @@ class SentGraph:
     def with_values(self, node: Node) -> Node:
         """A node whose widgets hold what ComfyUI's primitive nodes bring over links."""
         inputs: dict[str, Any] = dict(node["inputs"])
-        for name in inputs:
-            held: object = inputs[name]
+        for name, value in node["inputs"].items():
+            held = value
             for _ in range(MAX_PRIMITIVES):
                 source = self.source({"inputs": {name: held}}, name, *PRIMITIVES)
                 if source is None:
