@@ -5,8 +5,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..multitalk.errors import ModelFileError
-from .host.lora import patch_warnings
 from .host.header_checks import off_the_loop
+from .host.lora import patch_warnings
 from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps

@@ -38,7 +38,9 @@ class EverTalkSampler(io.ComfyNode):
             description=tips.NODE,
             inputs=[*cls.socket_inputs(), *sampler_widgets()],
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            # With the node's id the host caches each of two equal samplers for itself: both tell their run.
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
+            is_output_node=True,  # it writes the file, whatever comes behind it
         )
 
     @classmethod
@@ -116,5 +118,5 @@ class EverTalkSampler(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> int:
-        """A run that paused goes on when the same workflow is queued again."""
+        """A run that paused, or whose file is gone, is run when the same workflow is queued again."""
         return REVIEWS.fingerprint()

@@ -1,7 +1,7 @@
 // What the strip's buttons do.
 
-import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
+import { queueWithSeed } from './same_seeds.js'
 import { isLinked, widgetOf } from './sampler_widgets.js'
 
 const LARGEST_SEED = 2 ** 32
@@ -17,11 +17,9 @@ export function stopRun(promptId) {
   return api.interrupt(promptId)
 }
 
-/** Queues the run again with the seed it had: the widget may have drawn another since. */
-export function queueAgain(node, seed) {
-  const widget = widgetOf(node, 'seed')
-  if (widget && Number.isSafeInteger(seed) && !isLinked(node, 'seed')) widget.value = seed
-  return app.queuePrompt(0, 1)
+/** Queues a run of the sampler at a place again with the seed it had: the editor may have drawn another since. */
+export function queueAgain(place, { seed, promptId }) {
+  return queueWithSeed(place, seed, promptId)
 }
 
 /** Whether the sampler can make one window anew. */
@@ -38,9 +36,9 @@ export function withSeed(seeds, window, seed) {
   return [...others, `${window}: ${seed}`].join(', ')
 }
 
-/** Gives a window, counted from 1, another seed and queues the run again. */
-export function reroll(node, window, seed) {
-  const widget = widgetOf(node, 'window_seeds')
+/** Gives a window of a run, counted from 1, another seed and queues the run again. */
+export function reroll(place, window, run) {
+  const widget = widgetOf(place.node, 'window_seeds')
   widget.value = withSeed(String(widget.value ?? ''), window, Math.floor(Math.random() * LARGEST_SEED))
-  return queueAgain(node, seed)
+  return queueAgain(place, run)
 }

@@ -1,7 +1,7 @@
 // What a run will be, before it runs: gathers what is connected to a sampler; the server does the arithmetic.
 
 import { api } from '../../scripts/api.js'
-import { idOf, sourceOf } from './graph.js'
+import { idOf, sourceOf, valueHolder } from './graph.js'
 import { said } from './said.js'
 import { isLinked } from './sampler_widgets.js'
 import { language, text } from './texts.js'
@@ -27,10 +27,12 @@ export function gather(place, nodes = {}) {
   nodes[idOf(place)] = { class_type: node.type, inputs }
   for (const widget of node.widgets ?? []) {
     const isValue = ['string', 'number', 'boolean'].includes(typeof widget.value)
-    if (widget.serialize !== false && isValue && !isLinked(node, widget.name)) inputs[widget.name] = widget.value
+    if (widget.serialize === false || !isValue) continue
+    const value = isLinked(node, widget.name) ? valueHolder(place, widget.name)?.widget.value : widget.value
+    if (value !== undefined) inputs[widget.name] = value
   }
   for (const [slot, { name }] of (node.inputs ?? []).entries()) {
-    if (ASIDE.has(name) || !node.isInputConnected(slot)) continue
+    if (ASIDE.has(name) || name in inputs || !node.isInputConnected(slot)) continue
     const source = sourceOf(place, slot)
     if (source === null) continue // what feeds it is switched off: a run has nothing there
     inputs[name] = [source ? idOf(source) : '', 0]

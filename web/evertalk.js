@@ -11,8 +11,10 @@ import { missedEnd } from './lost_runs.js'
 import { RunState } from './run_state.js'
 import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js'
 import { said } from './said.js'
+import { watchPrompts } from './same_seeds.js'
 import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
 import { addStyle } from './style.js'
+import { text } from './texts.js'
 import { WindowStrip } from './window_strip.js'
 
 const SAMPLER = 'EverTalkSampler'
@@ -40,6 +42,20 @@ function showRuns() {
 
 function onServerEvent({ detail }) {
   runOf(detail).apply({ ...detail, text: said(detail.text) })
+  showRuns()
+}
+
+// The server answers a run that it has made before from its cache, and then nothing but this speaks of it.
+function onExecuted({ detail }) {
+  const summary = detail?.output?.evertalk?.[0]
+  const node = summary && nodeOf(detail.node)
+  if (!node || node.type !== SAMPLER || runsHere().get(String(detail.node))?.promptId === detail.prompt_id) return
+  const event = { node: detail.node, prompt_id: detail.prompt_id, windows: summary.windows }
+  const kind = summary.finished_windows < summary.windows ? 'paused' : 'done'
+  const run = runOf(event)
+  run.apply({ ...event, kind, window: summary.finished_windows, path: summary.file })
+  for (const sentence of [text('cached'), ...(summary.warnings ?? []).map(said)])
+    run.apply({ ...event, kind: 'warning', text: sentence })
   showRuns()
 }
 
@@ -81,7 +97,9 @@ app.registerExtension({
   name: 'evertalk.sampler',
   setup() {
     addStyle()
+    watchPrompts()
     api.addEventListener('evertalk', onServerEvent)
+    api.addEventListener('executed', onExecuted)
     api.addEventListener('executing', onExecuting)
     api.addEventListener('execution_interrupted', onHostEnd('paused'))
     api.addEventListener('execution_error', onHostEnd('failed'))

@@ -72,3 +72,27 @@ export function sourceOf({ node, around }, slot) {
   }
   return undefined
 }
+
+/** The primitive nodes of ComfyUI's server that give their only widget's value, and of the editor. */
+const isPrimitive = (type) => type === 'PrimitiveNode' || /^Primitive(Int|Float|String|StringMultiline|Boolean)$/.test(type)
+
+/** The node and the widget that hold the value of a node's widget in a run; null if that cannot be told before. */
+export function valueHolder(place, name) {
+  const { node, around } = place
+  const slot = node.inputs?.findIndex((input) => input.widget?.name === name) ?? -1
+  const own = node.widgets?.find((widget) => widget.name === name)
+  if (slot < 0 || !node.isInputConnected(slot)) return own ? { node, widget: own } : null
+  const source = sourceOf(place, slot)
+  if (source) return isPrimitive(source.node.type) ? primitiveHolder(source) : null
+  const link = linkInto(node, slot)
+  const outer = around.at(-1)
+  if (source === null || !link?.originIsIoNode || !outer) return null
+  // A widget of the subgraph node itself: under the name that the subgraph gives its input.
+  const input = outer.inputs?.[link.origin_slot]
+  return input && valueHolder({ node: outer, around: around.slice(0, -1) }, input.widget?.name ?? input.name)
+}
+
+function primitiveHolder(source) {
+  const [widget] = source.node.widgets ?? []
+  return widget ? valueHolder(source, widget.name) : null
+}

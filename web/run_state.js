@@ -14,6 +14,7 @@ export class RunState {
   forget() {
     this.phase = 'idle'
     this.promptId = null
+    this.node = null // the server's id of the sampler
     this.windows = [] // { state, path, start, text }
     this.current = 0
     this.step = 0
@@ -53,6 +54,7 @@ export class RunState {
   begin(event) {
     this.forget()
     this.promptId = event.prompt_id
+    this.node = event.node == null ? null : String(event.node)
     this.phase = 'running'
     const count = event.windows ?? 0
     this.windows = Array.from({ length: count }, () => ({ state: 'queued', path: null, start: null, text: '' }))

@@ -21,7 +21,8 @@ export function isLinked(node, name) {
 /** The steps that the chosen scheduler insists on, or undefined. */
 function fixedSteps(node, fixedBy) {
   const chooser = widgetOf(node, fixedBy.widget)
-  return chooser && !isLinked(node, fixedBy.widget) ? fixedBy.values[chooser.value] : undefined
+  const isOpen = !isLinked(node, fixedBy.widget) && !isLinked(node, 'steps')
+  return chooser && isOpen ? fixedBy.values[chooser.value] : undefined
 }
 
 // The canvas reads the one, the editor's nodes of Vue the other.

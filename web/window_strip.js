@@ -3,6 +3,7 @@
 import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
 import { BadgeRow, growToFit, MARGIN_PX } from './badges.js'
+import { idOf, placesOfType } from './graph.js'
 import { RunState } from './run_state.js'
 import { stateWord, text } from './texts.js'
 
@@ -58,13 +59,19 @@ export class WindowStrip {
     this.buttons = element('div', 'evertalk-buttons')
     this.pause = button(() => this.askPause())
     this.stop = button(() => stopRun(this.state.promptId))
-    this.resume = button(() => queueAgain(this.node, this.state.seed))
-    this.reroll = button(() => reroll(this.node, this.chosen + 1, this.state.seed))
+    this.resume = button(() => queueAgain(this.place, this.state))
+    this.reroll = button(() => reroll(this.place, this.chosen + 1, this.state))
     this.buttons.append(this.pause, this.stop, this.resume, this.reroll)
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
     this.video.addEventListener('error', () => this.hideVideo())
     this.element.append(this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
+  }
+
+  /** The sampler with the subgraph nodes around it: those of the run that is shown. */
+  get place() {
+    const places = placesOfType(this.node.type).filter(({ node }) => node === this.node)
+    return places.find((place) => idOf(place) === this.state.node) ?? places[0] ?? { node: this.node, around: [] }
   }
 
   /** How high the strip is now. */

@@ -85,6 +85,7 @@ def saved_run(plan: RunPlan, cast: Cast, wish: Wish) -> dict[str, Any]:
         unfinished = paused or wish.resume is Resume.ONLY_FINISHED
         path = store.keep_finished() if unfinished else store.finish()
     if not paused:
+        REVIEWS.note_result(path)
         return saved_result(plan, path, store)
     REVIEWS.note_pause()
     note = paused_text(len(store.stats), len(plan.windows))

@@ -32,6 +32,12 @@ from .routes import RequestError, json_of
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
 SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
+PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveBoolean")
+"""ComfyUI's nodes that give the value of their only widget."""
+
+MAX_PRIMITIVES = 8
+"""One behind the other; more are not followed."""
+
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
 
@@ -101,6 +107,19 @@ class SentGraph:
         found = self.node(str(cast("list[object]", link)[0])) if isinstance(link, list) and link else None
         return found if found is not None and found["class_type"] in kinds else None
 
+    def with_values(self, node: Node) -> Node:
+        """A node whose widgets hold what ComfyUI's primitive nodes bring over links."""
+        inputs: dict[str, Any] = dict(node["inputs"])
+        for name, value in node["inputs"].items():
+            held = value
+            for _ in range(MAX_PRIMITIVES):
+                source = self.source({"inputs": {name: held}}, name, *PRIMITIVES)
+                if source is None:
+                    break
+                held = source["inputs"].get("value")
+            inputs[name] = held
+        return {**node, "inputs": inputs}
+
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
@@ -118,6 +137,7 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     sampler = graph.node(sampler_id)
     if sampler is None:
         return Estimate()
+    sampler = graph.with_values(sampler)
     try:
         size = size_of_video(graph, sampler)
         seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))

@@ -1,13 +1,15 @@
 """Looking at a run between its windows: it pauses, and goes on when the workflow is queued again.
 
-The host would answer the same workflow from its cache, the unfinished video included. So each pause of a
-node is counted, and the count is part of what the host compares.
+The host would answer the same workflow from its cache, the unfinished video included, and also when the
+video has been moved away. So each pause of a node and each file of it that is gone is counted, and the count
+is part of what the host compares.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -61,10 +63,11 @@ class RunInReview:
 
 
 class Reviews:
-    """The run that can be paused, and how often each sampler node has paused."""
+    """The run that can be paused, how often each sampler node has paused, and what its results name."""
 
     def __init__(self) -> None:
-        self._pauses: Counter[str] = Counter()
+        self._changes: Counter[str] = Counter()
+        self._results: defaultdict[str, set[Path]] = defaultdict(set)
         self._running: RunInReview | None = None
 
     @contextmanager
@@ -82,12 +85,23 @@ class Reviews:
         """The node that runs has paused: the same inputs give something else next time."""
         context = get_executing_context()
         if context is not None:
-            self._pauses[context.node_id] += 1
+            self._changes[context.node_id] += 1
+
+    def note_result(self, path: Path) -> None:
+        """The node that runs has made this file or folder."""
+        context = get_executing_context()
+        if context is not None:
+            self._results[context.node_id].add(path)
 
     def fingerprint(self) -> int:
-        """For a node's fingerprint_inputs: changes when the node has paused since it was last asked."""
+        """For a node's fingerprint_inputs: changes when the node has paused, or a file of it has gone."""
         context = get_executing_context()
-        return 0 if context is None else self._pauses[context.node_id]
+        if context is None:
+            return 0
+        gone = {path for path in self._results[context.node_id] if not path.exists()}
+        self._results[context.node_id] -= gone
+        self._changes[context.node_id] += len(gone)
+        return self._changes[context.node_id]
 
     async def answer(self, _request: web.Request) -> web.Response:
         """Pause the run; 409 with a sentence when none is sampling."""

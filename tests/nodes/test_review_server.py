@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfy_client import Event, TextEvent
+from comfy_client import Event, JobError, TextEvent
 from comfy_server import ComfyServer
 from kill_runs import prepare, sampled_windows, tiny_run, write_speech
 from media_check import measure_video
@@ -127,3 +127,43 @@ def test_window_is_made_again_with_another_seed_and_those_before_it_are_taken_ov
     made, _, scratch = queue(server, workflow)
     assert made == [0, 1, 2, 3, 4]
     assert (server.base / "temp" / video.name).read_bytes() == scratch.read_bytes()
+
+
+def test_cached_result_whose_file_is_gone_runs_again(server: ComfyServer) -> None:
+    workflow = tiny_run(SECONDS, "moved")
+    _, _, video = queue(server, workflow)
+    content = video.read_bytes()
+    assert queue(server, workflow)[1] == [], "the finished video comes from the server's cache"
+    video.rename(server.base / "temp" / video.name)
+    made, _, again = queue(server, workflow)
+    assert made == list(range(WINDOWS)), "a finished run keeps its video, and no windows beside it"
+    assert again.read_bytes() == content
+    assert queue(server, workflow)[1] == [], "and is in the cache again"
+
+
+@pytest.mark.parametrize(
+    "missing", [("7",), ("3",), (SAMPLER,)], ids=["audio_embeds", "model_loader", "sampler"]
+)
+def test_graph_without_a_needed_node_is_refused(server: ComfyServer, missing: tuple[str, ...]) -> None:
+    """As the editor sends a graph in which a node is muted: it and the links from it are left out."""
+    graph = {name: node for name, node in tiny_run(SECONDS, "muted").items() if name not in missing}
+    for node in graph.values():
+        for name, value in list(node["inputs"].items()):
+            if isinstance(value, list) and value[0] in missing:
+                del node["inputs"][name]
+    with pytest.raises(JobError):
+        server.client.run(graph)
+    assert not list(server.output.glob("muted*"))
+
+
+def test_sampler_runs_without_a_node_behind_it_and_another_like_it_tells_of_its_run(
+    server: ComfyServer,
+) -> None:
+    workflow = tiny_run(SECONDS, "alone")
+    del workflow[DECODE]
+    workflow["80"] = workflow[SAMPLER]
+    before = len(server.log)
+    outcome = server.client.run(workflow)
+    assert sampled_windows(server.log[before:]) == list(range(WINDOWS)), "once"
+    files = [outcome.outputs[node]["evertalk"][0]["file"]["filename"] for node in (SAMPLER, "80")]
+    assert files == ["alone_00001_.mp4"] * 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
-from editor_page import WIDGET_JS, Editor
+from editor_page import SAMPLER_JS, WIDGET_JS, Editor
 from editor_reports import read_report
 from editors import NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
@@ -156,6 +156,47 @@ def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, server: C
     assert sampled_windows(server.log[before:]) == list(range(kept, 5))
 
 
+PRIMITIVE_JS = """(type) => {
+  const { graph } = window.app
+  const node = LiteGraph.createNode(type), sampler = SAMPLER
+  graph.add(node)
+  node.connect(0, sampler, sampler.inputs.findIndex((input) => input.name === 'seed'))
+  node.widgets[0].value = 11
+  node.widgets.find((widget) => widget.name === 'control_after_generate').value = 'randomize'
+}""".replace("SAMPLER", SAMPLER_JS)
+CONTROL_JS = "(mode) => window.app.extensionManager.setting.set('Comfy.WidgetControlMode', mode)"
+
+
+@each_editor()
+@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize("source", ["widget", "PrimitiveNode", "PrimitiveInt"])
+def test_go_on_and_reroll_are_of_the_same_run_however_its_seed_is_drawn(
+    editor: Editor, server: ComfyServer, drawing: Drawing, mode: str, source: str
+) -> None:
+    prefix = f"{drawing.name}/{source}_{mode}"
+    control = {"control_after_generate": "randomize"}
+    editor.load_demo(SOUND, filename_prefix=prefix, pause_after=2, seed=11, **control)
+    editor.page.evaluate(CONTROL_JS, mode)
+    try:
+        if source != "widget":
+            editor.page.evaluate(PRIMITIVE_JS, source)
+        editor.queue()
+        editor.wait_for_status("2 of 5 windows kept")
+        before = len(server.log)
+        editor.press("Go on")
+        editor.wait_for_status("4 of 5 windows kept")
+        assert sampled_windows(server.log[before:]) == [2, 3]
+        run_folder(server, prefix)
+        before = len(server.log)
+        editor.choose_window(4)
+        editor.press("Re-roll window 4")
+        editor.wait_for_status("Window ")
+        editor.wait_for_status("4 of 5 windows kept")
+        assert sampled_windows(server.log[before:]) == [3]
+    finally:
+        editor.page.evaluate(CONTROL_JS, "after")
+
+
 @each_editor()
 def test_window_is_made_again_with_another_seed_and_those_before_it_are_kept(
     editor: Editor, server: ComfyServer, drawing: Drawing
@@ -227,6 +268,38 @@ def test_page_opened_during_a_run_learns_of_it_from_the_next_step(editor: Editor
         }"""
     )
     assert state == ["running", 7, ["done", "done", "running", "queued"]]
+
+
+@each_editor(OWN, NEWEST_NODES)
+def test_run_from_the_cache_says_so_and_shows_its_video(editor: Editor, drawing: Drawing) -> None:
+    widgets: dict[str, Any] = {"filename_prefix": f"{drawing.name}/cached", "seed": 8}
+    editor.load_demo(SOUND, **widgets, control_after_generate="fixed")
+    editor.queue()
+    editor.wait_for_status("5 of 5 windows done")
+    assert not any("the server gave its result again" in badge for badge in editor.strip().badges)
+    editor.queue()
+    editor.wait("document.querySelector('.evertalk-badge')?.title.includes('gave its result again')")
+    strip = editor.strip()
+    assert strip.status == "5 of 5 windows done"
+    assert "filename=cached_00001_.mp4" in strip.video
+
+
+@each_editor()
+def test_linked_steps_are_not_called_fixed(editor: Editor) -> None:
+    editor.load_demo(SOUND, scheduler="multitalk")
+    assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
+    editor.page.evaluate(PRIMITIVE_JS.replace("'seed'", "'steps'"), "PrimitiveInt")
+    editor.wait(f"({WIDGET_JS})('steps').label === 'steps'")
+
+
+@each_editor()
+@pytest.mark.parametrize("source", ["PrimitiveNode", "PrimitiveInt"])
+def test_estimate_reads_what_a_primitive_brings(editor: Editor, source: str) -> None:
+    editor.load_demo(SOUND, width=128)
+    editor.wait_for_estimate("5 windows, 128x64")
+    js = PRIMITIVE_JS.replace("'seed'", "'window_frames'").replace("value = 11", "value = 81")
+    editor.page.evaluate(js, source)
+    editor.wait_for_estimate("1 window, 128x64")
 
 
 @each_editor()

@@ -132,6 +132,19 @@ def test_linked_window_settings_leave_the_windows_open() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_window_settings_are_read_from_primitive_nodes() -> None:
+    told = estimate(
+        {**CUSTOM, **SPEECH, "window_frames": ["98", 0]},
+        n98=("PrimitiveInt", {"value": ["99", 0]}),
+        n99=("PrimitiveInt", {"value": 17}),
+        n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
+        n2=("LoadAudio", {"audio": "short.wav"}),
+    )
+    assert told.frames == 100
+    assert told.windows == 12
+
+
+@pytest.mark.usefixtures("folder")
 def test_settings_that_contradict_are_told_as_the_sampler_would() -> None:
     told = estimate({**CUSTOM, "window_frames": 17, "motion_frames": 17})
     assert told.problem.startswith("motion_frames: 17 frames, expected fewer than window_frames")
