@@ -1,16 +1,19 @@
 """Errors that a person can act on.
 
-    EverTalkError (ValueError)
+    EverTalkError (PlainError, a ValueError)
     |-- InputError        a socket or a widget holds something that cannot be used
     |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
     |-- ResultError       the decode node got something that is no sampler result
     `-- RunStoreError     the folder that keeps a run's finished windows cannot be used
 
-Each message says what was wrong, what came, what was expected and what to do.
+Each message says what was wrong, what came, what was expected and what to do, and can always be encoded,
+logged and sent (attention/plain_text.py).
 """
 
+from ..attention.errors import PlainError
 
-class EverTalkError(ValueError):
+
+class EverTalkError(PlainError):
     """Base of all errors that EverTalk raises for a mistake outside its own code."""
 
 

@@ -4,6 +4,8 @@ It says what is wrong with which file and what to do, but not which socket asked
 knows that, and adds it.
 """
 
+from ..attention.errors import PlainError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(PlainError):
     """A model file is damaged, of a kind that is not read, or does not fit where it is used."""

@@ -4,12 +4,14 @@ The host's own messages know nodes and steps, but no windows, no finished part t
 and no warnings. These do.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import folder_paths
 from comfy_execution.utils import get_executing_context
+
+from ...attention.plain_text import plain
 
 MESSAGE = "evertalk"
 """The type of the websocket's messages."""
@@ -90,7 +92,9 @@ class NodeEvents:
         if self._workflow is None:
             self._workflow = workflow_of(server.prompt_queue.get_current_queue_volatile()[0], prompt_id)
         sender = {"node": self._context.node_id, "prompt_id": prompt_id, "workflow": self._workflow}
-        server.send_sync(MESSAGE, {**sender, **asdict(event)}, server.client_id)
+        server.send_sync(
+            MESSAGE, {**sender, **asdict(replace(event, text=plain(event.text)))}, server.client_id
+        )
 
 
 def workflow_of(running: list[Any], prompt_id: str) -> str | None:

@@ -10,6 +10,7 @@ from comfy.utils import ProgressBar
 from comfy_execution.utils import get_executing_context
 from latent_preview import get_previewer
 
+from ...attention.plain_text import plain
 from .events import NodeEvents, RunEvent, send_event
 from .run_record import note_warning
 
@@ -18,7 +19,8 @@ PREVIEW_FORMAT = "JPEG"
 
 
 def show_on_node(text: str) -> None:
-    """Show a line of text on the node that is running, and in the log."""
+    """Show a line of text on the node that is running, and in the log, as plain text."""
+    text = plain(text)
     LOG.info("%s", text)
     context = get_executing_context()
     if context is not None:

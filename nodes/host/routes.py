@@ -12,6 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
+from ...attention.errors import PlainError
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Middleware = Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]
 
@@ -23,7 +25,7 @@ SHOWN = 40
 """Characters of what came that are shown in a sentence."""
 
 
-class RequestError(ValueError):
+class RequestError(PlainError):
     """A request that cannot be answered; the message is a sentence for whoever sent it."""
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from ...attention.plain_text import plain
+
 
 @dataclass(slots=True)
 class RunRecord:
@@ -34,8 +36,8 @@ def recording() -> Generator[RunRecord]:
 
 
 def note_warning(text: str) -> None:
-    """Note a warning, if anybody is recording."""
-    record = _RECORD.get()
+    """Note a warning, if anybody is recording; as plain text, for files and the browser."""
+    record, text = _RECORD.get(), plain(text)
     if record is not None and text not in record.warnings:
         record.warnings.append(text)
 

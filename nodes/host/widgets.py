@@ -9,6 +9,7 @@ from typing import cast
 
 from comfy_api.latest import io
 
+from ...attention.plain_text import is_encodable
 from ...multitalk.errors import InputError
 
 
@@ -45,6 +46,8 @@ def check_widget(widget: io.Input, value: object) -> None:
             raise InputError(f"{name}: {value!r} is no number. Set the widget, or connect a FLOAT.")
         case io.String.Input() if not isinstance(value, str):
             raise InputError(f"{name}: {value!r} is no text. Set the widget, or connect a STRING.")
+        case io.String.Input() if not is_encodable(cast("str", value)):
+            raise InputError(f"{name}: {value!r} has half a character (a lone surrogate). Type it again.")
         case io.Int.Input() | io.Float.Input():
             check_range(widget, cast("float", value))
         case _:

@@ -1,0 +1,49 @@
+"""Texts as every log, socket and browser takes them.
+
+A name, a prompt or a workflow may hold what cannot be encoded (an unpaired surrogate, which JSON can spell),
+what moves a terminal's cursor, or megabytes. ComfyUI's worker thread ends when it cannot write the message of
+an error, and every later job waits; so what a person is told goes through here first.
+"""
+
+import re
+
+MAX_CHARS = 2000
+"""Of a message; the middle of longer ones is left out."""
+
+_UNSAFE = re.compile(
+    # A line break stays where an indented line follows: the pack's own, which point at a character.
+    "\n(?!  )|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, characters that turn the direction of what follows, and halves of surrogate pairs."""
+
+
+def is_encodable(text: str) -> bool:
+    """Whether a text can be written to a file or sent: it holds no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def plain(text: str, max_chars: int = MAX_CHARS) -> str:
+    r"""A text of at most `max_chars` characters that can be encoded, logged and shown.
+
+    What cannot is spelled as in Python (`\ud800`, `\x1b`); a text without such is returned as it is.
+    """
+    # Cut first: a text of megabytes is not searched.
+    shown = _UNSAFE.sub(_spelled, _shortened(text, max_chars))
+    return _shortened(shown, max_chars)
+
+
+def _spelled(found: re.Match[str]) -> str:
+    return found.group().encode("unicode_escape").decode("ascii")
+
+
+def _shortened(text: str, max_chars: int) -> str:
+    if len(text) <= max_chars:
+        return text
+    left_out = f" [... {len(text):,} characters ...] "
+    kept = max(0, max_chars - len(left_out))
+    head = kept - kept // 3
+    return f"{text[:head]}{left_out}{text[len(text) - (kept - head) :]}"
