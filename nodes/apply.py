@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..multitalk.errors import ModelFileError
 from .host.header_checks import off_the_loop
 from .host.lora import patch_warnings
+from .host.node import EverTalkNode
 from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
@@ -14,7 +15,7 @@ from .host.widgets import check_widgets
 from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 
-class EverTalkApply(io.ComfyNode):
+class EverTalkApply(EverTalkNode):
     """Puts audio weights on a MODEL from any loader."""
 
     @classmethod

@@ -7,13 +7,14 @@ from ..multitalk.speakers import one_speaker
 from ..multitalk.speech_embeds import encode_voices
 from ..multitalk.types import Speakers
 from .host.identity import weights_identity
+from .host.node import EverTalkNode
 from .host.progress import warn_on_node
 from .host.sound import audio_of, temp_folder, waveform_of
 from .host.speech import SpeechEncoderModel
 from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
 
 
-class EverTalkAudioEmbeds(io.ComfyNode):
+class EverTalkAudioEmbeds(EverTalkNode):
     """AUDIO of one speaker, or speakers -> audio embeds, the video's sound, and its length in frames."""
 
     @classmethod

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from ..multitalk.errors import ModelFileError
 from .host.files import file_stamp
 from .host.header_checks import off_the_loop
+from .host.node import EverTalkNode
 from .host.speech import (
     check_speech_encoder,
     load_speech_encoder,
@@ -14,7 +15,7 @@ from .host.speech import (
 from .sockets import SpeechEncoderSocket
 
 
-class EverTalkAudioEncoderLoader(io.ComfyNode):
+class EverTalkAudioEncoderLoader(EverTalkNode):
     """A wav2vec2 file -> a speech encoder."""
 
     @classmethod

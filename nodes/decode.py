@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..multitalk.result import classify, describe, needs_vae, note_of
+from .host.node import EverTalkNode
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node
 from .host.result import open_result, preview_ui
@@ -17,7 +18,7 @@ _IMAGE_SLOT = 0
 _NOT_CONNECTED = object()
 
 
-class EverTalkDecode(io.ComfyNode):
+class EverTalkDecode(EverTalkNode):
     """Looks what the socket carries before it touches the VAE: a finished video needs none."""
 
     @classmethod

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
 from ..multitalk.guidance import GuidanceSettings
+from .host.node import EverTalkNode
 from .sampler_widgets import MAX_SCALE
 from .sockets import GuidanceSocket
 
@@ -11,7 +12,7 @@ DEFAULTS = GuidanceSettings()
 MAX_NORM = 1000.0
 
 
-class EverTalkGuidance(io.ComfyNode):
+class EverTalkGuidance(EverTalkNode):
     """Text and audio guidance with all their settings."""
 
     @classmethod

@@ -3,11 +3,12 @@
 from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
+from .host.node import EverTalkNode
 from .host.progress import warn_on_node
 from .host.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
 
 
-class EverTalkLoadSpeech(io.ComfyNode):
+class EverTalkLoadSpeech(EverTalkNode):
     """An audio or video file -> AUDIO, which lies on the disk if it is long.
 
     The host's Load Audio decodes the whole file into memory and keeps it there: 1.3 GB an hour.

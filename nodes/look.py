@@ -6,6 +6,7 @@ from ..multitalk.camera import MAX_PAN_PERCENT, MAX_ZOOM, CameraMove
 from ..multitalk.colour import ColourMethod
 from ..multitalk.look import LookSettings
 from ..multitalk.types import WINDOW_FRAMES
+from .host.node import EverTalkNode
 from .host.widgets import check_widgets
 from .sockets import LookSocket
 
@@ -13,7 +14,7 @@ COLOUR_OFF = "off"
 DEFAULTS = LookSettings()
 
 
-class EverTalkLook(io.ComfyNode):
+class EverTalkLook(EverTalkNode):
     """How frames are finished and how the picture moves."""
 
     @classmethod

@@ -9,6 +9,7 @@ from ..multitalk.errors import ModelFileError
 from .host.files import list_base_files
 from .host.header_checks import off_the_loop
 from .host.loaders import Quantization
+from .host.node import EverTalkNode
 from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import (
@@ -24,7 +25,7 @@ from .host.widgets import check_widgets
 from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 
-class EverTalkModelLoader(io.ComfyNode):
+class EverTalkModelLoader(EverTalkNode):
     """Loads Wan 2.1 I2V and puts the audio weights on it."""
 
     @classmethod

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
 from .host.durable_run import Wish, saved_run
+from .host.node import EverTalkNode
 from .host.planning import PLANNER, Asked
 from .host.request import OutputForm, SamplerWidgets, checked_settings
 from .host.review import REVIEWS
@@ -25,7 +26,7 @@ LAZY_SOCKETS = ("model", "positive", "vae", "negative", "clip_vision_output", "c
 """Evaluated only after everything else was found good, so that bad input is refused before weights load."""
 
 
-class EverTalkSampler(io.ComfyNode):
+class EverTalkSampler(EverTalkNode):
     """Samples window after window and writes the video as they are made."""
 
     @classmethod

@@ -2,10 +2,11 @@
 
 from comfy_api.latest import io
 
+from .host.node import EverTalkNode
 from .host.text_embeds import Conditioning, save_text_embeds
 
 
-class EverTalkSaveTextEmbeds(io.ComfyNode):
+class EverTalkSaveTextEmbeds(EverTalkNode):
     """Saves the text embeddings of a text encoder for later.
 
     An output node, which EverTalk Text Embeddings is not: where that one saves, this one runs in its place

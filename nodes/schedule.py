@@ -6,11 +6,12 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
 from ..multitalk.run_schedule import RunSchedule
+from .host.node import EverTalkNode
 from .host.schedule import check_texts, encoded_prompts, scheduled_pictures
 from .sockets import ScheduleSocket
 
 
-class EverTalkSchedule(io.ComfyNode):
+class EverTalkSchedule(EverTalkNode):
     """Maps prompts and pictures to times; the sampler maps times to windows."""
 
     @classmethod

@@ -10,6 +10,7 @@ from ..multitalk.mask_places import SPEAKER_NAMES
 from ..multitalk.picture import checked_picture
 from ..multitalk.speaker_preview import preview_speakers
 from ..multitalk.speakers import Arrangement, SpeakerInputs, make_speakers
+from .host.node import EverTalkNode
 from .host.progress import warn_on_node
 from .host.sound import audio_of, waveform_of
 from .host.widgets import check_widgets
@@ -42,7 +43,7 @@ BOXES = (
 START_IMAGE = "The picture that the sampler gets; for the preview, and to check masks and boxes against it."
 
 
-class EverTalkSpeakers(io.ComfyNode):
+class EverTalkSpeakers(EverTalkNode):
     """AUDIO and MASK of each speaker -> speakers, the mixed sound, and a picture of who is where."""
 
     @classmethod
@@ -97,7 +98,7 @@ class EverTalkSpeakers(io.ComfyNode):
         start_image: io.Image.Type | None = None,
         **sockets: Any,
     ) -> io.NodeOutput:
-        check_widgets(cls, {"arrangement": arrangement})
+        check_widgets(cls, {"arrangement": arrangement, "timeline": timeline, "boxes": boxes})
         given = SpeakerInputs(
             audios=tuple(
                 waveform_of(sockets[name], name) if name in sockets else None for name in AUDIO_SOCKETS

@@ -5,6 +5,7 @@ from typing import cast
 from comfy_api.latest import io
 
 from ..wanvideo.step_cache import COEFFICIENTS, FIRST_STEPS, FittedSize, StepCacheSettings
+from .host.node import EverTalkNode
 from .host.step_cache import with_step_cache
 from .host.widgets import check_widgets
 
@@ -13,7 +14,7 @@ MAX_THRESHOLD = 2.0
 MAX_STEPS = 1000
 
 
-class EverTalkStepCache(io.ComfyNode):
+class EverTalkStepCache(EverTalkNode):
     """TeaCache on a MODEL that can speak."""
 
     @classmethod

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.errors import InputError
 from .host.files import file_stamp
+from .host.node import EverTalkNode
 from .host.saving import ENCODE
 from .host.text_embeds import (
     Conditioning,
@@ -23,7 +24,7 @@ class NotConnected:
 NOT_CONNECTED = NotConnected()
 
 
-class EverTalkTextEmbeds(io.ComfyNode):
+class EverTalkTextEmbeds(EverTalkNode):
     """Loads prepared text embeddings, or saves those of a text encoder for later.
 
     Where it saves, EverTalkSaveTextEmbeds runs in its place (host/saving.py); what is here for that runs in

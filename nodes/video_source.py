@@ -10,6 +10,7 @@ from ..multitalk.region import FEATHER_PX, checked_region
 from ..multitalk.scene_cuts import CONTENT_THRESHOLD
 from ..multitalk.source_video import SourceVideo
 from .host.clip import clip_of, find_scene_cuts
+from .host.node import EverTalkNode
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node, warn_on_node
 from .host.sound import audio_of, temp_folder
@@ -38,7 +39,7 @@ DENOISE = (
 )
 
 
-class EverTalkVideoSource(io.ComfyNode):
+class EverTalkVideoSource(EverTalkNode):
     """VIDEO -> the sampler's source; read frame by frame, never whole in memory."""
 
     @classmethod

@@ -1,0 +1,120 @@
+"""The root of the pack's nodes: what holds for every one of them."""
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import isawaitable, signature
+from typing import Any
+
+from comfy_api.latest import io
+
+from ...multitalk.errors import InputError
+
+LOG = logging.getLogger("evertalk")
+
+LITERALS = (str, int, float)
+"""What JSON can hold and no socket carries; a bool is an int. Some sockets carry lists or objects."""
+
+LATENT = "LATENT"
+"""The decode node looks itself at what comes there, and has more to say."""
+
+MAX_NAME_CHARACTERS = 1000
+"""Of a choice, which is a word or a file in subfolders; the longest path of Linux has 4,096."""
+
+
+class EverTalkNode(io.ComfyNode):
+    """A node of the pack.
+
+    A socket takes what another node gives. A prompt may hold a text or a number in its place, which the host
+    passes on; it is refused here by the socket's name, before the node or what it asks for runs. And
+    `fingerprint_inputs` never raises: where nothing can be said, the node runs and says itself what is wrong.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, wrap in WRAPPED.items():
+            given = cls.__dict__.get(name)
+            # The host runs a copy of the class, in which they are wrapped already.
+            if given is not None and not hasattr(given.__func__, "__wrapped__"):
+                setattr(cls, name, classmethod(wrap(given.__func__)))
+
+
+def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object]) -> None:
+    """Refuse a literal in place of a link, and a choice or a file's name that is no text.
+
+    Args:
+        node: whose schema says what is a socket and what is a widget.
+        values: by input; one that is left out, or None (a link, not known yet), is not looked at.
+
+    Raises:
+        InputError: names the input, what came, what it takes and what to do.
+    """
+    for expected in node.define_schema().inputs:
+        value = values.get(expected.id)
+        if isinstance(expected, io.Combo.Input):
+            _check_choice(expected.id, value)
+        elif isinstance(expected, io.WidgetInput) or expected.get_io_type() == LATENT:
+            continue
+        elif isinstance(value, LITERALS):
+            raise InputError(
+                f"{expected.id}: got the value {value!r}, but this is a socket, which takes what another "
+                f"node gives ({expected.get_io_type()}). Connect such a node's output."
+            )
+
+
+def _check_choice(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise InputError(f"{name}: {value!r} is no text. Choose one of those that are offered.")
+    if len(value) > MAX_NAME_CHARACTERS:
+        raise InputError(
+            f"{name}: {len(value)} characters, expected {MAX_NAME_CHARACTERS} at most. Choose one of those "
+            "that are offered."
+        )
+
+
+def _with_inputs_checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
+        check_inputs(cls, inputs)
+        return function(cls, *args, **inputs)
+
+    return checked
+
+
+def _validating(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    async def validated(cls: type[io.ComfyNode], **inputs: Any) -> Any:
+        try:
+            check_inputs(cls, inputs)
+        except InputError as error:
+            return str(error)
+        answer = function(cls, **inputs)
+        return await answer if isawaitable(answer) else answer
+
+    # The host asks which inputs the function names, and does not look through wrappers.
+    setattr(validated, "__signature__", signature(function))  # noqa: B010  no attribute of functions by type
+    return validated
+
+
+def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def fingerprint(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
+        try:
+            return function(cls, *args, **inputs)
+        except Exception as error:  # noqa: BLE001  the host only wants to know whether something changed
+            LOG.info("%s is run again: what it is given cannot be told apart (%s)", cls.__name__, error)
+            return math.nan
+
+    return fingerprint
+
+
+WRAPPED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "validate_inputs": _validating,
+    "check_lazy_status": _with_inputs_checked,
+    "execute": _with_inputs_checked,
+    "fingerprint_inputs": _never_raising,
+}
+"""The functions of a node that are given what comes in, and what each is wrapped in."""
