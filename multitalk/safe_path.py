@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..attention.plain_text import is_encodable
 from .errors import InputError
 
 MAX_PREFIX_CHARACTERS = 200
@@ -109,15 +110,6 @@ def problem_of(name: str) -> str:
         return "is the name of a device on Windows"
     if name.endswith((" ", ".")):
         return "ends in a space or a full stop, which Windows drops"
-    if not is_text(name):
+    if not is_encodable(name):
         return "has half a character (a lone surrogate)"
     return f"is longer than {MAX_NAME_BYTES} bytes" if len(name.encode()) > MAX_NAME_BYTES else ""
-
-
-def is_text(name: str) -> bool:
-    """Whether a name can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
