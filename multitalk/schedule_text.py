@@ -7,7 +7,7 @@ written `\;`.
 import re
 from dataclasses import dataclass
 
-from .time_text import TIME, pointed_error, read_time, skip_space
+from .time_text import TIME, pointed_error, read_time, shortened, skip_space
 
 SEPARATOR = re.compile(rf"(?<!\\);\s*|\n\s*(?={TIME}\s*:)")
 
@@ -59,7 +59,7 @@ def parse_image_schedule(text: str, num_images: int, socket: str) -> tuple[tuple
     for entry in parse_schedule(text, socket):
         number = int(entry.text) if re.fullmatch(r"[0-9]{1,9}", entry.text) else 0
         if not 1 <= number <= num_images:
-            problem = f"{entry.text!r} is no picture; write its number, 1 to {num_images}"
+            problem = f"{shortened(entry.text)!r} is no picture; write its number, 1 to {num_images}"
             raise pointed_error(socket, problem, text, entry.position)
         pictures.append((entry.start_s, number - 1))
     return tuple(pictures)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from evertalk_pack.multitalk import run_lock
 from evertalk_pack.multitalk.errors import InputError, RunStoreError
 from evertalk_pack.multitalk.fingerprint import fingerprint_file
 from evertalk_pack.multitalk.mp4_claims import claims_too_much
@@ -38,7 +39,7 @@ def test_a_takeover_that_is_none_is_refused_at_once(
 ) -> None:
     (tmp_path / NAME).write_bytes(b"")
     PLANTED[what](tmp_path / BREAKER_NAME)
-    monkeypatch.setattr("evertalk_pack.multitalk.run_lock.STALE_S", 0.0)
+    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
     with pytest.raises(RunStoreError, match=f"`{BREAKER_NAME}` is {what}"), RunLock(tmp_path):
         pass
 

@@ -51,6 +51,17 @@ def test_a_mistake_is_pointed_at(text: str, problem: str, character: int) -> Non
     assert text.startswith(line[2:])
 
 
+def test_of_a_long_line_the_part_around_the_mistake_is_shown() -> None:
+    text = f"0s: {'a' * 500}; soon: {'b' * 5000}"
+    with pytest.raises(InputError, match="expected a time") as caught:
+        parse_schedule(text, "prompts")
+    line, caret = str(caught.value).splitlines()[1:]
+    assert line[caret.index("^") :].startswith("soon: bbb")
+    assert line.startswith("  ...aaa")
+    assert line.endswith("bbb...")
+    assert len(line) < 220
+
+
 def test_pictures_are_scheduled_by_number() -> None:
     assert parse_image_schedule("0s: 2; 12.5s: 1", 2, "images") == ((0, 1), (12.5, 0))
 
