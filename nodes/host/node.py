@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from functools import wraps
-from inspect import isawaitable, signature
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 from comfy_api.latest import io
@@ -86,17 +86,26 @@ def _with_inputs_checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _validating(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
-    async def validated(cls: type[io.ComfyNode], **inputs: Any) -> Any:
-        try:
-            check_inputs(cls, inputs)
-        except InputError as error:
-            return str(error)
-        answer = function(cls, **inputs)
-        return await answer if isawaitable(answer) else answer
+    def validated(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
+        return refusal_of(cls, inputs) or function(cls, *args, **inputs)
 
+    @wraps(function)
+    async def validated_later(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
+        return refusal_of(cls, inputs) or await function(cls, *args, **inputs)
+
+    made = validated_later if iscoroutinefunction(function) else validated
     # The host asks which inputs the function names, and does not look through wrappers.
-    setattr(validated, "__signature__", signature(function))  # noqa: B010  no attribute of functions by type
-    return validated
+    setattr(made, "__signature__", signature(function))  # noqa: B010  no attribute of functions by type
+    return made
+
+
+def refusal_of(node: type[io.ComfyNode], values: Mapping[str, object]) -> str:
+    """Why `check_inputs` refuses what came in; nothing where it does not."""
+    try:
+        check_inputs(node, values)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:

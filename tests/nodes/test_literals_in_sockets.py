@@ -1,6 +1,7 @@
 """A text or a number in place of a link is refused by the socket's name; a fingerprint never raises."""
 
 import asyncio
+import inspect
 import math
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def test_every_socket_of_every_node_refuses_a_literal_by_its_name(literal: objec
 def test_a_file_name_that_is_no_name_is_refused_by_the_widget_before_anything_runs(
     node: str, widget: str, name: object
 ) -> None:
-    answer = asyncio.run(node_of(node).validate_inputs(**{widget: name}))
+    answer = node_of(node).validate_inputs(**{widget: name})
+    if inspect.iscoroutine(answer):
+        answer = asyncio.run(answer)
     assert isinstance(answer, str)
     assert answer.startswith(f"{widget}: ")
     assert len(answer) < 400
