@@ -7,7 +7,11 @@ written `\;`.
 import re
 from dataclasses import dataclass
 
-from .time_text import TIME, pointed_error, read_time, shortened, skip_space
+from ..attention.plain_text import plain
+from .time_text import TIME, pointed_error, read_time, skip_space
+
+MAX_ENTRY_CHARACTERS = 60
+"""Of an entry that a message repeats."""
 
 SEPARATOR = re.compile(rf"(?<!\\);\s*|\n\s*(?={TIME}\s*:)")
 
@@ -59,7 +63,8 @@ def parse_image_schedule(text: str, num_images: int, socket: str) -> tuple[tuple
     for entry in parse_schedule(text, socket):
         number = int(entry.text) if re.fullmatch(r"[0-9]{1,9}", entry.text) else 0
         if not 1 <= number <= num_images:
-            problem = f"{shortened(entry.text)!r} is no picture; write its number, 1 to {num_images}"
+            shown = plain(entry.text, MAX_ENTRY_CHARACTERS)
+            problem = f"{shown!r} is no picture; write its number, 1 to {num_images}"
             raise pointed_error(socket, problem, text, entry.position)
         pictures.append((entry.start_s, number - 1))
     return tuple(pictures)

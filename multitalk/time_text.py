@@ -15,9 +15,6 @@ SECONDS_PER_HOUR = 3600
 SHOWN_EACH_SIDE = 100
 """Characters of a line that are shown before and after the one that is pointed at."""
 
-MAX_ENTRY_CHARACTERS = 60
-"""Of an entry that a message repeats."""
-
 
 def pointed_error(socket: str, problem: str, text: str, position: int) -> InputError:
     """An error whose message shows the line of `text` with a caret under the character at `position`.
@@ -30,11 +27,6 @@ def pointed_error(socket: str, problem: str, text: str, position: int) -> InputE
     before, after = "..." if first else "", "..." if end < len(line) else ""
     shown, indent = f"{before}{line[first:end]}{after}", len(before) + column - first
     return InputError(f"{socket}: {problem} (character {position + 1}):\n  {shown}\n  {' ' * indent}^")
-
-
-def shortened(entry: str) -> str:
-    """An entry as a message repeats it."""
-    return entry if len(entry) <= MAX_ENTRY_CHARACTERS else f"{entry[:MAX_ENTRY_CHARACTERS]}..."
 
 
 def skip_space(text: str, position: int) -> int:

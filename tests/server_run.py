@@ -24,6 +24,11 @@ Graph = dict[str, dict[str, Any]]
 _FRESH = itertools.count(1)
 
 
+def demo_inputs(node_id: str) -> dict[str, Any]:
+    """What the demo's graph gives one of its nodes."""
+    return json.loads(DEMO_GRAPH.read_text())[node_id]["inputs"]
+
+
 @dataclass
 class Run:
     """What the server told of one job."""

@@ -1,9 +1,8 @@
 """Opens a model file just far enough to know what it is, and never unpickles."""
 
 import os
-import threading
 import time
-from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 
 from .errors import CheckpointError
@@ -27,11 +26,6 @@ KEPT_HEADERS = 8
 SETTLED_S = 2.0
 """A file changed more lately may change again within the same tick of its disk's clock, and is not kept."""
 
-_kept: "OrderedDict[Stamp, CheckpointHeader | str]" = OrderedDict()
-"""The last headers, or the sentence that the file was refused with."""
-
-_kept_lock = threading.Lock()
-
 
 def read_header(path: Path) -> CheckpointHeader:
     """The names, types, shapes and remarks in the model file at `path`, without loading a tensor.
@@ -43,19 +37,13 @@ def read_header(path: Path) -> CheckpointHeader:
             ending, or a damaged one.
     """
     stamp = _stamp(path)
-    with _kept_lock:
-        found = None if stamp is None else _kept.get(stamp)
-    if isinstance(found, str):
-        raise CheckpointError(found)
-    if found is not None:
-        return found
-    try:
-        header = _read(path)
-    except CheckpointError as error:
-        _keep(path, stamp, str(error))
-        raise
-    _keep(path, stamp, header)
-    return header
+    return _read(path) if stamp is None else _read_once(path, stamp)
+
+
+@lru_cache(maxsize=KEPT_HEADERS)
+def _read_once(path: Path, _unchanged: Stamp) -> CheckpointHeader:
+    """The header of a file as it was; a refusal is not kept, for a disk may answer the next time."""
+    return _read(path)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -67,16 +55,6 @@ def _stamp(path: Path) -> Stamp | None:
     if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED_S:
         return None
     return os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _keep(path: Path, before: Stamp | None, read: CheckpointHeader | str) -> None:
-    """Keep what was read, if the file did not change meanwhile."""
-    if before is None or _stamp(path) != before:
-        return
-    with _kept_lock:
-        _kept[before] = read
-        while len(_kept) > KEPT_HEADERS:
-            _kept.popitem(last=False)
 
 
 def _read(path: Path) -> CheckpointHeader:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
+from ..attention.plain_text import is_encodable
 from .errors import CheckpointError
 from .header import CheckpointHeader, TensorInfo
 from .header_limits import (
@@ -152,10 +153,7 @@ def _are_sizes(value: object) -> bool:
 
 def _is_name(name: str) -> bool:
     """Whether a tensor's name is a text of usual length; half a character (a lone surrogate) is none."""
-    try:
-        return len(name.encode()) <= MAX_NAME_BYTES
-    except UnicodeEncodeError:
-        return False
+    return is_encodable(name) and len(name.encode()) <= MAX_NAME_BYTES
 
 
 def _damaged(path: Path, what: str) -> CheckpointError:

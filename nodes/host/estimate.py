@@ -32,8 +32,14 @@ from .routes import RequestError, json_of
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
 SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
-PRIMITIVES = ("PrimitiveInt", "PrimitiveFloat", "PrimitiveString", "PrimitiveBoolean")
-"""ComfyUI's nodes that give the value of their only widget."""
+PRIMITIVES = (
+    "PrimitiveInt",
+    "PrimitiveFloat",
+    "PrimitiveString",
+    "PrimitiveStringMultiline",
+    "PrimitiveBoolean",
+)
+"""ComfyUI's nodes that give the value of their only widget; the editor knows them too (web/graph.js)."""
 
 MAX_PRIMITIVES = 8
 """One behind the other; more are not followed."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from comfy_client import ComfyClient, JobError
 from comfy_server import ComfyServer
+from server_run import MODEL, demo_inputs
 
 pytestmark = pytest.mark.host
 
@@ -18,15 +19,7 @@ HALF = "half \ud800 a character"
 SHOWN = r"\ud800"
 _FRESH = itertools.count()
 
-LOADER: dict[str, Any] = {
-    "base_model": "evertalk_tiny_wan_i2v.safetensors",
-    "talk_model": "evertalk_tiny_infinitetalk.safetensors",
-    "mode": "auto",
-    "attention_mode": "auto",
-    "quantization": "as stored",
-    "lora": "none",
-    "lora_strength": 1.0,
-}
+LOADER = demo_inputs(MODEL)
 NODES: dict[str, dict[str, Any]] = {
     "EverTalkModelLoader": LOADER,
     "EverTalkAudioEncoderLoader": {"encoder": "evertalk_tiny_wav2vec2.safetensors"},

@@ -15,14 +15,20 @@ pytestmark = pytest.mark.host
 LITERALS = ["", "half \ud800 a character", 7, 1.5, True]
 
 
+def all_nodes() -> Any:
+    """The classes of the pack's nodes."""
+    from evertalk_pack.nodes.extension import EverTalkExtension
+
+    return asyncio.run(EverTalkExtension().get_node_list())
+
+
 def nodes_with_sockets() -> list[tuple[str, str]]:
     """Every socket of every node of the pack."""
     from comfy_api.latest import io
-    from evertalk_pack.nodes.extension import EverTalkExtension
 
     return [
         (node.__name__, socket.id)
-        for node in asyncio.run(EverTalkExtension().get_node_list())
+        for node in all_nodes()
         for socket in node.define_schema().inputs
         if not isinstance(socket, io.WidgetInput) and socket.get_io_type() != "LATENT"
     ]
@@ -30,9 +36,7 @@ def nodes_with_sockets() -> list[tuple[str, str]]:
 
 def node_of(name: str) -> Any:
     """A node's class."""
-    from evertalk_pack.nodes.extension import EverTalkExtension
-
-    return next(node for node in asyncio.run(EverTalkExtension().get_node_list()) if node.__name__ == name)
+    return next(node for node in all_nodes() if node.__name__ == name)
 
 
 @pytest.mark.parametrize("literal", LITERALS, ids=repr)

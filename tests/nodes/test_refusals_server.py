@@ -8,18 +8,11 @@ from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
+from server_run import MODEL, demo_inputs
 
 pytestmark = pytest.mark.host
 
-LOADER: dict[str, Any] = {
-    "base_model": "evertalk_tiny_wan_i2v.safetensors",
-    "talk_model": "evertalk_tiny_infinitetalk.safetensors",
-    "mode": "auto",
-    "attention_mode": "auto",
-    "quantization": "as stored",
-    "lora": "none",
-    "lora_strength": 1.0,
-}
+LOADER = demo_inputs(MODEL)
 SCHEDULE: dict[str, Any] = {"prompts": "0s: she smiles", "picture_times": "0s: 1"}
 GUIDANCE: dict[str, Any] = {
     "text_scale": 1.0,

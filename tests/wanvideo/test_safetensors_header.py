@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from evertalk_pack.wanvideo import checkpoint
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.errors import CheckpointError
 from evertalk_pack.wanvideo.header_limits import (
@@ -24,6 +25,27 @@ def write_raw(path: Path, header: bytes, data: bytes = b"", length: int | None =
 
 def entry(dtype: str = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[str, Any]:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+def test_a_header_is_read_once_and_a_disk_that_failed_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_raw(tmp_path / "m.safetensors", json.dumps({"a": entry()}).encode(), bytes(8))
+    monkeypatch.setattr(checkpoint, "SETTLED_S", -1.0)
+    asked: list[Path] = []
+
+    def failing_once(file: Path) -> Any:
+        asked.append(file)
+        if len(asked) == 1:
+            raise OSError(5, "Input/output error")
+        return file.open("rb")
+
+    monkeypatch.setattr(checkpoint, "open_plain", failing_once)
+    with pytest.raises(CheckpointError, match="Input/output error"):
+        read_header(path)
+    assert read_header(path).shape("a") == (2,)
+    assert read_header(path).shape("a") == (2,)
+    assert len(asked) == 2, "an unchanged file's header is kept"
 
 
 def test_reads_names_types_shapes_and_remarks_of_a_real_file(tmp_path: Path) -> None:
