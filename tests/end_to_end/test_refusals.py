@@ -208,7 +208,7 @@ def test_a_damaged_speech_encoder_is_refused_when_queued(stage: Stage) -> None:
     damaged(stage.server.models / "audio_encoders" / "damaged.safetensors")
     graph = stage.graph(stage.speech(SHORT))
     graph[ENCODER]["inputs"]["encoder"] = "damaged.safetensors"
-    run = refused(stage, graph, r"encoder: .damaged.safetensors. is .*download it again")
+    run = refused(stage, graph, r"encoder: `damaged.safetensors` is not .*download it again")
     assert run.nodes == []
 
 
