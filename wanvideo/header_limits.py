@@ -8,7 +8,8 @@ from typing import Any
 
 MAX_HEADER_BYTES = 32 * 2**20
 """Of a safetensors header. The format allows 100 MB; a 14B model has 200 kB, LoRAs carry training settings of
-some 100 kB, and a few tag lists of some megabytes. Parsing this much takes 0.5 s and 300 MB at most."""
+some 100 kB, and a few tag lists of some megabytes. 31 MiB with 99,000 tensors took 0.66 s and 155 MB beside
+the bytes themselves (Python 3.11, one core of a virtual machine)."""
 
 MAX_TENSORS = 100_000
 """A 14B model has 1,100 to 2,000, with scales of all layers 5,000, a LoRA of every layer 4,000."""
@@ -53,7 +54,7 @@ class JsonLimitError(ValueError):
 def bounded_json(stored: bytes | str) -> Any:
     """What JSON in UTF-8 says, read only after its lists, commas and texts were counted.
 
-    Counting takes a tenth of parsing's time and no memory to speak of, while 90 MB of brackets take 3 GB.
+    Counting 31 MiB takes 0.2 s and four times their memory, while parsing 90 MB of brackets takes 3 GB.
 
     Raises:
         JsonLimitError: too long, too many values, too deep, a name twice in one object, or no JSON in UTF-8.
