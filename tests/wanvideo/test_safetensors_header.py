@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.wanvideo import checkpoint
+from evertalk_pack.wanvideo import checkpoint, header_limits
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.errors import CheckpointError
 from evertalk_pack.wanvideo.header_limits import (
@@ -135,7 +135,7 @@ def test_json_that_says_more_than_a_limit_is_refused_before_it_is_parsed(
     monkeypatch: pytest.MonkeyPatch, limit: str, text: str, complaint: str
 ) -> None:
     bounded_json(text)
-    monkeypatch.setattr(f"evertalk_pack.wanvideo.header_limits.{limit}", 2)
+    monkeypatch.setattr(header_limits, limit, 2)
     monkeypatch.delattr("json.loads")
     with pytest.raises(ValueError, match=complaint):
         bounded_json(text)
@@ -143,8 +143,8 @@ def test_json_that_says_more_than_a_limit_is_refused_before_it_is_parsed(
 
 def test_brackets_and_commas_in_texts_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     text = json.dumps({"a": '[{,"\\', "\\": "[[[,,,"})
-    monkeypatch.setattr("evertalk_pack.wanvideo.header_limits.MAX_BRACKETS", 1)
-    monkeypatch.setattr("evertalk_pack.wanvideo.header_limits.MAX_COMMAS", 1)
+    monkeypatch.setattr(header_limits, "MAX_BRACKETS", 1)
+    monkeypatch.setattr(header_limits, "MAX_COMMAS", 1)
     assert bounded_json(text) == {"a": '[{,"\\', "\\": "[[[,,,"}
 
 
@@ -172,7 +172,7 @@ def test_a_pipe_or_a_folder_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_a_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_raw(tmp_path / "a.safetensors", json.dumps({"a": entry()}).encode(), b"\0" * 8)
-    monkeypatch.setattr("evertalk_pack.wanvideo.checkpoint.SETTLED_S", -1.0)
+    monkeypatch.setattr(checkpoint, "SETTLED_S", -1.0)
     first = read_header(path)
     assert read_header(path) is first
     write_raw(path, json.dumps({"b": entry()}).encode(), b"\0" * 8 + b"1")

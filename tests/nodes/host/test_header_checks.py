@@ -4,6 +4,7 @@ import time
 
 import pytest
 from evertalk_pack.multitalk.errors import ModelFileError
+from evertalk_pack.nodes.host import header_checks
 from evertalk_pack.nodes.host.header_checks import off_the_loop
 
 
@@ -40,7 +41,7 @@ def test_what_the_check_raises_is_raised() -> None:
 
 
 def test_a_check_that_takes_too_long_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evertalk_pack.nodes.host.header_checks.LIMIT_S", 0.05)
+    monkeypatch.setattr(header_checks, "LIMIT_S", 0.05)
     never = threading.Event()
     with pytest.raises(ModelFileError, match=r"talk_model: .* within 0\.05 s\. Wait until their disk"):
         asyncio.run(off_the_loop("talk_model", lambda: never.wait(2)))
