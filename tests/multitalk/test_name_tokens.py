@@ -31,7 +31,7 @@ VALUES = TokenValues(MOMENT, 832, 480, widget)
         ("%date:yyyyMMdd_hhmmss%", "20260307_180509"),
         ("%date:yyyy/MM/dd%/talk", "2026/03/07/talk"),
         ("%date:yyyy.MM.dd%", "2026.03.07"),
-        ("%date:yyyy年MM月%", "2026年03月"),
+        ("%date:yyyy\u5e74MM\u6708%", "2026\u5e7403\u6708"),
         ("%year%%month%%day%-%hour%%minute%%second%", "20260307-180509"),
         ("%width%x%height%", "832x480"),
         ("a_%My / node v1.5.seed%_b", "a_42_b"),
