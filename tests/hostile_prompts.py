@@ -44,7 +44,7 @@ GIVERS: dict[str, tuple[str, int]] = {
 LINKED: dict[str, tuple[str, ...]] = {
     "EverTalkSampler": ("start_image", "guidance", "schedule", "look"),
     "EverTalkAudioEmbeds": ("audio",),
-    "EverTalkSpeakers": ("audio_a", "mask_a", "start_image"),
+    "EverTalkSpeakers": ("audio_a", "audio_b", "start_image"),
     "EverTalkSchedule": ("pictures",),
     "EverTalkTextEmbeds": (),
 }
@@ -82,12 +82,14 @@ class Case:
 
     Attributes:
         name: seed and number, and what was changed.
+        node: whose inputs were changed.
         prompt: in the API's format.
         pnginfo: what the editor would send to be written into files.
         must_fail: something in it that no host and no node can make sense of, or "".
     """
 
     name: str
+    node: str
     prompt: Graph
     pnginfo: Any = field(default_factory=dict[str, Any])
     must_fail: str = ""
@@ -132,7 +134,7 @@ class Prompts:
         """The prompt of a number; every input has had its turn after so many as there are inputs."""
         draw = Random(f"{self._seed}:{number}")
         kind, name = self.places[number % len(self.places)]
-        case = Case(f"{self._seed}:{number}", self.good(kind))
+        case = Case(f"{self._seed}:{number}", kind, self.good(kind))
         self._change(case, kind, name, draw)
         if draw.random() < 0.15:
             self._change(case, kind, draw.choice([one for node, one in self.places if node == kind]), draw)
@@ -169,7 +171,8 @@ class Prompts:
         del draw
         case.prompt[kind]["inputs"].pop(name, None)
         told = f"without {kind}.{name}"
-        case.must_fail = told if inputs_of(self._info[kind])[name][2] else case.must_fail
+        is_needed = inputs_of(self._info[kind])[name][2]
+        case.must_fail = told if is_needed else "" if f"{kind}.{name} " in case.must_fail else case.must_fail
         return told
 
     def _extra(self, case: Case, kind: str, name: str, draw: Random) -> str:

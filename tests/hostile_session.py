@@ -4,7 +4,7 @@ import http.client
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Session:
         counts: how the prompts ended.
         slowest_s: of the answers.
         peak_bytes: of the server's memory.
+        last: what the last job or answer said.
     """
 
     server: ComfyServer
@@ -46,6 +47,7 @@ class Session:
     counts: Counter[str] = field(default_factory=Counter[str])
     slowest_s: float = 0.0
     peak_bytes: int = 0
+    last: Any = None
 
     def run(self, first: int, count: int) -> None:
         """Send so many prompts, and now and then a good one, which must end well."""
@@ -60,7 +62,7 @@ class Session:
     def _check_worker(self, number: int) -> None:
         good = self.prompts.good("EverTalkGuidance")
         good["EverTalkGuidance"]["inputs"]["audio_scale"] = 1 + number % 1000 / 1000
-        found = self.send(Case(f"good job after {number}", good))
+        found = self.send(Case(f"good job after {number}", "", good))
         if found or not self._ends["success"]:
             self.finds.append(f"the worker does no more jobs after {number}: {found}")
             self.server.kill()
@@ -78,9 +80,12 @@ class Session:
         except (TimeoutError, http.client.HTTPException, OSError) as error:
             return [f"no answer within {ANSWER_S:g} s ({type(error).__name__})"]
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
+        self.last = answer
         found = wrong_answers(status, answer)
         if status == 200:
-            found += self._wait(answer["prompt_id"], case)
+            # A node that was refused is left out; what else can run does.
+            refused = answer["node_errors"].keys() & {case.node}
+            found += self._wait(answer["prompt_id"], replace(case, must_fail="") if refused else case)
         else:
             self._ends["refused"] += 1
         peak = self._memory("VmHWM")
@@ -108,6 +113,7 @@ class Session:
 
     def _judged(self, status: dict[str, Any], case: Case) -> list[str]:
         told = dict(status["messages"])
+        self.last = told.get("execution_error", {}).get("exception_message")
         if "execution_error" in told:
             self._ends["failed with a sentence"] += 1
             return wrong_errors(told["execution_error"])

@@ -7,6 +7,11 @@ from typing import Any, TypeAlias
 Described: TypeAlias = Mapping[str, Any]
 """What /object_info says of one node."""
 
+
+def _nested(depth: int) -> Any:
+    return {"a": [_nested(depth - 1)]} if depth else []
+
+
 NUMBERS: tuple[Any, ...] = (
     *(-1, 0, 1, 0.5, -0.5, 2**31, 2**63, 2**64, 10**30, -(10**30), 1e308, -1e308, 5e-324),
     *(math.nan, math.inf, -math.inf),
@@ -19,13 +24,10 @@ TEXTS: tuple[Any, ...] = (
     *("C:\\x", "\\\\server\\share", "x [output]", "%date:yyyy%", "%s%n", "{0}", "~", "a/" * 400 + "b"),
     *("0s: a; 0s: b", "99999999999999999999s: a", "0:00-0:01 A+Z", "1,2,3", "nan,nan,nan,nan", "1: 2: 3"),
 )
-NESTED: Any = []
-for _ in range(100):
-    NESTED = {"a": [NESTED]}
 OTHERS: tuple[Any, ...] = (
     *(None, True, False, [], {}, [1], [None, None], [[], []], ["1", 0, 0], [{}, 0], {"a": 1}, {"": None}),
-    *({"__value__": "abc"}, {"__value__": ["abc", 1]}, {"__value__": None}, {"\ud800": "\ud800"}),
-    *(NESTED, ["x"] * 5_000),
+    *({"__value__": "abc"}, {"__value__": ["abc", 1, 2]}, {"__value__": None}, {"\ud800": "\ud800"}),
+    *(_nested(100), ["x"] * 5_000),
 )
 VALUES: tuple[Any, ...] = (*NUMBERS, *TEXTS, *OTHERS)
 

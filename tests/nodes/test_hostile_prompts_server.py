@@ -44,9 +44,9 @@ def test_prompts_without_a_fault_run(session: Session) -> None:
 
     for kind in sorted({kind for kind, _ in session.prompts.places} - {"EverTalkApply", "EverTalkStepCache"}):
         before = session.counts["success"]
-        case = Case("good", session.prompts.good(kind), must_fail="nothing is wrong: let it end")
+        case = Case("good", kind, session.prompts.good(kind), must_fail="nothing is wrong: let it end")
         found = session.send(case)
-        assert session.counts["success"] == before + 1, (kind, found)
+        assert session.counts["success"] == before + 1, (kind, found, session.last)
     session.counts.clear()
 
 
