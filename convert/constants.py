@@ -32,6 +32,7 @@ def constant(work: Work, value: object) -> object:
     """A fixed value, looked up where it stands in another node; None if it is known only in a run."""
     if not isinstance(value, Link):
         return value
+    value = work.origin(value)
     node = work.node_of(value)
     if node is None:
         return None

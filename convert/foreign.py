@@ -4,7 +4,7 @@ import math
 
 from .constants import constant, number
 from .remarks import Level
-from .source import Link, SourceNode
+from .source import Link, SourceNode, is_wrappers
 from .work import Work
 
 HANDED_THROUGH = {
@@ -37,8 +37,7 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
     if node.kind in HANDED_THROUGH and (not work.host.has(node.kind) or node.kind == NORMALIZE):
         return _handed_through(work, node, slot)
     if is_wrappers(node.kind) or not work.host.has(node.kind):
-        work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
-        return None
+        return _left_out(work, node, slot)
     known = work.host.names(node.kind)
     inputs = {
         name: constant(work, value) if constant(work, value) is not None else work.follow(value)
@@ -55,9 +54,18 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
     return Link(copied, slot)
 
 
-def is_wrappers(kind: str) -> bool:
-    """Whether a node is WanVideoWrapper's."""
-    return "WanVideo" in kind or kind.startswith("MultiTalk") or kind.endswith("Wav2VecModel")
+def _left_out(work: Work, node: SourceNode, slot: int) -> Link | None:
+    """What a node that cannot be kept gets, if that is of the type it gives."""
+    before = work.passed(Link(node.id, slot))
+    if before is None:
+        work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
+        return None
+    work.say(
+        Level.LOST,
+        node,
+        f"this ComfyUI has no such node: what it gets at {before.name} is used in its place",
+    )
+    return work.follow(before.link)
 
 
 def crop_audio(work: Work, node: SourceNode, slot: int) -> Link | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
+from .sockets import ANY
 from .source import Link, Source, SourceNode
 from .widgets import CONTROLLED, CONTROLS, WIDGETS
 
@@ -50,7 +51,9 @@ class _Reader:
         directing = (*REROUTES, *NOTES, "SetNode", "GetNode", "PrimitiveNode")
         off = {node_id for node_id, node in self._nodes.items() if _mode(node) in (MUTED, BYPASSED)}
         nodes = {
-            node_id: SourceNode(node_id, node["type"], node.get("title") or node["type"], self._inputs(node))
+            node_id: SourceNode(
+                node_id, node["type"], node.get("title") or node["type"], self._inputs(node), *_types(node)
+            )
             for node_id, node in self._nodes.items()
             if node["type"] not in directing and node_id not in off
         }
@@ -139,6 +142,16 @@ def _link(one: Any) -> tuple[int, Link]:
     if isinstance(one, Mapping):
         return one["id"], Link(str(one["origin_id"]), int(one["origin_slot"]))  # pyright: ignore[reportUnknownArgumentType]
     return one[0], Link(str(one[1]), int(one[2]))
+
+
+def _types(node: JsonObject) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The types of a node's inputs by name, and of its outputs, as far as they are saved."""
+    inputs = {one["name"]: one["type"] for one in node.get("inputs") or [] if _is_text(one.get("type"))}
+    return inputs, tuple(str(one.get("type") or ANY) for one in node.get("outputs") or [])
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _mode(node: JsonObject) -> int:

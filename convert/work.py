@@ -1,12 +1,13 @@
 """The state of one conversion: what is read, what is made, and what is said about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
+from .passing import Passed, passed, passed_unchanged
 from .remarks import Level, Remark
-from .source import Link, Source, SourceNode
+from .source import Link, Source, SourceNode, is_wrappers
 
 Translator: TypeAlias = "Callable[[Work, SourceNode, int], Link | None]"
 """A node and one of its outputs -> what gives the same in the workflow that is made; None if nothing does."""
@@ -56,17 +57,60 @@ class Work:
         """Change an input of a node that was made."""
         self.made[node_id]["inputs"][name] = _api(value)
 
+    def origin(self, link: Link) -> Link:
+        """Where a link comes from behind all nodes that hand on what they get as it is.
+
+        Raises:
+            ConvertError: those nodes go in a circle.
+        """
+        for _ in range(len(self.source.nodes) + 1):
+            node = self.source.nodes.get(link.node)
+            if node is None or node.kind in self._translators:
+                return link
+            before = passed_unchanged(self.host, self.source, link)
+            if before is None:
+                return link
+            self.seen.add(node.id)
+            self.say(Level.NEEDLESS, node, "it hands on what it gets; left out")
+            link = before.link
+        raise ConvertError(f"{link.node}: it gets what it gives itself; connect it to another node's output")
+
     def node_of(self, value: object) -> SourceNode | None:
         """The node that a link comes from, which is thereby accounted for."""
-        if not isinstance(value, Link) or value.node not in self.source.nodes:
+        if not isinstance(value, Link):
             return None
-        self.seen.add(value.node)
-        return self.source.nodes[value.node]
+        node = self.source.nodes.get(self.origin(value).node)
+        if node is not None:
+            self.seen.add(node.id)
+        return node
+
+    def passed(self, link: Link) -> Passed | None:
+        """What the node that a link comes from gets of the same type; None if that is not known."""
+        return passed(self.host, self.source, self.origin(link))
+
+    def node_behind(self, value: object, kinds: Collection[str]) -> SourceNode | None:
+        """The node of some classes that a link comes from, through others that keep the type.
+
+        Where it comes from none of them: the node that it comes from.
+        """
+        first, between = self.node_of(value), list[SourceNode]()
+        node = first
+        while node is not None and node.kind not in kinds and isinstance(value, Link):
+            before = self.passed(value)
+            if before is None or node in between:
+                return first
+            between.append(node)
+            value = before.link
+            node = self.node_of(value)
+        for one in between:
+            self.say(Level.LOST, one, "what it does has no counterpart; left out, and what it gets is used")
+        return node
 
     def follow(self, value: object) -> Link | None:
         """What gives the same as a link of the source; made if it does not stand yet."""
         if not isinstance(value, Link):
             return None
+        value = self.origin(value)
         if value in self._known:
             return self._known[value]
         node = self.node_of(value)
@@ -90,16 +134,21 @@ class Work:
         self._made_for[node.id] = made
         return made
 
-    def needed(self, node: SourceNode, name: str, what: str) -> SourceNode:
-        """The node at an input that nothing works without.
+    def needed(self, node: SourceNode, name: str, what: str, kinds: Collection[str]) -> SourceNode:
+        """The node of some classes at an input that nothing works without; another where none is there.
 
         Raises:
-            ConvertError: nothing is connected.
+            ConvertError: nothing is connected, or a node of another pack that is not known.
         """
-        found = self.node_of(node.link(name))
+        found = self.node_behind(node.link(name), kinds)
         if found is None:
             raise ConvertError(
                 f"{node.name}: nothing is connected to {name}; connect {what} and convert again"
+            )
+        if found.kind not in kinds and not is_wrappers(found.kind):
+            raise ConvertError(
+                f"{found.name}: it stands before {name} of {node.name}, and what it hands on there is not "
+                f"known. Connect {what} to {name} directly and convert again"
             )
         return found
 

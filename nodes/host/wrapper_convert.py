@@ -12,7 +12,7 @@ ROUTE = "/evertalk/convert"
 
 
 def host_inputs() -> dict[str, Any]:
-    """The inputs of every node that the host knows, as /object_info describes them.
+    """The inputs and outputs of every node that the host knows, as /object_info describes them.
 
     A node that cannot describe itself, for instance because its files are gone, is left out: the server
     answers /object_info in the same way.
@@ -24,10 +24,12 @@ def host_inputs() -> dict[str, Any]:
     for kind, node in classes.items():
         try:
             is_new = hasattr(node, "GET_NODE_INFO_V1")
-            inputs = node.GET_NODE_INFO_V1()["input"] if is_new else node.INPUT_TYPES()
+            about = node.GET_NODE_INFO_V1() if is_new else {}
+            inputs = about["input"] if is_new else node.INPUT_TYPES()
+            outputs = about["output"] if is_new else getattr(node, "RETURN_TYPES", ())
         except Exception:  # noqa: BLE001  # any pack's code may run here
             continue
-        described[kind] = {"input": inputs}
+        described[kind] = {"input": inputs, "output": outputs}
     return described
 
 
