@@ -13,7 +13,7 @@ from .work import Work
 COMBINE = "VHS_VideoCombine"
 DECODERS = ("WanVideoDecode", "WanVideoPassImagesFromSamples")
 FPS = 25.0
-CARRIED = ("images", "audio", "frame_rate", "filename_prefix", "format", "pingpong")
+CARRIED = ("images", "audio", "frame_rate", "filename_prefix", "format", "pingpong", "trim_to_audio")
 H264 = "video/h264-mp4"
 IMAGES, PATH = 0, 2
 """Outputs of EverTalk Decode."""
@@ -80,6 +80,13 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     )
     if isinstance(prefix, str) and prefix and work.made[made.sampler]["inputs"]["filename_prefix"] == PREFIX:
         work.set(made.sampler, "filename_prefix", prefix.replace("\\", "/"))
+    if audio is not None and node.inputs.get("trim_to_audio") is False:
+        work.say(
+            Level.CHANGED,
+            node,
+            "trim_to_audio off: the video there goes on in silence to the end of its last window; EverTalk's "
+            "ends with its sound",
+        )
     if audio is None:
         work.say(Level.CHANGED, node, "without audio there; EverTalk's video has its sound")
     elif not _is_heard(work, made, audio):
