@@ -28,6 +28,7 @@ HANDED_THROUGH = {
 }
 """For nodes that may be missing, the input that stands in for their first output, and what that means."""
 
+RESIZES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
 SEPARATORS = ("AudioSeparation", "MelBandRoFormerSampler")
 NORMALIZE = "NormalizeAudioLoudness"
 
@@ -56,7 +57,7 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
 
 def _left_out(work: Work, node: SourceNode, slot: int) -> Link | None:
     """What a node that cannot be kept gets, if that is of the type it gives."""
-    before = work.passed(Link(node.id, slot))
+    before = work.passed(Link(node.id, slot)) if work.source.is_taken(node.id) else None
     if before is None:
         work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
         return None
@@ -103,9 +104,13 @@ def _handed_through(work: Work, node: SourceNode, slot: int) -> Link | None:
     name, meaning = HANDED_THROUGH[node.kind]
     # Names differ between versions of these packs: take the first link if the usual one is missing.
     link = node.link(name) or next((value for value in node.inputs.values() if isinstance(value, Link)), None)
+    before = work.follow(link)
+    if before is not None and work.is_result(before) and node.kind in RESIZES:
+        work.say(Level.LOST, node, "left out: the result keeps the size of the video")
+        return before
     level = Level.LOST if node.kind in SEPARATORS else Level.CHANGED
     work.say(level, node, f"left out: {meaning}")
-    return work.follow(link)
+    return before
 
 
 def _seconds(text: str) -> float:

@@ -12,6 +12,14 @@ from .source import Link, Source, SourceNode, is_wrappers
 Translator: TypeAlias = "Callable[[Work, SourceNode, int], Link | None]"
 """A node and one of its outputs -> what gives the same in the workflow that is made; None if nothing does."""
 
+NameRule: TypeAlias = Callable[[str], str]
+"""A filename_prefix -> what EverTalk Sampler would say against it; empty if it takes it."""
+
+
+def no_rule(_prefix: str) -> str:
+    """Takes every filename_prefix; the queue checks it."""
+    return ""
+
 
 class Work:
     """One conversion.
@@ -21,13 +29,20 @@ class Work:
         host: the ComfyUI it is converted for.
         translators: by class, for nodes that become others.
         copy: for all other nodes.
+        name_rule: what may be the name of a video.
     """
 
     def __init__(
-        self, source: Source, host: HostNodes, translators: Mapping[str, Translator], copy: Translator
+        self,
+        source: Source,
+        host: HostNodes,
+        translators: Mapping[str, Translator],
+        copy: Translator,
+        name_rule: NameRule,
     ) -> None:
         self.source = source
         self.host = host
+        self.name_rule = name_rule
         self.made: dict[str, dict[str, Any]] = {}
         self.seen: set[str] = set()
         self._translators = translators
@@ -84,6 +99,10 @@ class Work:
             self.seen.add(node.id)
         return node
 
+    def hands_on(self, node: SourceNode) -> bool:
+        """Whether a node's first output is what it gets, untouched."""
+        return passed_unchanged(self.host, self.source, Link(node.id, 0)) is not None
+
     def passed(self, link: Link) -> Passed | None:
         """What the node that a link comes from gets of the same type; None if that is not known."""
         return passed(self.host, self.source, self.origin(link))
@@ -133,6 +152,14 @@ class Work:
         """Remember what was made for a node; gives it back."""
         self._made_for[node.id] = made
         return made
+
+    def is_result(self, made: Link) -> bool:
+        """Whether frames come from EverTalk Decode, whatever was done to them behind it."""
+        node = self.made[made.node]
+        names = [name for name in ("image", "images") if isinstance(node["inputs"].get(name), list)]
+        if not names:
+            return node["class_type"] == "EverTalkDecode"
+        return self.is_result(Link(*node["inputs"][names[0]]))
 
     def needed(self, node: SourceNode, name: str, what: str, kinds: Collection[str]) -> SourceNode:
         """The node of some classes at an input that nothing works without; another where none is there.

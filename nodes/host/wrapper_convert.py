@@ -6,7 +6,9 @@ from aiohttp import web
 
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
+from ...multitalk.errors import InputError
 from .routes import RequestError, json_of
+from .video_file import check_prefix
 
 ROUTE = "/evertalk/convert"
 
@@ -33,13 +35,22 @@ def host_inputs() -> dict[str, Any]:
     return described
 
 
+def name_rule(prefix: str) -> str:
+    """What the sampler would say against a filename_prefix; empty if it takes it."""
+    try:
+        check_prefix(prefix)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def converted(workflow: object) -> dict[str, Any]:
     """The answer of the route.
 
     Raises:
         ConvertError: it is no workflow of WanVideoWrapper that can be converted.
     """
-    conversion = convert(workflow, host_inputs())
+    conversion = convert(workflow, host_inputs(), name_rule)
     remarks = [
         {"level": remark.level.value, "node": remark.node, "text": remark.text}
         for remark in conversion.remarks
