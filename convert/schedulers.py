@@ -28,8 +28,8 @@ SAMPLERS = {
 """The same method under ComfyUI's name; none of them gives the same numbers to the last digit."""
 
 DIFFUSERS = ("euler", "lcm")
-"""Those that are diffusers' own: their last step begins at a level that is shifted twice, as with `normal`. All
-others part the way evenly, as `simple` does."""
+"""Those that are diffusers' own: their last step begins at a level that is shifted twice, as with `normal`.
+All others part the way evenly, as `simple` does."""
 
 RANDOM = ("dpm++_sde", "er_sde", "lcm")
 """Those that add noise in every step, from another source than WanVideoWrapper's."""
