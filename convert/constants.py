@@ -18,6 +18,8 @@ VALUE_FIELDS = {
     "PrimitiveBoolean": "value",
     "easy int": "value",
     "easy float": "value",
+    "easy seed": "seed",
+    "Seed (rgthree)": "seed",
     "Int": "Number",
     "Float": "Number",
 }

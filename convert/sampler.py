@@ -219,6 +219,9 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
         work.say(
             Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case"
         )
+    if seed < 0:  # what draws one in the editor
+        work.say(Level.CHANGED, node, f"seed {seed} is drawn anew for each run there: 0 is used")
+        seed = 0
     if schedule == FIXED and steps != 4:
         work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
     steps -= _skipped_steps(work, node)
