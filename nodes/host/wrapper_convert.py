@@ -1,11 +1,14 @@
 """POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
 
+import asyncio
+from io import BytesIO
 from typing import Any
 
 from aiohttp import web
 
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
+from ...convert.stored import HEAD_BYTES, is_media, stored_workflow
 from ...multitalk.errors import InputError
 from .routes import RequestError, json_of
 from .video_file import check_prefix
@@ -59,9 +62,16 @@ def converted(workflow: object) -> dict[str, Any]:
 
 
 async def answer(request: web.Request) -> web.Response:
-    """The converted workflow, as JSON; 400 with a sentence when it cannot be converted."""
-    workflow = await json_of(request, "workflow")
+    """The converted workflow, as JSON; 400 with a sentence when it cannot be converted.
+
+    The request brings the workflow as JSON, or a picture or video that holds one.
+    """
+    body = await request.read()
     try:
+        if is_media(body[:HEAD_BYTES]):
+            workflow = await asyncio.to_thread(stored_workflow, BytesIO(body))
+        else:
+            workflow = await json_of(request, "workflow")
         return web.json_response(converted(workflow))
     except ConvertError as error:
         raise RequestError(str(error)) from error
