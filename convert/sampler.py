@@ -134,7 +134,7 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
             if denoise != 1:
                 note = "the steps that were left out at the beginning become denoise of EverTalk Video Source"
                 work.say(Level.CHANGED, node, f"{note}: {denoise:g}, with the steps that remain")
-            return work.follow(start), dubbed(work, clip, denoise)
+            return work.follow(start), dubbed(work, clip, encoded.link("image"), denoise)
         work.say(Level.LOST, node, f"samples ({encoded.name}): only a clip's frames can be made over")
     elif denoise != 1:
         work.say(
@@ -144,7 +144,7 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
         )
     clip = clip_behind(work, start)
     if clip is not None:
-        return work.follow(start), dubbed(work, clip, 1.0)
+        return work.follow(start), dubbed(work, clip, start, 1.0)
     picture = fitted_picture(work, start)
     if start is None:
         raise ConvertError(

@@ -168,3 +168,18 @@ def test_types_that_the_editor_saved_tell_what_is_handed_on() -> None:
     after = convert(graph, INFO)
     assert after.workflow == convert(read("single"), INFO).workflow
     assert "Nobody's Cleaner #900: it hands on what it gets" in said(after, Level.NEEDLESS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_dubbed"), [("Nobody's Sharpener", True), ("Nobody's Frame Picker", False)]
+)
+def test_clip_behind_an_unknown_node_is_still_dubbed_unless_that_may_pick_frames(
+    kind: str, *, is_dubbed: bool
+) -> None:
+    graph = between(read("dub_reference.api"), "192", "start_image", kind, "photo")
+    after = converted(graph)
+    (sampler,) = [n["inputs"] for n in after.workflow.values() if n["class_type"] == "EverTalkSampler"]
+    assert ("source" in sampler) == is_dubbed
+    told = "what it does to the clip's frames has no counterpart; left out" in said(after, Level.LOST)
+    assert told == is_dubbed
+    assert kind in said(after, Level.LOST)
