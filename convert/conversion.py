@@ -10,7 +10,6 @@ from .host_nodes import HostNodes
 from .picture import (
     FIRST_OF,
     VIDEO_LOADERS,
-    first_of,
     load_clip_vision,
     load_vae,
     load_video,
@@ -20,17 +19,16 @@ from .picture import (
 )
 from .read import DAMAGE, read_workflow
 from .remarks import Level, Remark
-from .result import DECODERS, convert_ends, decoded
+from .result import DECODERS, convert_ends, decoded, frames_of
 from .sampler import convert_sampler
-from .source import Source
-from .work import Translator, Work
+from .work import NameRule, Translator, Work, no_rule
 
 SAMPLER = "WanVideoSampler"
 
 TRANSLATORS: dict[str, Translator] = {
     **dict.fromkeys(DECODERS, decoded),
     **dict.fromkeys(VIDEO_LOADERS, load_video),
-    **dict.fromkeys(FIRST_OF, first_of),
+    **dict.fromkeys(FIRST_OF, frames_of),
     **dict.fromkeys(("ImageResizeKJv2", "ImageResizeKJ", "ImageResize+"), resize),
     **dict.fromkeys(("CLIPVisionLoader", "LoadWanVideoClipTextEncoder"), load_clip_vision),
     "AudioCrop": crop_audio,
@@ -55,12 +53,13 @@ class Conversion:
     remarks: tuple[Remark, ...]
 
 
-def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
+def convert(workflow: object, object_info: Mapping[str, Any], name_rule: NameRule = no_rule) -> Conversion:
     """Convert a workflow of WanVideoWrapper that makes a talking video.
 
     Args:
         workflow: parsed JSON: the editor's form, the API's, or the body of a request to /prompt.
         object_info: what the ComfyUI that is to run it answers at /object_info.
+        name_rule: what EverTalk Sampler takes as a filename_prefix.
 
     Raises:
         ConvertError: it is no such workflow; says why and what to do.
@@ -68,7 +67,7 @@ def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
     host = HostNodes.of(object_info)
     source = read_workflow(workflow, host)
     try:
-        return _converted(source, host)
+        return _converted(Work(source, host, TRANSLATORS, copy_node, name_rule))
     except ConvertError:
         raise
     except DAMAGE as error:
@@ -78,15 +77,15 @@ def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
         ) from error
 
 
-def _converted(source: Source, host: HostNodes) -> Conversion:
+def _converted(work: Work) -> Conversion:
     """What `convert` gives for the nodes that were read."""
+    source = work.source
     samplers = source.of_kind(SAMPLER)
     if not samplers:
         raise ConvertError(
             f"workflow: it has no {SAMPLER}, so there is nothing to convert. Choose a workflow of "
             "WanVideoWrapper that makes a talking video"
         )
-    work = Work(source, host, TRANSLATORS, copy_node)
     made = [convert_sampler(work, sampler) for sampler in samplers]
     convert_ends(work, made)
     for node in source.nodes.values():
