@@ -5,8 +5,10 @@ from typing import Any
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
+from .promoted import link_ends
 from .source import Link, Source, SourceNode
-from .widgets import CONTROLLED, CONTROLS, WIDGETS
+from .subgraphs import BOUNDARY, unpacked
+from .widgets import CONTROL, CONTROLLED, CONTROLS, WIDGETS
 
 JsonObject = dict[str, Any]
 
@@ -23,31 +25,21 @@ def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
     """The nodes that run, with links from output to input.
 
     Raises:
-        ConvertError: it has subgraphs, or links that go in circles.
+        ConvertError: subgraphs that cannot be unpacked, or links that go in circles.
     """
-    return _Reader(workflow, host).read()
+    return _Reader(unpacked(workflow), host).read()
 
 
 class _Reader:
     def __init__(self, workflow: Mapping[str, Any], host: HostNodes) -> None:
         self._host = host
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
-        self._links: dict[int, Link] = dict(_link(one) for one in workflow.get("links") or [])
-        subgraphs = {str(one["id"]) for one in (workflow.get("definitions") or {}).get("subgraphs") or []}
-        used = [
-            str(node.get("title") or node["type"])
-            for node in self._nodes.values()
-            if node["type"] in subgraphs
-        ]
-        if used:
-            raise ConvertError(
-                f"workflow: it has subgraphs ({', '.join(used)}), which are not read. Unpack them in the "
-                "editor (right click, Unpack Subgraph), save, and convert again."
-            )
+        ends = (link_ends(link) for link in workflow.get("links") or [])
+        self._links = {link_id: Link(origin, slot) for link_id, origin, slot, *_ in ends}
 
     def read(self) -> Source:
         """The nodes that run, in the workflow's order."""
-        directing = (*REROUTES, *NOTES, "SetNode", "GetNode", "PrimitiveNode")
+        directing = (*REROUTES, *NOTES, "SetNode", "GetNode", "PrimitiveNode", BOUNDARY)
         off = {node_id for node_id, node in self._nodes.items() if _mode(node) in (MUTED, BYPASSED)}
         nodes = {
             node_id: SourceNode(node_id, node["type"], node.get("title") or node["type"], self._inputs(node))
@@ -71,7 +63,12 @@ class _Reader:
         return values
 
     def _values(self, node: JsonObject) -> JsonObject:
-        stored = node.get("widgets_values")
+        return {**self._stored(node), **node.get("promoted", {})}
+
+    def _stored(self, node: JsonObject) -> JsonObject:
+        named, stored = node.get("widgets_values_named"), node.get("widgets_values")
+        if isinstance(named, Mapping):  # newer editors save the names too
+            return {name: value for name, value in named.items() if name != CONTROL}  # pyright: ignore[reportUnknownVariableType]
         if isinstance(stored, Mapping):  # nodes that name their fields themselves
             return dict(stored)  # pyright: ignore[reportUnknownArgumentType]
         listed = [socket["widget"]["name"] for socket in node.get("inputs") or [] if socket.get("widget")]
@@ -93,6 +90,11 @@ class _Reader:
                 link = self._set_by(_first_value(node))
             elif kind in (*REROUTES, "SetNode"):
                 link = self._first_link(node)
+            elif kind == BOUNDARY:
+                edge = node["inputs"][link.slot]
+                if edge["link"] is None:
+                    return edge.get("value")
+                link = self._links.get(edge["link"])
             elif mode == BYPASSED:
                 link = self._handed_on(node, link.slot)
             else:
@@ -132,13 +134,6 @@ def name_values(names: list[str], values: list[Any]) -> JsonObject:
         if name in CONTROLLED and rest and rest[0] in CONTROLS:
             rest.pop(0)
     return named
-
-
-def _link(one: Any) -> tuple[int, Link]:
-    """A link's number and where it comes from; the editor has two forms of it."""
-    if isinstance(one, Mapping):
-        return one["id"], Link(str(one["origin_id"]), int(one["origin_slot"]))  # pyright: ignore[reportUnknownArgumentType]
-    return one[0], Link(str(one[1]), int(one[2]))
 
 
 def _mode(node: JsonObject) -> int:
