@@ -72,7 +72,7 @@ class _Reader:
         if isinstance(stored, Mapping):  # nodes that name their fields themselves
             return dict(stored)  # pyright: ignore[reportUnknownArgumentType]
         listed = [socket["widget"]["name"] for socket in node.get("inputs") or [] if socket.get("widget")]
-        known = list(WIDGETS.get(node["type"], ())) or self._host.fields(node["type"])
+        known = list(WIDGETS.get(node["type"], ())) or self._host.fields(node["type"], stored or ())
         return name_values(listed if len(listed) >= len(known) else known, list(stored or []))
 
     def _follow(self, link: Link | None) -> object:

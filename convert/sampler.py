@@ -92,7 +92,7 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     if vae is None:
         raise ConvertError(f"{images.name}: nothing is connected to vae; connect WanVideo VAE Loader")
     widgets: dict[str, Any] = {
-        **_size(work, images),
+        **size_of(work, images),
         **_windows(work, images),
         **_sampling(work, node),
         **_guidance(work, node, speech),
@@ -165,7 +165,8 @@ def _denoise(work: Work, node: SourceNode) -> float:
     return max(0.05, (steps - skipped) * 100 // steps / 100)
 
 
-def _size(work: Work, images: SourceNode) -> dict[str, object]:
+def size_of(work: Work, images: SourceNode) -> dict[str, object]:
+    """Width and height of EverTalk Sampler from those of a node."""
     size: dict[str, object] = {"size": "custom"}
     for name, usual in (("width", 832), ("height", 480)):
         asked = constant(work, images.inputs.get(name))
@@ -204,10 +205,6 @@ def _windows(work: Work, images: SourceNode) -> dict[str, float]:
 def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
     schedule, sampler = schedule_of(work, node)
     steps, seed = int(number(work, node, "steps", 30)), int(number(work, node, "seed", 0))
-    if seed > MAX_SEED:
-        work.say(
-            Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case"
-        )
     if schedule == FIXED and steps != 4:
         work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
     steps -= _skipped_steps(work, node)
@@ -217,8 +214,16 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
         "steps": min(200, max(1, steps)),
         "shift": shift,
         "sampler_name": sampler,
-        "seed": seed % MAX_SEED if seed > MAX_SEED else seed,
+        "seed": fitting_seed(work, node, seed),
     }
+
+
+def fitting_seed(work: Work, node: SourceNode, seed: int) -> int:
+    """A seed as EverTalk Sampler takes it; says so if it is another."""
+    if seed <= MAX_SEED:
+        return seed
+    work.say(Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case")
+    return seed % MAX_SEED
 
 
 def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]:

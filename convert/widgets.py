@@ -63,6 +63,7 @@ WIDGETS: dict[str, tuple[str, ...]] = {
     "StringConstant": ("string",),
     "StringConstantMultiline": ("string", "strip_newlines"),
     "VHS_LoadAudioUpload": ("audio", "start_time", "duration"),
+    "WanInfiniteTalkToVideo": ("mode", "width", "height", "length", "motion_frame_count", "audio_scale"),
     "WanVideoBlockSwap": (
         "blocks_to_swap",
         "offload_img_emb",

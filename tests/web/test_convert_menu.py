@@ -33,7 +33,7 @@ def opened(editor: Editor, name: str) -> Any:
 
 @each_editor()
 def test_entry_is_in_the_menu(editor: Editor) -> None:
-    assert editor.page.evaluate(ENTRY_JS) == "Convert WanVideoWrapper workflow to EverTalk"
+    assert editor.page.evaluate(ENTRY_JS) == "Convert this workflow to EverTalk"
 
 
 @each_editor()
