@@ -1,7 +1,8 @@
 r"""File name prefixes from a prompt: a name within a folder, or an error; on every system by the same rules.
 
 A prefix that one system takes for a name is a way out on another (`C:x`, `\\server\share`, `NUL`), and
-workflows travel. So what any of them could misread is refused everywhere.
+workflows travel. So what any of them could misread is refused everywhere, and a backslash, which parts names
+on Windows, does so on every system.
 """
 
 import re
@@ -24,6 +25,9 @@ RESERVED_NAMES = re.compile(
 FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 """What Windows allows in no name; a colon is also its drive and its hidden streams, NUL ends a path."""
 
+SEPARATOR = re.compile(r"[/\\]")
+"""Between the names of a prefix."""
+
 EXAMPLE = "Use a name or a subfolder and a name, like EverTalk/talk."
 
 
@@ -44,7 +48,7 @@ def checked_prefix(prefix: str, root: Path, socket: str = "filename_prefix") -> 
     """Where files of a prefix go; nothing is made.
 
     Args:
-        prefix: names and slashes.
+        prefix: names and slashes of either kind; spaces around a name are no part of it.
         root: the folder that must not be left; it exists.
         socket: what messages call the prefix.
 
@@ -84,12 +88,13 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
         raise InputError(
             f"{socket}: {len(prefix)} characters, expected {MAX_PREFIX_CHARACTERS} at most. {EXAMPLE}"
         )
-    if prefix.startswith("/"):
+    names = names_in(prefix)
+    if len(names) > 1 and not names[0]:
         raise InputError(
             f"{socket}: {prefix!r} leads out of the output folder: it begins at the root. {EXAMPLE}"
         )
-    parts = tuple(part for part in prefix.split("/") if part not in ("", "."))
-    if prefix.endswith("/") or not parts:
+    parts = tuple(name for name in names if name not in ("", "."))
+    if not names[-1] or not parts:
         raise InputError(f"{socket}: {prefix!r} ends in a folder, expected a file's name. {EXAMPLE}")
     for part in parts:
         problem = problem_of(part)
@@ -97,6 +102,16 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
             where = "" if part == prefix else f" (in {part!r})"
             raise InputError(f"{socket}: {prefix!r} {problem}{where}. {EXAMPLE}")
     return parts
+
+
+def names_in(prefix: str) -> list[str]:
+    """What stands between the separators, without the spaces around it; none of it is checked."""
+    return [name.strip(" ") for name in SEPARATOR.split(prefix)]
+
+
+def as_name(text: str) -> str:
+    """A text as a part of a name: what no name may hold becomes `_`, as the host's editor does it."""
+    return FORBIDDEN.sub("_", text).replace("/", "_")
 
 
 def problem_of(name: str) -> str:

@@ -1,5 +1,7 @@
 """The list of nodes that ComfyUI asks for."""
 
+from functools import partial
+
 from comfy_api.latest import ComfyExtension, io
 
 from .apply import EverTalkApply
@@ -8,6 +10,8 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
+from .host.queued import note_asked
+from .host.queued_inputs import with_plain_inputs
 from .host.refusals import name_the_widget
 from .host.routes import add_middleware, add_post_route, add_prompt_handler
 from .host.saving import with_savers
@@ -22,29 +26,32 @@ from .step_cache import EverTalkStepCache
 from .text_embeds import EverTalkTextEmbeds
 from .video_source import EverTalkVideoSource
 
+NODES: tuple[type[io.ComfyNode], ...] = (
+    EverTalkModelLoader,
+    EverTalkApply,
+    EverTalkStepCache,
+    EverTalkAudioEncoderLoader,
+    EverTalkLoadSpeech,
+    EverTalkSpeakers,
+    EverTalkAudioEmbeds,
+    EverTalkTextEmbeds,
+    EverTalkSaveTextEmbeds,
+    EverTalkGuidance,
+    EverTalkSchedule,
+    EverTalkLook,
+    EverTalkVideoSource,
+    EverTalkSampler,
+    EverTalkDecode,
+)
+"""In the order of the menu."""
+
 
 class EverTalkExtension(ComfyExtension):
     """All nodes of the pack."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The nodes, in the order of the menu."""
-        return [
-            EverTalkModelLoader,
-            EverTalkApply,
-            EverTalkStepCache,
-            EverTalkAudioEncoderLoader,
-            EverTalkLoadSpeech,
-            EverTalkSpeakers,
-            EverTalkAudioEmbeds,
-            EverTalkTextEmbeds,
-            EverTalkSaveTextEmbeds,
-            EverTalkGuidance,
-            EverTalkSchedule,
-            EverTalkLook,
-            EverTalkVideoSource,
-            EverTalkSampler,
-            EverTalkDecode,
-        ]
+        return list(NODES)
 
 
 async def comfy_entrypoint() -> EverTalkExtension:
@@ -52,6 +59,8 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_post_route(estimate.ROUTE, estimate.answer)
     add_post_route(review.ROUTE, review.REVIEWS.answer)
     add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
+    add_prompt_handler(partial(with_plain_inputs, {node.__name__: node for node in NODES}))
     add_prompt_handler(with_savers)
+    add_prompt_handler(note_asked)  # the last: what is noted is what is looked at
     add_middleware(name_the_widget)
     return EverTalkExtension()

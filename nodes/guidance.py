@@ -74,10 +74,14 @@ class EverTalkGuidance(EverTalkNode):
         )
 
     @classmethod
-    def validate_inputs(cls, audio_start_percent: float = 0.0, audio_end_percent: float = 1.0) -> bool | str:
-        """Refuse a span that ends before it starts, before anything runs."""
+    def validate_inputs(
+        cls, audio_start_percent: float | None = 0.0, audio_end_percent: float | None = 1.0
+    ) -> bool | str:
+        """Refuse a span that ends before it starts, before anything runs; None is a link, not known yet."""
+        start = 0.0 if audio_start_percent is None else audio_start_percent
+        end = 1.0 if audio_end_percent is None else audio_end_percent
         try:
-            GuidanceSettings(audio_start_percent=audio_start_percent, audio_end_percent=audio_end_percent)
+            GuidanceSettings(audio_start_percent=start, audio_end_percent=end)
         except InputError as error:
             return str(error)
         return True

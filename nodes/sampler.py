@@ -1,5 +1,6 @@
 """The sampler node: speech and a picture in, a talking video out."""
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -7,17 +8,20 @@ from comfy_api.latest import io
 from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
 from .host.durable_run import Wish, saved_run
+from .host.job import Job
 from .host.node import EverTalkNode
 from .host.planning import PLANNER, Asked
+from .host.queued import prefix_refusal
 from .host.request import OutputForm, SamplerWidgets, checked_settings
 from .host.review import REVIEWS
 from .host.run import latent_result, play
+from .host.run_metadata import run_metadata
 from .host.run_options import RunOptions
 from .host.run_summary import with_summary
 from .host.schedule import prompts_of
 from .host.seeing import seeing
 from .host.studio import Cast
-from .host.video_file import run_metadata, run_place
+from .host.video_file import run_place
 from .host.widgets import check_widgets
 from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
@@ -65,6 +69,11 @@ class EverTalkSampler(EverTalkNode):
         ]
 
     @classmethod
+    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+        """Refuse, when the workflow is queued, a name that no file can have."""
+        return prefix_refusal(filename_prefix) or True
+
+    @classmethod
     def check_lazy_status(cls, **inputs: Any) -> list[str]:
         """Refuse what can be refused without weights; then ask for the sockets that bring them.
 
@@ -73,6 +82,7 @@ class EverTalkSampler(EverTalkNode):
         """
         check_widgets(cls, inputs)
         asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
+        Job.of(cls.hidden).check(asked)
         has_negative = "negative" in inputs
         if inputs["audio_embeds"] is None:
             checked_settings(asked, picture, options, has_negative=has_negative)
@@ -110,10 +120,12 @@ class EverTalkSampler(EverTalkNode):
         cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
             return with_summary(plan, cast, lambda: latent_result(plan, play(plan, cast, None)))
-        place = run_place(asked.filename_prefix, plan.size.width_px, plan.size.height_px)
-        metadata = run_metadata(cls.hidden.prompt, cls.hidden.extra_pnginfo)
+        job, size = Job.of(cls.hidden), plan.size
+        place = run_place(asked.filename_prefix, size.width_px, size.height_px, job.widget_values)
+        metadata = run_metadata(job.prompt, job.extra_pnginfo)
+        plan = replace(plan, notes=(*plan.notes, *metadata.notes))
         wish = Wish(
-            place, Resume(asked.resume), metadata, asked.pause_after, asked.written_as, planned.outlook
+            place, Resume(asked.resume), metadata.texts, asked.pause_after, asked.written_as, planned.outlook
         )
         return with_summary(plan, cast, lambda: saved_run(plan, cast, wish))
 

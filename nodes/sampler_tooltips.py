@@ -78,7 +78,9 @@ OUTPUT = (
     "Decode, one window only."
 )
 FILENAME_PREFIX = (
-    "File name within ComfyUI's output folder; may name subfolders. A number and .mp4 are added."
+    "File name within ComfyUI's output folder; may name subfolders. A number and .mp4 are added. "
+    "%date:yyyy-MM-dd%, %year%, %width% and the like are replaced, and %EverTalkSampler.seed% by a node's "
+    "value: its title or type, a full stop, the widget."
 )
 RESUME = (
     "What to do if the same run was stopped before. auto: go on behind the windows that are finished; a "

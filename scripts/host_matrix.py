@@ -31,6 +31,12 @@ INTRODUCTION = """# Hosts that the suite ran on
 Each row is one run of the suite on a CPU, of the whole of it unless a line below says what was not run;
 `make matrix HOST_COMFYUI=/path` (or `CORE_TAG=v0.33.0`, or `PYTHON=python3.13`) runs it and writes its row
 and the reasons below. Nothing here is written by hand.
+
+Two faults of ComfyUI 0.3.75 and 0.33.0 that no pack can mend, with its own nodes alone: a prompt that no
+editor makes can end its worker thread, so that the server answers and starts no job until it is restarted;
+and a node that is given thousands of links which it does not know keeps the worker busy for half a minute.
+EverTalk's nodes are not the cause of either: such inputs of theirs are made plain or left out before ComfyUI
+looks at them.
 """
 
 FOLDERS_OF_A_PATH = re.compile(r"(?<![\w.:/])/(?:[\w.@+-]+/)+")

@@ -65,6 +65,7 @@ class ToyRun:
         frames: length of the video.
         seed: of the noise.
         prefix: of file names.
+        final_prefix: of the finished video's, where it is another: it may hold the date.
         resume: see RunStore.
         before_window: called with each window's index before it is made; may raise.
         studio: counts what is made.
@@ -80,6 +81,7 @@ class ToyRun:
     frames: int = 60
     seed: int = 0
     prefix: str = "EverTalk/toy"
+    final_prefix: str = ""
     resume: Resume = Resume.AUTO
     before_window: Callable[[int], None] | None = None
     settings: VideoSettings = QUICK
@@ -116,7 +118,8 @@ class ToyRun:
         """A store of this run."""
         prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
-        place = RunPlace(self.output, prefix, prefix)
+        final = checked_prefix(self.final_prefix, self.output) if self.final_prefix else prefix
+        place = RunPlace(self.output, prefix, final)
         store = RunStore(place, self.card(), form, self.resume, say=self.said.append, written=self.written)
         store.review = self.pausing.after
         return store

@@ -28,22 +28,11 @@ from ...multitalk.waveform import video_frames_in
 from ...multitalk.windows import plan_windows
 from .request import CUSTOM_SIZE, SIZES
 from .routes import RequestError, json_of
+from .widget_values import MAX_PRIMITIVES, PRIMITIVES
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
 SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
-PRIMITIVES = (
-    "PrimitiveInt",
-    "PrimitiveFloat",
-    "PrimitiveString",
-    "PrimitiveStringMultiline",
-    "PrimitiveBoolean",
-)
-"""ComfyUI's nodes that give the value of their only widget; the editor knows them too (web/graph.js)."""
-
-MAX_PRIMITIVES = 8
-"""One behind the other; more are not followed."""
-
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
 

@@ -100,8 +100,10 @@ class NodeEvents:
 def workflow_of(running: list[Any], prompt_id: str) -> str | None:
     """The id of the workflow that a running job was queued from; None if no editor queued it."""
     extra: dict[str, Any] = next((item[3] for item in running if item[1] == prompt_id), {})
-    workflow = (extra.get("extra_pnginfo") or {}).get("workflow")
-    return workflow.get("id") if isinstance(workflow, dict) else None
+    metadata = extra.get("extra_pnginfo")
+    workflow = metadata.get("workflow") if isinstance(metadata, dict) else None
+    found = workflow.get("id") if isinstance(workflow, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def send_event(event: RunEvent) -> None:

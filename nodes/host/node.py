@@ -13,8 +13,14 @@ from ...multitalk.errors import InputError
 
 LOG = logging.getLogger("evertalk")
 
-LITERALS = (str, int, float)
-"""What JSON can hold and no socket carries; a bool is an int. Some sockets carry lists or objects."""
+LITERALS = (str, int, float, list, dict)
+"""What JSON can hold; a bool is an int."""
+
+CARRIED: Mapping[str, type] = {"CONDITIONING": list, "AUDIO": dict}
+"""Kinds of sockets whose values are of such a type themselves; every other carries a tensor or an object."""
+
+WIDGETS: Mapping[str, type | tuple[type, ...]] = {"STRING": str, "INT": (int, float), "FLOAT": (int, float)}
+"""What the host makes of the value of a widget before a node sees it."""
 
 LATENT = "LATENT"
 """The decode node looks itself at what comes there, and has more to say."""
@@ -40,32 +46,48 @@ class EverTalkNode(io.ComfyNode):
                 setattr(cls, name, classmethod(wrap(given.__func__)))
 
 
-def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object]) -> None:
-    """Refuse a literal in place of a link, and a choice or a file's name that is no text.
+def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_running: bool = False) -> None:
+    """Refuse a literal in place of a link, and a widget's value that is of another type than the widget.
 
     Args:
         node: whose schema says what is a socket and what is a widget.
-        values: by input; one that is left out, or None (a link, not known yet), is not looked at.
+        values: by input; one that is left out is not looked at.
+        is_running: whether links have their values. Before, a link is None; then, None is a value that is
+            missing, unless the input is optional, or fetched only when the node asks for it.
 
     Raises:
         InputError: names the input, what came, what it takes and what to do.
     """
     for expected in node.define_schema().inputs:
-        value = values.get(expected.id)
-        if isinstance(expected, io.Combo.Input):
-            _check_choice(expected.id, value)
-        elif isinstance(expected, io.WidgetInput) or expected.get_io_type() == LATENT:
+        if expected.id not in values:
             continue
-        elif isinstance(value, LITERALS):
+        name, value, takes = expected.id, values[expected.id], expected.get_io_type()
+        if value is None:
+            if is_running and takes != LATENT and not (expected.optional or getattr(expected, "lazy", False)):
+                raise InputError(f"{name}: got nothing, expected {takes}. Give it a value or a link.")
+        elif isinstance(expected, io.Combo.Input):
+            _check_choice(name, value)
+        elif isinstance(expected, io.WidgetInput):
+            _check_widget_type(name, value, takes)
+        elif takes != LATENT and isinstance(value, LITERALS) and not isinstance(value, _carried(takes)):
             raise InputError(
-                f"{expected.id}: got the value {value!r}, but this is a socket, which takes what another "
-                f"node gives ({expected.get_io_type()}). Connect such a node's output."
+                f"{name}: got the value {value!r}, but this is a socket, which takes what another "
+                f"node gives ({takes}). Connect such a node's output."
             )
 
 
+def _check_widget_type(name: str, value: object, takes: str) -> None:
+    """The host converts first, and asks the node all the same where it could not."""
+    if takes in WIDGETS and not isinstance(value, WIDGETS[takes]):
+        raise InputError(f"{name}: got {value!r}, expected {takes}. Give it a value of that kind.")
+
+
+def _carried(io_type: str) -> tuple[type, ...]:
+    """What a socket may carry of what JSON can hold; a socket of several kinds names them with commas."""
+    return tuple(CARRIED[kind] for kind in io_type.split(",") if kind in CARRIED)
+
+
 def _check_choice(name: str, value: object) -> None:
-    if value is None:
-        return
     if not isinstance(value, str):
         raise InputError(f"{name}: {value!r} is no text. Choose one of those that are offered.")
     if len(value) > MAX_NAME_CHARACTERS:
@@ -82,6 +104,15 @@ def _with_inputs_checked(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(cls, *args, **inputs)
 
     return checked
+
+
+def _running(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def ran(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
+        check_inputs(cls, inputs, is_running=True)
+        return function(cls, *args, **inputs)
+
+    return ran
 
 
 def _validating(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,7 +154,7 @@ def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
 WRAPPED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "validate_inputs": _validating,
     "check_lazy_status": _with_inputs_checked,
-    "execute": _with_inputs_checked,
+    "execute": _running,
     "fingerprint_inputs": _never_raising,
 }
 """The functions of a node that are given what comes in, and what each is wrapped in."""

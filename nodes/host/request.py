@@ -119,8 +119,7 @@ def checked_settings(
     Raises:
         InputError: names the socket or widget, what came, what was expected and what to do.
     """
-    if widgets.form is OutputForm.VIDEO:
-        check_prefix(widgets.filename_prefix)
+    name_notes = check_prefix(widgets.filename_prefix) if widgets.form is OutputForm.VIDEO else ()
     windows, window_notes = checked_windows(WindowSettings(widgets.window_frames, widgets.motion_frames))
     options = options or RunOptions()
     schedule, schedule_notes = checked_schedule(
@@ -143,7 +142,14 @@ def checked_settings(
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
     notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
     return RunSettings(
-        windows, schedule, guidance, size, look, picture_BHWC, (*notes, *seed_notes), window_seeds
+        windows,
+        schedule,
+        guidance,
+        size,
+        look,
+        picture_BHWC,
+        (*notes, *seed_notes, *name_notes),
+        window_seeds,
     )
 
 

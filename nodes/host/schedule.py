@@ -75,5 +75,6 @@ def prompts_of(positive: Conditioning | None, schedule: RunSchedule | None) -> P
     if schedule is not None and schedule.prompts:
         prompts = schedule.prompts
         return lambda window: cue_at(prompts, first_new_s(window)).value
-    assert positive is not None, "the host gives what the node has asked for"
+    if positive is None:
+        raise InputError("positive: got nothing, expected CONDITIONING. Give it a value or a link.")
     return lambda _window: positive

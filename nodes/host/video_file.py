@@ -1,69 +1,47 @@
-"""Where a run's files go in the host's output folder, and what is written into them about the run."""
+"""Where a run's files go in the host's output folder."""
 
-import json
-import re
-from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import folder_paths
-from comfy.cli_args import args
 
+from ...multitalk.name_tokens import TokenValues, WidgetValue, expanded, lasting, spaces_note
 from ...multitalk.run_folder import RunPlace
-from ...multitalk.safe_path import checked_parts, checked_prefix
-
-TIME_TOKENS = re.compile(r"[-_. ]?%(?:year|month|day|hour|minute|second)%")
-"""The host's words for the time in a prefix, with what sets them off from the rest."""
-
-NAMELESS = "run"
-SAMPLER = "EverTalkSampler"
+from ...multitalk.run_settings import MAX_SIZE_PX
+from ...multitalk.safe_path import checked_prefix
 
 
-def check_prefix(prefix: str) -> None:
-    """Refuse a prefix that is no file name within the host's output folder.
+def stand_in(_node: str, _widget: str) -> str:
+    """In the place of a widget's value, where the workflow is not known."""
+    return "value"
+
+
+def check_prefix(prefix: str, widget: WidgetValue = stand_in) -> tuple[str, ...]:
+    """Refuse a prefix that is no file name within the host's output folder; what was changed on the way.
 
     Raises:
-        InputError: the prefix is empty or leads out of the output folder.
+        InputError: it is empty, has a token that stands for nothing, or leads out of the output folder.
     """
-    checked_prefix(prefix, Path(folder_paths.get_output_directory()))
+    run_place(prefix, MAX_SIZE_PX, MAX_SIZE_PX, widget)
+    return spaces_note(prefix)
 
 
-def run_place(prefix: str, width_px: int, height_px: int) -> RunPlace:
+def run_place(prefix: str, width_px: int, height_px: int, widget: WidgetValue = stand_in) -> RunPlace:
     """Where a run's files go.
 
-    The video's name may hold the time (%year%), as the host's own nodes allow. The run's folder does not: the
-    same run, queued tomorrow, has to be found again.
+    The video's name may hold the time and values of nodes. The run's folder does not: the same run, queued
+    tomorrow, has to be found again.
+
+    Args:
+        prefix: names and tokens.
+        width_px: of the video.
+        height_px: of the video.
+        widget: the values of the workflow's widgets. Of the result, `final` alone depends on them.
 
     Raises:
-        InputError: the prefix is empty or leads out of the output folder.
+        InputError: see check_prefix.
     """
     root = Path(folder_paths.get_output_directory())
-    check_prefix(prefix)
-    sized = prefix.replace("%width%", str(width_px)).replace("%height%", str(height_px))
-    parts = [lasting_name(part) for part in checked_parts(sized)]
-    lasting = "/".join(part for part in (*parts[:-1], parts[-1] or NAMELESS) if part)
-    dated = folder_paths.get_save_image_path(sized, str(root), width_px, height_px)[4]
-    return RunPlace(root, checked_prefix(lasting, root), checked_prefix(dated, root))
-
-
-def lasting_name(name: str) -> str:
-    """A name without the time, and without what set it off."""
-    without = TIME_TOKENS.sub("", name)
-    return name if without == name else without.strip(" ._-")
-
-
-def run_metadata(prompt: Any, extra_pnginfo: Mapping[str, Any] | None) -> dict[str, str]:
-    """The workflow and prompt as the host writes them into files; empty when the user switched that off."""
-    if args.disable_metadata:
-        return {}
-    entries = dict(extra_pnginfo or {})
-    if prompt is not None:
-        entries["prompt"] = {node_id: without_review(node) for node_id, node in prompt.items()}
-    return {key: json.dumps(value) for key, value in entries.items()}
-
-
-def without_review(node: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A sampler as it was queued: how often it has paused must not show in its video."""
-    if node.get("class_type") != SAMPLER:
-        return node
-    return {name: value for name, value in node.items() if name != "is_changed"}
+    values = TokenValues(datetime.now().astimezone(), width_px, height_px, widget)
+    final = checked_prefix(expanded(prefix, values), root)
+    return RunPlace(root, checked_prefix(lasting(prefix, values), root), final)

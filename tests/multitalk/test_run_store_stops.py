@@ -51,3 +51,20 @@ def test_what_a_killed_machine_leaves_of_a_stopped_run_s_video_is_in_the_run_s_f
     assert run.store.incomplete.parent == run.store.folder.parent
     assert [place.parent for place in places] == [run.store.folder]
     assert not list(run.store.folder.glob("incomplete*"))
+
+
+def test_run_that_was_stopped_goes_on_the_next_day_and_its_video_is_found_on_the_third(
+    tmp_path: Path,
+) -> None:
+    """The date is in the video's name alone."""
+    stopped = ToyRun(tmp_path, final_prefix="2026-03-07/toy", before_window=Stop(2))
+    with pytest.raises(StopError):
+        stopped.play()
+    next_day = ToyRun(tmp_path, final_prefix="2026-03-08/toy")
+    video = next_day.play()
+    assert next_day.studio.sampled == [2, 3, 4]
+    assert video == tmp_path / "2026-03-08" / "toy_00001_.mp4"
+    third_day = ToyRun(tmp_path, final_prefix="2026-03-09/toy")
+    assert third_day.play() == video
+    assert third_day.studio.sampled == []
+    assert not (tmp_path / "2026-03-09").exists()

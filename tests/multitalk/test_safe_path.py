@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.safe_path import Prefix, checked_parts, checked_prefix
+from evertalk_pack.multitalk.safe_path import Prefix, as_name, checked_parts, checked_prefix, problem_of
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,9 @@ from evertalk_pack.multitalk.safe_path import Prefix, checked_parts, checked_pre
         (".hidden", ".", ".hidden"),
         ("console", ".", "console"),
         ("%year%/talk", "%year%", "talk"),
+        ("EverTalk\\clips/talk", "EverTalk/clips", "talk"),
+        (" a / b c \\ talk ", "a/b c", "talk"),
+        ("a/  /talk", "a", "talk"),
     ],
 )
 def test_names_and_subfolders_are_kept(tmp_path: Path, prefix: str, folder: str, name: str) -> None:
@@ -40,9 +43,15 @@ def test_names_and_subfolders_are_kept(tmp_path: Path, prefix: str, folder: str,
         ("C:/talk", "has the character ':'"),
         ("C:talk", "has the character ':'"),
         ("talk:stream", "has the character ':'"),
-        ("..\\talk", r"has the character '\\\\'"),
-        ("\\\\server\\share\\talk", r"has the character '\\\\'"),
-        ("\\\\?\\C:\\talk", r"has the character '\\\\'"),
+        ("..\\talk", "leads out of the output folder"),
+        ("a\\..\\..\\talk", "leads out of the output folder"),
+        ("\\talk", "begins at the root"),
+        (" /talk", "begins at the root"),
+        ("talk\\", "ends in a folder"),
+        ("talk/ ", "ends in a folder"),
+        ("\\\\server\\share\\talk", "begins at the root"),
+        ("\\\\?\\C:\\talk", "begins at the root"),
+        ("C:\\talk", "has the character ':'"),
         ("talk\0.mp4", r"has the character '\\x00'"),
         ("talk\n", r"has the character '\\n'"),
         ("what?", r"has the character '\?'"),
@@ -51,7 +60,6 @@ def test_names_and_subfolders_are_kept(tmp_path: Path, prefix: str, folder: str,
         ("a/Com1", "name of a device"),
         ("lpt¹.x", "name of a device"),
         ("aux ", "name of a device"),
-        ("a /talk", "ends in a space or a full stop"),
         ("talk.", "ends in a space or a full stop"),
         (".../talk", "ends in a space or a full stop"),
         ("talk\ud800", "half a character"),
@@ -94,3 +102,12 @@ def test_links_that_point_at_each_other_are_refused(tmp_path: Path) -> None:
 def test_message_names_the_socket() -> None:
     with pytest.raises(InputError, match=r"^save_as: "):
         checked_parts("../x", "save_as")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("a/b\\c", "a_b_c"), ('<7>:"|?*', "_7______"), ("two\nlines\x7f", "two_lines_"), ("é 50%", "é 50%")],
+)
+def test_text_becomes_a_part_of_a_name(text: str, name: str) -> None:
+    assert as_name(text) == name
+    assert problem_of(name) == ""

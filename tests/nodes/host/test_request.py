@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.safe_path import checked_prefix
 from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, Waveform
 from tiny_host import picture, widgets
 
@@ -118,6 +119,7 @@ def test_what_is_no_encoded_speech_is_refused() -> None:
         "EverTalk/../talk",
         "/tmp/talk",
         "..\\talk",
+        "\\\\server\\talk",
         "C:/talk",
         "C:\\talk",
         "talk\0",
@@ -156,6 +158,47 @@ def test_a_run_is_found_again_tomorrow_though_its_prefix_holds_the_date(
     assert re.fullmatch(r"\d{4}-\d\d", place.final.folder.name)
     assert re.fullmatch(r"talk_64_\d\d", place.final.name)
     assert run_place("%year%%month%", 64, 32).run.name == "run"
+    assert list(tmp_path.iterdir()) == [], "nothing is made"
+
+
+def test_a_run_s_folder_is_the_same_whatever_the_widgets_hold_that_its_prefix_names(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+    from evertalk_pack.nodes.host.video_file import run_place
+
+    monkeypatch.setattr(folder_paths, "output_directory", str(tmp_path))
+    prefix = "%date:yyyy-MM-dd%\\talk_%EverTalkSampler.pause_after%"
+
+    def two(_node: str, _widget: str) -> str:
+        return "2"
+
+    def three(_node: str, _widget: str) -> str:
+        return "3"
+
+    places = [run_place(prefix, 64, 32, widget) for widget in (two, three)]
+    assert [place.final.name for place in places] == ["talk_2", "talk_3"]
+    assert places[0].run == places[1].run == checked_prefix("talk", tmp_path)
+
+
+def test_spaces_that_are_left_out_of_a_name_and_a_backslash() -> None:
+    made = plan(filename_prefix="EverTalk \\ talk", scheduler="simple")
+    assert made.notes == ("filename_prefix: the spaces around a name in 'EverTalk \\\\ talk' are left out",)
+    assert plan(filename_prefix="EverTalk\\talk", scheduler="simple").notes == ()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["%date:yyyy-MM-dd%/talk", "%Any node.widget%/talk", "100% talk", "%width%"]
+)
+def test_tokens_are_looked_at_before_the_workflow_is_known(prefix: str) -> None:
+    assert plan(filename_prefix=prefix, scheduler="simple").notes == ()
+
+
+@pytest.mark.parametrize("prefix", ["%datum%/talk", "%date:YYYY%/talk", "50% or 60% talk"])
+def test_tokens_that_are_unknown_are_refused(prefix: str) -> None:
+    with pytest.raises(InputError, match=r"^filename_prefix: %.*Known are %date:yyyy-MM-dd%"):
+        plan(filename_prefix=prefix)
+    assert plan(filename_prefix=prefix, output="latent"), "nothing is written then"
 
 
 def lazy(**changed: Any) -> list[str]:

@@ -1,0 +1,64 @@
+"""What a queued prompt gives our nodes, mended before ComfyUI looks at it.
+
+In a prompt a list is a link, so the editor wraps a list that is a value: `{"__value__": [...]}`. ComfyUI
+unwraps it while it validates and may mistake it for a link afterwards, which can end its worker thread, and
+with it every later job. No input of the pack takes a list. So here such a value becomes a text, which is
+refused as any wrong text is.
+
+ComfyUI passes over inputs that a node does not know, yet follows the links in them: 20,000 of them on one
+node, its own nodes included, keep its worker busy for half a minute. Ours lose those they do not know.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+from comfy_api.latest import io
+
+LOG = logging.getLogger("evertalk")
+
+WRAPPER = "__value__"
+
+MAX_INPUTS = 1000
+"""Of one node, above which the unknown are left out. A saved workflow may have a few, of an older release."""
+
+
+def with_plain_inputs(ours: Mapping[str, type[io.ComfyNode]], asked: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request to /prompt with the inputs of our nodes mended; what is no prompt, as it came.
+
+    Args:
+        ours: the pack's nodes by the class names that prompts use.
+        asked: the body.
+    """
+    prompt = asked.get("prompt")
+    if not isinstance(prompt, Mapping):
+        return asked
+    nodes = cast("Mapping[str, object]", prompt)
+    return {**asked, "prompt": {node_id: _mended(ours, node_id, node) for node_id, node in nodes.items()}}
+
+
+def _mended(ours: Mapping[str, type[io.ComfyNode]], node_id: str, node: object) -> object:
+    if not isinstance(node, Mapping):
+        return node
+    fields = cast("Mapping[str, object]", node)
+    kind, inputs = fields.get("class_type"), fields.get("inputs")
+    if not (isinstance(kind, str) and kind in ours and isinstance(inputs, Mapping)):
+        return node
+    values = cast("Mapping[str, object]", inputs)
+    if len(values) > MAX_INPUTS:
+        known = {expected.id for expected in ours[kind].define_schema().inputs}
+        LOG.warning(
+            "%s %.40r: %d inputs came, of which it knows %d; the others are left out",
+            *(kind, node_id, len(values), len(known & values.keys())),
+        )
+        values = {name: value for name, value in values.items() if name in known}
+    return {**fields, "inputs": {name: _as_text(value) for name, value in values.items()}}
+
+
+def _as_text(value: object) -> object:
+    """A wrapped list, in as many layers as there are, as text; any other value as it is."""
+    inner = value
+    while isinstance(inner, Mapping) and WRAPPER in inner:
+        inner = cast("Mapping[str, object]", inner)[WRAPPER]
+    is_wrapped_list = isinstance(inner, list) and inner is not value
+    return str(cast("list[object]", inner)) if is_wrapped_list else value
