@@ -157,16 +157,6 @@ def resize(work: Work, node: SourceNode, slot: int) -> Link | None:
     return work.follow(node.link("image")) if clip is not None and slot == 0 else copy_node(work, node, slot)
 
 
-def first_of(work: Work, node: SourceNode, slot: int) -> Link | None:
-    """One frame of a clip is the first; of a batch of pictures the node is kept where it can be."""
-    link = node.link("image") or node.link("images")
-    return (
-        work.follow(link)
-        if clip_behind(work, link) is not None and slot == 0
-        else copy_node(work, node, slot)
-    )
-
-
 def load_vae(work: Work, node: SourceNode, slot: int) -> Link | None:
     """WanVideoWrapper's VAE loader becomes ComfyUI's."""
     account_for(work, node, {"model_name"})

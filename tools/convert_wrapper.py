@@ -9,6 +9,8 @@ made.
 """
 
 import argparse
+import importlib.machinery
+import importlib.util
 import json
 import sys
 import urllib.request
@@ -16,9 +18,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
-from convert.conversion import Conversion, convert  # noqa: E402
-from convert.remarks import Level  # noqa: E402
+sys.path[:0] = [str(ROOT / "scripts")]
+# The checkout's packages under one name, whatever its folder is called; its root needs a running ComfyUI.
+_spec = importlib.machinery.ModuleSpec("evertalk_pack", None, is_package=True)
+_spec.submodule_search_locations = [str(ROOT)]
+sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
+from evertalk_pack.convert.conversion import Conversion, convert  # noqa: E402
+from evertalk_pack.convert.remarks import Level  # noqa: E402
+from evertalk_pack.multitalk.errors import InputError  # noqa: E402
+from evertalk_pack.multitalk.safe_path import checked_parts  # noqa: E402
 
 TIMEOUT_S = 60
 LOSS, REFUSED = 1, 2
@@ -46,6 +54,15 @@ def object_info(chosen: argparse.Namespace) -> dict[str, Any]:
         return json.load(answer)
 
 
+def name_rule(prefix: str) -> str:
+    """What EverTalk Sampler would say against a filename_prefix; empty if it takes it."""
+    try:
+        checked_parts(prefix)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def text_of(conversion: Conversion, info: dict[str, Any], chosen: argparse.Namespace) -> str:
     """The file's text in the form that was asked for."""
     workflow: dict[str, Any] = conversion.workflow
@@ -62,7 +79,8 @@ def main(arguments: list[str]) -> int:
     chosen = read_arguments(arguments)
     try:
         info = object_info(chosen)
-        conversion = convert(json.loads(chosen.workflow.read_text(encoding="utf-8-sig")), info)
+        workflow = json.loads(chosen.workflow.read_text(encoding="utf-8-sig"))
+        conversion = convert(workflow, info, name_rule)
     except (ValueError, OSError) as error:  # ConvertError and what is no JSON or no UTF-8 among them
         print(f"convert: {error}", file=sys.stderr)
         return REFUSED

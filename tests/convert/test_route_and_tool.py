@@ -68,6 +68,25 @@ def test_tool_writes_the_workflow_and_lists_the_losses(stocked_server: ComfyServ
     assert {"EverTalkSampler", "EverTalkDecode"} <= kinds
 
 
+def test_route_and_tool_keep_a_name_that_the_sampler_takes_alone(
+    stocked_server: ComfyServer, tmp_path: Path
+) -> None:
+    for prefix, wanted in (("talks/one", "talks/one"), ("../one", "EverTalk/talk"), ("NUL", "EverTalk/talk")):
+        graph = read("gguf.api")
+        graph["131"]["inputs"]["filename_prefix"] = prefix
+        source, output = tmp_path / "source.json", tmp_path / "made.json"
+        source.write_text(json.dumps(graph), encoding="utf-8")
+        run_tool(stocked_server, source, output)
+        answer = post(stocked_server, source.read_bytes())
+        for made in (answer["workflow"], json.loads(output.read_text(encoding="utf-8"))):
+            (sampler,) = [one["inputs"] for one in made.values() if one["class_type"] == "EverTalkSampler"]
+            assert sampler["filename_prefix"] == wanted
+        is_told = any(
+            f"filename_prefix {prefix}: filename_prefix" in one["text"] for one in answer["remarks"]
+        )
+        assert is_told == (prefix != wanted)
+
+
 def test_tool_writes_the_editors_form_too(stocked_server: ComfyServer, tmp_path: Path) -> None:
     output = tmp_path / "made.json"
     done = run_tool(stocked_server, WORKFLOWS / "two_loras.json", output, "--editor")
