@@ -1,9 +1,13 @@
-"""The conversion of a workflow of WanVideoWrapper into one of EverTalk and ComfyUI's own nodes."""
+"""The conversion of a workflow of WanVideoWrapper, or of ComfyUI's own nodes, into one of EverTalk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .core_chain import TALK, chains_of
+from .core_model import FILE_FIELDS, copy_loader
+from .core_result import JOINERS, convert_saves, joined, know_frames, trimmed
+from .core_sampler import convert_chain, talk_output
 from .errors import ConvertError
 from .foreign import copy_node, crop_audio, upload_audio
 from .host_nodes import HostNodes
@@ -19,7 +23,7 @@ from .picture import (
 )
 from .read import DAMAGE, read_workflow
 from .remarks import Level, Remark
-from .result import DECODERS, convert_ends, decoded, frames_of
+from .result import DECODERS, convert_ends, decoded
 from .sampler import convert_sampler
 from .work import NameRule, Translator, Work, no_rule
 
@@ -28,7 +32,10 @@ SAMPLER = "WanVideoSampler"
 TRANSLATORS: dict[str, Translator] = {
     **dict.fromkeys(DECODERS, decoded),
     **dict.fromkeys(VIDEO_LOADERS, load_video),
-    **dict.fromkeys(FIRST_OF, frames_of),
+    **dict.fromkeys(FILE_FIELDS, copy_loader),
+    **dict.fromkeys(FIRST_OF, trimmed),
+    **dict.fromkeys(JOINERS, joined),
+    TALK: talk_output,
     **dict.fromkeys(("ImageResizeKJv2", "ImageResizeKJ", "ImageResize+"), resize),
     **dict.fromkeys(("CLIPVisionLoader", "LoadWanVideoClipTextEncoder"), load_clip_vision),
     "AudioCrop": crop_audio,
@@ -54,7 +61,7 @@ class Conversion:
 
 
 def convert(workflow: object, object_info: Mapping[str, Any], name_rule: NameRule = no_rule) -> Conversion:
-    """Convert a workflow of WanVideoWrapper that makes a talking video.
+    """Convert a workflow of WanVideoWrapper, or of ComfyUI's own nodes, that makes a talking video.
 
     Args:
         workflow: parsed JSON: the editor's form, the API's, or the body of a request to /prompt.
@@ -81,13 +88,17 @@ def _converted(work: Work) -> Conversion:
     """What `convert` gives for the nodes that were read."""
     source = work.source
     samplers = source.of_kind(SAMPLER)
-    if not samplers:
+    if not samplers and not source.of_kind(TALK):
         raise ConvertError(
-            f"workflow: it has no {SAMPLER}, so there is nothing to convert. Choose a workflow of "
-            "WanVideoWrapper that makes a talking video"
+            f"workflow: it has no {SAMPLER} and no {TALK} that runs, in its subgraphs either, so there is "
+            "nothing to convert. Choose a workflow of WanVideoWrapper, or of ComfyUI's own InfiniteTalk "
+            "nodes, that makes a talking video"
         )
     made = [convert_sampler(work, sampler) for sampler in samplers]
-    convert_ends(work, made)
+    chains = [convert_chain(work, parts) for parts in chains_of(work)]
+    know_frames(work, chains)
+    convert_saves(work, chains)
+    convert_ends(work, [*made, *(chain.made for chain in chains)])
     for node in source.nodes.values():
         if node.id not in work.seen:
             work.say(Level.NEEDLESS, node, "nothing that was converted takes anything from it; left out")

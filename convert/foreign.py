@@ -39,11 +39,10 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
         return _handed_through(work, node, slot)
     if is_wrappers(node.kind) or not work.host.has(node.kind):
         return _left_out(work, node, slot)
-    known = work.host.names(node.kind)
     inputs = {
         name: constant(work, value) if constant(work, value) is not None else work.follow(value)
         for name, value in node.inputs.items()
-        if name in known
+        if work.host.takes(node.kind, name)
     }
     lacking = [name for name in work.host.required(node.kind) if inputs.get(name) is None]
     if lacking:

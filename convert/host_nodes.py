@@ -1,11 +1,19 @@
 """What the ComfyUI that a workflow is converted for knows: its nodes, their inputs, the files they offer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-WIDGET_KINDS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN")
+from .widgets import CONTROLLED, CONTROLS
+
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+"""A choice that brings inputs of its own: those of `mode` are called `mode.mask_1` and so on."""
+
+AUTOGROW = "COMFY_AUTOGROW_V3"
+"""As many inputs as are connected: those of `images` are called `images.image0` and so on."""
+
+WIDGET_KINDS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "COLOR", DYNAMIC_COMBO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +39,24 @@ class HostNodes:
         """Whether there is such a node."""
         return kind in self.inputs
 
-    def fields(self, kind: str) -> list[str]:
-        """The names of a node's fields, in the editor's order."""
-        return [name for name, (what, *_) in self._all(kind).items() if _is_field(what)]
+    def fields(self, kind: str, stored: Sequence[Any] = ()) -> list[str]:
+        """The names of a node's fields, in the editor's order.
 
-    def names(self, kind: str) -> set[str]:
-        """The names of all inputs of a node."""
-        return set(self._all(kind))
+        Args:
+            kind: the node's class.
+            stored: the values that the editor saved; they say what is chosen where choices bring fields.
+        """
+        return list(_field_names(self._all(kind), "", list(stored)))
+
+    def takes(self, kind: str, name: str) -> bool:
+        """Whether a node has an input of a name, also one of those that come and go."""
+        known, (first, dot, _) = self._all(kind), name.partition(".")
+        return name in known or (bool(dot) and known.get(first, (None,))[0] in (DYNAMIC_COMBO, AUTOGROW))
 
     def required(self, kind: str) -> list[str]:
         """The names of the inputs that a node cannot do without."""
-        return list(self.inputs[kind].get("required", {})) if self.has(kind) else []
+        inputs = self.inputs.get(kind, {}).get("required", {})
+        return [name for name, (what, *_) in inputs.items() if what != AUTOGROW]
 
     def input_type(self, kind: str, name: str) -> str | None:
         """The type that an input of a node takes; None if it is a list of choices or not known."""
@@ -73,9 +88,23 @@ class HostNodes:
         return alike[0] if alike else None
 
     def _all(self, kind: str) -> dict[str, Any]:
-        groups = self.inputs.get(kind, {})
-        return {**groups.get("required", {}), **groups.get("optional", {})}
+        return _grouped(self.inputs.get(kind, {}))
 
 
-def _is_field(what: object) -> bool:
-    return isinstance(what, list) or what in WIDGET_KINDS
+def _grouped(groups: Mapping[str, Any]) -> dict[str, Any]:
+    return {**groups.get("required", {}), **groups.get("optional", {})}
+
+
+def _field_names(inputs: Mapping[str, Any], prefix: str, stored: list[Any]) -> Iterator[str]:
+    """The fields among a node's inputs; takes their values off `stored` as it goes."""
+    for name, (what, *rest) in inputs.items():
+        if not isinstance(what, list) and what not in WIDGET_KINDS:
+            continue
+        yield prefix + name
+        value = stored.pop(0) if stored else None
+        if name in CONTROLLED and stored and stored[0] in CONTROLS:
+            stored.pop(0)
+        if what == DYNAMIC_COMBO:
+            options = rest[0]["options"]
+            chosen = next((one for one in options if one["key"] == value), options[0])
+            yield from _field_names(_grouped(chosen["inputs"]), f"{prefix}{name}.", stored)

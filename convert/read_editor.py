@@ -5,9 +5,11 @@ from typing import Any
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
+from .promoted import link_ends
 from .sockets import ANY
 from .source import Link, Source, SourceNode
-from .widgets import CONTROLLED, CONTROLS, WIDGETS
+from .subgraphs import BOUNDARY, SETTERS, unpacked
+from .widgets import CONTROL, CONTROLLED, CONTROLS, WIDGETS
 
 JsonObject = dict[str, Any]
 
@@ -38,11 +40,6 @@ NOTES = (
 """Nodes of the editor alone: what they are connected to takes nothing from them, and they take nothing."""
 
 REROUTES = ("Reroute", "Reroute (rgthree)", "ReroutePrimitive|pysssss")
-SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}
-"""Nodes that give what another node of the same name was given."""
-
-GROUPED = ("workflow>", "workflow/")
-"""What the types of group nodes begin with, the editor's own before it had subgraphs."""
 MAX_STEPS = 1000
 """Of following a link; more of them are a circle."""
 
@@ -51,15 +48,9 @@ def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
     """The nodes that run, with links from output to input.
 
     Raises:
-        ConvertError: it has subgraphs, or links that go in circles.
+        ConvertError: subgraphs that cannot be unpacked, or links that go in circles.
     """
-    groups = [str(node.get("title") or node["type"]) for node in workflow["nodes"] if _is_group(node)]
-    if groups:
-        raise ConvertError(
-            f"workflow: it has group nodes ({', '.join(groups)}), which are not read. Take them apart in the "
-            "editor (right click, Convert to nodes), save, and convert again"
-        )
-    return _Reader(workflow, host).read()
+    return _Reader(unpacked(workflow), host).read()
 
 
 class _Reader:
@@ -74,22 +65,12 @@ class _Reader:
             for one in implied
         }
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
-        self._links: dict[int, Link] = dict(_link(one) for one in workflow.get("links") or [])
-        subgraphs = {str(one["id"]) for one in (workflow.get("definitions") or {}).get("subgraphs") or []}
-        used = [
-            str(node.get("title") or node["type"])
-            for node in self._nodes.values()
-            if node["type"] in subgraphs
-        ]
-        if used:
-            raise ConvertError(
-                f"workflow: it has subgraphs ({', '.join(used)}), which are not read. Unpack them in the "
-                "editor (right click, Unpack Subgraph), save, and convert again."
-            )
+        ends = (link_ends(link) for link in workflow.get("links") or [])
+        self._links = {link_id: Link(origin, slot) for link_id, origin, slot, *_ in ends}
 
     def read(self) -> Source:
         """The nodes that run, in the workflow's order."""
-        directing = (*REROUTES, *NOTES, *SETTERS, *SETTERS.values(), "PrimitiveNode")
+        directing = (*REROUTES, *NOTES, *SETTERS, *SETTERS.values(), "PrimitiveNode", BOUNDARY)
         off = {node_id for node_id, node in self._nodes.items() if _mode(node) in (MUTED, BYPASSED)}
         nodes = {
             node_id: SourceNode(
@@ -116,11 +97,16 @@ class _Reader:
         return values
 
     def _values(self, node: JsonObject) -> JsonObject:
-        stored = node.get("widgets_values")
+        return {**self._stored(node), **node.get("promoted", {})}
+
+    def _stored(self, node: JsonObject) -> JsonObject:
+        named, stored = node.get("widgets_values_named"), node.get("widgets_values")
+        if isinstance(named, Mapping):  # newer editors save the names too
+            return {name: value for name, value in named.items() if name != CONTROL}  # pyright: ignore[reportUnknownVariableType]
         if isinstance(stored, Mapping):  # nodes that name their fields themselves
             return dict(stored)  # pyright: ignore[reportUnknownArgumentType]
         listed = [socket["widget"]["name"] for socket in node.get("inputs") or [] if socket.get("widget")]
-        known = list(WIDGETS.get(node["type"], ())) or self._host.fields(node["type"])
+        known = list(WIDGETS.get(node["type"], ())) or self._host.fields(node["type"], stored or ())
         return name_values(listed if len(listed) >= len(known) else known, list(stored or []))
 
     def _follow(self, link: Link | None) -> object:
@@ -138,6 +124,11 @@ class _Reader:
                 link = self._set_by(SETTERS[kind], _first_value(node))
             elif kind in (*REROUTES, *SETTERS.values()):
                 link = self._first_link(node)
+            elif kind == BOUNDARY:
+                edge = node["inputs"][link.slot]
+                if edge["link"] is None:
+                    return edge.get("value")
+                link = self._links.get(edge["link"])
             elif mode == BYPASSED:
                 link = self._handed_on(node, link.slot)
             else:
@@ -181,21 +172,10 @@ def name_values(names: list[str], values: list[Any]) -> JsonObject:
     return named
 
 
-def _link(one: Any) -> tuple[int, Link]:
-    """A link's number and where it comes from; the editor has two forms of it."""
-    if isinstance(one, Mapping):
-        return one["id"], Link(str(one["origin_id"]), int(one["origin_slot"]))  # pyright: ignore[reportUnknownArgumentType]
-    return one[0], Link(str(one[1]), int(one[2]))
-
-
 def _types(node: JsonObject) -> tuple[dict[str, str], tuple[str, ...]]:
     """The types of a node's inputs by name, and of its outputs, as far as they are saved."""
     inputs = {one["name"]: one["type"] for one in node.get("inputs") or [] if _is_text(one.get("type"))}
     return inputs, tuple(str(one.get("type") or ANY) for one in node.get("outputs") or [])
-
-
-def _is_group(node: JsonObject) -> bool:
-    return str(node.get("type")).startswith(GROUPED)
 
 
 def _is_text(value: object) -> bool:

@@ -103,7 +103,7 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     if made is None:
         _save(work, node, frames, audio)
         return
-    _name(work, node, made)
+    name_video(work, node, made)
     if audio is not None and node.inputs.get("trim_to_audio") is False:
         work.say(
             Level.CHANGED,
@@ -122,7 +122,7 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
         )
 
 
-def _name(work: Work, node: SourceNode, made: Made) -> None:
+def name_video(work: Work, node: SourceNode, made: Made) -> None:
     """Call the sampler's video as a node that saves it would, if it has no name yet and takes this one."""
     prefix = _prefix_of(work, node)
     if not prefix:

@@ -92,9 +92,9 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     if images.link("vae") is None:
         raise ConvertError(f"{images.name}: nothing is connected to vae; connect WanVideo VAE Loader")
     if vae is None:
-        _open(work, images, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
+        say_open(work, images, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
     widgets: dict[str, Any] = {
-        **_size(work, images),
+        **frame_size(work, images),
         **_windows(work, images),
         **_sampling(work, node),
         **_guidance(work, node, speech),
@@ -151,11 +151,11 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
             f"{images.name}: nothing is connected to start_image; connect Load Image and convert again"
         )
     if picture is None:
-        _open(work, images, "start_image", "Load Image to start_image of EverTalk Sampler")
+        say_open(work, images, "start_image", "Load Image to start_image of EverTalk Sampler")
     return picture, None
 
 
-def _open(work: Work, images: SourceNode, name: str, move: str) -> None:
+def say_open(work: Work, images: SourceNode, name: str, move: str) -> None:
     """Say that an input was left unconnected, and why."""
     giver = work.node_of(images.link(name))
     label = giver.name if giver else "a node that does not run"
@@ -176,7 +176,8 @@ def _denoise(work: Work, node: SourceNode) -> float:
     return max(0.05, (steps - skipped) * 100 // steps / 100)
 
 
-def _size(work: Work, images: SourceNode) -> dict[str, object]:
+def frame_size(work: Work, images: SourceNode) -> dict[str, object]:
+    """Width and height of EverTalk Sampler from those of a node."""
     size: dict[str, object] = {"size": "custom"}
     for name, usual in (("width", 832), ("height", 480)):
         asked = constant(work, images.inputs.get(name))
@@ -215,13 +216,6 @@ def _windows(work: Work, images: SourceNode) -> dict[str, float]:
 def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
     schedule, sampler = schedule_of(work, node)
     steps, seed = int(number(work, node, "steps", 30)), int(number(work, node, "seed", 0))
-    if seed > MAX_SEED:
-        work.say(
-            Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case"
-        )
-    if seed < 0:  # what draws one in the editor
-        work.say(Level.CHANGED, node, f"seed {seed} is drawn anew for each run there: 0 is used")
-        seed = 0
     if schedule == FIXED and steps != 4:
         work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
     steps -= _skipped_steps(work, node)
@@ -231,8 +225,19 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
         "steps": min(200, max(1, steps)),
         "shift": shift,
         "sampler_name": sampler,
-        "seed": seed % MAX_SEED if seed > MAX_SEED else seed,
+        "seed": fitting_seed(work, node, seed),
     }
+
+
+def fitting_seed(work: Work, node: SourceNode, seed: int) -> int:
+    """A seed as EverTalk Sampler takes it; says so if it is another."""
+    if seed < 0:  # what draws one in the editor
+        work.say(Level.CHANGED, node, f"seed {seed} is drawn anew for each run there: 0 is used")
+        return 0
+    if seed <= MAX_SEED:
+        return seed
+    work.say(Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case")
+    return seed % MAX_SEED
 
 
 def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]:

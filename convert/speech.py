@@ -1,5 +1,6 @@
 """The speech: encoder, sounds, who says what, and how long the video is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .constants import constant, number
@@ -44,7 +45,7 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
     """
     node = work.needed(sampler, "multitalk_embeds", EMBEDS, (EMBEDS, SILENT))
     if node.kind == SILENT:
-        return Speech(_encode(work, ENCODER, _silence(work, node), None, loudness=True), 1.0)
+        return Speech(encode_speech(work, ENCODER, _silence(work, node), None, loudness=True), 1.0)
     if node.kind != EMBEDS:
         raise ConvertError(f"{node.name}: expected {EMBEDS} or {SILENT} at the sampler's multitalk_embeds")
     voices = [name for name in (f"audio_{index}" for index in range(1, 5)) if node.link(name)]
@@ -58,10 +59,14 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
     masks = _masks(work, node, len(sounds))
     encoder, loudness = _encoder(work, node), node.inputs.get("normalize_loudness", True) is not False
     if len(sounds) == 1 and not masks:
-        embeds = _encode(work, encoder, sounds[0], None, loudness=loudness)
+        embeds = encode_speech(work, encoder, sounds[0], None, loudness=loudness)
     else:
-        speakers = _speakers(work, node, sounds, masks, picture)
-        embeds = _encode(work, encoder, None, speakers, loudness=loudness)
+        if len(sounds) > 1 and not masks:
+            work.say(
+                Level.CHANGED, node, "without masks the first two speakers are the left and the right half"
+            )
+        speakers = make_speakers(work, sounds, masks, picture, node.text("multi_audio_type", "para"))
+        embeds = encode_speech(work, encoder, None, speakers, loudness=loudness)
     work.know(Link(node.id, 1), Link(embeds.node, 1))
     work.know(Link(node.id, 2), Link(embeds.node, 2))
     return Speech(embeds, number(work, node, "audio_cfg_scale", 1.0))
@@ -104,13 +109,18 @@ def _sound(work: Work, node: SourceNode, name: str, duration_s: float | None) ->
     """A speaker's sound; None, and a remark, where it is not known."""
     sound = work.follow(node.link(name))
     if sound is None:
-        giver = work.node_of(node.link(name))
-        label = giver.name if giver else "a node that does not run"
-        work.say(
-            Level.LOST, node, f"{name} ({label}): what gives its sound is not known here; connect Load Audio"
-        )
+        say_unknown_sound(work, node, name)
         return None
     return sound if duration_s is None else trim_audio(work, sound, 0.0, duration_s)
+
+
+def say_unknown_sound(work: Work, node: SourceNode, name: str) -> None:
+    """Say that a speaker's sound was left unconnected, and why."""
+    giver = work.node_of(node.link(name))
+    label = giver.name if giver else "a node that does not run"
+    work.say(
+        Level.LOST, node, f"{name} ({label}): what gives its sound is not known here; connect Load Audio"
+    )
 
 
 def _silence(work: Work, node: SourceNode) -> Link:
@@ -139,27 +149,24 @@ def _encoder(work: Work, node: SourceNode) -> str:
     return work.file("EverTalkAudioEncoderLoader", "encoder", ENCODER, loader)
 
 
-def _encode(work: Work, encoder: str, sound: Link | None, speakers: Link | None, *, loudness: bool) -> Link:
+def encode_speech(
+    work: Work, encoder: str, sound: Link | None, speakers: Link | None, *, loudness: bool
+) -> Link:
+    """EverTalk Audio Embeds of one sound or of speakers."""
     loader = work.add("EverTalkAudioEncoderLoader", "EverTalk Audio Encoder Loader", {"encoder": encoder})
     inputs = {"audio_encoder": Link(loader, 0), "audio": sound, "speakers": speakers, "loudness": loudness}
     return Link(work.add("EverTalkAudioEmbeds", "EverTalk Audio Embeds", inputs), 0)
 
 
-def _speakers(
-    work: Work, node: SourceNode, sounds: list[Link | None], masks: list[Link], picture: Link | None
+def make_speakers(
+    work: Work, sounds: Sequence[Link | None], masks: list[Link], picture: Link | None, arrangement: str
 ) -> Link:
+    """EverTalk Speakers of some sounds, with a mask for each or none."""
     inputs: dict[str, object] = {
         f"audio_{letter}": sound for letter, sound in zip(LETTERS, sounds, strict=False)
     }
     inputs |= {f"mask_{letter}": mask for letter, mask in zip(LETTERS, masks, strict=False)}
-    inputs |= {
-        "start_image": picture,
-        "arrangement": node.text("multi_audio_type", "para"),
-        "timeline": "",
-        "boxes": "",
-    }
-    if len(sounds) > 1 and not masks:
-        work.say(Level.CHANGED, node, "without masks the first two speakers are the left and the right half")
+    inputs |= {"start_image": picture, "arrangement": arrangement, "timeline": "", "boxes": ""}
     return Link(work.add("EverTalkSpeakers", "EverTalk Speakers", inputs), 0)
 
 

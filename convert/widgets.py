@@ -7,6 +7,9 @@ public nodes and of those that people use around them, in their order.
 CONTROLLED = ("seed", "noise_seed")
 """Fields behind which the editor stores what becomes of the value after a run."""
 
+CONTROL = "control_after_generate"
+"""What newer editors call that."""
+
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
 WIDGETS: dict[str, tuple[str, ...]] = {
@@ -61,6 +64,7 @@ WIDGETS: dict[str, tuple[str, ...]] = {
     "StringConstant": ("string",),
     "StringConstantMultiline": ("string", "strip_newlines"),
     "VHS_LoadAudioUpload": ("audio", "start_time", "duration"),
+    "WanInfiniteTalkToVideo": ("mode", "width", "height", "length", "motion_frame_count", "audio_scale"),
     "WanVideoBlockSwap": (
         "blocks_to_swap",
         "offload_img_emb",

@@ -1,4 +1,4 @@
-"""Turns a workflow of WanVideoWrapper into one of EverTalk and ComfyUI's own nodes.
+"""Turns a workflow of WanVideoWrapper, or of ComfyUI's InfiniteTalk nodes, into one of EverTalk.
 
     python tools/convert_wrapper.py workflow.json --server http://127.0.0.1:8188 --output converted.json
 
@@ -39,12 +39,14 @@ SIDE_PX = 1024
 """In the place of a side that a name may hold."""
 
 LOSS, REFUSED = 1, 2
-CONVERTED = "Converted from WanVideoWrapper. What was not carried over as it was:\n"
+CONVERTED = "Converted to EverTalk. What was not carried over as it was:\n"
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
     """What the command line says."""
-    parser = argparse.ArgumentParser(description="Convert a workflow of WanVideoWrapper to EverTalk.")
+    parser = argparse.ArgumentParser(
+        description="Convert a workflow of WanVideoWrapper, or of ComfyUI's InfiniteTalk nodes, to EverTalk."
+    )
     forms = "JSON of the editor or of the API, or a PNG, WebP or video that holds it"
     parser.add_argument("workflow", type=Path, help=forms)
     parser.add_argument("--output", type=Path, required=True, help="the file to write")

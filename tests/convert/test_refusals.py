@@ -61,14 +61,6 @@ def test_other_videos_of_the_wrapper_are_refused() -> None:
         convert(graph, NO_HOST)
 
 
-def test_subgraph_is_refused_with_what_to_do() -> None:
-    graph = read("single")
-    graph["definitions"] = {"subgraphs": [{"id": "aaaa"}]}
-    graph["nodes"][0]["type"] = "aaaa"
-    with pytest.raises(ConvertError, match="Unpack them in the editor"):
-        convert(graph, NO_HOST)
-
-
 def test_reroutes_in_a_circle_are_refused() -> None:
     graph = read("reroutes")
     reroute = next(node for node in graph["nodes"] if node["type"] == "Reroute")

@@ -96,7 +96,7 @@ def test_tool_writes_the_editors_form_too(stocked_server: ComfyServer, tmp_path:
     assert "EverTalkSampler" in {node["type"] for node in graph["nodes"]}
     assert len(graph["links"]) >= 10
     (note,) = [node for node in graph["nodes"] if node["type"] == "MarkdownNote"]
-    assert note["widgets_values"][0].startswith("Converted from WanVideoWrapper")
+    assert note["widgets_values"][0].startswith("Converted to EverTalk")
 
 
 def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: Path) -> None:

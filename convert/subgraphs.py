@@ -1,0 +1,186 @@
+"""Subgraphs of the editor's form, unpacked: their inner nodes as nodes of the workflow itself.
+
+An inner node is called as the server calls it: `188:129` is node 129 inside of node 188.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import ConvertError
+from .promoted import INPUTS_ID, link_ends, promoted_values
+
+JsonObject = dict[str, Any]
+
+BOUNDARY = "edge of a subgraph"
+"""The class of two nodes that are put in each subgraph's place: what it gets, and what it gives.
+
+Their output is their input of the same place: the link there, or the value where nothing is connected.
+"""
+
+OUTPUTS_ID = -20
+"""The editor's id of what a subgraph gives, as if it were a node inside."""
+
+MAX_DEPTH = 32
+MAX_PARTS = 100_000
+"""Nodes, links and sockets when all is unpacked: a subgraph of two of two subgraphs soon has many."""
+
+SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}
+"""Nodes that give what another node of the same name was given."""
+
+GROUPED = ("workflow>", "workflow/")
+"""What the types of group nodes begin with, the editor's own before it had subgraphs."""
+
+OFF = (2, 4)
+"""The editor's modes of nodes that do not run or that hand on what they get."""
+
+
+def unpacked(workflow: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A workflow without subgraphs that does the same.
+
+    Raises:
+        ConvertError: a subgraph holds itself, they are too deep or too many, or there are group nodes.
+    """
+    definitions = (workflow.get("definitions") or {}).get("subgraphs") or []
+    if not definitions:
+        _refuse_group_nodes(workflow["nodes"])
+        return workflow
+    unpacker = _Unpacker({str(one["id"]): one for one in definitions})
+    unpacker.unpack(workflow, (), ())
+    return {**workflow, "nodes": unpacker.nodes, "links": unpacker.links}
+
+
+class _Unpacker:
+    def __init__(self, definitions: Mapping[str, JsonObject]) -> None:
+        self.nodes: list[JsonObject] = []
+        self.links: list[JsonObject] = []
+        self._definitions = definitions
+        self._setters: set[tuple[tuple[str, ...], str, str]] = set()
+        self._parts = 0
+
+    def unpack(
+        self,
+        graph: Mapping[str, Any],
+        path: tuple[str, ...],
+        inside: tuple[str, ...],
+        values: Mapping[str, JsonObject] | None = None,
+    ) -> None:
+        """Add a graph's nodes and links.
+
+        Args:
+            graph: the workflow, or a subgraph.
+            path: the ids of the nodes that it is inside of.
+            inside: the subgraphs that it is inside of, itself among them.
+            values: for its nodes, values of widgets that are set outside.
+        """
+        self._count(len(graph["nodes"]) + len(graph.get("links") or []))
+        _refuse_group_nodes(graph["nodes"])
+        for link in graph.get("links") or []:
+            link_id, origin, slot, *_ = link_ends(link)
+            self.links.append(
+                {"id": _inner(path, link_id), "origin_id": _inner(path, origin), "origin_slot": slot}
+            )
+        setters = (node for node in graph["nodes"] if node["type"] in SETTERS.values())
+        self._setters |= {(path, node["type"], _first_value(node)) for node in setters}
+        for node in graph["nodes"]:
+            self._add(node, path, inside, (values or {}).get(str(node["id"])))
+
+    def _add(
+        self, node: JsonObject, path: tuple[str, ...], inside: tuple[str, ...], values: JsonObject | None
+    ) -> None:
+        definition = self._definitions.get(str(node["type"]))
+        sockets = [
+            {**socket, "link": None if socket.get("link") is None else _inner(path, socket["link"])}
+            for socket in node.get("inputs") or []
+        ]
+        added: JsonObject = {**node, "id": _inner(path, node["id"]), "inputs": sockets}
+        if values:
+            added["promoted"] = values
+        if definition is not None and (node.get("mode") or 0) not in OFF:
+            self._instance(added, definition, (*path, str(node["id"])), inside)
+            return
+        if definition is not None:
+            added["type"] = f"subgraph {definition.get('name') or ''}".strip()
+        elif node["type"] in (*SETTERS, *SETTERS.values()):
+            added["widgets_values"] = [self._scoped(path, _first_value(node), node["type"])]
+        elif node["type"] == "PrimitiveNode" and values:
+            added["widgets_values"] = [next(iter(values.values()))]
+        self.nodes.append(added)
+
+    def _instance(
+        self, node: JsonObject, definition: JsonObject, path: tuple[str, ...], inside: tuple[str, ...]
+    ) -> None:
+        """Unpack one node that stands for a subgraph."""
+        name, own_id = definition.get("name") or definition["id"], str(definition["id"])
+        if own_id in inside:
+            raise ConvertError(
+                f"workflow: the subgraph {name} holds itself, so it has no end; take it out of itself, save "
+                "and convert again"
+            )
+        if len(path) > MAX_DEPTH:
+            raise ConvertError(
+                f"workflow: its subgraphs lie more than {MAX_DEPTH} deep in each other; unpack some in the "
+                "editor (right click, Unpack Subgraph), save and convert again"
+            )
+        self._count(len(definition.get("inputs") or []) + len(definition.get("outputs") or []))
+        promoted = promoted_values(node, definition)
+        given = _sockets_of(node, definition)
+        ins = [
+            {"link": given.get(place), "value": promoted.inputs.get(place)}
+            for place in range(len(definition.get("inputs") or []))
+        ]
+        outs: list[JsonObject] = [{"link": None} for _ in definition.get("outputs") or []]
+        for link in definition.get("links") or []:
+            link_id, _, _, target, slot = link_ends(link)
+            if target == str(OUTPUTS_ID) and outs[slot]["link"] is None:
+                outs[slot]["link"] = _inner(path, link_id)
+        self.nodes.append({"id": node["id"], "type": BOUNDARY, "inputs": outs})
+        self.nodes.append({"id": _inner(path, INPUTS_ID), "type": BOUNDARY, "inputs": ins})
+        self.unpack(definition, path, (*inside, own_id), promoted.nodes)
+
+    def _scoped(self, path: tuple[str, ...], name: str, kind: str) -> str:
+        """A name of Set and Get as no other subgraph uses it; Get takes it from the nearest graph around."""
+        around = (path[:depth] for depth in range(len(path), -1, -1))
+        if kind not in SETTERS:
+            return _inner(path, name)
+        return _inner(
+            next((one for one in around if (one, SETTERS[kind], name) in self._setters), path), name
+        )
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts > MAX_PARTS:
+            raise ConvertError(
+                f"workflow: its subgraphs have more than {MAX_PARTS} nodes and links when they are unpacked; "
+                "convert a smaller workflow"
+            )
+
+
+def _sockets_of(node: JsonObject, definition: JsonObject) -> dict[int, Any]:
+    """What is connected to a subgraph's inputs, by their place; a node may leave out those without a link."""
+    names = [str(one["name"]) for one in definition.get("inputs") or []]
+    sockets, given = node["inputs"], dict[int, Any]()
+    for index, socket in enumerate(sockets):
+        name = str(socket["name"])
+        place = names.index(name) if name in names else index if len(sockets) == len(names) else None
+        if place is not None and socket["link"] is not None:
+            given.setdefault(place, socket["link"])
+    return given
+
+
+def _refuse_group_nodes(nodes: list[JsonObject]) -> None:
+    grouped = (node for node in nodes if str(node.get("type")).startswith(GROUPED))
+    groups = [str(node.get("title") or node["type"]) for node in grouped]
+    if groups:
+        raise ConvertError(
+            f"workflow: it has group nodes ({', '.join(groups)}), which are not read. Take them apart in the "
+            "editor (right click, Convert to nodes), save, and convert again"
+        )
+
+
+def _inner(path: tuple[str, ...], own: Any) -> Any:
+    """The name of something inside; what is in no subgraph keeps its own."""
+    return ":".join([*path, str(own)]) if path else own
+
+
+def _first_value(node: JsonObject) -> str:
+    return str((node.get("widgets_values") or [""])[0])
