@@ -11,6 +11,9 @@ from .source import Link, Source, SourceNode
 DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What values of a wrong kind end in, wherever they are used: texts for numbers, lists for names, circles."""
 
+MAX_NODES = 10_000
+"""Workflows of WanVideoWrapper have some fifty, the largest that people share some hundreds."""
+
 FORMS = "expected a workflow saved by ComfyUI's editor, or exported with File > Export (API)"
 
 
@@ -23,7 +26,9 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
     if not isinstance(workflow, Mapping):
         raise ConvertError(f"workflow: got {type(workflow).__name__}, {FORMS}")
     fields = cast("Mapping[str, Any]", workflow)
-    if isinstance(fields.get("nodes"), list):
+    listed = fields.get("nodes")
+    if isinstance(listed, list):
+        _check_count(len(cast("list[object]", listed)))
         try:
             return read_editor(fields, host)
         except ConvertError:
@@ -33,10 +38,18 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
             raise ConvertError(f"workflow: got {damage}, {FORMS}") from error
     if isinstance(fields.get("prompt"), Mapping):  # the body of a request to /prompt
         fields = fields["prompt"]
+    _check_count(len(fields))
     nodes = {str(node_id): _api_node(str(node_id), node) for node_id, node in fields.items()}
     if not nodes:
         raise ConvertError(f"workflow: it has no nodes; {FORMS}")
     return Source(nodes)
+
+
+def _check_count(nodes: int) -> None:
+    if nodes > MAX_NODES:
+        raise ConvertError(
+            f"workflow: it has {nodes:,} nodes, expected {MAX_NODES:,} at most; take out others"
+        )
 
 
 def _api_node(node_id: str, node: object) -> SourceNode:

@@ -18,6 +18,9 @@ REROUTES = ("Reroute", "Reroute (rgthree)", "easy getNode", "ReroutePrimitive|py
 MAX_STEPS = 1000
 """Of following a link; more of them are a circle."""
 
+MAX_ALL_STEPS = 200_000
+"""Of following all links, together."""
+
 
 def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
     """The nodes that run, with links from output to input.
@@ -31,7 +34,12 @@ def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
 class _Reader:
     def __init__(self, workflow: Mapping[str, Any], host: HostNodes) -> None:
         self._host = host
+        self._steps = 0
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
+        self._setters: dict[str, JsonObject] = {}
+        for node in self._nodes.values():
+            if node["type"] == "SetNode":
+                self._setters.setdefault(_first_value(node), node)
         self._links: dict[int, Link] = dict(_link(one) for one in workflow.get("links") or [])
         subgraphs = {str(one["id"]) for one in (workflow.get("definitions") or {}).get("subgraphs") or []}
         used = [
@@ -81,6 +89,9 @@ class _Reader:
     def _follow(self, link: Link | None) -> object:
         """Where a link really comes from: an output, a fixed value, or None."""
         for _ in range(MAX_STEPS):
+            self._steps += 1
+            if self._steps > MAX_ALL_STEPS:
+                break
             node = None if link is None else self._nodes.get(link.node)
             if link is None or node is None:
                 return None
@@ -102,8 +113,8 @@ class _Reader:
         )
 
     def _set_by(self, name: str) -> Link | None:
-        setters = [n for n in self._nodes.values() if n["type"] == "SetNode" and _first_value(n) == name]
-        return self._first_link(setters[0]) if setters else None
+        setter = self._setters.get(name)
+        return None if setter is None else self._first_link(setter)
 
     def _first_link(self, node: JsonObject) -> Link | None:
         given = [one["link"] for one in node.get("inputs") or [] if one.get("link") is not None]

@@ -1,12 +1,15 @@
 """POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
 
+import json
 from typing import Any
 
 from aiohttp import web
 
+from ...attention.plain_text import plain
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
-from .routes import RequestError, json_of
+from .request_json import json_of
+from .routes import RequestError, worked_out
 
 ROUTE = "/evertalk/convert"
 
@@ -31,24 +34,30 @@ def host_inputs() -> dict[str, Any]:
     return described
 
 
-def converted(workflow: object) -> dict[str, Any]:
-    """The answer of the route.
+def converted(workflow: object, known: dict[str, Any]) -> bytes:
+    """The answer of the route, as JSON.
+
+    Args:
+        workflow: what was posted.
+        known: see host_inputs.
 
     Raises:
-        ConvertError: it is no workflow of WanVideoWrapper that can be converted.
+        RequestError: it is no workflow of WanVideoWrapper that can be converted.
     """
-    conversion = convert(workflow, host_inputs())
+    try:
+        conversion = convert(workflow, known)
+    except ConvertError as error:
+        raise RequestError(str(error)) from error
     remarks = [
-        {"level": remark.level.value, "node": remark.node, "text": remark.text}
+        {"level": remark.level.value, "node": remark.node, "text": plain(remark.text)}
         for remark in conversion.remarks
     ]
-    return {"workflow": conversion.workflow, "remarks": remarks}
+    return json.dumps({"workflow": conversion.workflow, "remarks": remarks}).encode()
 
 
 async def answer(request: web.Request) -> web.Response:
     """The converted workflow, as JSON; 400 with a sentence when it cannot be converted."""
     workflow = await json_of(request, "workflow")
-    try:
-        return web.json_response(converted(workflow))
-    except ConvertError as error:
-        raise RequestError(str(error)) from error
+    known = host_inputs()  # on the loop, as the server's own /object_info: other packs' code is used to it
+    told = await worked_out("workflow", lambda: converted(workflow, known))
+    return web.Response(body=told, content_type="application/json")
