@@ -62,7 +62,7 @@ SOAK_MINUTES ?= 60
 
 soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
-	@EVERTALK_HOSTILE_FILES=$(SOAK_HOSTILE) EVERTALK_HOSTILE_ROUTES=$(SOAK_HOSTILE) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/test_hostile_files.py tests/nodes/test_hostile_routes_server.py
+	@EVERTALK_HOSTILE_FILES=$(SOAK_HOSTILE) EVERTALK_HOSTILE_ROUTES=$(SOAK_HOSTILE) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_files.py tests/nodes/test_hostile_routes_server.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
 	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster

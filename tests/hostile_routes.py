@@ -88,6 +88,9 @@ HEADERS: tuple[dict[str, str], ...] = (
     *({"Accept-Encoding": "x" * 3_000}, {"Cookie": "=;" * 500}, {"Range": "bytes=9-1"}, {"Expect": "tea"}),
     *({"X-Forwarded-For": "\x7f"}, {"If-None-Match": "*"}, {"Authorization": "Basic !"}, {"Connection": "x"}),
 )
+UNREAD = (("Content-Encoding", "br"), ("X-Forwarded-For", "\x7f"))
+"""Headers that aiohttp refuses before it looks for a route."""
+
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "LOCK", "post", "EVERTALK")
 QUERIES = ("", "?", "?node=8&node=9", "?" + "a" * 3_000, "?%00=%ff", "?a=%ud800", "?;&=;", "?../../x", "#x")
 ENDINGS = (
@@ -186,6 +189,8 @@ class Calls:
     def _headers(self, call: Call, draw: Random) -> str:
         call.body = json.dumps(self._asked(call, draw)).encode()
         call.headers = dict(draw.choice(HEADERS))
+        if any(pair in UNREAD for pair in call.headers.items()):
+            call.route = ""
         return f"headers {str(call.headers)[:80]}"
 
     def _packed(self, call: Call, draw: Random) -> str:

@@ -20,6 +20,7 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ...multitalk.errors import InputError
+from ...multitalk.media_file import open_media
 from ...multitalk.mp4_claims import claims_too_much
 from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
 from ...multitalk.size_buckets import Resolution, bucket_for
@@ -260,7 +261,7 @@ def told_seconds(path: Path) -> float | None:
     try:
         if claims_too_much(str(path)):
             raise InputError(f"audio: {path.name} names more samples than it has bytes; choose another file")
-        with av.open(str(path)) as container:
+        with open_media(path) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is not None and stream.duration is not None and stream.time_base is not None:
                 return max(0.0, float(stream.duration * stream.time_base))
