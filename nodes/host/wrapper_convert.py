@@ -34,18 +34,14 @@ def host_inputs() -> dict[str, Any]:
     return described
 
 
-def converted(workflow: object, known: dict[str, Any]) -> bytes:
+def converted(workflow: object) -> bytes:
     """The answer of the route, as JSON.
-
-    Args:
-        workflow: what was posted.
-        known: see host_inputs.
 
     Raises:
         RequestError: it is no workflow of WanVideoWrapper that can be converted.
     """
     try:
-        conversion = convert(workflow, known)
+        conversion = convert(workflow, host_inputs())
     except ConvertError as error:
         raise RequestError(str(error)) from error
     remarks = [
@@ -58,6 +54,6 @@ def converted(workflow: object, known: dict[str, Any]) -> bytes:
 async def answer(request: web.Request) -> web.Response:
     """The converted workflow, as JSON; 400 with a sentence when it cannot be converted."""
     workflow = await json_of(request, "workflow")
-    known = host_inputs()  # on the loop, as the server's own /object_info: other packs' code is used to it
-    told = await worked_out("workflow", lambda: converted(workflow, known))
+    # Nodes list their folders when they are asked for their inputs: not on the loop, either.
+    told = await worked_out("workflow", lambda: converted(workflow))
     return web.Response(body=told, content_type="application/json")

@@ -49,11 +49,12 @@ def test_hostile_calls_are_refused_with_a_sentence(session: CallSession) -> None
     began = time.monotonic()
     session.run(FIRST, COUNT)
     LOG.info(
-        "%d calls in %.0f s: %s; slowest answer %.2f s, %.2f GB at most for a refusal, %d finds",
+        "%d calls in %.0f s: %s; slowest answer %.2f s (%s), %.2f GB at most for a refusal, %d finds",
         COUNT,
         time.monotonic() - began,
         dict(session.counts),
         session.slowest_s,
+        session.slowest,
         session.growth_bytes / 1e9,
         len(session.finds),
     )
