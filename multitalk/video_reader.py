@@ -106,14 +106,25 @@ def read_frames(path: Path) -> torch.Tensor:
 
 
 def frames_of(path: Path) -> Iterator[torch.Tensor]:
-    """Frames of a video one by one, float32 0..1, (height, width, 3)."""
-    with open_media(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        # Later frames may be larger than the header says.
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        for frame in container.decode(video=0):
-            yield rgb_frame(frame)
+    """Frames of a video one by one, float32 0..1, (height, width, 3).
+
+    Raises:
+        ResultError: it is damaged.
+    """
+    number = 0
+    try:
+        with open_media(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            # Later frames may be larger than the header says.
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            for frame in container.decode(video=0):
+                yield rgb_frame(frame)
+                number += 1
+    except (FFmpegError, ValueError) as error:
+        raise ResultError(
+            f"samples: {path} is damaged behind frame {number} ({reason_of(error)}); run the sampler again"
+        ) from error
 
 
 def rgb_frame(frame: av.VideoFrame) -> torch.Tensor:
@@ -122,14 +133,23 @@ def rgb_frame(frame: av.VideoFrame) -> torch.Tensor:
 
 
 def read_sound(path: Path) -> Waveform | None:
-    """The first sound track of a file as it is, float32; None without one."""
-    with open_media(path) as container:
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        mixer = MixDown(stream.layout.name, stream.rate)
-        parts = [block.samples_CT for block in sound_blocks(container, stream, mixer, [])]
-        return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
+    """The first sound track of a file as it is, float32; None without one that can be decoded.
+
+    Raises:
+        ResultError: it is damaged.
+    """
+    try:
+        with open_media(path) as container:
+            stream = next(filter(is_decodable, container.streams.audio), None)
+            if stream is None:
+                return None
+            mixer = MixDown(stream.layout.name, stream.rate)
+            parts = [block.samples_CT for block in sound_blocks(container, stream, mixer, [])]
+            return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
+    except (FFmpegError, ValueError) as error:
+        raise ResultError(
+            f"samples: the sound of {path} is damaged ({reason_of(error)}); run the sampler again"
+        ) from error
 
 
 def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:

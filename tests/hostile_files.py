@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +32,9 @@ NUMBERS = (0, 1, 2, 255, 256, 65_535, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1,
 """Put over four or eight bytes of a file."""
 
 MOST_BYTES = 200_000
+PACKETS = 40
+"""Of a clip's pictures and of its sound."""
+
 LINKED, KEPT = "outside", "kept.txt"
 """A folder beside the run's that links lead to, and a file in it that must stay as it is."""
 
@@ -121,7 +125,7 @@ def with_sound(path: Path) -> bytes:
             made.add_stream_from_template(one) for one in (film.streams.video[0], sound.streams.audio[0])
         ]
         for source, stream in zip((film, sound), streams, strict=True):
-            for packet in source.demux(source.streams[0]):
+            for packet in islice(source.demux(source.streams[0]), PACKETS):
                 if packet.dts is not None:
                     packet.stream = stream
                     made.mux(packet)
@@ -159,7 +163,6 @@ class Files:
 
     def __init__(self, seed: int, folder: Path, keys: tuple[str, ...], fingerprint: str) -> None:
         self._seed = seed
-        clip = (MEDIA / "clip.mp4").read_bytes()
         flac = (MEDIA / "speech_b.flac").read_bytes()
         matroska, sounding = with_sound(folder / "clip.mkv"), with_sound(folder / "sounding.mp4")
         self._whole = {".mkv": matroska, ".mp4": sounding}
@@ -176,7 +179,7 @@ class Files:
             ("picture", self._pictures),
             ("clip", lambda draw: self._bytes(draw, "clip", ".mp4", sounding, 4_000)),
             ("clip", lambda draw: self._bytes(draw, "clip", ".mkv", matroska, 1_000)),
-            ("clip", lambda draw: self._boxes(draw, draw.choice((clip, sounding)))),
+            ("clip", lambda draw: self._boxes(draw, sounding)),
         )
 
     @property

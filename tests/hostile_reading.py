@@ -17,9 +17,11 @@ from evertalk_pack.multitalk.manifest import parse_manifest, read_manifest
 from evertalk_pack.multitalk.picture_reader import read_picture
 from evertalk_pack.multitalk.run_folder import stored_manifest
 from evertalk_pack.multitalk.run_lock import RunLock
+from evertalk_pack.multitalk.scene_cuts import find_cuts
 from evertalk_pack.multitalk.sound_file import read_sound
 from evertalk_pack.multitalk.source_video import open_source
-from evertalk_pack.multitalk.video_reader import probe_video
+from evertalk_pack.multitalk.video_reader import frames_of, probe_video
+from evertalk_pack.multitalk.video_reader import read_sound as read_result_sound
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.checkpoint_kind import describe_checkpoint
 from hostile_files import KEPT, LINKED, Files, HostileFile, plant
@@ -30,6 +32,7 @@ Reader: TypeAlias = Callable[[Path], object]
 READ_S = 5.0
 GROWTH_BYTES = 2**30
 MOST_CHARACTERS = 2_000
+MOST_FRAMES = 60
 FRAMES = 3
 """Of a clip that are read, at times from its beginning to behind its end."""
 
@@ -102,7 +105,7 @@ class Reading:
             "sound": (lambda path: read_sound(path, self.folder / "temp", _never),),
             "picture": (read_picture,),
             "clip": (
-                probe_video,
+                _read_result,
                 _read_clip,
                 lambda path: open_source(path).sound(0.0, self.folder / "temp"),
             ),
@@ -145,6 +148,19 @@ def _read_clip(path: Path) -> None:
             number * max(1.0, clip.duration_s) / (FRAMES - 1) if clip.duration_s < 1e6 else number
         )
     reader.close()
+    reader = clip.reader()
+    find_cuts(reader)
+    reader.close()
+
+
+def _read_result(path: Path) -> None:
+    """As the decode node reads a finished video."""
+    probe_video(path)
+    for number, frame_HWC in enumerate(frames_of(path)):
+        assert frame_HWC.ndim == 3
+        if number >= MOST_FRAMES:
+            break
+    read_result_sound(path)
 
 
 def _never() -> None:
