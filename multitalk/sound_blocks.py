@@ -193,19 +193,18 @@ def _span(packet: "Packet[AudioStream] | None", stream: AudioStream) -> tuple[fl
 
 
 def silence(samples: int, channels: int) -> Iterator[torch.Tensor]:
-    """Blocks of silence (C, T), so many samples in all."""
+    """Blocks of silence (C, T), so many samples in all; they share their memory."""
+    block_CT = torch.zeros(channels, min(SILENCE_SAMPLES, max(0, samples)), dtype=torch.float32)
     for start in range(0, samples, SILENCE_SAMPLES):
-        yield torch.zeros(channels, min(SILENCE_SAMPLES, samples - start))
+        yield block_CT[:, : samples - start]
 
 
 def _silence(end_s: float | None, seconds: float, like: Block, rate_hz: int) -> Iterator[Block]:
     """Blocks of silence that end at a time."""
     left = round(seconds * rate_hz)
-    while left > 0:
-        count = min(left, SILENCE_SAMPLES)
-        begin_s = None if end_s is None else end_s - left / rate_hz
-        yield Block(begin_s, like.samples_CT.new_zeros(like.samples_CT.shape[0], count))
-        left -= count
+    for block_CT in silence(left, like.samples_CT.shape[0]):
+        yield Block(None if end_s is None else end_s - left / rate_hz, block_CT)
+        left -= block_CT.shape[1]
 
 
 def gap_notes(gaps: Sequence[Gap], socket: str, name: str) -> tuple[str, ...]:

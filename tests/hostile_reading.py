@@ -48,6 +48,7 @@ class Reading:
         finds: what went wrong, one line each.
         counts: how the readings ended, by kind.
         slowest_s: of the readings.
+        slowest: the file that it came to.
         growth_bytes: of the memory by one of them, at most.
     """
 
@@ -57,6 +58,7 @@ class Reading:
     finds: list[str] = field(default_factory=list[str])
     counts: Counter[str] = field(default_factory=Counter[str])
     slowest_s: float = 0.0
+    slowest: str = ""
     growth_bytes: int = 0
 
     def run(self, first: int, count: int) -> None:
@@ -74,25 +76,32 @@ class Reading:
         for read in (*self._readers(file), *self.more.get(file.kind, ())):
             before = _memory("VmRSS")
             _forget_peak()
-            began = time.monotonic()
-            told = ""
-            try:
-                read(path)
-                end = "read"
-            except PlainError as error:
-                end, told = "refused", str(error)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is a find
-                end = "failed"
-                last = traceback.format_exception(error)[-3:]
-                self.finds.append(f"{file.name}: {type(error).__name__}: {ascii(str(error))[:150]} {last}")
-            took_s, growth = time.monotonic() - began, _memory("VmHWM") - before
+            took_s, end, told = self._once(file, read, path)
+            growth = _memory("VmHWM") - before
+            if took_s > READ_S:  # a busy machine may have been the reason
+                took_s = min(took_s, self._once(file, read, path)[0])
             self.counts[f"{file.kind} {end}"] += 1
-            self.slowest_s, self.growth_bytes = max(self.slowest_s, took_s), max(self.growth_bytes, growth)
+            if took_s > self.slowest_s:
+                self.slowest_s, self.slowest = took_s, file.name
+            self.growth_bytes = max(self.growth_bytes, growth)
             if took_s > READ_S:
                 self.finds.append(f"{file.name}: {took_s:.1f} s")
             if growth > GROWTH_BYTES:
                 self.finds.append(f"{file.name}: {growth / 1e9:.1f} GB of memory")
             self.finds += [f"{file.name}: {line}" for line in wrong_sentence(told)]
+
+    def _once(self, file: HostileFile, read: Reader, path: Path) -> tuple[float, str, str]:
+        """Seconds that a reading took, how it ended, and the sentence of a refusal."""
+        began, end, told = time.monotonic(), "read", ""
+        try:
+            read(path)
+        except PlainError as error:
+            end, told = "refused", str(error)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is a find
+            end = "failed"
+            last = traceback.format_exception(error)[-3:]
+            self.finds.append(f"{file.name}: {type(error).__name__}: {ascii(str(error))[:150]} {last}")
+        return time.monotonic() - began, end, told
 
     def _readers(self, file: HostileFile) -> tuple[Reader, ...]:
         readers: dict[str, tuple[Reader, ...]] = {

@@ -54,11 +54,12 @@ def test_hostile_files_are_refused_with_a_sentence(reading: Reading) -> None:
     began = time.monotonic()
     reading.run(FIRST, COUNT)
     LOG.info(
-        "%d files in %.0f s: %s; slowest %.2f s, %.2f GB at most, %d finds",
+        "%d files in %.0f s: %s; slowest %.2f s (%s), %.2f GB at most, %d finds",
         COUNT,
         time.monotonic() - began,
         dict(sorted(reading.counts.items())),
         reading.slowest_s,
+        reading.slowest,
         reading.growth_bytes / 1e9,
         len(reading.finds),
     )
