@@ -16,6 +16,9 @@ DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, R
 SHOWN_DIGITS = 6
 """Behind the point; no field of these nodes has finer steps."""
 
+MAX_NODES = 10_000
+"""Workflows of WanVideoWrapper have some fifty, the largest that people share some hundreds."""
+
 FORMS = "expected a workflow saved by ComfyUI's editor, or exported with File > Export (API)"
 
 
@@ -32,7 +35,9 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
 
 
 def _read(fields: Mapping[str, Any], host: HostNodes) -> Source:
-    if isinstance(fields.get("nodes"), list):
+    listed = fields.get("nodes")
+    if isinstance(listed, list):
+        _check_count(len(cast("list[object]", listed)))
         try:
             return read_editor(fields, host)
         except ConvertError:
@@ -42,6 +47,7 @@ def _read(fields: Mapping[str, Any], host: HostNodes) -> Source:
             raise ConvertError(f"workflow: got {damage}, {FORMS}") from error
     if isinstance(fields.get("prompt"), Mapping):  # the body of a request to /prompt
         fields = fields["prompt"]
+    _check_count(len(fields))
     nodes = {str(node_id): _api_node(str(node_id), node) for node_id, node in fields.items()}
     if not nodes:
         raise ConvertError(f"workflow: it has no nodes; {FORMS}")
@@ -59,6 +65,13 @@ def tidied(value: object) -> object:
         return value
     shown = round(value, SHOWN_DIGITS)
     return shown if math.isclose(value, shown, rel_tol=1e-9, abs_tol=1e-12) else value
+
+
+def _check_count(nodes: int) -> None:
+    if nodes > MAX_NODES:
+        raise ConvertError(
+            f"workflow: it has {nodes:,} nodes, expected {MAX_NODES:,} at most; take out others"
+        )
 
 
 def _api_node(node_id: str, node: object) -> SourceNode:

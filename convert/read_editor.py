@@ -43,6 +43,9 @@ REROUTES = ("Reroute", "Reroute (rgthree)", "ReroutePrimitive|pysssss")
 MAX_STEPS = 1000
 """Of following a link; more of them are a circle."""
 
+MAX_ALL_STEPS = 200_000
+"""Of following all links, together."""
+
 
 def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
     """The nodes that run, with links from output to input.
@@ -64,7 +67,12 @@ class _Reader:
             )
             for one in implied
         }
+        self._steps = 0
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
+        self._setters: dict[tuple[str, str], JsonObject] = {}
+        for node in self._nodes.values():
+            if node["type"] in SETTERS.values():
+                self._setters.setdefault((node["type"], _first_value(node)), node)
         ends = (link_ends(link) for link in workflow.get("links") or [])
         self._links = {link_id: Link(origin, slot) for link_id, origin, slot, *_ in ends}
 
@@ -111,7 +119,8 @@ class _Reader:
 
     def _follow(self, link: Link | None) -> object:
         """Where a link really comes from: an output, a fixed value, or None."""
-        for _ in range(MAX_STEPS):
+        for _ in range(min(MAX_STEPS, MAX_ALL_STEPS - self._steps)):
+            self._steps += 1
             node = None if link is None else self._nodes.get(link.node)
             if link is None or node is None:
                 return None
@@ -138,8 +147,8 @@ class _Reader:
         )
 
     def _set_by(self, kind: str, name: str) -> Link | None:
-        setters = [n for n in self._nodes.values() if n["type"] == kind and _first_value(n) == name]
-        return self._first_link(setters[0]) if setters else None
+        setter = self._setters.get((kind, name))
+        return None if setter is None else self._first_link(setter)
 
     def _first_link(self, node: JsonObject) -> Link | None:
         given = [one["link"] for one in node.get("inputs") or [] if one.get("link") is not None]

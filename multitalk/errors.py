@@ -31,3 +31,8 @@ class ResultError(EverTalkError):
 
 class RunStoreError(EverTalkError):
     """The folder that keeps a run's finished windows cannot be written, read, or is another program's."""
+
+
+def reason_of(error: Exception) -> str:
+    """What the system or FFmpeg says of a file, without the number of the error and the file's path."""
+    return str(getattr(error, "strerror", None) or error)

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from io import BytesIO
 from typing import NamedTuple
 
 import av
@@ -18,6 +17,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from .frame_shape import pixel_shape, upright
+from .media_file import is_decodable, open_media
+from .video_reader import MAX_PIXELS
 
 LOG = logging.getLogger("evertalk")
 
@@ -30,9 +31,6 @@ SEEK_AHEAD_S = 10.0
 FIRST_STEP_BACK_S = 1.0
 """How much earlier the second try to seek aims, where the first one found nothing at or before its aim."""
 
-MAX_PIXELS = 8192 * 8192
-"""Pixels of a frame, twice as many as 8K video has. A file of some kilobytes can hold frames of 3 GB."""
-
 GUESSED_FPS = Fraction(25)
 """Where neither times nor a rate are written in the file."""
 
@@ -44,15 +42,10 @@ class TimedFrame(NamedTuple):
     pts: int
 
 
-def open_container(video: str | bytes) -> InputContainer:
-    """A video file, by its path or from memory, whose bytes are not copied."""
-    return av.open(BytesIO(video) if isinstance(video, bytes) else video, mode="r")
-
-
 def picture_stream(container: InputContainer) -> VideoStream | None:
-    """The stream of moving pictures; the cover of an audio file is none."""
-    moving = (one for one in container.streams.video if not one.disposition & Disposition.attached_pic)
-    return next(moving, None)
+    """The stream of moving pictures; the cover of an audio file is none, nor is what nothing decodes."""
+    known = filter(is_decodable, container.streams.video)
+    return next((one for one in known if not one.disposition & Disposition.attached_pic), None)
 
 
 def origin_s(container: InputContainer) -> Fraction:
@@ -72,7 +65,7 @@ class FrameReader:
         self._open()
 
     def _open(self) -> None:
-        self._container = open_container(self._video)
+        self._container = open_media(self._video)
         stream = picture_stream(self._container)
         assert stream is not None, "SourceVideo looked"
         assert stream.time_base is not None, "a stream in a file has a time base"

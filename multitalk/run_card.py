@@ -1,6 +1,6 @@
 """Which run it is, what its video is like, and what to do with what is there already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -8,6 +8,9 @@ from .output_format import MP4_H264, OutputFormat
 from .types import Waveform
 from .video_settings import VideoSettings
 from .windows import Window
+
+SLACK_BYTES = 16 * 2**20
+"""What containers take beside pictures and sound, and then some."""
 
 
 class Resume(Enum):
@@ -53,3 +56,14 @@ class VideoForm:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: VideoSettings = field(default_factory=VideoSettings)
     output: OutputFormat = MP4_H264
+
+    def most_bytes(self, windows: Sequence[Window]) -> int:
+        """What no file of one of these windows is larger than: a manifest that says so is not believed.
+
+        Frames that are carried are float32, which is more than any form of video needs. Beside the frames a
+        window may hold as many that wait to be blended.
+        """
+        frames = 2 * max((window.frames for window in windows), default=0)
+        metadata = sum(len(text) for text in self.metadata.values())
+        sound = 0 if self.sound is None else 4 * self.sound.samples_CT.numel()
+        return 12 * self.height_px * self.width_px * frames + 4 * metadata + sound + SLACK_BYTES

@@ -5,7 +5,7 @@ import errno
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from av.error import FFmpegError
@@ -108,6 +108,8 @@ def is_whole(path: Path, record: FileRecord) -> bool:
             return False
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
             return False
+        if stat.S_ISDIR(mode) and _bytes_in(path) != record.bytes:
+            return False
         return _size_and_digest(path) == (record.bytes, record.digest)
     except OSError:
         return False
@@ -120,7 +122,29 @@ def _size_and_digest(path: Path) -> tuple[int, str]:
     if any(not stat.S_ISREG(file.lstat().st_mode) for file in files):
         raise OSError(errno.EINVAL, "a folder of pictures holds something else", str(path))
     digests = [(file.name, fingerprint_file(file)) for file in files]
-    return sum(file.stat().st_size for file in files), fingerprint(digests)
+    return _bytes_in(path), fingerprint(digests)
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.iterdir())
+
+
+def believable(manifest: Manifest, most_bytes: int) -> Manifest:
+    """What of a manifest can be: a file that it names may be planted, sparse, and take hours to be read.
+
+    Args:
+        manifest: of this run, or of one whose windows are like this one's.
+        most_bytes: see VideoForm.
+    """
+    windows: list[WindowRecord] = []
+    for window in manifest.windows:
+        if any(file is not None and file.bytes > most_bytes for file in (window.segment, window.carry)):
+            break
+        windows.append(window)
+    final = manifest.final
+    if final is not None and final.bytes > most_bytes * manifest.planned_windows:
+        final = None
+    return replace(manifest, windows=tuple(windows), final=final)
 
 
 def final_path(root: Path, record: FileRecord) -> Path | None:

@@ -10,7 +10,15 @@ from .carry_file import Carry
 from .final_video import FINAL_STEM, INCOMPLETE
 from .manifest import SEGMENT_SUFFIXES, Manifest, WindowRecord
 from .run_card import Resume, RunCard, VideoForm
-from .run_folder import RunPlace, beginning, final_path, store_manifest, stored_manifest, whole_windows
+from .run_folder import (
+    RunPlace,
+    beginning,
+    believable,
+    final_path,
+    store_manifest,
+    stored_manifest,
+    whole_windows,
+)
 from .shared_windows import TakeOverError, find_donor, take_over
 
 LOG = logging.getLogger("evertalk")
@@ -51,7 +59,8 @@ def open_run(
         say(note)
     if stored is not None and (resume is Resume.RESTART or stored.fingerprint != card.fingerprint):
         stored = None
-    final = None if stored is None or stored.final is None else final_path(place.root, stored.final)
+    known = None if stored is None else believable(stored, form.most_bytes(card.windows))
+    final = None if known is None or known.final is None else final_path(place.root, known.final)
     if stored is not None and final is not None:
         clear_away(folder, stored)
         say(f"all {len(card.windows)} windows were finished; the video is {final}")
@@ -88,7 +97,8 @@ class _Finder:
         """The run's own windows."""
         if stored is None:
             return (), Carry(), ""
-        found = self.continued(whole_windows(self.folder, stored.windows, self.card.keys), "")
+        known = believable(stored, self.form.most_bytes(self.card.windows))
+        found = self.continued(whole_windows(self.folder, known.windows, self.card.keys), "")
         lost = len(stored.windows) - len(found[0])
         if lost and stored.final is not None:
             self.say(f"the finished video {stored.final.name} is gone or was changed: the run begins anew")
@@ -101,7 +111,8 @@ class _Finder:
 
     def of_another_run(self) -> Found:
         """The first windows of a run whose sound was shorter, or that has other seeds from a window on."""
-        donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows)
+        most_bytes = self.form.most_bytes(self.card.windows)
+        donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows, most_bytes)
         if donor is None:
             return (), Carry(), ""
         try:

@@ -18,7 +18,7 @@ from .atomic_file import whole_file
 from .errors import RunStoreError
 from .manifest import NAME, FileRecord, Manifest, WindowRecord, carry_name, read_manifest, segment_name
 from .run_card import VideoForm
-from .run_folder import SUFFIX, DiskError, RunPlace, final_path, is_whole, record_of
+from .run_folder import SUFFIX, DiskError, RunPlace, believable, final_path, is_whole, record_of
 from .segment import Piece
 from .windows import Window
 
@@ -41,12 +41,14 @@ class Donor:
     shared: int
 
 
-def find_donor(place: RunPlace, own: Path, keys: Sequence[str], plan: Sequence[Window]) -> Donor | None:
-    """The run of the same prefix with the most windows to take over."""
+def find_donor(
+    place: RunPlace, own: Path, keys: Sequence[str], plan: Sequence[Window], most_bytes: int
+) -> Donor | None:
+    """The run of the same prefix with the most windows to take over; see believable for `most_bytes`."""
     best: Donor | None = None
     for folder in other_folders(place, own):
         try:
-            manifest = read_manifest(folder / NAME)
+            manifest = believable(read_manifest(folder / NAME), most_bytes)
         except (RunStoreError, OSError):
             continue
         shared = continuable(folder, manifest, keys, plan)

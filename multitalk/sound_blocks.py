@@ -33,11 +33,18 @@ GAP_S = 0.05
 LONGEST_GAP_S = 600.0
 """What is longer is no damage, but a clock that was set."""
 
+MAX_FILLED_S = 3600.0
+"""Of all gaps of a file together. What misses more is no recording: a few bytes claim each gap."""
+
 SILENCE_SAMPLES = 1 << 16
 """Silence is made in blocks of so many samples."""
 
 SHOWN_GAPS = 3
 """How many gaps a note names."""
+
+
+class SoundGapsError(ValueError):
+    """More is missing of a sound than is filled with silence."""
 
 
 class Block(NamedTuple):
@@ -64,6 +71,7 @@ class _Clock:
         due_s: when the next frame should begin, by the time of the last.
         bad_from_s: when the packets began that could not be decoded since the last good frame; None: none.
         bad_until_s: when they end.
+        filled_s: how much of the gaps was filled in all.
     """
 
     gaps: list[Gap]
@@ -71,6 +79,7 @@ class _Clock:
     due_s: float | None = None
     bad_from_s: float | None = None
     bad_until_s: float | None = None
+    filled_s: float = 0.0
 
     def fail(self, start_s: float, end_s: float) -> None:
         """Note what could not be decoded."""
@@ -92,6 +101,9 @@ class _Clock:
             self.now_s = time_s
         if min(missing_s, jump_s) <= least_s or missing_s >= LONGEST_GAP_S:
             return 0.0
+        self.filled_s += missing_s
+        if self.filled_s > MAX_FILLED_S:
+            raise SoundGapsError(f"more than {MAX_FILLED_S / 60:g} minutes of it are missing")
         self.gaps.append(Gap(start_s, time_s))
         self.now_s = time_s
         return missing_s
@@ -116,6 +128,7 @@ def sound_blocks(
 
     Raises:
         FFmpegError: nothing of it can be decoded.
+        SoundGapsError: more than MAX_FILLED_S are missing.
     """
     clock = _Clock(gaps)
     held: Block | None = None
@@ -179,14 +192,19 @@ def _span(packet: "Packet[AudioStream] | None", stream: AudioStream) -> tuple[fl
     return float(start * packet.time_base), float((start + (packet.duration or 0)) * packet.time_base)
 
 
+def silence(samples: int, channels: int) -> Iterator[torch.Tensor]:
+    """Blocks of silence (C, T), so many samples in all; they share their memory."""
+    block_CT = torch.zeros(channels, min(SILENCE_SAMPLES, max(0, samples)), dtype=torch.float32)
+    for start in range(0, samples, SILENCE_SAMPLES):
+        yield block_CT[:, : samples - start]
+
+
 def _silence(end_s: float | None, seconds: float, like: Block, rate_hz: int) -> Iterator[Block]:
     """Blocks of silence that end at a time."""
     left = round(seconds * rate_hz)
-    while left > 0:
-        count = min(left, SILENCE_SAMPLES)
-        begin_s = None if end_s is None else end_s - left / rate_hz
-        yield Block(begin_s, like.samples_CT.new_zeros(like.samples_CT.shape[0], count))
-        left -= count
+    for block_CT in silence(left, like.samples_CT.shape[0]):
+        yield Block(None if end_s is None else end_s - left / rate_hz, block_CT)
+        left -= block_CT.shape[1]
 
 
 def gap_notes(gaps: Sequence[Gap], socket: str, name: str) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from .errors import InputError
+from .errors import InputError, reason_of
+from .media_file import is_decodable, open_media
 from .mix_down import MixDown
 from .mp4_claims import claims_too_much
 from .sound_blocks import Gap, gap_notes, sound_blocks
@@ -49,17 +50,17 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
     gaps: list[Gap] = []
     try:
         _check_claims(path, socket)
-        with av.open(str(path), mode="r") as container:
+        with open_media(path) as container:
             stream = _sound_stream(container, path.name, socket)
             rate_hz = stream.codec_context.sample_rate
-            blocks = _bounded(_blocks(container, stream, gaps), container, rate_hz, path.name, socket)
-            samples_CT = gathered_channels(_watched(blocks, folder, check), folder)
+            blocks = bounded(_blocks(container, stream, gaps), container, rate_hz, path.name, socket)
+            samples_CT = gathered_channels(watched(blocks, folder, check), folder)
     except InputError:
         raise
     except (FFmpegError, OSError, ValueError) as error:
         raise InputError(
-            f"{socket}: {path.name} cannot be read as a sound ({error}); it is damaged, or of a kind that "
-            "FFmpeg does not know: choose another, or convert it to WAV or FLAC"
+            f"{socket}: {path.name} cannot be read as a sound ({reason_of(error)}); it is damaged, or of a "
+            "kind that FFmpeg does not know: choose another, or convert it to WAV or FLAC"
         ) from error
     if not samples_CT.numel():
         raise InputError(f"{socket}: {path.name} holds no sample of sound; choose another file")
@@ -75,6 +76,8 @@ def _sound_stream(container: InputContainer, name: str, socket: str) -> AudioStr
     if not container.streams.audio:
         raise InputError(f"{socket}: {name} has no sound; choose a file with a sound track")
     stream = container.streams.audio[0]
+    if not is_decodable(stream):
+        raise InputError(f"{socket}: {name} has a sound that FFmpeg cannot decode; convert it to WAV or FLAC")
     if stream.codec_context.sample_rate <= 0 or stream.codec_context.channels <= 0:
         raise InputError(f"{socket}: {name} names no sample rate or no channels; convert it to WAV or FLAC")
     return stream
@@ -89,10 +92,14 @@ def _blocks(container: InputContainer, stream: AudioStream, gaps: list[Gap]) -> 
     return (block.samples_CT for block in sound_blocks(container, stream, mixer, gaps))
 
 
-def _bounded(
+def bounded(
     blocks: Iterator[torch.Tensor], container: InputContainer, rate_hz: int, name: str, socket: str
 ) -> Iterator[torch.Tensor]:
-    """The blocks of no more than MAX_HOURS: neither by what the file says of itself, nor by what it holds."""
+    """The blocks of no more than MAX_HOURS: neither by what the file says of itself, nor by what it holds.
+
+    Raises:
+        InputError: there are more.
+    """
     samples = (container.duration or 0) * rate_hz // av.time_base
     came = 0
     while True:
@@ -107,14 +114,18 @@ def _bounded(
         yield block_CT
 
 
-def _watched(
-    blocks: Iterator[torch.Tensor], folder: Path, check: Callable[[], None]
+def watched(
+    blocks: Iterator[torch.Tensor], folder: Path | None, check: Callable[[], None]
 ) -> Iterator[torch.Tensor]:
-    """The blocks, while there is space on the folder's disk and nobody stops."""
+    """The blocks, while there is space on the folder's disk and nobody stops.
+
+    Raises:
+        InputError: there is no space.
+    """
     for number, block_CT in enumerate(blocks):
         if number % CHECK_BLOCKS == 0:
             check()
-            if folder.is_dir() and (free := shutil.disk_usage(folder).free) < FREE_BYTES:
+            if folder and folder.is_dir() and (free := shutil.disk_usage(folder).free) < FREE_BYTES:
                 raise InputError(
                     f"temp folder: {free / 1e9:.1f} GB are left on the disk of {folder}, and a long sound is "
                     f"kept there while the run lasts. Free some space, or start ComfyUI with "

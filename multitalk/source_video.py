@@ -3,7 +3,7 @@
 Shape letters: C channels, T samples.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -17,14 +17,17 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from .errors import InputError
-from .frame_reader import MAX_PIXELS, FrameReader, open_container, origin_s, picture_stream
+from .errors import InputError, reason_of
+from .frame_reader import FrameReader, origin_s, picture_stream
 from .frame_shape import SQUARE, Orientation, orientation, pixel_shape, seen_size, square_size
+from .media_file import is_decodable, open_media
 from .mix_down import MixDown
 from .mp4_claims import claims_too_much
-from .sound_blocks import Gap, gap_notes, sound_blocks
+from .sound_blocks import LONGEST_GAP_S, Gap, gap_notes, silence, sound_blocks
+from .sound_file import bounded, watched
 from .tensor_file import gathered_channels
 from .types import Waveform
+from .video_reader import MAX_PIXELS
 
 MOVE = "Choose a video that plays, in Load Video."
 
@@ -56,15 +59,19 @@ class SourceVideo:
         """A new reader of its frames."""
         return FrameReader(self.video)
 
-    def sound(self, start_s: float = 0.0, folder: Path | None = None) -> Waveform:
+    def sound(
+        self, start_s: float = 0.0, folder: Path | None = None, check: Callable[[], None] = lambda: None
+    ) -> Waveform:
         """Its sound from a time on, beside the pictures: (1 or 2 channels, samples), at its own rate.
 
         Args:
             start_s: the time.
             folder: where a long sound is kept; None: in memory.
+            check: called now and then; may raise to stop.
 
         Raises:
-            InputError: it has none, or none after `start_s`.
+            InputError: it has none, none after `start_s`, or more of it than sound_file.MAX_HOURS; or it
+                begins long after the pictures.
         """
         if not self.has_sound:
             raise InputError(
@@ -73,12 +80,20 @@ class SourceVideo:
             )
         gaps: list[Gap] = []
         try:
-            with open_container(self.video) as container:
-                sound = decoded_sound(container, container.streams.audio[0], folder, gaps)
+            with open_media(self.video) as container:
+                stream = container.streams.audio[0]
+                _check_decodable(stream)
+                rate_hz = stream.codec_context.sample_rate
+                blocks = _from_the_beginning(container, stream, gaps, self.name)
+                blocks = bounded(blocks, container, rate_hz, self.name, "audio")
+                sound = Waveform(gathered_channels(watched(blocks, folder, check), folder), rate_hz)
+        except InputError:
+            raise
         except (FFmpegError, OSError, ValueError) as error:
             raise InputError(
-                f"audio: the sound of {self.name} cannot be decoded ({error}); it is damaged, or of a kind "
-                "that FFmpeg does not know. Take the speech from Load Audio, or choose another video."
+                f"audio: the sound of {self.name} cannot be decoded ({reason_of(error)}); it is damaged, or "
+                "of a kind that FFmpeg does not know. Take the speech from Load Audio, or choose another "
+                "video."
             ) from error
         rest_CT = sound.samples_CT[:, round(start_s * sound.sample_rate_hz) :]
         if rest_CT.shape[1] == 0:
@@ -100,7 +115,7 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
     try:
         if claims_too_much(data):
             raise InputError(f"source_video: {name} names more samples than it has bytes. {MOVE}")
-        with open_container(data) as container:
+        with open_media(data) as container:
             stream = picture_stream(container)
             if stream is None:
                 raise InputError(
@@ -125,7 +140,9 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                 pixel=pixel,
             )
     except (FFmpegError, OSError) as error:
-        raise InputError(f"source_video: {name} cannot be read as a video ({error}). {MOVE}") from error
+        raise InputError(
+            f"source_video: {name} cannot be read as a video ({reason_of(error)}). {MOVE}"
+        ) from error
 
 
 def first_orientation(data: str | bytes, name: str) -> Orientation:
@@ -152,30 +169,32 @@ def pictures_duration_s(container: InputContainer, stream: VideoStream) -> float
     return float(end - origin_s(container))
 
 
-def decoded_sound(
-    container: InputContainer, stream: AudioStream, folder: Path | None = None, gaps: list[Gap] | None = None
-) -> Waveform:
-    """A sound track as mono or stereo, led by silence where it begins after the pictures.
-
-    A long one lies in a file in `folder`, if that is given. Damaged places are silent, and added to `gaps`.
-    """
-    blocks = _from_the_beginning(container, stream, [] if gaps is None else gaps)
-    return Waveform(gathered_channels(blocks, folder), stream.codec_context.sample_rate)
+def _check_decodable(stream: AudioStream) -> None:
+    if not is_decodable(stream):
+        raise ValueError("there is no decoder for it")
 
 
 def _from_the_beginning(
-    container: InputContainer, stream: AudioStream, gaps: list[Gap]
+    container: InputContainer, stream: AudioStream, gaps: list[Gap], name: str
 ) -> Iterator[torch.Tensor]:
-    """Decoded blocks (C, T), led by silence, or without what lies before the pictures begin."""
+    """Decoded blocks (C, T), led by silence, or without what lies before the pictures begin.
+
+    Mono or stereo. Damaged places are silent, and added to `gaps`.
+    """
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
     rate_hz = stream.codec_context.sample_rate
     early: int | None = None
     for time_s, block_CT in sound_blocks(container, stream, MixDown(layout, rate_hz), gaps):
         if early is None:
             begin_s = 0.0 if time_s is None else time_s - float(origin_s(container))
+            if begin_s > LONGEST_GAP_S:
+                raise InputError(
+                    f"audio: the sound of {name} begins {begin_s:.0f} s after its pictures, expected "
+                    f"{LONGEST_GAP_S:g} s at most; its times are damaged. Take the speech from Load Audio, "
+                    "or choose another video."
+                )
             early = -round(begin_s * rate_hz)
-            if early < 0:
-                yield torch.zeros(1 if layout == "mono" else 2, -early)
+            yield from silence(-early, 1 if layout == "mono" else 2)
         cut = min(max(early, 0), block_CT.shape[1])
         early -= cut
         yield block_CT[:, cut:]

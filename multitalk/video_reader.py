@@ -3,7 +3,7 @@
 Shape letters: F frames, H height, W width; the last axis of frames is red, green, blue.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,10 +16,14 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from .deep_frames import deep_rgb, is_deep
-from .errors import ResultError
+from .errors import ResultError, reason_of
+from .media_file import is_decodable, open_media
 from .mix_down import MixDown
 from .sound_blocks import sound_blocks
 from .types import Waveform
+
+MAX_PIXELS = 8192 * 8192
+"""Pixels of a frame, twice as many as 8K video has. A file of some kilobytes can hold frames of 3 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,20 @@ def probe_video(path: Path) -> VideoFacts:
         ResultError: the file is no video that can be opened.
     """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
+        with open_media(path) as container:
+            if not container.streams.video or not is_decodable(container.streams.video[0]):
                 raise ResultError(f"samples: {path} holds no video stream; run the sampler again")
             stream = container.streams.video[0]
+            if stream.width * stream.height > MAX_PIXELS:
+                raise ResultError(
+                    f"samples: {path} has pictures of {stream.width}x{stream.height}, expected "
+                    f"{MAX_PIXELS // 10**6} million pixels at most; run the sampler again"
+                )
             rate = stream.average_rate or Fraction(0)
             return VideoFacts(stream.frames, stream.width, stream.height, Fraction(rate))
     except FFmpegError as error:
         raise ResultError(
-            f"samples: {path} cannot be read as a video ({error}); run the sampler again"
+            f"samples: {path} cannot be read as a video ({reason_of(error)}); run the sampler again"
         ) from error
 
 
@@ -64,7 +73,7 @@ def codec_of(path: Path) -> str:
         ResultError: the file is no video that can be opened.
     """
     probe_video(path)
-    with av.open(str(path)) as container:
+    with open_media(path) as container:
         return container.streams.video[0].codec_context.name
 
 
@@ -97,28 +106,50 @@ def read_frames(path: Path) -> torch.Tensor:
 
 
 def frames_of(path: Path) -> Iterator[torch.Tensor]:
-    """Frames of a video one by one, float32 0..1, (height, width, 3)."""
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_type = "AUTO"
-        for frame in container.decode(video=0):
-            yield deep_rgb(frame) if is_deep(frame) else torch.from_numpy(rgb_of(frame)).float().div_(255)
+    """Frames of a video one by one, float32 0..1, (height, width, 3).
+
+    Raises:
+        ResultError: it is damaged.
+    """
+    number = 0
+    try:
+        with open_media(path) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            # Later frames may be larger than the header says.
+            stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            for frame in container.decode(video=0):
+                yield rgb_frame(frame)
+                number += 1
+    except (FFmpegError, ValueError) as error:
+        raise ResultError(
+            f"samples: {path} is damaged behind frame {number} ({reason_of(error)}); run the sampler again"
+        ) from error
+
+
+def rgb_frame(frame: av.VideoFrame) -> torch.Tensor:
+    """A decoded frame, float32 0..1, (height, width, 3)."""
+    return deep_rgb(frame) if is_deep(frame) else torch.from_numpy(rgb_of(frame)).float().div_(255)
 
 
 def read_sound(path: Path) -> Waveform | None:
-    """The first sound track of a file as it is, float32; None without one."""
-    with av.open(str(path)) as container:
-        if not container.streams.audio:
-            return None
-        stream = container.streams.audio[0]
-        mixer = MixDown(stream.layout.name, stream.rate)
-        parts = [block.samples_CT for block in sound_blocks(container, stream, mixer, [])]
-        return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
+    """The first sound track of a file as it is, float32; None without one that can be decoded.
 
-
-def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
-    """Pictures one by one, float32 0..1, (height, width, 3)."""
-    for path in paths:
-        yield next(frames_of(path))
+    Raises:
+        ResultError: it is damaged.
+    """
+    try:
+        with open_media(path) as container:
+            stream = next(filter(is_decodable, container.streams.audio), None)
+            if stream is None:
+                return None
+            mixer = MixDown(stream.layout.name, stream.rate)
+            parts = [block.samples_CT for block in sound_blocks(container, stream, mixer, [])]
+            return Waveform(torch.cat(parts, dim=1), stream.rate) if parts else None
+    except (FFmpegError, ValueError) as error:
+        raise ResultError(
+            f"samples: the sound of {path} is damaged ({reason_of(error)}); run the sampler again"
+        ) from error
 
 
 def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:

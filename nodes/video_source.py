@@ -13,7 +13,7 @@ from .host.clip import clip_of, find_scene_cuts
 from .host.node import EverTalkNode
 from .host.outputs import output_is_taken, taken_fingerprint
 from .host.progress import show_on_node, warn_on_node
-from .host.sound import audio_of, temp_folder
+from .host.sound import audio_of, stop_if_asked, temp_folder
 from .host.widgets import check_widgets
 from .sockets import VideoSourceSocket
 
@@ -130,7 +130,7 @@ class EverTalkVideoSource(EverTalkNode):
 
 def audio_and_warnings(clip: SourceVideo, start_s: float) -> dict[str, Any]:
     """The clip's own sound; says what is damaged of it."""
-    sound = clip.sound(start_s, temp_folder())
+    sound = clip.sound(start_s, temp_folder(), stop_if_asked)
     for note in sound.notes:
         warn_on_node(note)
     return audio_of(sound)

@@ -5,9 +5,9 @@ heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Vi
 give nothing is known yet.
 """
 
-import asyncio
 import os
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,14 +20,18 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ...multitalk.errors import InputError
+from ...multitalk.media_file import open_media
+from ...multitalk.mp4_claims import claims_too_much
 from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.sound_file import MAX_HOURS
 from ...multitalk.source_video import open_source
 from ...multitalk.waveform import video_frames_in
 from ...multitalk.windows import plan_windows
+from ...wanvideo.plain_file import open_plain
 from .request import CUSTOM_SIZE, SIZES
-from .routes import RequestError, json_of
+from .request_json import json_of
+from .routes import RequestError, worked_out
 from .widget_values import MAX_PRIMITIVES, PRIMITIVES
 
 ROUTE = "/evertalk/estimate"
@@ -39,13 +43,20 @@ TURNED = {5, 6, 7, 8}
 EXPECTED = "expected a node and a prompt: a sampler's id, and nodes by id with class_type and inputs"
 NO_PICTURE = (
     UnidentifiedImageError,
-    Image.DecompressionBombError,
+    OSError,
     ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
     SyntaxError,
     EOFError,
+    MemoryError,
+    RecursionError,
     struct.error,
+    zlib.error,
 )
-"""What Pillow's readers raise at a damaged file, besides OSError."""
+"""What damaged values end in, in the readers of Pillow's many formats."""
 
 SHOWN_NAME = 100
 """Characters of a file's name in a sentence."""
@@ -137,7 +148,7 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
         size = size_of_video(graph, sampler)
         seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
         settings = window_settings(sampler["inputs"])
-    except (InputError, OSError, FFmpegError) as error:
+    except InputError as error:
         return Estimate(problem=str(error))
     width, height = (None, None) if size is None else (size.width_px, size.height_px)
     if seconds is None or settings is None:
@@ -182,12 +193,24 @@ def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
         video = open_source(path)
         return video.height_px, video.width_px
     path = chosen_file(graph.source(sampler, "start_image", "LoadImage"), "image")
-    if path is None:
-        return None
+    return None if path is None else told_size(path)
+
+
+def told_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture as it is seen, by its file's head; no pixel is decoded.
+
+    Raises:
+        InputError: it is no picture, or claims more pixels than ComfyUI's own reader takes.
+    """
     try:
-        with Image.open(path) as picture:
+        with open_plain(path) as file, Image.open(file) as picture:
             width_px, height_px = picture.size
             turned = picture.getexif().get(ORIENTATION_TAG) in TURNED
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"start_image: {path.name} claims to have more pixels than Pillow, which reads pictures here, "
+            "takes. Choose a smaller one."
+        ) from error
     except NO_PICTURE as error:
         raise InputError(f"start_image: {path.name} is no picture. Choose another one.") from error
     return (width_px, height_px) if turned else (height_px, width_px)
@@ -219,12 +242,21 @@ def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | Non
 
 
 def told_seconds(path: Path) -> float | None:
-    """How long a sound lasts by its file's head, or None if that does not say."""
-    with av.open(str(path)) as container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is not None and stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
-        return None if container.duration is None else container.duration / av.time_base
+    """How long a sound lasts by its file's head, or None if that does not say.
+
+    Raises:
+        InputError: it is no sound that FFmpeg knows, or claims too much.
+    """
+    try:
+        if claims_too_much(str(path)):
+            raise InputError(f"audio: {path.name} names more samples than it has bytes; choose another file")
+        with open_media(path) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is not None and stream.duration is not None and stream.time_base is not None:
+                return max(0.0, float(stream.duration * stream.time_base))
+            return None if container.duration is None else max(0.0, container.duration / av.time_base)
+    except (FFmpegError, OSError) as error:
+        raise InputError(f"audio: {path.name} cannot be read as a sound; choose another file") from error
 
 
 def chosen_file(loader: Node | None, widget: str) -> Path | None:
@@ -258,5 +290,8 @@ def chosen_file(loader: Node | None, widget: str) -> Path | None:
 async def answer(request: web.Request) -> web.Response:
     """What a sampler's run will be, as JSON; 400 with a sentence when no graph came."""
     asked = _mapping(await json_of(request, "estimate"), "the request")
-    estimate = await asyncio.to_thread(estimate_of, asked.get("prompt"), str(asked.get("node")))
+    sampler_id = asked.get("node")
+    if not isinstance(sampler_id, str | int):
+        raise RequestError(f"{EXPECTED}; node came as {type(sampler_id).__name__}")
+    estimate = await worked_out("estimate", lambda: estimate_of(asked.get("prompt"), str(sampler_id)))
     return web.json_response(asdict(estimate))

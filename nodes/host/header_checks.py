@@ -6,11 +6,10 @@ when it is done is kept (wanvideo/checkpoint.py), so that the next queueing find
 """
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
 
 from ...multitalk.errors import ModelFileError
+from .beside_loop import beside_loop
 
 LIMIT_S = 10.0
 """A header takes milliseconds from a disk and some tenths of a second from a cold network share."""
@@ -26,30 +25,10 @@ async def off_the_loop(label: str, check: Callable[[], object]) -> None:
     Raises:
         EverTalkError: the check has raised it, or (ModelFileError) it takes too long.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[BaseException | None] = loop.create_future()
-
-    def settle(problem: BaseException | None) -> None:
-        if not done.done():
-            done.set_result(problem)
-
-    def run() -> None:
-        problem: BaseException | None = None
-        try:
-            check()
-        except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
-            problem = error
-        with contextlib.suppress(RuntimeError):  # the server was closed meanwhile
-            loop.call_soon_threadsafe(settle, problem)
-
-    # A daemon: a disk that never answers must not keep the server from ending.
-    threading.Thread(target=run, name="evertalk-headers", daemon=True).start()
     try:
-        problem = await asyncio.wait_for(done, LIMIT_S)
+        await beside_loop(check, LIMIT_S, "evertalk-headers")
     except asyncio.TimeoutError as error:
         raise ModelFileError(
             f"{label}: the model files chosen here could not be looked at within {LIMIT_S:g} s. Wait until "
             "their disk answers and queue the workflow again, or choose others."
         ) from error
-    if problem is not None:
-        raise problem

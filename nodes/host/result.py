@@ -16,9 +16,10 @@ from comfy_api.latest import Input, InputImpl, Types, io, ui
 
 from ...multitalk.errors import ResultError
 from ...multitalk.frames_in_memory import FramesInMemory
+from ...multitalk.picture_reader import read_pictures
 from ...multitalk.result import RawLatents, Result, SavedFrames, SavedVideo, VideoObject
 from ...multitalk.types import FPS, Waveform
-from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_pictures, read_sound
+from ...multitalk.video_reader import codec_of, frames_of, read_frames, read_sound
 from ...multitalk.video_settings import VideoSettings
 from ...multitalk.video_writer import VideoWriter
 from .codecs import decode_all

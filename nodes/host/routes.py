@@ -1,32 +1,43 @@
 """The pack's own routes on the host's server, and what it changes in the host's answers.
 
-Its routes refuse with a sentence, never with a traceback.
+Every route is added here, and so refuses with a sentence, never with a traceback, and answers in time.
 """
 
-import json
+import asyncio
 import logging
-import math
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from ...attention.errors import PlainError
+from .beside_loop import beside_loop
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Middleware = Callable[[web.Request, Answer], Awaitable[web.StreamResponse]]
 
 LOG = logging.getLogger("evertalk")
 
-BAD_REQUEST, OUR_FAULT = 400, 500
+BAD_REQUEST, OUR_FAULT, BUSY = 400, 500, 503
 
-SHOWN = 40
-"""Characters of what came that are shown in a sentence."""
+ANSWER_S = 10.0
+"""How long an answer may take once its request has arrived; a file on a disk that hangs is not waited for."""
+
+MAX_AT_ONCE = 8
+"""Answers that are worked out at the same time; an editor asks for one."""
+
+_AT_WORK: set[object] = set()
+
+_T = TypeVar("_T")
 
 
 class RequestError(PlainError):
     """A request that cannot be answered; the message is a sentence for whoever sent it."""
+
+
+class BusyError(PlainError):
+    """A request that nothing is wrong with, but that cannot be answered now."""
 
 
 def add_post_route(path: str, answer: Answer) -> None:
@@ -66,14 +77,14 @@ def _server() -> Any:
 
 
 def in_sentences(path: str, answer: Answer) -> Answer:
-    """The same answer, with `{"error": sentence}` and 400 for a RequestError, 500 for our own faults."""
+    """The same answer, with `{"error": sentence}` and 400 for a PlainError, 500 for our own faults."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
         try:
             return await answer(request)
-        except web.HTTPException:  # aiohttp's own, such as a body that is too large
-            raise
-        except RequestError as error:
+        except BusyError as error:
+            return refusal(str(error), BUSY)
+        except PlainError as error:
             return refusal(str(error), BAD_REQUEST)
         except Exception as error:
             LOG.exception("%s failed", path)
@@ -83,26 +94,33 @@ def in_sentences(path: str, answer: Answer) -> Answer:
     return answered
 
 
+async def worked_out(what: str, work: Callable[[], _T]) -> _T:
+    """What `work` gives, beside the event loop.
+
+    Args:
+        what: the beginning of the sentence if it cannot be given.
+        work: reads files or much JSON.
+
+    Raises:
+        BusyError: it takes longer than ANSWER_S, or MAX_AT_ONCE others have not ended yet.
+    """
+    if len(_AT_WORK) >= MAX_AT_ONCE:
+        raise BusyError(f"{what}: {MAX_AT_ONCE} requests are being answered; try it in a while")
+    ticket = object()
+    _AT_WORK.add(ticket)
+
+    def watched() -> _T:
+        try:
+            return work()
+        finally:
+            _AT_WORK.discard(ticket)
+
+    try:
+        return await beside_loop(watched, ANSWER_S, "evertalk-route")
+    except asyncio.TimeoutError as error:
+        raise BusyError(f"{what}: no answer after {ANSWER_S:g} s; try it again in a while") from error
+
+
 def refusal(sentence: str, status: int) -> web.Response:
     """The answer to what cannot be done."""
     return web.json_response({"error": sentence}, status=status)
-
-
-async def json_of(request: web.Request, what: str) -> object:
-    """The JSON that a request brings; `what` it should have been, for the sentence.
-
-    Raises:
-        RequestError: it is no JSON, is not text, holds NaN or infinite numbers, which are none and which no
-            browser could read in an answer, or is nested too deeply to be read.
-    """
-    try:
-        return json.loads(await request.text(), parse_constant=_finite, parse_float=_finite)
-    except (ValueError, LookupError, RecursionError) as error:  # LookupError: of an unknown encoding
-        raise RequestError(f"{what}: it is no JSON ({error})") from error
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:SHOWN]} is no number that can be used")
-    return number

@@ -16,9 +16,12 @@ ENCODE = "none (encode)"
 SAVED_INPUTS = ("save_as", "conditioning")
 
 
-def with_savers(asked: dict[str, Any]) -> dict[str, Any]:
-    """The body of a request to /prompt, changed where EverTalk Text Embeddings saves; else as it came."""
-    prompt = asked.get("prompt")
+def with_savers(asked: Any) -> Any:
+    """The body of a request to /prompt, changed where EverTalk Text Embeddings saves; else as it came.
+
+    Any JSON may come, a list for instance; what is no prompt is the host's to refuse.
+    """
+    prompt = cast("Mapping[str, object]", asked).get("prompt") if isinstance(asked, Mapping) else None
     if not isinstance(prompt, Mapping):
         return asked
     nodes = cast("Mapping[str, object]", prompt)

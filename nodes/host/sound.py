@@ -92,6 +92,11 @@ def temp_folder() -> Path:
     return Path(folder_paths.get_temp_directory())
 
 
+def stop_if_asked() -> None:
+    """Raise what the host ends a node with, if somebody has interrupted the job."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
+
 def list_sound_files() -> list[str]:
     """Audio and video files in the host's input folder."""
     names = os.listdir(folder_paths.get_input_directory())  # noqa: PTH208  # names, as the host wants them
@@ -131,5 +136,4 @@ def load_sound(name: str) -> Waveform:
     Raises:
         InputError: see sound_file_path and multitalk.sound_file.
     """
-    check = comfy.model_management.throw_exception_if_processing_interrupted
-    return read_sound(sound_file_path(name), temp_folder(), check)
+    return read_sound(sound_file_path(name), temp_folder(), stop_if_asked)

@@ -1,19 +1,24 @@
 """POST /evertalk/convert: a workflow of WanVideoWrapper -> one of EverTalk, and what was lost."""
 
-import asyncio
+import json
 from io import BytesIO
 from typing import Any
 
 from aiohttp import web
 
+from ...attention.plain_text import plain
 from ...convert.conversion import convert
 from ...convert.errors import ConvertError
 from ...convert.stored import HEAD_BYTES, is_media, stored_workflow
 from ...multitalk.errors import InputError
-from .routes import RequestError, json_of
+from .request_json import body_of, json_in
+from .routes import RequestError, worked_out
 from .video_file import check_prefix
 
 ROUTE = "/evertalk/convert"
+
+MAX_MEDIA_BYTES = 128 * 2**20
+"""Of a picture or video that is posted; the script takes larger ones."""
 
 
 def host_inputs() -> dict[str, Any]:
@@ -47,18 +52,21 @@ def name_rule(prefix: str) -> str:
     return ""
 
 
-def converted(workflow: object) -> dict[str, Any]:
-    """The answer of the route.
+def converted(workflow: object) -> bytes:
+    """The answer of the route, as JSON.
 
     Raises:
-        ConvertError: it is no workflow of WanVideoWrapper that can be converted.
+        RequestError: it is no workflow of WanVideoWrapper that can be converted.
     """
-    conversion = convert(workflow, host_inputs(), name_rule)
+    try:
+        conversion = convert(workflow, host_inputs(), name_rule)
+    except ConvertError as error:
+        raise RequestError(str(error)) from error
     remarks = [
-        {"level": remark.level.value, "node": remark.node, "text": remark.text}
+        {"level": remark.level.value, "node": remark.node, "text": plain(remark.text)}
         for remark in conversion.remarks
     ]
-    return {"workflow": conversion.workflow, "remarks": remarks}
+    return json.dumps({"workflow": conversion.workflow, "remarks": remarks}).encode()
 
 
 async def answer(request: web.Request) -> web.Response:
@@ -66,12 +74,23 @@ async def answer(request: web.Request) -> web.Response:
 
     The request brings the workflow as JSON, or a picture or video that holds one.
     """
-    body = await request.read()
+    body = await body_of(request, "workflow", MAX_MEDIA_BYTES)
+    if is_media(body[:HEAD_BYTES]):
+        workflow = await worked_out("workflow", lambda: stored_in(body))
+    else:
+        workflow = await json_in(body, request.charset, "workflow")
+    # Nodes list their folders when they are asked for their inputs: not on the loop, either.
+    told = await worked_out("workflow", lambda: converted(workflow))
+    return web.Response(body=told, content_type="application/json")
+
+
+def stored_in(media: bytes) -> object:
+    """The workflow in a picture or video.
+
+    Raises:
+        RequestError: it holds none.
+    """
     try:
-        if is_media(body[:HEAD_BYTES]):
-            workflow = await asyncio.to_thread(stored_workflow, BytesIO(body))
-        else:
-            workflow = await json_of(request, "workflow")
-        return web.json_response(converted(workflow))
+        return stored_workflow(BytesIO(media))
     except ConvertError as error:
         raise RequestError(str(error)) from error

@@ -1,11 +1,17 @@
 """What the converter does not take, and what it says then; no server is needed for that."""
 
+import time
+from copy import deepcopy
+from random import Random
 from typing import Any
 
 import pytest
 from convert_server import read
+from evertalk_pack.convert import read_editor
 from evertalk_pack.convert.conversion import convert
 from evertalk_pack.convert.errors import ConvertError
+from evertalk_pack.convert.read import MAX_NODES
+from hostile_routes import JUNK, many_nodes, places_of
 
 NO_HOST: dict[str, Any] = {}
 
@@ -59,6 +65,43 @@ def test_other_videos_of_the_wrapper_are_refused() -> None:
     graph["192"]["class_type"] = "WanVideoImageToVideoEncode"
     with pytest.raises(ConvertError, match="Keep WanVideoWrapper for them"):
         convert(graph, NO_HOST)
+
+
+def test_far_too_many_nodes_are_refused_before_they_are_looked_at() -> None:
+    node = {"class_type": "LoadImage", "inputs": {}}
+    with pytest.raises(ConvertError, match="it has 10,001 nodes, expected 10,000 at most"):
+        convert({str(one): node for one in range(MAX_NODES + 1)}, NO_HOST)
+    with pytest.raises(ConvertError, match="it has 10,001 nodes, expected 10,000 at most"):
+        convert({"nodes": [{}] * (MAX_NODES + 1)}, NO_HOST)
+
+
+@pytest.mark.parametrize("kind", ["Reroute", "GetNode", "SetNode", "LoadImage", "WanVideoSampler"])
+def test_thousands_of_nodes_in_a_circle_are_refused_at_once(kind: str) -> None:
+    began_s = time.monotonic()
+    with pytest.raises(ConvertError):
+        convert(many_nodes(MAX_NODES, kind), NO_HOST)
+    assert time.monotonic() - began_s < 5
+
+
+def test_links_that_are_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_editor, "MAX_ALL_STEPS", 10)
+    with pytest.raises(ConvertError, match="its reroutes go in a circle"):
+        convert(read("reroutes"), NO_HOST)
+
+
+@pytest.mark.parametrize("name", ["single", "gguf.api", "two_people_in_turn"])
+def test_values_of_wrong_kinds_end_in_a_conversion_or_a_sentence(name: str) -> None:
+    draw = Random(name)
+    refused = 0
+    for _ in range(60):
+        graph = read(name)
+        place, key = draw.choice(places_of(graph))
+        place[key] = deepcopy(draw.choice(JUNK))
+        try:
+            convert(graph, NO_HOST)
+        except ConvertError:
+            refused += 1
+    assert refused
 
 
 def test_reroutes_in_a_circle_are_refused() -> None:

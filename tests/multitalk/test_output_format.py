@@ -25,10 +25,11 @@ from evertalk_pack.multitalk.output_format import (
 )
 from evertalk_pack.multitalk.pausing import Pausing
 from evertalk_pack.multitalk.picture_codecs import Exr, Png, from_linear, to_linear
+from evertalk_pack.multitalk.picture_reader import read_pictures
 from evertalk_pack.multitalk.picture_sequence import check_archive, pictures_of, write_archive
 from evertalk_pack.multitalk.result import SavedFrames, classify
 from evertalk_pack.multitalk.segment import Piece
-from evertalk_pack.multitalk.video_reader import codec_of, read_frames, read_pictures, read_sound
+from evertalk_pack.multitalk.video_reader import codec_of, read_frames, read_sound
 from evertalk_pack.multitalk.video_settings import VideoSettings
 from evertalk_pack.multitalk.window_seeds import WindowSeeds
 from PIL import Image

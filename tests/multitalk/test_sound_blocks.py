@@ -10,6 +10,7 @@ import pytest
 import torch
 from av.audio.stream import AudioStream
 from av.error import InvalidDataError
+from evertalk_pack.multitalk import sound_blocks
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.sound_blocks import Gap, gap_notes
 from evertalk_pack.multitalk.sound_file import read_sound
@@ -160,3 +161,10 @@ def test_many_gaps_are_counted() -> None:
     (note,) = gap_notes(gaps, "audio", "a.mp3")
     assert "at 0.00 to 0.25 s, 1.00 to 1.25 s, 2.00 to 2.25 s and 2 more places; " in note
     assert gap_notes([], "audio", "a.mp3") == ()
+
+
+def test_sound_of_which_most_is_missing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = damaged(written(tmp_path / "a.m4a", "aac"))
+    monkeypatch.setattr(sound_blocks, "MAX_FILLED_S", 0.01)
+    with pytest.raises(InputError, match=r"a.m4a cannot be read as a sound \(more than .* minutes of it are"):
+        read_sound(path, tmp_path, never)

@@ -17,6 +17,7 @@ from av.audio.stream import AudioStream
 from evertalk_pack.multitalk import sound_file, tensor_file
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.sound_file import read_sound
+from hostile_files import wav
 
 CODECS = {".wav": "pcm_s16le", ".flac": "flac", ".mp3": "libmp3lame", ".mp4": "aac"}
 
@@ -202,3 +203,16 @@ def test_name_is_no_address(tmp_path: Path) -> None:
     for name in ("concat:a|b", "http://localhost/x.wav"):
         with pytest.raises(InputError, match="cannot be read as a sound"):
             read_sound(tmp_path / name, tmp_path, never)
+
+
+def test_name_in_a_sound_that_is_not_utf_8_is_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    (tmp_path / "latin.wav").write_bytes(wav().replace(b"name", b"n\xe4me"))
+    assert read_sound(tmp_path / "latin.wav", tmp_path, never).samples_CT.shape == (1, 3_000)
+
+
+def test_damaged_sound_is_told_without_the_words_of_a_program(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no sound")
+    with pytest.raises(InputError) as refused:
+        read_sound(tmp_path / "a.wav", tmp_path, never)
+    assert "(Invalid data found when processing input)" in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)

@@ -3,9 +3,10 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
-from evertalk_pack.multitalk import frame_reader, source_video
+from evertalk_pack.multitalk import frame_reader, sound_file, source_video
 from evertalk_pack.multitalk.errors import InputError
 from evertalk_pack.multitalk.source_video import open_source
 from evertalk_pack.multitalk.video_reader import read_sound
@@ -146,3 +147,54 @@ def test_video_without_one_frame_that_can_be_decoded_is_refused(tmp_path: Path) 
     clip.write_bytes(data)
     with pytest.raises(InputError, match=r"source_video: a\.mp4 has zero length: not a single frame"):
         open_source(clip)
+
+
+def write_late_sound(path: Path, begin_s: float) -> Path:
+    """Pictures of a second, and a tone of a tenth that says it begins later."""
+    with av.open(str(path), "w") as container:
+        film = container.add_stream("libx264", rate=25)
+        film.width, film.height, film.pix_fmt = 64, 64, "yuv420p"
+        tone = add_tone(container)
+        for number in range(25):
+            container.mux(film.encode(av.VideoFrame.from_ndarray(grey(90 + number), "rgb24")))
+        container.mux(film.encode())
+        samples = np.full((1, SAMPLE_RATE_HZ // 10), 0.3, np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base = SAMPLE_RATE_HZ, Fraction(1, SAMPLE_RATE_HZ)
+        frame.pts = round(begin_s * SAMPLE_RATE_HZ)
+        container.mux(tone.encode(frame))
+        container.mux(tone.encode())
+    return path
+
+
+def test_silence_before_a_sound_that_begins_late_is_made_up_to_a_limit(tmp_path: Path) -> None:
+    sound = open_source(write_late_sound(tmp_path / "late.mkv", 500.0)).sound(folder=tmp_path)
+    assert sound.duration_s == pytest.approx(500.1, abs=0.1)
+    assert float(sound.samples_CT[:, : 499 * SAMPLE_RATE_HZ].abs().max()) == 0.0
+    clip = open_source(write_late_sound(tmp_path / "never.mkv", 5_000.0))
+    with pytest.raises(
+        InputError, match=r"never.mkv begins 5000 s after its pictures, expected 600 s at most"
+    ):
+        clip.sound(folder=tmp_path)
+
+
+def test_sound_of_a_clip_has_the_hours_of_any_sound_and_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = open_source(write_clip(tmp_path / "clip.mp4", at_fps(Fraction(25), 50), sound_s=2.0))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clip.sound(check=stop)
+    monkeypatch.setattr(sound_file, "MAX_HOURS", 0.0001)
+    with pytest.raises(InputError, match=r"audio: clip.mp4 is longer than 0.0001 hours; cut it"):
+        clip.sound()
+
+
+def test_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = open_source(write_clip(tmp_path / "clip.mp4", at_fps(Fraction(25), 50), sound_s=2.0))
+    monkeypatch.setattr(sound_file, "FREE_BYTES", 2**62)
+    with pytest.raises(InputError, match=r"^temp folder: .* GB are left on the disk"):
+        clip.sound(folder=tmp_path)

@@ -4,11 +4,14 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from evertalk_pack.multitalk import picture_reader, video_reader
 from evertalk_pack.multitalk.errors import ResultError
+from evertalk_pack.multitalk.picture_reader import read_pictures
 from evertalk_pack.multitalk.sound_track import SoundTrack
 from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.video_reader import probe_video, read_frames, read_pictures
+from evertalk_pack.multitalk.video_reader import probe_video, read_frames
 from evertalk_pack.multitalk.video_writer import VideoWriter
+from hostile_files import png
 from source_clips import claim_frames, grey, write_clip
 
 
@@ -54,3 +57,27 @@ def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
     colour_HWC, grey_HWC = read_pictures([tmp_path / "a.png", tmp_path / "b.png"])
     assert (colour_HWC[0, 0] * 255).tolist() == [255, 128, 0]
     torch.testing.assert_close(grey_HWC, torch.full((16, 32, 3), 0.2))
+
+
+@pytest.mark.parametrize("claimed", [(40, 30), (60_000, 60_000)])
+def test_picture_that_claims_too_much_is_refused_before_it_is_decoded(
+    tmp_path: Path, claimed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_reader, "MAX_PIXELS", 1_000)
+    path = tmp_path / "000001.png"
+    path.write_bytes(png(*claimed))
+    with pytest.raises(ResultError, match=r"000001.png cannot be read: it is damaged, or has more than"):
+        picture_reader.read_picture(path)
+
+
+def test_picture_that_is_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "000001.png").mkdir()
+    with pytest.raises(ResultError, match=r"000001.png cannot be read"):
+        list(read_pictures([tmp_path / "000001.png"]))
+
+
+def test_video_of_huge_pictures_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "a.mp4", [(number / 25, grey(90)) for number in range(3)])
+    monkeypatch.setattr(video_reader, "MAX_PIXELS", 1_000)
+    with pytest.raises(ResultError, match=r"a.mp4 has pictures of 64x64, expected 0 million pixels at most"):
+        read_frames(clip)

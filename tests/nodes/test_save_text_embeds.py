@@ -93,6 +93,8 @@ def test_other_nodes_are_queued_as_they_came(node: object) -> None:
 
     assert with_savers({"prompt": {"1": node}, "number": 3}) == {"prompt": {"1": node}, "number": 3}
     assert with_savers({"prompt": 3}) == {"prompt": 3}
+    assert with_savers([3]) == [3]
+    assert with_savers(None) is None
 
 
 def test_a_name_that_comes_over_a_link_is_saved_to(stage: Stage) -> None:

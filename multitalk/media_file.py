@@ -1,0 +1,26 @@
+"""Opens a sound or a film that a stranger may have made."""
+
+from io import BytesIO
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+
+def open_media(media: str | Path | bytes) -> InputContainer:
+    """A file, by its path or from memory, whose bytes are not copied.
+
+    Texts in it that are not UTF-8, as older programs write them, are no reason to refuse it.
+
+    Raises:
+        FFmpegError: it is no file that FFmpeg knows.
+        OSError: it cannot be read.
+    """
+    source = BytesIO(media) if isinstance(media, bytes) else str(media)
+    return av.open(source, mode="r", metadata_errors="replace")
+
+
+def is_decodable(stream: Stream) -> bool:
+    """Whether there is a decoder for a stream; PyAV gives it no codec if there is none."""
+    return getattr(stream, "codec_context", None) is not None
