@@ -8,6 +8,7 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
+from .host.gone_files import nothing_for_gone
 from .host.refusals import name_the_widget
 from .host.routes import add_middleware, add_post_route, add_prompt_handler
 from .host.saving import with_savers
@@ -54,4 +55,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_post_route(wrapper_convert.ROUTE, wrapper_convert.answer)
     add_prompt_handler(with_savers)
     add_middleware(name_the_widget)
+    add_middleware(nothing_for_gone)
     return EverTalkExtension()

@@ -23,9 +23,13 @@ function button(run) {
   return made
 }
 
-/** Address of a file that the server shows; `start` is where to begin, in seconds. */
+/**
+ * Address of a file that the server shows; `start` is where to begin, in seconds. By the mark `evertalk` the server
+ * knows that the file may have been removed by now, and answers with nothing then, not with an error.
+ */
 function viewAddress({ path, start }) {
-  const query = new URLSearchParams({ filename: path.filename, subfolder: path.subfolder, type: path.type })
+  const { filename, subfolder, type } = path
+  const query = new URLSearchParams({ filename, subfolder, type, evertalk: 1 })
   return api.apiURL(`/view?${query}`) + (start ? `#t=${start}` : '')
 }
 
