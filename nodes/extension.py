@@ -10,6 +10,7 @@ from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
 from .host import estimate, review, wrapper_convert
+from .host.gone_files import nothing_for_gone
 from .host.queued import note_asked
 from .host.queued_inputs import with_plain_inputs
 from .host.refusals import name_the_widget
@@ -63,4 +64,5 @@ async def comfy_entrypoint() -> EverTalkExtension:
     add_prompt_handler(with_savers)
     add_prompt_handler(note_asked)  # the last: what is noted is what is looked at
     add_middleware(name_the_widget)
+    add_middleware(nothing_for_gone)
     return EverTalkExtension()

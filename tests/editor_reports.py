@@ -14,6 +14,9 @@ CLOSE_LIST = f"{LIST} button[aria-pressed=true]"
 REFUSED_OR_FAILED = "[data-testid=error-group-execution]"
 MISSING_MODELS = "[data-testid=error-group-missing-model]"
 UNFOLD = "button[aria-controls][aria-expanded=false]"
+TRACEBACK_LINE = 'File "'
+REPORT = "ComfyUI Error Report"
+"""How a failed run's report begins. It takes the place of the bare traceback when the server has sent its log."""
 
 
 def read_report(page: Page) -> str:
@@ -43,6 +46,8 @@ def _read_list(page: Page, group: str) -> str:
     told.wait_for()
     while told.locator(UNFOLD).count():
         told.locator(UNFOLD).first.click()
+    if told.get_by_text(TRACEBACK_LINE).count():
+        told.get_by_text(REPORT).first.wait_for()
     text = told.inner_text()
     page.locator(CLOSE_LIST).click()
     page.locator(LIST).wait_for(state="detached")

@@ -1,6 +1,7 @@
 // What a run will be, before it runs: gathers what is connected to a sampler; the server does the arithmetic.
 
 import { api } from '../../scripts/api.js'
+import { gapBehind } from './gaps.js'
 import { idOf, sourceOf, valueHolder } from './graph.js'
 import { said } from './said.js'
 import { isLinked } from './sampler_widgets.js'
@@ -52,27 +53,32 @@ export function lineOf(estimate) {
   return text(windows === 1 ? 'estimateOne' : 'estimate', values)
 }
 
-const asked = new WeakMap() // sampler node -> what was asked last, as text
+const asked = new WeakMap() // strip -> what was asked last, as text
 
-/** Asks the server anew for every sampler whose inputs have changed. */
-export function watchEstimates(samplers, stripOf) {
-  for (const place of samplers) {
-    const { node } = place
+/** Asks the server anew for every strip whose sampler's inputs have changed. */
+export function watchEstimates(strips) {
+  for (const strip of strips) {
+    const { place } = strip
+    if (place.node.isInGroup) {
+      strip.showEstimate(text('grouped'), false) // its inputs are not known
+      continue
+    }
+    strip.showGap(gapBehind(place))
     const question = JSON.stringify({ node: idOf(place), prompt: gather(place), language: language() })
-    if (asked.get(node) === question) continue
-    asked.set(node, question)
-    void ask(node, question, stripOf(node))
+    if (asked.get(strip) === question) continue
+    asked.set(strip, question)
+    void ask(strip, question)
   }
 }
 
-async function ask(node, question, strip) {
+async function ask(strip, question) {
   const headers = { 'Content-Type': 'application/json' }
   let estimate = {}
   try {
     const response = await api.fetchApi('/evertalk/estimate', { method: 'POST', headers, body: question })
     if (response.ok) estimate = await response.json()
   } catch {
-    asked.delete(node) // the server is away; ask again when it answers
+    asked.delete(strip) // the server is away; ask again when it answers
   }
-  if (asked.get(node) === question) strip.showEstimate(lineOf(estimate), Boolean(estimate.problem))
+  if (asked.get(strip) === question) strip.showEstimate(lineOf(estimate), Boolean(estimate.problem))
 }

@@ -13,19 +13,18 @@ import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js
 import { said } from './said.js'
 import { watchPrompts } from './same_seeds.js'
 import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
+import { ownStrip, outerStrips } from './strip_stack.js'
 import { addStyle } from './style.js'
 import { text } from './texts.js'
-import { WindowStrip } from './window_strip.js'
 
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
 const IDLE = new RunState()
-const strips = new WeakMap() // sampler node -> its strip
 let fixedBy // the sampler's option that says which schedulers have steps of their own
 
-function stripOf(node) {
-  if (!strips.has(node)) strips.set(node, new WindowStrip(node))
-  return strips.get(node)
+/** The samplers that are nodes of a graph, each once; those in old group nodes are none. */
+function samplersAt(places) {
+  return [...new Set(places.map(({ node }) => node))].filter((node) => !node.isInGroup)
 }
 
 /** Brings the open tab's nodes in line with what is known of their runs. */
@@ -35,7 +34,9 @@ function showRuns() {
     const node = nodeOf(id)
     if (node && !(newest.get(node)?.changed > run.changed)) newest.set(node, run)
   }
-  for (const { node } of placesOfType(SAMPLER)) stripOf(node).follow(newest.get(node) ?? IDLE)
+  const places = placesOfType(SAMPLER)
+  for (const node of samplersAt(places)) ownStrip(node).follow(newest.get(node) ?? IDLE)
+  for (const { id, strip } of outerStrips(places)) strip.follow(runsHere().get(id) ?? IDLE)
   for (const [node, run] of newest)
     if (node.type !== SAMPLER) for (const sentence of run.warnings) addBadge(node, sentence)
 }
@@ -86,9 +87,10 @@ function onExecuting({ detail }) {
 // The editor has no event for every way in which a value can change (undo, scripts, links, subgraphs), so look.
 function look() {
   if (document.hidden) return
-  const samplers = placesOfType(SAMPLER)
-  for (const { node } of samplers) showFixedSteps(node, fixedBy)
-  watchEstimates(samplers, stripOf)
+  const places = placesOfType(SAMPLER)
+  const samplers = samplersAt(places)
+  for (const node of samplers) showFixedSteps(node, fixedBy)
+  watchEstimates([...samplers.map(ownStrip), ...outerStrips(places).map(({ strip }) => strip)])
   noteTab()
   showRuns()
 }
@@ -112,7 +114,7 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (node.type !== SAMPLER && node.comfyClass !== SAMPLER) return
-    stripOf(node)
+    ownStrip(node)
     showFixedSteps(node, fixedBy)
     const chooser = node.widgets?.find((widget) => widget.name === fixedBy?.widget)
     if (!chooser) return

@@ -21,14 +21,29 @@ export function nodeOf(id) {
   return node
 }
 
-/** All nodes of a type as places: the node, and the subgraph nodes around it, the outermost first. */
-export function placesOfType(type, graph = rootGraph(), around = [], seen = new Set()) {
-  if (!graph || seen.has(graph)) return []
-  seen.add(graph)
+/**
+ * All nodes of a type as places: the node, and the subgraph nodes around it, the outermost first. A graph that two
+ * subgraph nodes share gives one place for each.
+ */
+export function placesOfType(type, graph = rootGraph(), around = []) {
+  if (!graph || around.length > DEPTH) return []
   return (graph.nodes ?? []).flatMap((node) => [
     ...(node.type === type ? [{ node, around }] : []),
-    ...(node.subgraph ? placesOfType(type, node.subgraph, [...around, node], seen) : []),
+    ...(node.subgraph ? placesOfType(type, node.subgraph, [...around, node]) : []),
+    ...groupedOfType(type, node).map((inner) => ({ node: inner, around: [...around, node] })),
   ])
+}
+
+const GROUP = /^workflow[>/]/
+
+// What an old group node holds is made anew for every run, with its place among its nodes as id: all that stands in
+// the graph is how it was saved. Of such a node no more is known than its type, its id and its title.
+function groupedOfType(type, group) {
+  if (!GROUP.test(group.type)) return []
+  const saved = rootGraph()?.extra?.groupNodes?.[group.type.replace(GROUP, '')]?.nodes ?? []
+  return saved.flatMap((node, id) =>
+    node.type === type ? [{ id, type, title: node.title ?? type, isInGroup: true, isInputConnected: () => false }] : []
+  )
 }
 
 /** The server's id for the node at a place. */
@@ -45,32 +60,49 @@ export function linkInto(node, slot) {
 }
 
 /** The place of the node that feeds an input in a run: null if none does, undefined if it cannot be told. */
-export function sourceOf({ node, around }, slot) {
+export function sourceOf(place, slot) {
+  const { source, gap } = trace(place, slot)
+  return gap ? null : source
+}
+
+/**
+ * What feeds an input in a run: `source`, the place of a node, or `gap`, why nothing does; neither if it cannot be
+ * told. A gap is `empty`, `muted` or `bypassed`, and names the node that is so.
+ */
+export function trace({ node, around }, slot) {
   let { graph } = node
   let link = linkInto(node, slot)
+  let gap = { kind: 'empty' }
+  const isWidget = Boolean(node.inputs?.[slot]?.widget) // a subgraph node may hold its value itself
   for (let depth = 0; depth < DEPTH; depth += 1) {
-    if (!link) return null
+    if (!link) return { gap }
     if (link.originIsIoNode) {
       const outer = around.at(-1)
-      const outside = outer ? linkInto(outer, link.origin_slot) : null
-      if (!outside) return undefined // the subgraph node's own widget may hold it
-      ;[graph, around, link] = [outer.graph, around.slice(0, -1), outside]
+      if (!outer || (isWidget && !outer.isInputConnected(link.origin_slot))) return {}
+      ;[graph, around, link] = [outer.graph, around.slice(0, -1), linkInto(outer, link.origin_slot)]
       continue
     }
     const source = graph.getNodeById(link.origin_id)
-    if (!source) return undefined
-    if (source.mode === MUTED) return null
+    if (!source) return {}
+    if (source.mode === MUTED) return { gap: { kind: 'muted', node: source } }
     if (source.type === 'Reroute') link = linkInto(source, 0)
     else if (source.mode === BYPASSED) {
-      const kind = source.outputs?.[link.origin_slot]?.type
-      const like = source.inputs?.findIndex((one) => one.type === kind) ?? -1
-      link = like < 0 ? null : linkInto(source, like)
+      gap = { kind: 'bypassed', node: source }
+      link = linkPast(source, link.origin_slot)
     } else if (source.subgraph) {
       const output = source.subgraph.outputs?.[link.origin_slot]
       ;[graph, around, link] = [source.subgraph, [...around, source], output?.getLinks()[0]]
-    } else return { node: source, around }
+    } else return { source: { node: source, around } }
   }
-  return undefined
+  return {}
+}
+
+/** The link that a bypassed node passes on at an output: of the input beside it, else of the first of its type. */
+function linkPast(node, slot) {
+  const kind = node.outputs?.[slot]?.type
+  const inputs = node.inputs ?? []
+  const like = inputs[slot]?.type === kind ? slot : inputs.findIndex((one) => one.type === kind)
+  return like < 0 ? null : linkInto(node, like)
 }
 
 /** The primitive nodes of ComfyUI's server that give their only widget's value, and of the editor. */

@@ -1,19 +1,18 @@
-// Shows EverTalk's errors, warnings and progress, and the choices of its widgets, in the editor's language.
+// Shows EverTalk's errors and warnings, and the choices of its widgets, in the editor's language.
 //
 // ComfyUI translates names and tooltips itself; texts that a running node says reach the page in English. They
 // are changed here on their way to the editor, by the catalogue that the server offers with the translations. The
-// extension's own parts ask said.js for what they show.
+// extension's own parts, progress_texts.js among them, ask said.js for what they show.
 // A language without a catalogue, English among them, changes nothing.
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-import { sayWith } from './said.js'
+import { passThrough } from './host_events.js'
+import { isOurs, OURS, sayWith } from './said.js'
 import { inBothLanguages, makeTranslator } from './words.js'
 
-const OURS = 'EverTalk'
 const LANGUAGE_LOADS_MS = 3000
 const POLL_MS = 50
-const isOurs = (name) => String(name ?? '').toLowerCase().startsWith(OURS.toLowerCase())
 
 async function readCatalogue(language) {
   const answer = await api.fetchApi('/i18n')
@@ -39,26 +38,6 @@ function socketNames(nodeDefs) {
   for (const [id, node] of Object.entries(nodeDefs))
     if (isOurs(id)) for (const [input, said] of Object.entries(node.inputs)) names[input] = said.name
   return names
-}
-
-function changeEvents(translate) {
-  const changes = {
-    execution_error(error) {
-      if (isOurs(error.node_type)) error.exception_message = inBothLanguages(error.exception_message, translate)
-    },
-    progress_text(progress) {
-      const node = app.graph?.getNodeById(progress.nodeId)
-      if (!node || isOurs(node.comfyClass)) progress.text = translate(progress.text) ?? progress.text
-    },
-  }
-  // The host's own events pass through here. A listener of ours would come after the editor's, even a capturing one:
-  // api is no element of the page, and Chromium calls listeners of such a target in the order in which they were added.
-  const dispatch = api.dispatchCustomEvent
-  if (typeof dispatch !== 'function') return
-  api.dispatchCustomEvent = function (type, detail, ...rest) {
-    if (detail && type in changes) changes[type](detail)
-    return dispatch.call(this, type, detail, ...rest)
-  }
 }
 
 // No event tells of a refused prompt, and no hook of an extension: its answer can be changed here alone. Without this
@@ -107,7 +86,9 @@ app.registerExtension({
     nodeDefs = catalogue.nodeDefs ?? {}
     const translate = makeTranslator(messages, socketNames(nodeDefs))
     sayWith(translate)
-    changeEvents(translate)
+    passThrough('execution_error', (error) => {
+      if (isOurs(error.node_type)) error.exception_message = inBothLanguages(error.exception_message, translate)
+    })
     changeRefusals(translate)
   },
   nodeCreated(node) {

@@ -3,6 +3,11 @@
 // messages.js finds the catalogue once, before any other part is set up. Until then, and in a language without a
 // catalogue, English among them, every sentence stays as it is.
 
+export const OURS = 'EverTalk'
+
+/** Whether a node's type, or another name, is of this pack. */
+export const isOurs = (name) => String(name ?? '').toLowerCase().startsWith(OURS.toLowerCase())
+
 let translate = () => null
 
 /** Takes the function that says a sentence in the editor's language, or gives null where it cannot. */

@@ -1,6 +1,7 @@
 // The look of the strip and the badges, in the editor's own colours.
 
 const CSS = `
+.evertalk-stack { display: flex; flex-direction: column; gap: 6px; overflow: hidden; }
 .evertalk-strip { display: flex; flex-direction: column; gap: 4px; overflow: hidden; font: 11px sans-serif;
   color: var(--input-text, #ddd); }
 .evertalk-strip > * { flex: none; }

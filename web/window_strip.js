@@ -1,9 +1,8 @@
-// The strip on the sampler: what will run, one cell a window, the newest window as a picture, buttons.
+// The strip of a sampler: what will run, one cell a window, the newest window as a picture, buttons.
 
 import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
-import { BadgeRow, growToFit, MARGIN_PX } from './badges.js'
-import { idOf, placesOfType } from './graph.js'
+import { BadgeRow } from './badges.js'
 import { RunState } from './run_state.js'
 import { stateWord, text } from './texts.js'
 
@@ -23,35 +22,40 @@ function button(run) {
   return made
 }
 
-/** Address of a file that the server shows; `start` is where to begin, in seconds. */
+/**
+ * Address of a file that the server shows; `start` is where to begin, in seconds. By the mark `evertalk` the server
+ * knows that the file may have been removed by now, and answers with nothing then, not with an error.
+ */
 function viewAddress({ path, start }) {
-  const query = new URLSearchParams({ filename: path.filename, subfolder: path.subfolder, type: path.type })
+  const { filename, subfolder, type } = path
+  const query = new URLSearchParams({ filename, subfolder, type, evertalk: 1 })
   return api.apiURL(`/view?${query}`) + (start ? `#t=${start}` : '')
 }
 
-/** The strip of one sampler node. */
+/**
+ * The strip of one sampler: on its node, or on a subgraph node around it.
+ *
+ * `placeOf` gives the sampler's place for the run that is shown, `resized` is called when its height may have changed.
+ */
 export class WindowStrip {
-  constructor(node) {
-    this.node = node
+  constructor(placeOf, resized) {
+    this.placeOf = placeOf
+    this.resized = resized
     this.state = new RunState()
     this.chosen = null // index of the window that the user chose to look at
     this.isPausing = false
     this.promptId = null // of the run that is shown
     this.shownChange = 0 // which change of it
+    this.told = { line: '', isProblem: false } // what would run
+    this.gap = '' // why nothing can
     this.build()
-    const widget = node.addDOMWidget('evertalk_strip', 'evertalk_strip', this.element, {
-      serialize: false,
-      hideOnZoom: false,
-      margin: MARGIN_PX,
-      getMinHeight: () => this.height,
-      getMaxHeight: () => this.height,
-    })
-    widget.serialize = false
     this.show()
   }
 
   build() {
     this.element = element('div', 'evertalk-strip')
+    this.title = element('div', 'evertalk-line evertalk-title')
+    this.title.hidden = true
     this.estimate = element('div', 'evertalk-line evertalk-estimate')
     this.badges = new BadgeRow()
     this.cells = element('div', 'evertalk-cells')
@@ -65,27 +69,45 @@ export class WindowStrip {
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
     this.video.addEventListener('error', () => this.hideVideo())
-    this.element.append(this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
+    this.element.append(this.title, this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
   }
 
   /** The sampler with the subgraph nodes around it: those of the run that is shown. */
   get place() {
-    const places = placesOfType(this.node.type).filter(({ node }) => node === this.node)
-    return places.find((place) => idOf(place) === this.state.node) ?? places[0] ?? { node: this.node, around: [] }
+    return this.placeOf(this.state.node)
   }
 
   /** How high the strip is now. */
   get height() {
-    const rows = [HEIGHTS_PX.line]
+    const rows = this.title.hidden ? [HEIGHTS_PX.line] : [HEIGHTS_PX.line, HEIGHTS_PX.line]
     if (this.badges.count) rows.push(this.badges.count * HEIGHTS_PX.badge)
     if (this.state.phase !== 'idle') rows.push(HEIGHTS_PX.cells, HEIGHTS_PX.line)
     if (!this.buttons.hidden) rows.push(HEIGHTS_PX.buttons)
     if (!this.video.hidden) rows.push(HEIGHTS_PX.video)
-    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1) + 2 * MARGIN_PX
+    return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1)
   }
 
-  /** Shows what would run, or why nothing can. */
+  /** Says whose strip it is, where there are several; empty: does not. */
+  name(title) {
+    this.title.hidden = !title
+    this.title.textContent = this.title.title = title
+  }
+
+  /** Shows what would run, or which settings contradict. */
   showEstimate(line, isProblem) {
+    this.told = { line, isProblem }
+    this.showTold()
+  }
+
+  /** Shows which socket has nothing behind it, in the place of what would run; empty: none. */
+  showGap(gap) {
+    if (gap === this.gap) return
+    this.gap = gap
+    this.showTold()
+  }
+
+  showTold() {
+    const { line, isProblem } = this.gap ? { line: this.gap, isProblem: true } : this.told
     this.estimate.textContent = line
     this.estimate.title = line
     this.estimate.classList.toggle('evertalk-problem', isProblem)
@@ -114,7 +136,7 @@ export class WindowStrip {
     this.status.title = this.state.failure || this.status.textContent
     this.showButtons()
     this.showVideo()
-    growToFit(this.node)
+    this.resized()
   }
 
   showCells() {
@@ -159,7 +181,7 @@ export class WindowStrip {
     this.label(this.stop, phase === 'running', text('stop'), text('stopTip'))
     this.label(this.resume, phase === 'paused' || phase === 'failed', text('resume'), text('resumeTip'))
     const window = { window: this.chosen + 1 }
-    const canMake = this.chosen !== null && phase !== 'running' && canReroll(this.node)
+    const canMake = this.chosen !== null && phase !== 'running' && canReroll(this.place.node)
     this.label(this.reroll, canMake, text('reroll', window), text('rerollTip'))
     this.buttons.hidden = [...this.buttons.children].every((one) => one.hidden)
   }
@@ -183,7 +205,7 @@ export class WindowStrip {
   // Not every browser plays every form, and a window's own part is gone once the whole video stands.
   hideVideo() {
     this.video.hidden = true
-    growToFit(this.node)
+    this.resized()
   }
 
   showVideo() {
