@@ -22,7 +22,10 @@ OUTPUTS_ID = -20
 
 MAX_DEPTH = 32
 MAX_PARTS = 100_000
-"""Nodes, links and sockets when all is unpacked: a subgraph of two of two subgraphs soon has many."""
+"""Nodes' fields, links and sockets when all is unpacked: a subgraph of two of two subgraphs soon has many.
+
+About four thousand nodes; the largest workflows that are published have some hundred.
+"""
 
 GROUP_NODE = ("workflow/", "workflow>")
 """What the classes of group nodes begin with, which were before subgraphs."""
@@ -69,7 +72,7 @@ class _Unpacker:
             inside: the subgraphs that it is inside of, itself among them.
             values: for its nodes, values of widgets that are set outside.
         """
-        self._count(len(graph["nodes"]) + len(graph.get("links") or []))
+        self._count(len(graph.get("links") or []))
         _refuse_group_nodes(graph["nodes"])
         for link in graph.get("links") or []:
             link_id, origin, slot, *_ = link_ends(link)
@@ -84,6 +87,8 @@ class _Unpacker:
         self, node: JsonObject, path: tuple[str, ...], inside: tuple[str, ...], values: JsonObject | None
     ) -> None:
         definition = self._definitions.get(str(node["type"]))
+        stored = node.get("widgets_values") or ()
+        self._count(len(node) + len(node.get("inputs") or []) + len(node.get("outputs") or []) + len(stored))
         sockets = [
             {**socket, "link": None if socket.get("link") is None else _inner(path, socket["link"])}
             for socket in node.get("inputs") or []
@@ -117,7 +122,9 @@ class _Unpacker:
                 f"workflow: its subgraphs lie more than {MAX_DEPTH} deep in each other; unpack some in the "
                 "editor (right click, Unpack Subgraph), save and convert again"
             )
-        self._count(len(definition.get("inputs") or []) + len(definition.get("outputs") or []))
+        listed = (node.get("properties") or {}).get("proxyWidgets") or ()
+        around = (definition.get(name) or () for name in ("inputs", "outputs", "links", "nodes"))
+        self._count(len(listed) + sum(len(part) for part in around))
         promoted = promoted_values(node, definition)
         given = _sockets_of(node, definition)
         ins = [
@@ -144,7 +151,7 @@ class _Unpacker:
         self._parts += parts
         if self._parts > MAX_PARTS:
             raise ConvertError(
-                f"workflow: its subgraphs have more than {MAX_PARTS} nodes and links when they are unpacked; "
+                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; "
                 "convert a smaller workflow"
             )
 

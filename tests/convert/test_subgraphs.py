@@ -234,7 +234,7 @@ def test_depth_and_number_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConvertError, match="more than 1 deep in each other"):
         source(nested())
     monkeypatch.setattr(subgraphs, "MAX_PARTS", 9)
-    with pytest.raises(ConvertError, match="more than 9 nodes and links"):
+    with pytest.raises(ConvertError, match="more than 9 parts"):
         source(workflow(instance()))
 
 
