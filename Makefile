@@ -3,8 +3,8 @@
 # make host   what these three need, into .venv and .cache  make clean  remove what the tools leave behind
 # make locales  locales/en and locales/zh anew from the nodes and locales/chinese.json
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
-# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 10,000 prompts, 25 killed servers, an hour of video,
-#             batches on a cluster
+# make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 10,000 prompts, a power cut at every
+#             write, 25 killed servers, an hour of video, batches on a cluster
 # make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour;
 #             ARGS="--parts first --seconds 560 --out rows.jsonl" goes to bench/suite.py
 # make quality  the films that the trained miniatures are judged by: minutes each
@@ -62,6 +62,7 @@ SOAK_PROMPTS ?= 10000
 
 soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
+	@EVERTALK_POWER_CUTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/test_power_cut.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@EVERTALK_HOSTILE_PROMPTS=$(SOAK_PROMPTS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_prompts_server.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)

@@ -1,4 +1,6 @@
-"""Numbers and texts that stand in nodes of their own."""
+"""Numbers and texts that stand in nodes of their own, and sizes that pictures are given on the way."""
+
+from typing import TypeAlias
 
 from .remarks import Level
 from .source import Link, SourceNode
@@ -16,31 +18,61 @@ VALUE_FIELDS = {
     "PrimitiveBoolean": "value",
     "easy int": "value",
     "easy float": "value",
+    "easy seed": "seed",
+    "Seed (rgthree)": "seed",
     "Int": "Number",
     "Float": "Number",
 }
 """For nodes that hold one value, the field that holds it."""
 
-EXACT_RESIZES = ("crop", "stretch", "pad", "pad_edge", "pad_edge_pixel", "pillarbox_blur", True, False)
-"""What ImageResizeKJv2 does to the proportions where its outputs are as large as its fields say."""
+Size: TypeAlias = tuple[int, int]
+"""Width and height, in pixels."""
 
-SIDES = {1: "width", 2: "height"}
-"""Outputs of ImageResizeKJv2 and of GetImageSizeAndCount."""
+EXACT_RESIZES = ("crop", "stretch", "pad", "pad_edge", "pad_edge_pixel", "pillarbox_blur", False)
+"""What KJNodes' resizes do to the proportions where the result is as large as their fields say."""
+
+FITTING_RESIZES = ("resize", "pad", "pad_edge", "pad_edge_pixel", "pillarbox_blur", True)
+"""Those that take a side which is 0 from the picture's proportions; the others take it from the picture."""
+
+EXACT_METHODS = ("stretch", "fill / crop", "pad")
+"""What ImageResize+ does where its result is as large as its fields say."""
+
+KEEP_SIZE = (
+    "ColorMatch",
+    "GetImageRangeFromBatch",
+    "GetImageSizeAndCount",
+    "GetImagesFromBatchIndexed",
+    "ImageFromBatch",
+    "ImageSelector",
+    "RepeatImageBatch",
+)
+"""Nodes whose pictures are as large as those they get."""
+
+OWN_SIDES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
+"""Nodes whose second and third output are the sides of the picture that they give."""
+
+SIDES_OF_IMAGE = {"GetImageSizeAndCount": 1, "GetImageSize": 0, "GetImageSize+": 0, "easy imageSize": 0}
+"""Nodes that measure the picture they get, and the output that is its width; the next is its height."""
+
+VIDEO_STEP_PX = 32
+"""VideoHelperSuite rounds sides to multiples of 8, 16 or 32, by the format: one of 32 stays in all."""
 
 
 def constant(work: Work, value: object) -> object:
     """A fixed value, looked up where it stands in another node; None if it is known only in a run."""
     if not isinstance(value, Link):
         return value
+    value = work.origin(value)
     node = work.node_of(value)
     if node is None:
         return None
     if node.kind in VALUE_FIELDS:
         return constant(work, node.inputs.get(VALUE_FIELDS[node.kind]))
-    if node.kind == "GetImageSizeAndCount" and value.slot in SIDES:
-        image = node.link("image")
-        return None if image is None else _side(work, work.node_of(image), value.slot)
-    return _side(work, node, value.slot) if node.kind == "ImageResizeKJv2" else None
+    if node.kind in OWN_SIDES and value.slot in (1, 2):
+        return _side(size_of(work, Link(value.node, 0)), value.slot - 1)
+    if node.kind in SIDES_OF_IMAGE:
+        return _side(size_of(work, node.link("image")), value.slot - SIDES_OF_IMAGE[node.kind])
+    return None
 
 
 def number(work: Work, node: SourceNode, name: str, default: float) -> float:
@@ -53,11 +85,63 @@ def number(work: Work, node: SourceNode, name: str, default: float) -> float:
     return default
 
 
-def _side(work: Work, node: SourceNode | None, slot: int) -> object:
-    """A side of a resized picture, in pixels."""
-    if node is None or node.kind != "ImageResizeKJv2" or slot not in SIDES:
+def size_of(work: Work, link: Link | None) -> Size | None:
+    """How large the pictures of an output are; None if only a run would tell."""
+    node = work.node_of(link)
+    if node is None:
         return None
-    if node.inputs.get("keep_proportion", "crop") not in EXACT_RESIZES:
+    before = node.link("image") or node.link("images")
+    if node.kind in KEEP_SIZE:
+        return size_of(work, before)
+    if node.kind in ("ImageResizeKJ", "ImageResizeKJv2"):
+        return _resized(work, node, before)
+    if node.kind == "ImageResize+":
+        return _stretched(work, node)
+    if node.kind in ("ImageScale", "EmptyImage"):
+        return _fields(work, node)
+    asked = _fields(work, node, "custom_width", "custom_height")
+    is_video = node.kind.startswith("VHS_LoadVideo")
+    return asked if is_video and asked and not any(side % VIDEO_STEP_PX for side in asked) else None
+
+
+def _stretched(work: Work, node: SourceNode) -> Size | None:
+    """What ImageResize+ makes of a picture."""
+    is_exact = node.inputs.get("method", "stretch") in EXACT_METHODS
+    is_always = node.inputs.get("condition", "always") == "always"
+    multiple = constant(work, node.inputs.get("multiple_of", 1))
+    return _rounded(_fields(work, node), multiple) if is_exact and is_always else None
+
+
+def _resized(work: Work, node: SourceNode, before: Link | None) -> Size | None:
+    """What KJNodes' resizes make of a picture."""
+    way = node.inputs.get("keep_proportion", False)
+    asked, multiple = _fields(work, node), constant(work, node.inputs.get("divisible_by", 1))
+    if asked is not None:
+        made = _rounded(asked, multiple)
+        # A pad is rounded up, a picture down: they agree where the fields name a multiple.
+        return made if way in EXACT_RESIZES and (way not in FITTING_RESIZES or made == asked) else None
+    sides = [constant(work, node.inputs.get(name)) for name in ("width", "height")]
+    given = size_of(work, before)
+    if way in FITTING_RESIZES or given is None or not all(isinstance(side, int) for side in sides):
         return None
-    side, multiple = number(work, node, SIDES[slot], 0), int(number(work, node, "divisible_by", 1)) or 1
-    return int(side) // multiple * multiple or None
+    width, height = (int(str(side)) or own for side, own in zip(sides, given, strict=True))
+    return _rounded((width, height), multiple)
+
+
+def _fields(work: Work, node: SourceNode, *names: str) -> Size | None:
+    """The sides that a node's fields name; None if one is 0 or not known."""
+    width, height = (constant(work, node.inputs.get(name)) for name in names or ("width", "height"))
+    if not isinstance(width, int | float) or not isinstance(height, int | float):
+        return None
+    return (int(width), int(height)) if width > 0 and height > 0 else None
+
+
+def _rounded(size: Size | None, multiple: object) -> Size | None:
+    step = max(1, int(multiple)) if isinstance(multiple, int | float) else None
+    if size is None or step is None or min(size) < step:
+        return None
+    return size[0] // step * step, size[1] // step * step
+
+
+def _side(size: Size | None, index: int) -> int | None:
+    return size[index] if size is not None and index in (0, 1) else None

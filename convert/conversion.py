@@ -25,8 +25,7 @@ from .read import DAMAGE, read_workflow
 from .remarks import Level, Remark
 from .result import DECODERS, convert_ends, decoded
 from .sampler import convert_sampler
-from .source import Source
-from .work import Translator, Work
+from .work import NameRule, Translator, Work, no_rule
 
 SAMPLER = "WanVideoSampler"
 
@@ -61,12 +60,13 @@ class Conversion:
     remarks: tuple[Remark, ...]
 
 
-def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
+def convert(workflow: object, object_info: Mapping[str, Any], name_rule: NameRule = no_rule) -> Conversion:
     """Convert a workflow of WanVideoWrapper, or of ComfyUI's own nodes, that makes a talking video.
 
     Args:
         workflow: parsed JSON: the editor's form, the API's, or the body of a request to /prompt.
         object_info: what the ComfyUI that is to run it answers at /object_info.
+        name_rule: what EverTalk Sampler takes as a filename_prefix.
 
     Raises:
         ConvertError: it is no such workflow; says why and what to do.
@@ -74,7 +74,7 @@ def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
     host = HostNodes.of(object_info)
     source = read_workflow(workflow, host)
     try:
-        return _converted(source, host)
+        return _converted(Work(source, host, TRANSLATORS, copy_node, name_rule))
     except ConvertError:
         raise
     except DAMAGE as error:
@@ -84,8 +84,9 @@ def convert(workflow: object, object_info: Mapping[str, Any]) -> Conversion:
         ) from error
 
 
-def _converted(source: Source, host: HostNodes) -> Conversion:
+def _converted(work: Work) -> Conversion:
     """What `convert` gives for the nodes that were read."""
+    source = work.source
     samplers = source.of_kind(SAMPLER)
     if not samplers and not source.of_kind(TALK):
         raise ConvertError(
@@ -93,7 +94,6 @@ def _converted(source: Source, host: HostNodes) -> Conversion:
             "nothing to convert. Choose a workflow of WanVideoWrapper, or of ComfyUI's own InfiniteTalk "
             "nodes, that makes a talking video"
         )
-    work = Work(source, host, TRANSLATORS, copy_node)
     made = [convert_sampler(work, sampler) for sampler in samplers]
     chains = [convert_chain(work, parts) for parts in chains_of(work)]
     know_frames(work, chains)

@@ -63,7 +63,7 @@ def core_model(work: Work, part: Part, last: Link | None) -> TalkingModel:
         work.say(Level.CHANGED, node, text)
     talk: dict[str, object] = {"mode": "infinitetalk", "attention_mode": "auto"}
     talk["compile_blocks"] = bool(compilers)
-    patch = work.needed(part.talk, "model_patch", PATCH_LOADER)
+    patch = work.needed(part.talk, "model_patch", PATCH_LOADER, (PATCH_LOADER,))
     if patch.kind != PATCH_LOADER:
         raise ConvertError(f"{patch.name}: expected {PATCH_LOADER} at model_patch of {part.talk.name}")
     kind = "EverTalkModelLoader" if loader.kind == LOADER else "EverTalkApply"
@@ -73,7 +73,7 @@ def core_model(work: Work, part: Part, last: Link | None) -> TalkingModel:
     for node in others:
         link = node.link("model")
         if link is not None:
-            work.know(link, model)
+            work.know(work.origin(link), model)
         if node.kind == SHIFT:
             shift = number(work, node, "shift", USUAL_SHIFT)
         elif node not in compilers:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from .constants import constant, number
+from .constants import number
 from .core_chain import TALK, upstream
 from .core_sampler import CoreMade
 from .core_speech import is_heard
 from .foreign import copy_node
-from .picture import first_of
 from .remarks import Level
-from .result import FPS, IMAGES
-from .sampler import PREFIX
+from .result import FPS, IMAGES, frames_of, name_video
 from .settings import TILES, account_for
 from .source import Link, SourceNode
 from .work import Work
@@ -57,7 +55,7 @@ def trimmed(work: Work, node: SourceNode, slot: int) -> Link | None:
         for value in node.inputs.values()
     )
     if not is_trim or slot != 0:
-        return first_of(work, node, slot)
+        return frames_of(work, node, slot)
     frames = work.follow(node.link("image") or node.link("images"))
     work.say(Level.NEEDLESS, node, "EverTalk Sampler cuts off what a window took over from the one before")
     return frames
@@ -96,22 +94,7 @@ def _saved(work: Work, chain: CoreMade, save: SourceNode, create: SourceNode) ->
             create,
             "its audio is another than what the speech encoder hears; the video has the latter",
         )
-    _named(work, chain, save)
-
-
-def _named(work: Work, chain: CoreMade, save: SourceNode) -> None:
-    """Give the video the name that it was saved under; of several names the first that comes here."""
-    prefix = constant(work, save.inputs.get("filename_prefix"))
-    wanted = prefix.replace("\\", "/") if isinstance(prefix, str) else ""
-    sampler = chain.made.sampler
-    if wanted and work.made[sampler]["inputs"]["filename_prefix"] == PREFIX:
-        work.set(sampler, "filename_prefix", wanted)
-    used = work.made[sampler]["inputs"]["filename_prefix"]
-    if wanted in ("", used):
-        text = "EverTalk Sampler writes the video itself, with its sound, under this name"
-    else:
-        text = f"{wanted}: EverTalk Sampler writes the whole video itself, with its sound, as {used}"
-    work.say(Level.NEEDLESS, save, text)
+    name_video(work, save, chain.made)
 
 
 def _is_video(work: Work, link: Link) -> bool:

@@ -12,7 +12,7 @@ from .errors import ConvertError
 from .picture import clip_behind, fitted_picture
 from .prompt import Prompts, prompt_schedule
 from .remarks import Level
-from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, size_of
+from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, frame_size, say_open
 from .settings import account_for
 from .source import Link, SourceNode
 from .work import Work
@@ -72,8 +72,10 @@ def convert_chain(work: Work, parts: list[Part]) -> CoreMade:
     windows = _windows(work, talk, len(parts))
     prompts = _prompts(work, parts)
     vae = work.follow(talk.link("vae"))
-    if vae is None:
+    if talk.link("vae") is None:
         raise ConvertError(f"{talk.name}: nothing is connected to vae; connect Load VAE and convert again")
+    if vae is None:
+        say_open(work, talk, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
     inputs: dict[str, object] = {
         "model": talking.model,
         "positive": prompts.positive,
@@ -83,7 +85,7 @@ def convert_chain(work: Work, parts: list[Part]) -> CoreMade:
         "start_image": picture,
         "clip_vision_output": work.follow(talk.link("clip_vision_output")),
         "schedule": prompt_schedule(work, prompts, windows["window_frames"], windows["motion_frames"]),
-        **size_of(work, talk),
+        **frame_size(work, talk),
         **windows,
         **sampling.widgets,
         "shift": talking.shift,
@@ -109,15 +111,17 @@ def talk_output(work: Work, node: SourceNode, slot: int) -> Link | None:
     return None
 
 
-def _picture(work: Work, talk: SourceNode) -> Link:
+def _picture(work: Work, talk: SourceNode) -> Link | None:
     start = talk.link("start_image")
+    if start is None:
+        raise ConvertError(
+            f"{talk.name}: nothing is connected to start_image; connect Load Image and convert again"
+        )
     if clip_behind(work, start) is not None:
         work.say(Level.LOST, talk, "start_image is a clip: its first frame alone is taken")
     picture = fitted_picture(work, start)
     if picture is None:
-        raise ConvertError(
-            f"{talk.name}: what gives start_image is not known here; connect Load Image and convert again"
-        )
+        say_open(work, talk, "start_image", "Load Image to start_image of EverTalk Sampler")
     return picture
 
 

@@ -13,6 +13,7 @@ from .work import Work
 POSITIVE = 1
 """The output of the talk node with the prompt."""
 
+GUIDERS, NOISES = ("CFGGuider", "BasicGuider"), ("RandomNoise",)
 USUAL_STEPS, USUAL_SCHEDULE, USUAL_SAMPLER = 20, "simple", "euler"
 MAX_STEPS, MAX_SCALE = 200, 30.0
 """Of EverTalk Sampler."""
@@ -58,7 +59,7 @@ def sampling_of(work: Work, part: Part) -> Sampling:
 def _custom_advanced(work: Work, part: Part) -> Sampling:
     node = part.sampler
     account_for(work, node, ("noise", "guider", "sampler", "sigmas", "latent_image"))
-    guider = work.needed(node, "guider", "CFGGuider")
+    guider = work.needed(node, "guider", "CFGGuider", GUIDERS)
     scale = 1.0
     if guider.kind == "CFGGuider":
         account_for(work, guider, ("model", "positive", "negative", "cfg"))
@@ -68,7 +69,7 @@ def _custom_advanced(work: Work, part: Part) -> Sampling:
     else:
         work.say(Level.LOST, guider, "its guidance has no counterpart: text_scale 1 is used")
     _prompt(work, part, guider.link("positive") or guider.link("conditioning"))
-    noise = work.needed(node, "noise", "RandomNoise")
+    noise = work.needed(node, "noise", "RandomNoise", NOISES)
     widgets = {
         "sampler_name": _sampler_name(work, node),
         **_schedule(work, node),
@@ -88,7 +89,7 @@ def _part_of_steps(work: Work, node: SourceNode) -> tuple[str, ...]:
 
 
 def _sampler_name(work: Work, node: SourceNode) -> str:
-    chosen = work.needed(node, "sampler", "KSamplerSelect")
+    chosen = work.needed(node, "sampler", "KSamplerSelect", ("KSamplerSelect",))
     if chosen.kind == "KSamplerSelect":
         return chosen.text("sampler_name", USUAL_SAMPLER)
     work.say(Level.LOST, chosen, f"its sampler has no counterpart: {USUAL_SAMPLER} is used")
@@ -96,7 +97,7 @@ def _sampler_name(work: Work, node: SourceNode) -> str:
 
 
 def _schedule(work: Work, node: SourceNode) -> dict[str, object]:
-    sigmas = work.needed(node, "sigmas", "BasicScheduler")
+    sigmas = work.needed(node, "sigmas", "BasicScheduler", ("BasicScheduler",))
     if sigmas.kind == "BasicScheduler":
         account_for(work, sigmas, ("model", "scheduler", "steps", "denoise"))
         return _steps(work, sigmas)

@@ -8,7 +8,7 @@ from .errors import ConvertError
 from .remarks import Level
 from .settings import account_for
 from .source import Link, SourceNode
-from .speech import encode_speech, make_speakers
+from .speech import encode_speech, make_speakers, say_unknown_sound
 from .work import Work
 
 ENCODE, LOADER = "AudioEncoderEncode", "AudioEncoderLoader"
@@ -39,7 +39,7 @@ def core_speech(work: Work, part: Part, picture: Link | None) -> CoreSpeech:
     talk = part.talk
     is_two = constant(work, talk.inputs.get("mode")) == TWO
     names = ["audio_encoder_output_1", *([SECOND] if is_two and talk.link(SECOND) else [])]
-    encoded = [work.needed(talk, name, ENCODE) for name in names]
+    encoded = [work.needed(talk, name, ENCODE, (ENCODE,)) for name in names]
     for node in encoded:
         if node.kind != ENCODE:
             raise ConvertError(f"{node.name}: expected {ENCODE} where {TALK} gets its speech")
@@ -87,17 +87,15 @@ def _sound(node: SourceNode) -> Link:
     return link
 
 
-def _made(work: Work, node: SourceNode, sound: Link) -> Link:
+def _made(work: Work, node: SourceNode, sound: Link) -> Link | None:
     made = work.follow(sound)
     if made is None:
-        raise ConvertError(
-            f"{node.name}: what gives its sound is not known here; connect Load Audio and convert again"
-        )
+        say_unknown_sound(work, node, "audio")
     return made
 
 
 def _encoder(work: Work, encoded: list[SourceNode]) -> str:
-    loaders = [work.needed(node, "audio_encoder", LOADER) for node in encoded]
+    loaders = [work.needed(node, "audio_encoder", LOADER, (LOADER,)) for node in encoded]
     names = [loader.text("audio_encoder_name") for loader in loaders]
     if len(set(names)) > 1:
         work.say(Level.LOST, loaders[1], f"{names[1]}: both speakers are encoded by {names[0]}")

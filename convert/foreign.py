@@ -4,7 +4,7 @@ import math
 
 from .constants import constant, number
 from .remarks import Level
-from .source import Link, SourceNode
+from .source import Link, SourceNode, is_wrappers
 from .work import Work
 
 HANDED_THROUGH = {
@@ -28,6 +28,7 @@ HANDED_THROUGH = {
 }
 """For nodes that may be missing, the input that stands in for their first output, and what that means."""
 
+RESIZES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
 SEPARATORS = ("AudioSeparation", "MelBandRoFormerSampler")
 NORMALIZE = "NormalizeAudioLoudness"
 
@@ -37,8 +38,7 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
     if node.kind in HANDED_THROUGH and (not work.host.has(node.kind) or node.kind == NORMALIZE):
         return _handed_through(work, node, slot)
     if is_wrappers(node.kind) or not work.host.has(node.kind):
-        work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
-        return None
+        return _left_out(work, node, slot)
     inputs = {
         name: constant(work, value) if constant(work, value) is not None else work.follow(value)
         for name, value in node.inputs.items()
@@ -54,9 +54,18 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
     return Link(copied, slot)
 
 
-def is_wrappers(kind: str) -> bool:
-    """Whether a node is WanVideoWrapper's."""
-    return "WanVideo" in kind or kind.startswith("MultiTalk") or kind.endswith("Wav2VecModel")
+def _left_out(work: Work, node: SourceNode, slot: int) -> Link | None:
+    """What a node that cannot be kept gets, if that is of the type it gives."""
+    before = work.passed(Link(node.id, slot)) if work.source.is_taken(node.id) else None
+    if before is None:
+        work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
+        return None
+    work.say(
+        Level.LOST,
+        node,
+        f"this ComfyUI has no such node: what it gets at {before.name} is used in its place",
+    )
+    return work.follow(before.link)
 
 
 def crop_audio(work: Work, node: SourceNode, slot: int) -> Link | None:
@@ -94,9 +103,13 @@ def _handed_through(work: Work, node: SourceNode, slot: int) -> Link | None:
     name, meaning = HANDED_THROUGH[node.kind]
     # Names differ between versions of these packs: take the first link if the usual one is missing.
     link = node.link(name) or next((value for value in node.inputs.values() if isinstance(value, Link)), None)
+    before = work.follow(link)
+    if before is not None and work.is_result(before) and node.kind in RESIZES:
+        work.say(Level.LOST, node, "left out: the result keeps the size of the video")
+        return before
     level = Level.LOST if node.kind in SEPARATORS else Level.CHANGED
     work.say(level, node, f"left out: {meaning}")
-    return work.follow(link)
+    return before
 
 
 def _seconds(text: str) -> float:

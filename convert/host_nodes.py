@@ -1,7 +1,7 @@
 """What the ComfyUI that a workflow is converted for knows: its nodes, their inputs, the files they offer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,14 +23,17 @@ class HostNodes:
     Attributes:
         inputs: for each class the `input` part of its description in /object_info: groups `required` and
             `optional` of `name: [kind, options]`.
+        outputs: for each class the types of its outputs, where they are known.
     """
 
     inputs: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, Sequence[object]] = field(default_factory=dict[str, Sequence[object]])
 
     @classmethod
     def of(cls, object_info: Mapping[str, Any]) -> "HostNodes":
         """From what /object_info answers."""
-        return cls({kind: description["input"] for kind, description in object_info.items()})
+        inputs = {kind: description["input"] for kind, description in object_info.items()}
+        return cls(inputs, {kind: about.get("output") or () for kind, about in object_info.items()})
 
     def has(self, kind: str) -> bool:
         """Whether there is such a node."""
@@ -54,6 +57,15 @@ class HostNodes:
         """The names of the inputs that a node cannot do without."""
         inputs = self.inputs.get(kind, {}).get("required", {})
         return [name for name, (what, *_) in inputs.items() if what != AUTOGROW]
+
+    def input_type(self, kind: str, name: str) -> str | None:
+        """The type that an input of a node takes; None if it is a list of choices or not known."""
+        what, *_ = self._all(kind).get(name, (None,))
+        return what if isinstance(what, str) else None
+
+    def output_types(self, kind: str) -> tuple[str, ...]:
+        """The types of a node's outputs; empty if they are not known."""
+        return tuple(what if isinstance(what, str) else "COMBO" for what in self.outputs.get(kind, ()))
 
     def choices(self, kind: str, field: str) -> list[str] | None:
         """What a field offers; None if it is no list or not known."""

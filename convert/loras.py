@@ -10,6 +10,12 @@ from .work import Work
 
 NONE = "none"
 MULTI_ROWS = 5
+ROWS: dict[str, tuple[tuple[str, str], ...]] = {
+    "WanVideoLoraSelect": (("lora", "strength"),),
+    "WanVideoLoraSelectByName": (("lora_name", "strength"),),
+    "WanVideoLoraSelectMulti": tuple((f"lora_{row}", f"strength_{row}") for row in range(MULTI_ROWS)),
+}
+"""For each selection of LoRAs, the fields of a name and of its strength."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,10 @@ class Lora:
 
 def loras_of(work: Work, value: object) -> list[Lora]:
     """The LoRAs of a selection and of those before it, in the order in which they are applied."""
-    node = work.node_of(value)
+    node = work.node_behind(value, ROWS)
     if node is None:
         return []
-    rows = {
-        "WanVideoLoraSelect": (("lora", "strength"),),
-        "WanVideoLoraSelectByName": (("lora_name", "strength"),),
-        "WanVideoLoraSelectMulti": tuple((f"lora_{row}", f"strength_{row}") for row in range(MULTI_ROWS)),
-    }.get(node.kind)
+    rows = ROWS.get(node.kind)
     if rows is None:
         work.say(Level.LOST, node, "its LoRAs are not known; add ComfyUI's Load LoRA for each")
         return []

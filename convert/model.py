@@ -8,6 +8,7 @@ from .source import Link, SourceNode
 from .work import Work
 
 LOADER = "WanVideoModelLoader"
+TALK_LOADER = "MultiTalkModelLoader"
 GGUF = ".gguf"
 GGUF_LOADER = "UnetLoaderGGUF"
 MAX_LORA_STRENGTH = 10.0
@@ -43,7 +44,7 @@ def talking_model(work: Work, sampler: SourceNode, mode: str) -> Link:
     Raises:
         ConvertError: there is no model, or no audio weights.
     """
-    node, loras = work.needed(sampler, "model", LOADER), list[Lora]()
+    node, loras = _before(work, sampler), list[Lora]()
     while node.kind != LOADER:
         if "model" not in node.inputs:
             raise ConvertError(f"{node.name}: {LOADER} is expected where the sampler gets its model")
@@ -51,13 +52,21 @@ def talking_model(work: Work, sampler: SourceNode, mode: str) -> Link:
         account_for(work, node, SETTERS.get(node.kind, ("model",)))
         if node.kind not in SETTERS:
             work.say(Level.LOST, node, "what it does to the model has no counterpart")
-        node = work.needed(node, "model", LOADER)
+        node = _before(work, node)
     loras = loras_of(work, node.link("lora")) + loras
     return _load(work, node, loras, mode)
 
 
+def _before(work: Work, node: SourceNode) -> SourceNode:
+    """The node that gives a node its model."""
+    found = work.node_of(node.link("model"))
+    if found is not None and "model" in found.inputs:
+        return found
+    return work.needed(node, "model", LOADER, (LOADER, *SETTERS))
+
+
 def _load(work: Work, node: SourceNode, loras: list[Lora], mode: str) -> Link:
-    talk_node = work.node_of(node.link("multitalk_model"))
+    talk_node = work.node_behind(node.link("multitalk_model"), (TALK_LOADER,))
     if talk_node is None:
         raise ConvertError(
             f"{node.name}: no audio weights are connected to multitalk_model, so this is no InfiniteTalk or "
@@ -108,7 +117,7 @@ def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict
         work.say(Level.LOST, node, f"quantization {node.text('quantization')}: a GGUF file has its own")
     name = work.file(GGUF_LOADER, "unet_name", node.text("model"), node)
     loaded = Link(work.add(GGUF_LOADER, "Base model (GGUF)", {"unet_name": name}), 0)
-    talk_node = work.node_of(node.link("multitalk_model")) or node
+    talk_node = work.node_behind(node.link("multitalk_model"), (TALK_LOADER,)) or node
     talking["talk_model"] = work.file("EverTalkApply", "talk_model", str(talking["talk_model"]), talk_node)
     model = _with_loras(work, loaded, loras)
     return Link(work.add("EverTalkApply", "EverTalk Apply", {"model": model, **talking}), 0)

@@ -1,5 +1,7 @@
 """The picture, or the clip that is dubbed, and what CLIP sees of it."""
 
+import re
+
 from .constants import number
 from .foreign import copy_node
 from .remarks import Level
@@ -17,6 +19,10 @@ ON_THE_WAY = (
     "VAEEncode",
 )
 """Nodes that keep all frames of a clip."""
+
+CLIP_LOADERS = (*VIDEO_LOADERS, "GetVideoComponents")
+PICKS_FRAMES = re.compile("batch|select|index|range|first|last|split|frame", re.IGNORECASE)
+"""In the names of nodes that may give some frames of a clip, or others, and not each of them."""
 
 FIRST_OF = ("GetImageRangeFromBatch", "GetImagesFromBatchIndexed", "ImageFromBatch", "ImageSelector")
 CLIP_FIELDS = (
@@ -53,15 +59,31 @@ def fitted_picture(work: Work, value: object) -> Link | None:
 
 def clip_behind(work: Work, value: object) -> SourceNode | None:
     """The node that loads the clip whose frames all come over a link; None if it is a picture."""
-    node = work.node_of(value)
-    while node is not None and node.kind in ON_THE_WAY:
-        node = work.node_of(node.link("image") or node.link("images") or node.link("pixels"))
-    is_clip = node is not None and node.kind in (*VIDEO_LOADERS, "GetVideoComponents")
-    return node if is_clip else None
+    return _way_to_clip(work, value)[0]
 
 
-def dubbed(work: Work, clip: SourceNode, denoise: float) -> Link:
-    """EverTalk Video Source of a clip, for the sampler's source."""
+def _way_to_clip(work: Work, value: object) -> tuple[SourceNode | None, list[SourceNode]]:
+    """The node that loads a clip, None if it is a picture; and the unknown nodes on the way of its frames."""
+    between: list[SourceNode] = []
+    for _ in work.source.nodes:  # no longer than a circle
+        node = work.node_of(value)
+        if node is None or node.kind in CLIP_LOADERS:
+            return node, between
+        if node.kind in ON_THE_WAY:
+            value = node.link("image") or node.link("images") or node.link("pixels")
+            continue
+        before = None if PICKS_FRAMES.search(node.kind) or not isinstance(value, Link) else work.passed(value)
+        if before is None:
+            return None, []
+        between.append(node)
+        value = before.link
+    return None, []
+
+
+def dubbed(work: Work, clip: SourceNode, frames: Link | None, denoise: float) -> Link:
+    """EverTalk Video Source of a clip whose frames come over a link, for the sampler's source."""
+    for node in _way_to_clip(work, frames)[1]:
+        work.say(Level.LOST, node, "what it does to the clip's frames has no counterpart; left out")
     source = _source_of(work, clip)
     work.set(source, "denoise", round(denoise, 2))
     return Link(source, 0)
@@ -155,16 +177,6 @@ def resize(work: Work, node: SourceNode, slot: int) -> Link | None:
     """A resize of a clip's frames is needless; of a picture it is kept where it can be."""
     clip = clip_behind(work, node.link("image"))
     return work.follow(node.link("image")) if clip is not None and slot == 0 else copy_node(work, node, slot)
-
-
-def first_of(work: Work, node: SourceNode, slot: int) -> Link | None:
-    """One frame of a clip is the first; of a batch of pictures the node is kept where it can be."""
-    link = node.link("image") or node.link("images")
-    return (
-        work.follow(link)
-        if clip_behind(work, link) is not None and slot == 0
-        else copy_node(work, node, slot)
-    )
 
 
 def load_vae(work: Work, node: SourceNode, slot: int) -> Link | None:

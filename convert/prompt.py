@@ -10,6 +10,9 @@ from .work import Work
 
 CORE_ENCODER = "umt5_xxl_fp16.safetensors"
 CORE_ENCODER_FP8 = "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
+ENCODERS = ("WanVideoTextEncode", "WanVideoTextEncodeCached", "WanVideoTextEncodeSingle")
+NAG, BRIDGE = "WanVideoApplyNAG", "WanVideoTextEmbedBridge"
+KINDS = (*ENCODERS, NAG, BRIDGE)
 SEPARATOR = "|"
 FPS = 25
 
@@ -33,19 +36,15 @@ class Prompts:
 
 def prompts_of(work: Work, value: object) -> Prompts:
     """The prompts that a sampler is given; an empty one, and a remark, where they are not known."""
-    node = work.node_of(value)
-    while node is not None and node.kind == "WanVideoApplyNAG":
+    node = work.node_behind(value, KINDS)
+    while node is not None and node.kind == NAG:
         work.say(Level.LOST, node, "normalized attention guidance (NAG) has no counterpart")
-        node = work.node_of(node.link("original_text_embeds"))
-    if node is not None and node.kind == "WanVideoTextEmbedBridge":
+        node = work.node_behind(node.link("original_text_embeds"), KINDS)
+    if node is not None and node.kind == BRIDGE:
         positive = work.follow(node.link("positive"))
         if positive is not None:
             return Prompts(positive, work.follow(node.link("negative")))
-    if node is not None and node.kind in (
-        "WanVideoTextEncode",
-        "WanVideoTextEncodeCached",
-        "WanVideoTextEncodeSingle",
-    ):
+    if node is not None and node.kind in ENCODERS:
         return _encoded(work, node)
     work.say(Level.LOST, node, "where the prompt comes from is not known here: type it into the node Prompt")
     return Prompts(_encode(work, _load(work, CORE_ENCODER, node), "Prompt", ""))
@@ -76,7 +75,7 @@ def _text(work: Work, value: object) -> object:
 
 
 def _text_encoder(work: Work, node: SourceNode) -> Link:
-    loader = work.node_of(node.link("t5"))
+    loader = work.node_behind(node.link("t5"), ("LoadWanVideoT5TextEncoder",))
     if loader is not None:
         account_for(work, loader, {"model_name", "quantization"})
     named = loader or node

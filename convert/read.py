@@ -1,6 +1,8 @@
 """Reads a workflow: either form, the API's or the editor's."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from .errors import ConvertError
@@ -10,6 +12,9 @@ from .source import Link, Source, SourceNode
 
 DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 """What values of a wrong kind end in, wherever they are used: texts for numbers, lists for names, circles."""
+
+SHOWN_DIGITS = 6
+"""Behind the point; no field of these nodes has finer steps."""
 
 FORMS = "expected a workflow saved by ComfyUI's editor, or exported with File > Export (API)"
 
@@ -22,7 +27,11 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
     """
     if not isinstance(workflow, Mapping):
         raise ConvertError(f"workflow: got {type(workflow).__name__}, {FORMS}")
-    fields = cast("Mapping[str, Any]", workflow)
+    source = _read(cast("Mapping[str, Any]", workflow), host)
+    return replace(source, nodes={node_id: _tidied(node) for node_id, node in source.nodes.items()})
+
+
+def _read(fields: Mapping[str, Any], host: HostNodes) -> Source:
     if isinstance(fields.get("nodes"), list):
         try:
             return read_editor(fields, host)
@@ -37,6 +46,19 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
     if not nodes:
         raise ConvertError(f"workflow: it has no nodes; {FORMS}")
     return Source(nodes)
+
+
+def _tidied(node: SourceNode) -> SourceNode:
+    """A node whose numbers are those that the editor shows: it adds steps to floats, and saves the errors."""
+    return replace(node, inputs={name: tidied(value) for name, value in node.inputs.items()})
+
+
+def tidied(value: object) -> object:
+    """A number without the rounding errors of sums (0.5000000000000001 is 0.5); anything else as it is."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    shown = round(value, SHOWN_DIGITS)
+    return shown if math.isclose(value, shown, rel_tol=1e-9, abs_tol=1e-12) else value
 
 
 def _api_node(node_id: str, node: object) -> SourceNode:

@@ -6,8 +6,9 @@ from typing import Any
 from .errors import ConvertError
 from .host_nodes import HostNodes
 from .promoted import link_ends
+from .sockets import ANY
 from .source import Link, Source, SourceNode
-from .subgraphs import BOUNDARY, unpacked
+from .subgraphs import BOUNDARY, SETTERS, unpacked
 from .widgets import CONTROL, CONTROLLED, CONTROLS, WIDGETS
 
 JsonObject = dict[str, Any]
@@ -15,8 +16,30 @@ JsonObject = dict[str, Any]
 MUTED, BYPASSED = 2, 4
 """The editor's numbers for nodes that do not run and for nodes that hand on what they get."""
 
-NOTES = ("Note", "MarkdownNote", "Label (rgthree)", "Fast Groups Bypasser (rgthree)")
-REROUTES = ("Reroute", "Reroute (rgthree)", "easy getNode", "ReroutePrimitive|pysssss")
+NOTES = (
+    "Note",
+    "MarkdownNote",
+    *("Anything Everywhere", "Anything Everywhere3", "Anything Everywhere?", "Prompts Everywhere"),
+    *(
+        f"{name} (rgthree)"
+        for name in (
+            "Bookmark",
+            "Fast Actions Button",
+            "Fast Bypasser",
+            "Fast Groups Bypasser",
+            "Fast Groups Muter",
+            "Fast Muter",
+            "Label",
+            "Mute / Bypass Relay",
+            "Mute / Bypass Repeater",
+            "Node Collector",
+            "Random Unmuter",
+        )
+    ),
+)
+"""Nodes of the editor alone: what they are connected to takes nothing from them, and they take nothing."""
+
+REROUTES = ("Reroute", "Reroute (rgthree)", "ReroutePrimitive|pysssss")
 MAX_STEPS = 1000
 """Of following a link; more of them are a circle."""
 
@@ -33,16 +56,26 @@ def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
 class _Reader:
     def __init__(self, workflow: Mapping[str, Any], host: HostNodes) -> None:
         self._host = host
+        # Use Everywhere connects inputs without a link, and saves what it has connected.
+        implied = (workflow.get("extra") or {}).get("ue_links") or []
+        self._implied = {
+            (str(one["downstream"]), int(one["downstream_slot"])): Link(
+                str(one["upstream"]), int(one["upstream_slot"])
+            )
+            for one in implied
+        }
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
         ends = (link_ends(link) for link in workflow.get("links") or [])
         self._links = {link_id: Link(origin, slot) for link_id, origin, slot, *_ in ends}
 
     def read(self) -> Source:
         """The nodes that run, in the workflow's order."""
-        directing = (*REROUTES, *NOTES, "SetNode", "GetNode", "PrimitiveNode", BOUNDARY)
+        directing = (*REROUTES, *NOTES, *SETTERS, *SETTERS.values(), "PrimitiveNode", BOUNDARY)
         off = {node_id for node_id, node in self._nodes.items() if _mode(node) in (MUTED, BYPASSED)}
         nodes = {
-            node_id: SourceNode(node_id, node["type"], node.get("title") or node["type"], self._inputs(node))
+            node_id: SourceNode(
+                node_id, node["type"], node.get("title") or node["type"], self._inputs(node), *_types(node)
+            )
             for node_id, node in self._nodes.items()
             if node["type"] not in directing and node_id not in off
         }
@@ -55,11 +88,12 @@ class _Reader:
 
     def _inputs(self, node: JsonObject) -> dict[str, object]:
         values: dict[str, object] = dict(self._values(node))
-        for socket in node.get("inputs") or []:
-            if socket.get("link") is not None:
-                found = self._follow(self._links.get(socket["link"]))
-                if found is not None:
-                    values[socket["name"]] = found
+        for index, socket in enumerate(node.get("inputs") or []):
+            number = socket.get("link")
+            implied = self._implied.get((str(node["id"]), index))
+            found = self._follow(implied if number is None else self._links.get(number))
+            if found is not None:
+                values[socket["name"]] = found
         return values
 
     def _values(self, node: JsonObject) -> JsonObject:
@@ -86,9 +120,9 @@ class _Reader:
                 return None
             if kind == "PrimitiveNode":
                 return (node.get("widgets_values") or [None])[0]
-            if kind == "GetNode":
-                link = self._set_by(_first_value(node))
-            elif kind in (*REROUTES, "SetNode"):
+            if kind in SETTERS:
+                link = self._set_by(SETTERS[kind], _first_value(node))
+            elif kind in (*REROUTES, *SETTERS.values()):
                 link = self._first_link(node)
             elif kind == BOUNDARY:
                 edge = node["inputs"][link.slot]
@@ -103,8 +137,8 @@ class _Reader:
             "workflow: its reroutes go in a circle; connect them to an output and save it again"
         )
 
-    def _set_by(self, name: str) -> Link | None:
-        setters = [n for n in self._nodes.values() if n["type"] == "SetNode" and _first_value(n) == name]
+    def _set_by(self, kind: str, name: str) -> Link | None:
+        setters = [n for n in self._nodes.values() if n["type"] == kind and _first_value(n) == name]
         return self._first_link(setters[0]) if setters else None
 
     def _first_link(self, node: JsonObject) -> Link | None:
@@ -112,15 +146,17 @@ class _Reader:
         return self._links.get(given[0]) if given else None
 
     def _handed_on(self, node: JsonObject, slot: int) -> Link | None:
-        """What a bypassed node gives at an output: its first input of that kind."""
-        outputs = node.get("outputs") or []
-        kind = outputs[slot]["type"] if slot < len(outputs) else None
-        given = [
-            one["link"]
-            for one in node.get("inputs") or []
-            if one["type"] == kind and one.get("link") is not None
-        ]
-        return self._links.get(given[0]) if given else None
+        """What a bypassed node gives at an output: its input at the same place if that fits, else the first.
+
+        As in the editor: an input that fits and is not connected gives nothing.
+        """
+        inputs, outputs = node.get("inputs") or [], node.get("outputs") or []
+        kind = outputs[slot]["type"] if slot < len(outputs) else ANY
+        same_place = inputs[slot : slot + 1]
+        exact = [one for one in inputs if one["type"] == kind]
+        loose = [one for one in inputs if ANY in (one["type"], kind)]
+        fitting = [one for one in same_place if one in exact or one in loose] + exact + loose
+        return self._links.get(fitting[0].get("link")) if fitting else None
 
 
 def name_values(names: list[str], values: list[Any]) -> JsonObject:
@@ -134,6 +170,16 @@ def name_values(names: list[str], values: list[Any]) -> JsonObject:
         if name in CONTROLLED and rest and rest[0] in CONTROLS:
             rest.pop(0)
     return named
+
+
+def _types(node: JsonObject) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The types of a node's inputs by name, and of its outputs, as far as they are saved."""
+    inputs = {one["name"]: one["type"] for one in node.get("inputs") or [] if _is_text(one.get("type"))}
+    return inputs, tuple(str(one.get("type") or ANY) for one in node.get("outputs") or [])
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _mode(node: JsonObject) -> int:

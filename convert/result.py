@@ -1,9 +1,11 @@
 """What stands behind the sampler: decoding, saving, and nodes of other packs that use the frames."""
 
+import re
 from collections.abc import Sequence
 
 from .constants import constant, number
 from .foreign import copy_node
+from .picture import clip_behind
 from .remarks import Level
 from .sampler import PREFIX, Made
 from .settings import account_for
@@ -13,8 +15,15 @@ from .work import Work
 COMBINE = "VHS_VideoCombine"
 DECODERS = ("WanVideoDecode", "WanVideoPassImagesFromSamples")
 FPS = 25.0
-CARRIED = ("images", "audio", "frame_rate", "filename_prefix", "format", "pingpong")
+CARRIED = ("images", "audio", "frame_rate", "filename_prefix", "format", "pingpong", "trim_to_audio")
 H264 = "video/h264-mp4"
+WIDGET_TOKEN = re.compile(r"%(?!date:)[^%]+\.[^%]+%")
+"""Of a prefix: the editor puts the value of a node's widget in its place."""
+
+CUT = "GetImageRangeFromBatch"
+MAX_START, MAX_FRAMES = 4095, 4096
+"""What ComfyUI's own node can cut out of a batch in every version."""
+
 IMAGES, PATH = 0, 2
 """Outputs of EverTalk Decode."""
 
@@ -27,6 +36,25 @@ def decoded(work: Work, node: SourceNode, slot: int) -> Link | None:
     sampler = work.follow(node.link("samples"))
     decode = None if sampler is None else _decode_of(work, sampler)
     return None if decode is None else Link(decode, IMAGES if slot == 0 else PATH)
+
+
+def frames_of(work: Work, node: SourceNode, slot: int) -> Link | None:
+    """Some frames of a batch: of a clip its first, of the result the same, else whatever the node gives."""
+    link = node.link("image") or node.link("images")
+    if slot == 0 and clip_behind(work, link) is not None:
+        return work.follow(link)
+    frames = work.follow(link)
+    is_missing = node.kind == CUT and not work.host.has(CUT)
+    if slot != 0 or frames is None or not is_missing or not work.is_result(frames):
+        return copy_node(work, node, slot)
+    start, length = (int(number(work, node, name, 0)) for name in ("start_index", "num_frames"))
+    if not 0 <= start <= MAX_START or not 1 <= length <= MAX_FRAMES:
+        asked = f"start_index {start}, num_frames {length}"
+        work.say(Level.LOST, node, f"{asked}: no such cut of the result is made; the whole of it is used")
+        return frames
+    work.say(Level.CHANGED, node, "becomes ComfyUI's own node that cuts frames out of the result")
+    inputs: dict[str, object] = {"image": frames, "batch_index": start, "length": length}
+    return Link(work.add("ImageFromBatch", node.title, inputs), 0)
 
 
 def _decode_of(work: Work, sampler: Link) -> str | None:
@@ -50,12 +78,13 @@ def convert_ends(work: Work, samplers: Sequence[Made]) -> None:
 
 
 def _copy_end(work: Work, node: SourceNode) -> None:
-    links = [value for value in node.inputs.values() if isinstance(value, Link)]
-    if not links:
-        work.say(Level.NEEDLESS, node, "it is connected to nothing that was converted; left out")
-        return
     work.seen.add(node.id)
-    copy_node(work, node, 0)
+    if not node.links():
+        work.say(Level.NEEDLESS, node, "it is connected to nothing that was converted; left out")
+    elif work.hands_on(node):
+        work.say(Level.NEEDLESS, node, "it hands on what it gets; left out")
+    else:
+        copy_node(work, node, 0)
 
 
 def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
@@ -63,7 +92,6 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     account_for(work, node, CARRIED)
     frames = work.follow(node.link("images"))
     made = next((one for one in samplers if frames == Link(one.decode, IMAGES)), None)
-    prefix = constant(work, node.inputs.get("filename_prefix"))
     rate = number(work, node, "frame_rate", FPS)
     if rate != FPS:
         work.say(Level.LOST, node, f"frame_rate {rate:g}: EverTalk's videos have 25 frames a second")
@@ -73,13 +101,16 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
         work.say(Level.LOST, node, "pingpong has no counterpart")
     audio = work.follow(node.link("audio"))
     if made is None:
-        _save(work, node, frames, audio, str(prefix or PREFIX))
+        _save(work, node, frames, audio)
         return
-    work.say(
-        Level.NEEDLESS, node, "EverTalk Sampler writes the video itself, with its sound, under this name"
-    )
-    if isinstance(prefix, str) and prefix and work.made[made.sampler]["inputs"]["filename_prefix"] == PREFIX:
-        work.set(made.sampler, "filename_prefix", prefix.replace("\\", "/"))
+    name_video(work, node, made)
+    if audio is not None and node.inputs.get("trim_to_audio") is False:
+        work.say(
+            Level.CHANGED,
+            node,
+            "trim_to_audio off: the video there goes on in silence to the end of its last window; EverTalk's "
+            "ends with its sound",
+        )
     if audio is None:
         work.say(Level.CHANGED, node, "without audio there; EverTalk's video has its sound")
     elif not _is_heard(work, made, audio):
@@ -89,6 +120,46 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
             "its audio is another than what the speech encoder hears; the video has the latter. For the "
             "other connect images of EverTalk Decode and that audio to Create Video, and it to Save Video",
         )
+
+
+def name_video(work: Work, node: SourceNode, made: Made) -> None:
+    """Call the sampler's video as a node that saves it would, if it has no name yet and takes this one."""
+    prefix = _prefix_of(work, node)
+    if not prefix:
+        work.say(Level.NEEDLESS, node, "EverTalk Sampler writes the video itself, with its sound")
+        return
+    name, problem = prefix.replace("\\", "/"), _problem(work, prefix)
+    named = str(work.made[made.sampler]["inputs"]["filename_prefix"])
+    if problem:
+        work.say(
+            Level.LOST, node, f"filename_prefix {prefix}: {problem}. EverTalk Sampler writes {named} instead"
+        )
+    elif named in (PREFIX, name):
+        work.set(made.sampler, "filename_prefix", name)
+        work.say(
+            Level.NEEDLESS, node, "EverTalk Sampler writes the video itself, with its sound, under this name"
+        )
+    else:
+        work.say(
+            Level.LOST,
+            node,
+            f"filename_prefix {prefix}: EverTalk Sampler writes each video once, this one as {named}",
+        )
+
+
+def _prefix_of(work: Work, node: SourceNode) -> str:
+    """The name that a node saves under; empty, and a remark, if only a run would tell."""
+    prefix = constant(work, node.inputs.get("filename_prefix"))
+    if prefix is None and node.link("filename_prefix"):
+        work.say(Level.LOST, node, f"filename_prefix is computed by other nodes: {PREFIX} is used")
+    return prefix if isinstance(prefix, str) else ""
+
+
+def _problem(work: Work, prefix: str) -> str:
+    """Why EverTalk Sampler cannot use a name; empty if it can."""
+    if WIDGET_TOKEN.search(prefix):
+        return "it has the value of a widget of a node that is another one now"
+    return work.name_rule(prefix.replace("\\", "/"))
 
 
 def _is_heard(work: Work, made: Made, audio: Link) -> bool:
@@ -106,7 +177,8 @@ def _untrimmed(work: Work, audio: list[object]) -> list[object]:
     return _untrimmed(work, node["inputs"]["audio"]) if node["class_type"] == "TrimAudioDuration" else audio
 
 
-def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None, prefix: str) -> None:
+def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None) -> None:
+    prefix = _prefix_of(work, node) or PREFIX
     if frames is None:
         work.say(
             Level.LOST,

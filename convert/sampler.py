@@ -75,7 +75,7 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     Raises:
         ConvertError: it is no InfiniteTalk or MultiTalk sampler.
     """
-    images = work.needed(node, "image_embeds", "WanVideo Long I2V Multi/InfiniteTalk")
+    images = work.needed(node, "image_embeds", "WanVideo Long I2V Multi/InfiniteTalk", (IMAGES,))
     if images.kind != IMAGES:
         raise ConvertError(
             f"{images.name}: expected {IMAGES}; other kinds of video are not EverTalk's. Keep "
@@ -89,10 +89,12 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     model = cached(work, node, talking_model(work, node, images.text("mode", "auto")))
     prompts = prompts_of(work, node.link("text_embeds"))
     vae = work.follow(images.link("vae"))
-    if vae is None:
+    if images.link("vae") is None:
         raise ConvertError(f"{images.name}: nothing is connected to vae; connect WanVideo VAE Loader")
+    if vae is None:
+        say_open(work, images, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
     widgets: dict[str, Any] = {
-        **size_of(work, images),
+        **frame_size(work, images),
         **_windows(work, images),
         **_sampling(work, node),
         **_guidance(work, node, speech),
@@ -132,7 +134,7 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
             if denoise != 1:
                 note = "the steps that were left out at the beginning become denoise of EverTalk Video Source"
                 work.say(Level.CHANGED, node, f"{note}: {denoise:g}, with the steps that remain")
-            return work.follow(start), dubbed(work, clip, denoise)
+            return work.follow(start), dubbed(work, clip, encoded.link("image"), denoise)
         work.say(Level.LOST, node, f"samples ({encoded.name}): only a clip's frames can be made over")
     elif denoise != 1:
         work.say(
@@ -142,13 +144,22 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
         )
     clip = clip_behind(work, start)
     if clip is not None:
-        return work.follow(start), dubbed(work, clip, 1.0)
+        return work.follow(start), dubbed(work, clip, start, 1.0)
     picture = fitted_picture(work, start)
-    if picture is None:
+    if start is None:
         raise ConvertError(
-            f"{images.name}: what gives start_image is not known here; connect Load Image and convert again"
+            f"{images.name}: nothing is connected to start_image; connect Load Image and convert again"
         )
+    if picture is None:
+        say_open(work, images, "start_image", "Load Image to start_image of EverTalk Sampler")
     return picture, None
+
+
+def say_open(work: Work, images: SourceNode, name: str, move: str) -> None:
+    """Say that an input was left unconnected, and why."""
+    giver = work.node_of(images.link(name))
+    label = giver.name if giver else "a node that does not run"
+    work.say(Level.LOST, images, f"{name} ({label}): what gives it is not known here; connect {move}")
 
 
 def _skipped_steps(work: Work, node: SourceNode) -> int:
@@ -165,7 +176,7 @@ def _denoise(work: Work, node: SourceNode) -> float:
     return max(0.05, (steps - skipped) * 100 // steps / 100)
 
 
-def size_of(work: Work, images: SourceNode) -> dict[str, object]:
+def frame_size(work: Work, images: SourceNode) -> dict[str, object]:
     """Width and height of EverTalk Sampler from those of a node."""
     size: dict[str, object] = {"size": "custom"}
     for name, usual in (("width", 832), ("height", 480)):
@@ -220,6 +231,9 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
 
 def fitting_seed(work: Work, node: SourceNode, seed: int) -> int:
     """A seed as EverTalk Sampler takes it; says so if it is another."""
+    if seed < 0:  # what draws one in the editor
+        work.say(Level.CHANGED, node, f"seed {seed} is drawn anew for each run there: 0 is used")
+        return 0
     if seed <= MAX_SEED:
         return seed
     work.say(Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case")

@@ -27,7 +27,6 @@ DEFAULTS: dict[str, object] = {
     "strength_2": 1,
     "tiles": 0,
     "use_coefficients": True,
-    "trim_to_audio": False,
 }
 """Values that change nothing, by the input's name: where they stand, nothing is lost."""
 

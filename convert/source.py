@@ -26,12 +26,16 @@ class SourceNode:
         kind: its class, such as `WanVideoSampler`.
         title: what its title bar says.
         inputs: values and links by the inputs' names.
+        input_types: the types of its inputs by name, where the editor saved them.
+        output_types: the types of its outputs, where the editor saved them.
     """
 
     id: str
     kind: str
     title: str
     inputs: Mapping[str, object]
+    input_types: Mapping[str, str] = field(default_factory=dict[str, str])
+    output_types: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +46,10 @@ class SourceNode:
         """What is connected to an input."""
         value = self.inputs.get(name)
         return value if isinstance(value, Link) else None
+
+    def links(self) -> dict[str, Link]:
+        """What is connected, by the inputs' names."""
+        return {name: value for name, value in self.inputs.items() if isinstance(value, Link)}
 
     def text(self, name: str, default: str = "") -> str:
         """A text or a choice; the default where there is none."""
@@ -74,3 +82,8 @@ class Source:
     def is_taken(self, node_id: str) -> bool:
         """Whether any node takes an output of a node."""
         return node_id in self._taken
+
+
+def is_wrappers(kind: str) -> bool:
+    """Whether a node is WanVideoWrapper's."""
+    return "WanVideo" in kind or kind.startswith("MultiTalk") or kind.endswith("Wav2VecModel")

@@ -1,5 +1,6 @@
 """The speech: encoder, sounds, who says what, and how long the video is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .constants import constant, number
@@ -19,6 +20,7 @@ ENCODER = "wav2vec2-chinese-base_fp16.safetensors"
 
 SILENCE_RATE_HZ = 16000
 LETTERS = "abcd"
+ENCODER_LOADERS = ("Wav2VecModelLoader", "DownloadAndLoadWav2VecModel")
 EMBEDS, SILENT = "MultiTalkWav2VecEmbeds", "MultiTalkSilentEmbeds"
 
 
@@ -41,21 +43,19 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
     Raises:
         ConvertError: there is none, or it is of another kind.
     """
-    node = work.needed(sampler, "multitalk_embeds", EMBEDS)
+    node = work.needed(sampler, "multitalk_embeds", EMBEDS, (EMBEDS, SILENT))
     if node.kind == SILENT:
         return Speech(encode_speech(work, ENCODER, _silence(work, node), None, loudness=True), 1.0)
     if node.kind != EMBEDS:
         raise ConvertError(f"{node.name}: expected {EMBEDS} or {SILENT} at the sampler's multitalk_embeds")
-    voices = [
-        (name, node.link(name)) for name in (f"audio_{index}" for index in range(1, 5)) if node.link(name)
-    ]
+    voices = [name for name in (f"audio_{index}" for index in range(1, 5)) if node.link(name)]
     if not voices:
         raise ConvertError(
             f"{node.name}: no sound is connected to audio_1; connect Load Audio and convert again"
         )
-    _account(work, node, {name for name, _ in voices})
+    _account(work, node, set(voices))
     duration_s = _duration_s(work, node)
-    sounds = [_sound(work, node, link, duration_s) for _, link in voices]
+    sounds = [_sound(work, node, name, duration_s) for name in voices]
     masks = _masks(work, node, len(sounds))
     encoder, loudness = _encoder(work, node), node.inputs.get("normalize_loudness", True) is not False
     if len(sounds) == 1 and not masks:
@@ -105,13 +105,22 @@ def _duration_s(work: Work, node: SourceNode) -> float | None:
     return None
 
 
-def _sound(work: Work, node: SourceNode, link: Link | None, duration_s: float | None) -> Link:
-    sound = work.follow(link)
+def _sound(work: Work, node: SourceNode, name: str, duration_s: float | None) -> Link | None:
+    """A speaker's sound; None, and a remark, where it is not known."""
+    sound = work.follow(node.link(name))
     if sound is None:
-        raise ConvertError(
-            f"{node.name}: what gives its sound is not known here; connect Load Audio and convert again"
-        )
+        say_unknown_sound(work, node, name)
+        return None
     return sound if duration_s is None else trim_audio(work, sound, 0.0, duration_s)
+
+
+def say_unknown_sound(work: Work, node: SourceNode, name: str) -> None:
+    """Say that a speaker's sound was left unconnected, and why."""
+    giver = work.node_of(node.link(name))
+    label = giver.name if giver else "a node that does not run"
+    work.say(
+        Level.LOST, node, f"{name} ({label}): what gives its sound is not known here; connect Load Audio"
+    )
 
 
 def _silence(work: Work, node: SourceNode) -> Link:
@@ -121,7 +130,7 @@ def _silence(work: Work, node: SourceNode) -> Link:
 
 
 def _encoder(work: Work, node: SourceNode) -> str:
-    loader = work.needed(node, "wav2vec_model", "Wav2vec2 Model Loader")
+    loader = work.needed(node, "wav2vec_model", "Wav2vec2 Model Loader", ENCODER_LOADERS)
     account_for(work, loader, {"model"})
     name = loader.text("model")
     if loader.kind != "DownloadAndLoadWav2VecModel":
@@ -150,7 +159,7 @@ def encode_speech(
 
 
 def make_speakers(
-    work: Work, sounds: list[Link], masks: list[Link], picture: Link | None, arrangement: str
+    work: Work, sounds: Sequence[Link | None], masks: list[Link], picture: Link | None, arrangement: str
 ) -> Link:
     """EverTalk Speakers of some sounds, with a mask for each or none."""
     inputs: dict[str, object] = {

@@ -13,7 +13,7 @@ STEP_CACHE = "EverTalkStepCache"
 def cached(work: Work, sampler: SourceNode, model: Link) -> Link:
     """The MODEL, behind EverTalk Step Cache if the sampler was given TeaCache."""
     link = sampler.link("cache_args")
-    node = work.node_of(link)
+    node = work.node_behind(link, (TEACACHE,))
     if node is None:
         return model
     offered = work.host.choices(STEP_CACHE, "fitted_to")

@@ -27,8 +27,11 @@ MAX_PARTS = 100_000
 About four thousand nodes; the largest workflows that are published have some hundred.
 """
 
-GROUP_NODE = ("workflow/", "workflow>")
-"""What the classes of group nodes begin with, which were before subgraphs."""
+SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}
+"""Nodes that give what another node of the same name was given."""
+
+GROUPED = ("workflow>", "workflow/")
+"""What the types of group nodes begin with, the editor's own before it had subgraphs."""
 
 OFF = (2, 4)
 """The editor's modes of nodes that do not run or that hand on what they get."""
@@ -54,7 +57,7 @@ class _Unpacker:
         self.nodes: list[JsonObject] = []
         self.links: list[JsonObject] = []
         self._definitions = definitions
-        self._setters: set[tuple[tuple[str, ...], str]] = set()
+        self._setters: set[tuple[tuple[str, ...], str, str]] = set()
         self._parts = 0
 
     def unpack(
@@ -79,7 +82,8 @@ class _Unpacker:
             self.links.append(
                 {"id": _inner(path, link_id), "origin_id": _inner(path, origin), "origin_slot": slot}
             )
-        self._setters |= {(path, _first_value(n)) for n in graph["nodes"] if n["type"] == "SetNode"}
+        setters = (node for node in graph["nodes"] if node["type"] in SETTERS.values())
+        self._setters |= {(path, node["type"], _first_value(node)) for node in setters}
         for node in graph["nodes"]:
             self._add(node, path, inside, (values or {}).get(str(node["id"])))
 
@@ -101,7 +105,7 @@ class _Unpacker:
             return
         if definition is not None:
             added["type"] = f"subgraph {definition.get('name') or ''}".strip()
-        elif node["type"] in ("SetNode", "GetNode"):
+        elif node["type"] in (*SETTERS, *SETTERS.values()):
             added["widgets_values"] = [self._scoped(path, _first_value(node), node["type"])]
         elif node["type"] == "PrimitiveNode" and values:
             added["widgets_values"] = [next(iter(values.values()))]
@@ -143,9 +147,11 @@ class _Unpacker:
     def _scoped(self, path: tuple[str, ...], name: str, kind: str) -> str:
         """A name of Set and Get as no other subgraph uses it; Get takes it from the nearest graph around."""
         around = (path[:depth] for depth in range(len(path), -1, -1))
-        if kind == "SetNode":
+        if kind not in SETTERS:
             return _inner(path, name)
-        return _inner(next((one for one in around if (one, name) in self._setters), path), name)
+        return _inner(
+            next((one for one in around if (one, SETTERS[kind], name) in self._setters), path), name
+        )
 
     def _count(self, parts: int) -> None:
         self._parts += parts
@@ -169,12 +175,12 @@ def _sockets_of(node: JsonObject, definition: JsonObject) -> dict[int, Any]:
 
 
 def _refuse_group_nodes(nodes: list[JsonObject]) -> None:
-    kinds = (str(node.get("type")) for node in nodes)
-    groups = [kind for kind in kinds if kind.startswith(GROUP_NODE)]
+    grouped = (node for node in nodes if str(node.get("type")).startswith(GROUPED))
+    groups = [str(node.get("title") or node["type"]) for node in grouped]
     if groups:
         raise ConvertError(
-            f"workflow: it has group nodes ({', '.join(groups)}), which are not read. Turn them into nodes "
-            "in the editor (right click, Convert to nodes), save, and convert again"
+            f"workflow: it has group nodes ({', '.join(groups)}), which are not read. Take them apart in the "
+            "editor (right click, Convert to nodes), save, and convert again"
         )
 
 

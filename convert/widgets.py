@@ -58,6 +58,7 @@ WIDGETS: dict[str, tuple[str, ...]] = {
     "PrimitiveNode": ("value",),
     "PrimitiveString": ("value",),
     "PrimitiveStringMultiline": ("value",),
+    "Seed (rgthree)": ("seed",),
     "SetNode": ("name",),
     "GetNode": ("name",),
     "StringConstant": ("string",),

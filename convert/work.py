@@ -1,15 +1,24 @@
 """The state of one conversion: what is read, what is made, and what is said about it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
+from .passing import Passed, passed, passed_unchanged
 from .remarks import Level, Remark
-from .source import Link, Source, SourceNode
+from .source import Link, Source, SourceNode, is_wrappers
 
 Translator: TypeAlias = "Callable[[Work, SourceNode, int], Link | None]"
 """A node and one of its outputs -> what gives the same in the workflow that is made; None if nothing does."""
+
+NameRule: TypeAlias = Callable[[str], str]
+"""A filename_prefix -> what EverTalk Sampler would say against it; empty if it takes it."""
+
+
+def no_rule(_prefix: str) -> str:
+    """Takes every filename_prefix; the queue checks it."""
+    return ""
 
 
 class Work:
@@ -20,13 +29,20 @@ class Work:
         host: the ComfyUI it is converted for.
         translators: by class, for nodes that become others.
         copy: for all other nodes.
+        name_rule: what may be the name of a video.
     """
 
     def __init__(
-        self, source: Source, host: HostNodes, translators: Mapping[str, Translator], copy: Translator
+        self,
+        source: Source,
+        host: HostNodes,
+        translators: Mapping[str, Translator],
+        copy: Translator,
+        name_rule: NameRule,
     ) -> None:
         self.source = source
         self.host = host
+        self.name_rule = name_rule
         self.made: dict[str, dict[str, Any]] = {}
         self.seen: set[str] = set()
         self._translators = translators
@@ -56,17 +72,64 @@ class Work:
         """Change an input of a node that was made."""
         self.made[node_id]["inputs"][name] = _api(value)
 
+    def origin(self, link: Link) -> Link:
+        """Where a link comes from behind all nodes that hand on what they get as it is.
+
+        Raises:
+            ConvertError: those nodes go in a circle.
+        """
+        for _ in range(len(self.source.nodes) + 1):
+            node = self.source.nodes.get(link.node)
+            if node is None or node.kind in self._translators:
+                return link
+            before = passed_unchanged(self.host, self.source, link)
+            if before is None:
+                return link
+            self.seen.add(node.id)
+            self.say(Level.NEEDLESS, node, "it hands on what it gets; left out")
+            link = before.link
+        raise ConvertError(f"{link.node}: it gets what it gives itself; connect it to another node's output")
+
     def node_of(self, value: object) -> SourceNode | None:
         """The node that a link comes from, which is thereby accounted for."""
-        if not isinstance(value, Link) or value.node not in self.source.nodes:
+        if not isinstance(value, Link):
             return None
-        self.seen.add(value.node)
-        return self.source.nodes[value.node]
+        node = self.source.nodes.get(self.origin(value).node)
+        if node is not None:
+            self.seen.add(node.id)
+        return node
+
+    def hands_on(self, node: SourceNode) -> bool:
+        """Whether a node's first output is what it gets, untouched."""
+        return passed_unchanged(self.host, self.source, Link(node.id, 0)) is not None
+
+    def passed(self, link: Link) -> Passed | None:
+        """What the node that a link comes from gets of the same type; None if that is not known."""
+        return passed(self.host, self.source, self.origin(link))
+
+    def node_behind(self, value: object, kinds: Collection[str]) -> SourceNode | None:
+        """The node of some classes that a link comes from, through others that keep the type.
+
+        Where it comes from none of them: the node that it comes from.
+        """
+        first, between = self.node_of(value), list[SourceNode]()
+        node = first
+        while node is not None and node.kind not in kinds and isinstance(value, Link):
+            before = self.passed(value)
+            if before is None or node in between:
+                return first
+            between.append(node)
+            value = before.link
+            node = self.node_of(value)
+        for one in between:
+            self.say(Level.LOST, one, "what it does has no counterpart; left out, and what it gets is used")
+        return node
 
     def follow(self, value: object) -> Link | None:
         """What gives the same as a link of the source; made if it does not stand yet."""
         if not isinstance(value, Link):
             return None
+        value = self.origin(value)
         if value in self._known:
             return self._known[value]
         node = self.node_of(value)
@@ -90,16 +153,29 @@ class Work:
         self._made_for[node.id] = made
         return made
 
-    def needed(self, node: SourceNode, name: str, what: str) -> SourceNode:
-        """The node at an input that nothing works without.
+    def is_result(self, made: Link) -> bool:
+        """Whether frames come from EverTalk Decode, whatever was done to them behind it."""
+        node = self.made[made.node]
+        names = [name for name in ("image", "images") if isinstance(node["inputs"].get(name), list)]
+        if not names:
+            return node["class_type"] == "EverTalkDecode"
+        return self.is_result(Link(*node["inputs"][names[0]]))
+
+    def needed(self, node: SourceNode, name: str, what: str, kinds: Collection[str]) -> SourceNode:
+        """The node of some classes at an input that nothing works without; another where none is there.
 
         Raises:
-            ConvertError: nothing is connected.
+            ConvertError: nothing is connected, or a node of another pack that is not known.
         """
-        found = self.node_of(node.link(name))
+        found = self.node_behind(node.link(name), kinds)
         if found is None:
             raise ConvertError(
                 f"{node.name}: nothing is connected to {name}; connect {what} and convert again"
+            )
+        if found.kind not in kinds and not is_wrappers(found.kind):
+            raise ConvertError(
+                f"{found.name}: it stands before {name} of {node.name}, and what it hands on there is not "
+                f"known. Connect {what} to {name} directly and convert again"
             )
         return found
 

@@ -97,6 +97,24 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_safe_folder(folder: Path) -> None:
+    """Make a folder and those around it, or find them; the names of new ones are on the disk after that.
+
+    A new folder is an entry in the one around it, and a power cut may lose that entry with all that was
+    written in the folder since, however often it was flushed.
+
+    Raises:
+        OSError: a file has the name, or it cannot be made.
+    """
+    missing = [folder]
+    while not missing[-1].parent.exists() and missing[-1].parent != missing[-1]:
+        missing.append(missing[-1].parent)
+    for path in reversed(missing):
+        if not path.is_dir():
+            path.mkdir(exist_ok=True)
+            flush_folder(path.parent)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that a crash left in a folder which nobody else writes to."""
     for path in folder.glob(f"{TEMPORARY}*"):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from .atomic_file import flush_folder, whole_file, whole_folder
+from .atomic_file import flush_folder, make_safe_folder, whole_file, whole_folder
 from .errors import RunStoreError
 from .manifest import FileRecord
 from .run_card import VideoForm
@@ -48,7 +48,7 @@ def put_in_place(made: Path, place: RunPlace, announce: Callable[[FileRecord], N
         RunStoreError: the file is not whole after that.
         OSError: it cannot be moved.
     """
-    place.final.folder.mkdir(parents=True, exist_ok=True)
+    make_safe_folder(place.final.folder)
     number = next_number(place.final)
     while True:
         target = place.final.folder / f"{place.final.name}_{number:05}_{made.suffix}"

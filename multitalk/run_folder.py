@@ -10,7 +10,7 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
-from .atomic_file import write_whole
+from .atomic_file import make_safe_folder, write_whole
 from .carry_file import Carry, read_carry
 from .errors import InputError, RunStoreError
 from .fingerprint import SHORT_CHARACTERS, fingerprint, fingerprint_file
@@ -65,7 +65,7 @@ def make_folder(folder: Path) -> None:
             "itself. Remove the link, or choose another filename_prefix"
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_safe_folder(folder)
     except OSError as error:
         raise store_error(folder, error) from error
 

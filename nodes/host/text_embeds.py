@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from ...multitalk.atomic_file import write_whole
+from ...multitalk.atomic_file import make_safe_folder, write_whole
 from ...multitalk.errors import InputError, ModelFileError
 from ...multitalk.safe_path import checked_prefix
 from ...wanvideo.checkpoint import read_header
@@ -97,7 +97,7 @@ def save_text_embeds(conditioning: Conditioning, save_as: str) -> Path:
     about = json.dumps({"version": FORMAT_VERSION})
     content = save({TENSOR: cross_attn.detach().cpu().contiguous()}, {METADATA_KEY: about})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_safe_folder(path.parent)
         write_whole(path, content)
     except OSError as error:
         raise InputError(

@@ -45,7 +45,7 @@ def test_what_is_no_workflow_of_the_wrapper_is_refused(workflow: Any, message: s
         ("122", "multitalk_model", "no audio weights are connected"),
         ("192", "vae", "nothing is connected to vae"),
         ("194", "audio_1", "no sound is connected to audio_1"),
-        ("192", "start_image", "what gives start_image is not known"),
+        ("192", "start_image", "nothing is connected to start_image"),
     ],
 )
 def test_missing_connection_is_named(node_id: str, field: str, message: str) -> None:

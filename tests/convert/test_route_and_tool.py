@@ -12,6 +12,7 @@ import pytest
 from comfy_server import ComfyServer
 from convert_server import ROOT, WORKFLOWS, read
 from evertalk_pack.convert.conversion import convert
+from stored_media import mp4, png, webp
 
 pytestmark = pytest.mark.host
 
@@ -68,6 +69,25 @@ def test_tool_writes_the_workflow_and_lists_the_losses(stocked_server: ComfyServ
     assert {"EverTalkSampler", "EverTalkDecode"} <= kinds
 
 
+def test_route_and_tool_keep_a_name_that_the_sampler_takes_alone(
+    stocked_server: ComfyServer, tmp_path: Path
+) -> None:
+    for prefix, wanted in (("talks/one", "talks/one"), ("../one", "EverTalk/talk"), ("NUL", "EverTalk/talk")):
+        graph = read("gguf.api")
+        graph["131"]["inputs"]["filename_prefix"] = prefix
+        source, output = tmp_path / "source.json", tmp_path / "made.json"
+        source.write_text(json.dumps(graph), encoding="utf-8")
+        run_tool(stocked_server, source, output)
+        answer = post(stocked_server, source.read_bytes())
+        for made in (answer["workflow"], json.loads(output.read_text(encoding="utf-8"))):
+            (sampler,) = [one["inputs"] for one in made.values() if one["class_type"] == "EverTalkSampler"]
+            assert sampler["filename_prefix"] == wanted
+        is_told = any(
+            f"filename_prefix {prefix}: filename_prefix" in one["text"] for one in answer["remarks"]
+        )
+        assert is_told == (prefix != wanted)
+
+
 def test_tool_writes_the_editors_form_too(stocked_server: ComfyServer, tmp_path: Path) -> None:
     output = tmp_path / "made.json"
     done = run_tool(stocked_server, WORKFLOWS / "two_loras.json", output, "--editor")
@@ -88,3 +108,21 @@ def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: 
     done = run_tool(stocked_server, wrong, tmp_path / "made.json")
     assert (done.returncode, done.stderr.startswith("convert: 'utf-8' codec")) == (2, True)
     assert not (tmp_path / "made.json").exists()
+
+
+@pytest.mark.parametrize("make", [png, webp, mp4])
+def test_route_and_tool_take_the_file_itself(make: Any, stocked_server: ComfyServer, tmp_path: Path) -> None:
+    graph = read("gguf.api")
+    source, output = tmp_path / "made", tmp_path / "made.json"
+    source.write_bytes(make({"prompt": graph}))
+    answer = post(stocked_server, source.read_bytes())
+    assert answer == post(stocked_server, json.dumps(graph).encode())
+    run_tool(stocked_server, source, output)
+    assert json.loads(output.read_text(encoding="utf-8")) == answer["workflow"]
+
+
+def test_route_refuses_a_picture_without_a_workflow(stocked_server: ComfyServer) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(stocked_server, png({}))
+    assert refused.value.code == 400
+    assert "holds no workflow" in json.load(refused.value)["error"]
