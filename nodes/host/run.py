@@ -178,7 +178,7 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
             del carried
         else:
             send_event(RunEvent("window", count, report.index, text=str(report)))
-        show_on_node(f"Window {report.index + 1} of {count} done: {report}")
+        show_on_node(f"Window {report.index + 1} of {count} made: {report}")
         frames += len(stretch.frames_FHWC)
         is_last = stretch.is_last
         del stretch  # else its frames would stay in memory while the next window is made

@@ -77,4 +77,4 @@ def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str, v
     told = "\n".join(run.texts)
     assert f"{name.partition('_')[0]} mode" in told
     num_windows = 1 + (VIDEO_FRAMES * voices - 9 + 3) // 4
-    assert f"Window {num_windows} of {num_windows} done" in told
+    assert f"Window {num_windows} of {num_windows} made" in told

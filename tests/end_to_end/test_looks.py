@@ -60,7 +60,7 @@ def graph_with(
 
 def reports_in(run: Run) -> list[tuple[float, float | None]]:
     """Drift and seam of each window, as the node showed them."""
-    pattern = r"Window \d of \d done: [\d.]+ s, colour drift ([\d.]+)(?:, seam ([\d.]+))?"
+    pattern = r"Window \d of \d made: [\d.]+ s, colour drift ([\d.]+)(?:, seam ([\d.]+))?"
     found = [match for text in run.texts if (match := re.fullmatch(pattern, text))]
     return [(float(match[1]), float(match[2]) if match[2] else None) for match in found]
 
