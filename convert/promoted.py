@@ -51,16 +51,14 @@ def promoted_values(instance: JsonObject, definition: JsonObject) -> Promoted:
             found.inputs[place] = value
         elif node_id != OWN_INPUT:
             found.nodes.setdefault(node_id, {})[widget] = value
+    by_widget = {target[1]: place for place, target in reversed(targets.items())}
+    listed = {widget: node_id for node_id, widget in _listed(instance) if node_id != OWN_INPUT}
     for widget, value in instance.get("promoted", {}).items():  # from the subgraph around this one
-        place = places.get((OWN_INPUT, widget))
-        if place is None:
-            place = next((index for index, target in targets.items() if target[1] == widget), None)
+        place = places.get((OWN_INPUT, widget), by_widget.get(widget))
         if place is not None:
             found.inputs[place] = value
-        else:
-            for node_id, name in _listed(instance):
-                if name == widget and node_id != OWN_INPUT:
-                    found.nodes.setdefault(node_id, {})[widget] = value
+        elif widget in listed:
+            found.nodes.setdefault(listed[widget], {})[widget] = value
     return found
 
 

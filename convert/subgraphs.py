@@ -130,11 +130,7 @@ class _Unpacker:
         around = (definition.get(name) or () for name in ("inputs", "outputs", "links", "nodes"))
         self._count(len(listed) + sum(len(part) for part in around))
         promoted = promoted_values(node, definition)
-        given = _sockets_of(node, definition)
-        ins = [
-            {"link": given.get(place), "value": promoted.inputs.get(place)}
-            for place in range(len(definition.get("inputs") or []))
-        ]
+        ins = _edges_of(node, definition, promoted.inputs)
         outs: list[JsonObject] = [{"link": None} for _ in definition.get("outputs") or []]
         for link in definition.get("links") or []:
             link_id, _, _, target, slot = link_ends(link)
@@ -162,16 +158,17 @@ class _Unpacker:
             )
 
 
-def _sockets_of(node: JsonObject, definition: JsonObject) -> dict[int, Any]:
-    """What is connected to a subgraph's inputs, by their place; a node may leave out those without a link."""
+def _edges_of(node: JsonObject, definition: JsonObject, values: Mapping[int, Any]) -> list[JsonObject]:
+    """What comes in at each input of a subgraph: a link, what packs connect without one, or a value."""
     names = [str(one["name"]) for one in definition.get("inputs") or []]
-    sockets, given = node["inputs"], dict[int, Any]()
+    edges: list[JsonObject] = [{"link": None, "value": values.get(place)} for place in range(len(names))]
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    sockets = node["inputs"]  # newer editors leave out those of widgets that are not connected
     for index, socket in enumerate(sockets):
-        name = str(socket["name"])
-        place = names.index(name) if name in names else index if len(sockets) == len(names) else None
-        if place is not None and socket["link"] is not None:
-            given.setdefault(place, socket["link"])
-    return given
+        place = places.get(str(socket["name"]), index if len(sockets) == len(names) else None)
+        if place is not None and edges[place]["link"] is None:
+            edges[place] |= {"link": socket["link"], "socket": (str(node["id"]), index)}
+    return edges
 
 
 def _refuse_group_nodes(nodes: list[JsonObject]) -> None:
