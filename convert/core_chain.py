@@ -14,6 +14,8 @@ LATENT = 3
 
 SAMPLERS = ("KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced")
 EARLIER = "previous_frames"
+MAX_PARTS = 1000
+"""Of all videos together, counted in each that they are in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,19 @@ def chains_of(work: Work) -> list[list[Part]]:
     """The videos that a workflow makes with these nodes, each as its parts in their order.
 
     Raises:
-        ConvertError: a part is not sampled, or is made from itself.
+        ConvertError: a part is not sampled, or is made from itself, or there are too many.
     """
     parts = {node.id: Part(node, _sampler_of(work, node)) for node in work.source.of_kind(TALK)}
     before = {one: _earlier(work, part.talk) for one, part in parts.items()}
     for one in before:
         _refuse_circle(parts[one].talk, before)
-    ends = [one for one in parts if one not in before.values()]
-    return [[parts[one] for one in _line(end, before)] for end in ends]
+    earlier = set(before.values())
+    chains = [[parts[one] for one in _line(end, before)] for end in parts if end not in earlier]
+    if sum(len(chain) for chain in chains) > MAX_PARTS:
+        raise ConvertError(
+            f"workflow: its {TALK} make more than {MAX_PARTS} parts of videos; convert a smaller workflow"
+        )
+    return chains
 
 
 def upstream(work: Work, node: SourceNode) -> Iterator[SourceNode]:

@@ -63,10 +63,10 @@ def trimmed(work: Work, node: SourceNode, slot: int) -> Link | None:
 
 def convert_saves(work: Work, chains: Sequence[CoreMade]) -> None:
     """Leave out what saves the frames as they are: EverTalk Sampler writes the video itself."""
+    saves = work.source.of_kind(SAVE)
+    behind = {save.id: {node.id for node in upstream(work, save)} for save in saves if chains}
     for chain in chains:
         last = chain.parts[-1].sampler
-        saves = work.source.of_kind(SAVE)
-        behind = {save.id: {node.id for node in upstream(work, save)} for save in saves}
         for save in sorted(saves, key=lambda save: last.id not in behind[save.id]):
             create = work.node_of(save.link("video"))
             if create is None or create.kind != CREATE:

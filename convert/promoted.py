@@ -40,25 +40,25 @@ class Promoted:
 def promoted_values(instance: JsonObject, definition: JsonObject) -> Promoted:
     """The values that a node holds for the subgraph that it stands for."""
     targets = _widget_targets(definition)
+    places = {(OWN_INPUT, str(one["name"])): place for place, one in _named_inputs(definition)}
+    places |= {target: place for place, target in reversed(targets.items())}
     found = Promoted()
     for node_id, widget, value in _held(instance, definition, targets):
         if value is None or widget in (CONTROL, "") or widget.startswith(PREVIEW):
             continue
-        place = _place(definition, targets, node_id, widget)
+        place = places.get((node_id, widget))
         if place is not None:
             found.inputs[place] = value
         elif node_id != OWN_INPUT:
             found.nodes.setdefault(node_id, {})[widget] = value
+    by_widget = {target[1]: place for place, target in reversed(targets.items())}
+    listed = {widget: node_id for node_id, widget in _listed(instance) if node_id != OWN_INPUT}
     for widget, value in instance.get("promoted", {}).items():  # from the subgraph around this one
-        place = _place(definition, targets, OWN_INPUT, widget)
-        if place is None:
-            place = next((index for index, target in targets.items() if target[1] == widget), None)
+        place = places.get((OWN_INPUT, widget), by_widget.get(widget))
         if place is not None:
             found.inputs[place] = value
-        else:
-            for node_id, name in _listed(instance):
-                if name == widget and node_id != OWN_INPUT:
-                    found.nodes.setdefault(node_id, {})[widget] = value
+        elif widget in listed:
+            found.nodes.setdefault(listed[widget], {})[widget] = value
     return found
 
 
@@ -104,14 +104,9 @@ def _widget_targets(definition: JsonObject) -> dict[int, tuple[str, str]]:
     return dict(sorted(found.items()))
 
 
-def _place(
-    definition: JsonObject, targets: Mapping[int, tuple[str, str]], node_id: str, widget: str
-) -> int | None:
-    """Which input of a subgraph brings a widget of a node inside; None if it is no input."""
-    if node_id != OWN_INPUT:
-        return next((place for place, target in targets.items() if target == (node_id, widget)), None)
-    names = [one["name"] for one in definition.get("inputs") or []]
-    return names.index(widget) if widget in names else None
+def _named_inputs(definition: JsonObject) -> Iterator[tuple[int, JsonObject]]:
+    """The inputs of a subgraph with their places, the first of a name last."""
+    yield from reversed(list(enumerate(definition.get("inputs") or [])))
 
 
 def link_ends(link: Any) -> tuple[Any, str, int, str, int]:

@@ -135,9 +135,10 @@ class _Reader:
                 link = self._first_link(node)
             elif kind == BOUNDARY:
                 edge = node["inputs"][link.slot]
-                if edge["link"] is None:
+                implied = self._implied.get(edge.get("socket", ()))
+                link = implied if edge["link"] is None else self._links.get(edge["link"])
+                if link is None:
                     return edge.get("value")
-                link = self._links.get(edge["link"])
             elif mode == BYPASSED:
                 link = self._handed_on(node, link.slot)
             else:

@@ -68,6 +68,12 @@ class Source:
 
     nodes: Mapping[str, SourceNode]
     left_out: tuple[str, ...] = ()
+    _taken: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        links = (value for node in self.nodes.values() for value in node.inputs.values())
+        taken = frozenset(value.node for value in links if isinstance(value, Link))
+        object.__setattr__(self, "_taken", taken)  # once: with thousands of nodes it is asked for each
 
     def of_kind(self, *kinds: str) -> list[SourceNode]:
         """The nodes of some classes."""
@@ -75,8 +81,7 @@ class Source:
 
     def is_taken(self, node_id: str) -> bool:
         """Whether any node takes an output of a node."""
-        links = (value for node in self.nodes.values() for value in node.inputs.values())
-        return any(isinstance(value, Link) and value.node == node_id for value in links)
+        return node_id in self._taken
 
 
 def is_wrappers(kind: str) -> bool:

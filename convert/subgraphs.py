@@ -22,7 +22,10 @@ OUTPUTS_ID = -20
 
 MAX_DEPTH = 32
 MAX_PARTS = 100_000
-"""Nodes, links and sockets when all is unpacked: a subgraph of two of two subgraphs soon has many."""
+"""Nodes' fields, links and sockets when all is unpacked: a subgraph of two of two subgraphs soon has many.
+
+About four thousand nodes; the largest workflows that are published have some hundred.
+"""
 
 SETTERS = {"GetNode": "SetNode", "easy getNode": "easy setNode"}
 """Nodes that give what another node of the same name was given."""
@@ -72,7 +75,7 @@ class _Unpacker:
             inside: the subgraphs that it is inside of, itself among them.
             values: for its nodes, values of widgets that are set outside.
         """
-        self._count(len(graph["nodes"]) + len(graph.get("links") or []))
+        self._count(len(graph.get("links") or []))
         _refuse_group_nodes(graph["nodes"])
         for link in graph.get("links") or []:
             link_id, origin, slot, *_ = link_ends(link)
@@ -88,6 +91,8 @@ class _Unpacker:
         self, node: JsonObject, path: tuple[str, ...], inside: tuple[str, ...], values: JsonObject | None
     ) -> None:
         definition = self._definitions.get(str(node["type"]))
+        stored = node.get("widgets_values") or ()
+        self._count(len(node) + len(node.get("inputs") or []) + len(node.get("outputs") or []) + len(stored))
         sockets = [
             {**socket, "link": None if socket.get("link") is None else _inner(path, socket["link"])}
             for socket in node.get("inputs") or []
@@ -121,13 +126,11 @@ class _Unpacker:
                 f"workflow: its subgraphs lie more than {MAX_DEPTH} deep in each other; unpack some in the "
                 "editor (right click, Unpack Subgraph), save and convert again"
             )
-        self._count(len(definition.get("inputs") or []) + len(definition.get("outputs") or []))
+        listed = (node.get("properties") or {}).get("proxyWidgets") or ()
+        around = (definition.get(name) or () for name in ("inputs", "outputs", "links", "nodes"))
+        self._count(len(listed) + sum(len(part) for part in around))
         promoted = promoted_values(node, definition)
-        given = _sockets_of(node, definition)
-        ins = [
-            {"link": given.get(place), "value": promoted.inputs.get(place)}
-            for place in range(len(definition.get("inputs") or []))
-        ]
+        ins = _edges_of(node, definition, promoted.inputs)
         outs: list[JsonObject] = [{"link": None} for _ in definition.get("outputs") or []]
         for link in definition.get("links") or []:
             link_id, _, _, target, slot = link_ends(link)
@@ -150,21 +153,22 @@ class _Unpacker:
         self._parts += parts
         if self._parts > MAX_PARTS:
             raise ConvertError(
-                f"workflow: its subgraphs have more than {MAX_PARTS} nodes and links when they are unpacked; "
+                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; "
                 "convert a smaller workflow"
             )
 
 
-def _sockets_of(node: JsonObject, definition: JsonObject) -> dict[int, Any]:
-    """What is connected to a subgraph's inputs, by their place; a node may leave out those without a link."""
+def _edges_of(node: JsonObject, definition: JsonObject, values: Mapping[int, Any]) -> list[JsonObject]:
+    """What comes in at each input of a subgraph: a link, what packs connect without one, or a value."""
     names = [str(one["name"]) for one in definition.get("inputs") or []]
-    sockets, given = node["inputs"], dict[int, Any]()
+    edges: list[JsonObject] = [{"link": None, "value": values.get(place)} for place in range(len(names))]
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    sockets = node["inputs"]  # newer editors leave out those of widgets that are not connected
     for index, socket in enumerate(sockets):
-        name = str(socket["name"])
-        place = names.index(name) if name in names else index if len(sockets) == len(names) else None
-        if place is not None and socket["link"] is not None:
-            given.setdefault(place, socket["link"])
-    return given
+        place = places.get(str(socket["name"]), index if len(sockets) == len(names) else None)
+        if place is not None and edges[place]["link"] is None:
+            edges[place] |= {"link": socket["link"], "socket": (str(node["id"]), index)}
+    return edges
 
 
 def _refuse_group_nodes(nodes: list[JsonObject]) -> None:

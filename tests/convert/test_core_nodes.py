@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from comfy_server import ComfyServer
 from convert_server import read
+from evertalk_pack.convert import core_chain
 from evertalk_pack.convert.conversion import Conversion, convert
 from evertalk_pack.convert.errors import ConvertError
 from evertalk_pack.convert.host_nodes import HostNodes
@@ -285,6 +286,12 @@ def test_frames_that_are_worked_on_are_saved_by_the_same_nodes(object_info: Grap
 def test_missing_connection_is_named(change: Change, message: str, object_info: Graph) -> None:
     with pytest.raises(ConvertError, match=message):
         changed(PARTS, object_info, change)
+
+
+def test_number_of_parts_is_limited(object_info: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_chain, "MAX_PARTS", 1)
+    with pytest.raises(ConvertError, match="more than 1 parts of videos"):
+        convert(read(PARTS), object_info)
 
 
 def test_what_is_made_runs_to_a_video(object_info: Graph, stocked_server: ComfyServer) -> None:

@@ -141,6 +141,17 @@ def test_what_is_connected_to_a_widget_goes_before_its_value() -> None:
     assert (drawn(graph)["steps"], drawn(graph)["seed"]) == (6, 11)
 
 
+def test_what_use_everywhere_connects_to_a_subgraph_goes_in() -> None:
+    graph = workflow(
+        instance(inputs=[socket("picture"), socket("steps", widget=True)], widgets_values=[4, 11])
+    )
+    graph["links"] = [[31, 9, 0, 2, 0, "X"]]
+    implied = {"upstream": 1, "upstream_slot": 0, "downstream": 9, "downstream_slot": 0}
+    graph["extra"] = {"ue_links": [implied]}
+    assert drawn(graph)["picture"] == Link("1", 0)
+    assert drawn(graph)["steps"] == 4
+
+
 def test_two_nodes_of_one_subgraph_are_two() -> None:
     second = instance(10, inputs=[], widgets_values=[8, 12])
     nodes = source(workflow(instance(widgets_values=[4, 11]), second)).nodes
@@ -234,7 +245,7 @@ def test_depth_and_number_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConvertError, match="more than 1 deep in each other"):
         source(nested())
     monkeypatch.setattr(subgraphs, "MAX_PARTS", 9)
-    with pytest.raises(ConvertError, match="more than 9 nodes and links"):
+    with pytest.raises(ConvertError, match="more than 9 parts"):
         source(workflow(instance()))
 
 
