@@ -105,7 +105,7 @@ class Reviews:
         return self._changes[context.node_id]
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Pause the run; 409 with a sentence when none is sampling, or not that of the `prompt_id` asked for."""
+        """Pause the run; 409 with a sentence when none is sampling, or not the one asked for."""
         asked = request.query.get("prompt_id")
         running = self._running
         if running is None:

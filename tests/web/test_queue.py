@@ -10,6 +10,9 @@ from editors import NEWEST_NODES, OWN, Drawing, each_editor
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 SOUND = "speech_2.3.wav"
+SLOW = 40
+"""Steps of a window, so many that the run still goes on when a slow browser has been clicked in."""
+
 MENU = ".litecontextmenu, [role=menu]"
 STRIPS_JS = """() => window.app.graph.nodes.filter((node) => node.type === 'EverTalkSampler')
   .map((node) => node.widgets.filter((widget) => widget.name === 'evertalk_strip').length)"""
@@ -24,7 +27,7 @@ def test_stop_ends_its_own_run_and_the_next_in_the_queue_is_made_whole(
     editor: Editor, server: ComfyServer, drawing: Drawing
 ) -> None:
     first, second = f"{drawing.name}/first", f"{drawing.name}/second"
-    editor.load_demo(SOUND, filename_prefix=first, steps=20, seed=1, control_after_generate="fixed")
+    editor.load_demo(SOUND, filename_prefix=first, steps=SLOW, seed=1, control_after_generate="fixed")
     editor.queue()
     editor.wait_for_done(1)
     editor.set(filename_prefix=second, steps=2)
@@ -57,9 +60,9 @@ def test_go_on_is_of_the_run_whose_folder_is_there(
 def test_pause_of_a_run_that_has_ended_does_not_pause_the_one_behind_it(
     editor: Editor, drawing: Drawing
 ) -> None:
-    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/behind", steps=20)
+    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/behind", steps=SLOW)
     editor.queue()
-    editor.wait_for_done(1)
+    editor.wait_for_status("Window ")
     paused = editor.page.evaluate("""async () => {
       const { pauseRun } = await import('/extensions/EverTalk/actions.js')
       return pauseRun('another run')
