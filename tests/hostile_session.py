@@ -123,7 +123,7 @@ class Session:
         return [f"it ended well although {case.must_fail}"] if ignored else []
 
     def _answer(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        """An answer, asked for once more in case this machine was busy, and how long it took."""
+        """An answer, asked for once more in case this machine was busy."""
         for _ in range(TRIES - 1):
             began = time.monotonic()
             with suppress(TimeoutError):
