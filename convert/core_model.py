@@ -8,7 +8,7 @@ from .errors import ConvertError
 from .foreign import copy_node
 from .model import GGUF_LOADER
 from .remarks import Level
-from .settings import account_for
+from .settings import account_for, fitting
 from .source import Link, SourceNode
 from .work import Work
 
@@ -16,6 +16,9 @@ LOADER, PATCH_LOADER = "UNETLoader", "ModelPatchLoader"
 SHIFT = "ModelSamplingSD3"
 USUAL_SHIFT = 8.0
 """Of Wan 2.1 in ComfyUI (comfy/supported_models.py), where no node sets it."""
+
+SHIFTS = (0.1, 100.0)
+"""What EverTalk Sampler takes."""
 
 COMPILERS = ("TorchCompileModel", "TorchCompileModelWanVideo", "TorchCompileModelWanVideoV2")
 """Nodes that compile a model, ComfyUI's and KJNodes'."""
@@ -75,12 +78,12 @@ def core_model(work: Work, part: Part, last: Link | None) -> TalkingModel:
         if link is not None:
             work.know(work.origin(link), model)
         if node.kind == SHIFT:
-            shift = number(work, node, "shift", USUAL_SHIFT)
+            shift = fitting(work, node, "shift", number(work, node, "shift", USUAL_SHIFT), SHIFTS)
         elif node not in compilers:
             model = work.follow(Link(node.id, 0)) or model
     if loader.kind != LOADER:
         model = Link(work.add("EverTalkApply", "EverTalk Apply", {"model": model, **talk}), 0)
-    return TalkingModel(model, round(min(100.0, max(0.1, shift)), 3))
+    return TalkingModel(model, round(shift, 3))
 
 
 def copy_loader(work: Work, node: SourceNode, slot: int) -> Link | None:

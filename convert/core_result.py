@@ -16,6 +16,9 @@ from .work import Work
 DECODERS = ("VAEDecode", "VAEDecodeTiled")
 JOINERS = ("BatchImagesNode", "ImageBatch", "ImageBatchMulti", "ImageBatchExtendWithOverlap")
 SAVE, CREATE = "SaveVideo", "CreateVideo"
+BITS = 8
+"""A channel, of what CreateVideo makes unless told otherwise, and of EverTalk's mp4."""
+
 TRIM = 4
 """The output of the talk node that says how many frames were there before."""
 
@@ -81,6 +84,10 @@ def _saved(work: Work, chain: CoreMade, save: SourceNode, create: SourceNode) ->
     rate = number(work, create, "fps", FPS)
     if rate != FPS:
         work.say(Level.LOST, create, f"fps {rate:g}: EverTalk's videos have 25 frames a second")
+    depth = number(work, create, "bit_depth", BITS)
+    if depth != BITS:
+        text = f"bit_depth {depth:g}: mp4 (h264) has 8; for more choose another format in EverTalk Sampler"
+        work.say(Level.LOST, create, text)
     codec = save.text("format.codec") or save.text("codec", "auto")
     if save.text("format", "auto") not in SAME_FORMATS or codec not in SAME_CODECS:
         form = f"{save.text('format', 'auto')}, {codec}"

@@ -6,7 +6,7 @@ from .constants import number
 from .core_chain import Part
 from .remarks import Level
 from .sampler import fitting_seed
-from .settings import account_for
+from .settings import account_for, fitting
 from .source import Link, SourceNode
 from .work import Work
 
@@ -15,8 +15,8 @@ POSITIVE = 1
 
 GUIDERS, NOISES = ("CFGGuider", "BasicGuider"), ("RandomNoise",)
 USUAL_STEPS, USUAL_SCHEDULE, USUAL_SAMPLER = 20, "simple", "euler"
-MAX_STEPS, MAX_SCALE = 200, 30.0
-"""Of EverTalk Sampler."""
+STEPS, SCALES = (1, 200), (0.0, 30.0)
+"""What EverTalk Sampler takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _steps(work: Work, node: SourceNode) -> dict[str, object]:
         )
     steps = int(number(work, node, "steps", USUAL_STEPS))
     schedule = node.text("scheduler", USUAL_SCHEDULE)
-    return {"scheduler": schedule, "steps": min(MAX_STEPS, max(1, steps))}
+    return {"scheduler": schedule, "steps": int(fitting(work, node, "steps", steps, STEPS))}
 
 
 def _seed(work: Work, node: SourceNode) -> int:
@@ -122,7 +122,7 @@ def _seed(work: Work, node: SourceNode) -> int:
 
 
 def _scale(work: Work, node: SourceNode) -> float:
-    return round(min(MAX_SCALE, max(0.0, number(work, node, "cfg", 1.0))), 3)
+    return round(fitting(work, node, "cfg", number(work, node, "cfg", 1.0), SCALES), 3)
 
 
 def _prompt(work: Work, part: Part, link: Link | None) -> None:

@@ -21,6 +21,10 @@ WIDGET_TOKEN = re.compile(r"%(?!date:)[^%]+\.[^%]+%")
 """Of a prefix: the editor puts the value of a node's widget in its place."""
 
 CUT = "GetImageRangeFromBatch"
+STARTS = ("start_index", "batch_index", "indexes", "selected_indexes")
+"""What nodes call the first frame that they pick, or all of them."""
+
+FIRST_INDEX = re.compile(r"\s*0+(?:\.0*)?\s*(?:[,:]|$)")
 MAX_START, MAX_FRAMES = 4095, 4096
 """What ComfyUI's own node can cut out of a batch in every version."""
 
@@ -42,6 +46,7 @@ def frames_of(work: Work, node: SourceNode, slot: int) -> Link | None:
     """Some frames of a batch: of a clip its first, of the result the same, else whatever the node gives."""
     link = node.link("image") or node.link("images")
     if slot == 0 and clip_behind(work, link) is not None:
+        _say_other_frame(work, node)
         return work.follow(link)
     frames = work.follow(link)
     is_missing = node.kind == CUT and not work.host.has(CUT)
@@ -55,6 +60,19 @@ def frames_of(work: Work, node: SourceNode, slot: int) -> Link | None:
     work.say(Level.CHANGED, node, "becomes ComfyUI's own node that cuts frames out of the result")
     inputs: dict[str, object] = {"image": frames, "batch_index": start, "length": length}
     return Link(work.add("ImageFromBatch", node.title, inputs), 0)
+
+
+def _say_other_frame(work: Work, node: SourceNode) -> None:
+    """EverTalk Video Source gives the first frame of a clip alone."""
+    for name in STARTS:
+        value = node.inputs.get(name)
+        start = constant(work, value)
+        if value is not None and start is None:
+            work.say(
+                Level.LOST, node, f"{name} is computed by other nodes: of a clip the first frame is taken"
+            )
+        elif value is not None and not FIRST_INDEX.match(str(start)):
+            work.say(Level.LOST, node, f"{name} {start}: of a clip the first frame is taken")
 
 
 def _decode_of(work: Work, sampler: Link) -> str | None:

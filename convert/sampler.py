@@ -10,7 +10,7 @@ from .picture import clip_behind, dubbed, fitted_picture
 from .prompt import Prompts, prompt_schedule, prompts_of
 from .remarks import Level
 from .schedulers import FIXED, schedule_of
-from .settings import account_for
+from .settings import account_for, fitting
 from .source import Link, SourceNode
 from .speech import Speech, speech_of
 from .step_cache import cached
@@ -20,6 +20,9 @@ IMAGES = "WanVideoImageToVideoMultiTalk"
 MAX_SEED = 2**63 - 1
 MAX_WINDOW_FRAMES = 81
 SIDE_STEP_PX = 16
+STEPS, SHIFTS, SCALES = (1, 200), (0.1, 100.0), (0.0, 30.0)
+"""What EverTalk Sampler takes."""
+
 PREFIX = "EverTalk/talk"
 
 CARRIED = (
@@ -219,10 +222,10 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
     if schedule == FIXED and steps != 4:
         work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
     steps -= _skipped_steps(work, node)
-    shift = round(min(100.0, max(0.1, number(work, node, "shift", 5))), 3)
+    shift = round(fitting(work, node, "shift", number(work, node, "shift", 5), SHIFTS), 3)
     return {
         "scheduler": schedule,
-        "steps": min(200, max(1, steps)),
+        "steps": int(fitting(work, node, "steps", steps, STEPS)),
         "shift": shift,
         "sampler_name": sampler,
         "seed": fitting_seed(work, node, seed),
@@ -247,7 +250,8 @@ def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]
             Level.LOST, node, "cfg changes with the steps, which has no counterpart: text_scale 1 is used"
         )
         cfg = 1.0
-    return {"text_scale": round(float(cfg), 3), "audio_scale": round(min(30.0, speech.audio_scale), 3)}
+    audio_scale = fitting(work, node, "audio_cfg_scale", speech.audio_scale, SCALES)
+    return {"text_scale": round(float(cfg), 3), "audio_scale": round(audio_scale, 3)}
 
 
 def _negative(work: Work, node: SourceNode, prompts: Prompts, widgets: dict[str, Any]) -> Link | None:

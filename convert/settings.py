@@ -82,6 +82,16 @@ UNTOUCHED: dict[str, tuple[object, ...]] = {
 """Values of needless inputs that nobody chose on purpose; they are not worth a remark."""
 
 
+def fitting(work: Work, node: SourceNode, name: str, value: float, ends: tuple[float, float]) -> float:
+    """A number as a widget of EverTalk takes it, whose ends are given; says so if it is another."""
+    low, high = ends
+    fit = min(high, max(low, value))
+    if fit != value:
+        text = f"{name} {value:g} becomes {fit:g}: EverTalk takes {low:g} to {high:g}"
+        work.say(Level.CHANGED, node, text)
+    return fit
+
+
 def account_for(work: Work, node: SourceNode, carried: Collection[str]) -> None:
     """Say what becomes of every input of a node that was not carried over."""
     for name, value in node.inputs.items():

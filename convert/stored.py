@@ -15,6 +15,9 @@ HEAD_BYTES = 12
 MAX_TEXT_BYTES = 32 * 2**20
 """Of one text; workflows have some hundred kilobytes."""
 
+MAX_KEY_BYTES = 79
+"""Of a text's name in a PNG. Other programs' texts may be of any length; they are not read."""
+
 ASCII = 2
 """The number of texts among the types of EXIF."""
 
@@ -43,11 +46,9 @@ def stored_workflow(file: BinaryIO) -> object:
         ConvertError: it holds none, or is damaged.
     """
     try:
-        texts = _texts(file)
-        found = next((texts[key] for key in KEYS if key in texts), None)
+        found = _first_object(_texts(file))
         if found is not None:
-            # Nodes that always run are saved with NaN, which is no JSON.
-            return json.loads(found, parse_constant=lambda _name: None)
+            return found
     except DAMAGE as error:
         raise ConvertError(
             f"workflow: the file is damaged, or what it holds is no workflow ({error!r}). Choose another "
@@ -57,6 +58,30 @@ def stored_workflow(file: BinaryIO) -> object:
         "workflow: the file holds no workflow; ComfyUI was told not to save it, or another program wrote the "
         "file anew. Choose another file, or the workflow as JSON"
     )
+
+
+def _first_object(texts: Mapping[str, str]) -> object:
+    """The better of two workflows; None if there is none. Other programs keep their own under the same names.
+
+    Raises:
+        ValueError: nothing under these names is a workflow.
+    """
+    failure: Exception | None = None
+    for key in KEYS:
+        if key not in texts:
+            continue
+        try:
+            # Nodes that always run are saved with NaN, which is no JSON.
+            held: object = json.loads(texts[key], parse_constant=lambda _name: None)
+        except (ValueError, RecursionError) as error:
+            failure = failure or error
+            continue
+        if isinstance(held, dict):
+            return cast("object", held)
+        failure = failure or ValueError(f"{key}: expected an object")
+    if failure is not None:
+        raise failure
+    return None
 
 
 def _texts(file: BinaryIO) -> Mapping[str, str]:
@@ -76,10 +101,12 @@ def _png_texts(file: BinaryIO) -> dict[str, str]:
         if kind not in (b"tEXt", b"zTXt", b"iTXt"):
             file.seek(length + 4, 1)  # with its checksum
             continue
-        key, _, rest = _bounded(file, length).partition(b"\0")
-        file.seek(4, 1)
-        if key.decode("latin-1") in KEYS:
-            texts[key.decode("latin-1")] = _png_text(kind, rest)
+        start = file.tell()
+        key = file.read(min(length, MAX_KEY_BYTES + 1)).partition(b"\0")[0].decode("latin-1")
+        if key in KEYS:
+            file.seek(start)
+            texts[key] = _png_text(kind, _bounded(file, length).partition(b"\0")[2])
+        file.seek(start + length + 4)
     return texts
 
 
@@ -119,7 +146,7 @@ def _exif_texts(exif: bytes) -> dict[str, str]:
     for index in range(count):
         _, kind, length, at = struct.unpack_from(f"{order}HHII", exif, start + 2 + 12 * index)
         if kind == ASCII:
-            name, _, value = exif[at : at + length].rstrip(b"\0").decode().partition(":")
+            name, _, value = exif[at : at + length].rstrip(b"\0").decode(errors="replace").partition(":")
             texts[name.lower()] = value
     return texts
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from .errors import InputError
-from .safe_path import SEPARATOR, names_in
+from .safe_path import SEPARATOR, names_in, problem_of
 
 MAX_TEMPLATE_CHARACTERS = 1000
 """Of a prefix as it is typed; a node's title may be longer than its value."""
@@ -140,5 +140,7 @@ def _value(word: str, values: TokenValues, socket: str) -> str:
 
 
 def _without_tokens(name: str) -> str:
+    """Nothing where what is left is no name: `con_%year%` is one, and `con` is a device."""
     without = MARKED.sub("", name)
-    return name if without == name else without.strip(AROUND_TOKENS)
+    left = without.strip(AROUND_TOKENS)
+    return name if without == name else "" if problem_of(left) else left

@@ -36,6 +36,10 @@ FRIENDLY_FILES = {
 PROMPTS = {"prompt": "positive", "negative": "negative"}
 SEEDS = ("seed", "noise_seed")
 PREFIX = "filename_prefix"
+SLASHES = "/\\"
+PARTS = re.compile(r"%[^%]+%|[/\\]")
+"""What a prefix is made of beside plain characters: tokens, and slashes between names."""
+
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 
@@ -99,8 +103,7 @@ class Workflow:
                 fields[one.field] = value
         for node in nodes.values():
             if isinstance(node["inputs"].get(PREFIX), str):
-                last = Path(node["inputs"][PREFIX]).name or "video"
-                node["inputs"][PREFIX] = f"{prefix}/{last}"
+                node["inputs"][PREFIX] = f"{prefix}/{_file_name(node['inputs'][PREFIX])}"
         return nodes
 
 
@@ -178,6 +181,12 @@ def _friendly(nodes: JsonObject) -> Iterator[tuple[str, Input]]:
     sized = [node_id for node_id, node in nodes.items() if _is_int(node, "width") and _is_int(node, "height")]
     if len(sized) == 1:
         yield "size", Input(Kind.SIZE, sized[0], "width")
+
+
+def _file_name(prefix: str) -> str:
+    """The last name of a prefix; a slash inside of a token, as in `%date:yyyy/MM%`, ends none there."""
+    *_, (start, _) = [(0, 0), *(found.span() for found in PARTS.finditer(prefix) if found[0] in SLASHES)]
+    return prefix[start:].strip(SLASHES + " ") or "video"
 
 
 def _title(node: JsonObject) -> str:

@@ -5,6 +5,8 @@ The host gives a node's `validate_inputs` the node's own values alone, so what w
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from comfy_execution.utils import get_executing_context
@@ -14,13 +16,37 @@ from .request import OutputForm
 from .video_file import check_prefix, stand_in
 from .widget_values import WidgetValues
 
-_ASKED: ContextVar[Mapping[str, Any] | None] = ContextVar("evertalk_asked", default=None)
+
+@dataclass(frozen=True)
+class _Asked:
+    """The body of a request to /prompt."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def nodes(self) -> Mapping[str, Any]:
+        prompt = self.body.get("prompt")
+        return cast("Mapping[str, Any]", prompt) if isinstance(prompt, Mapping) else {}
+
+    @cached_property
+    def values(self) -> WidgetValues:
+        """For all samplers of the prompt: it is looked through once."""
+        extra_data = self.body.get("extra_data")
+        extra: object = (
+            cast("Mapping[str, Any]", extra_data).get("extra_pnginfo")
+            if isinstance(extra_data, Mapping)
+            else None
+        )
+        return WidgetValues(self.nodes, extra)
+
+
+_ASKED: ContextVar[_Asked | None] = ContextVar("evertalk_asked", default=None)
 """Of each request its own: it is looked at in the task that took it."""
 
 
 def note_asked(asked: dict[str, Any]) -> dict[str, Any]:
     """Note the body of a request to /prompt; it goes on as it came."""
-    _ASKED.set(asked)
+    _ASKED.set(_Asked(asked))
     return asked
 
 
@@ -43,16 +69,6 @@ def prefix_refusal(prefix: str | None) -> str:
 def _looked_at() -> tuple[Mapping[str, Any], WidgetValues | None]:
     """The inputs of the node that is looked at, and the values around it, if it was posted to /prompt."""
     asked, context = _ASKED.get(), get_executing_context()
-    prompt = None if asked is None else asked.get("prompt")
-    if asked is None or context is None or not isinstance(prompt, Mapping):
+    if asked is None or context is None or context.node_id not in asked.nodes:
         return {}, None
-    nodes = cast("Mapping[str, Any]", prompt)
-    if context.node_id not in nodes:
-        return {}, None
-    extra_data = asked.get("extra_data")
-    extra = (
-        cast("Mapping[str, Any]", extra_data).get("extra_pnginfo")
-        if isinstance(extra_data, Mapping)
-        else None
-    )
-    return nodes[context.node_id]["inputs"], WidgetValues(nodes, extra, context.node_id)
+    return asked.nodes[context.node_id]["inputs"], asked.values.asked_by(context.node_id)

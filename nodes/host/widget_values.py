@@ -6,11 +6,13 @@ titles where the editor exported it.
 """
 
 from collections.abc import Mapping
+from copy import copy
+from functools import cached_property
 from typing import Any, cast
 
 from ...attention.plain_text import plain
 from ...multitalk.name_tokens import NoValueError
-from ...multitalk.safe_path import as_name
+from ...multitalk.safe_path import MAX_PREFIX_CHARACTERS, as_name
 
 PRIMITIVES = (
     "PrimitiveInt",
@@ -42,28 +44,38 @@ class WidgetValues:
     """
 
     def __init__(self, prompt: object, extra_pnginfo: object = None, own_id: str = "") -> None:
-        self._nodes = {
-            node_id: node
-            for node_id, node in _object(prompt).items()
-            if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)
-        }
-        self._workflow = SavedNodes(_object(extra_pnginfo).get("workflow"))
+        self._names = NodeNames(prompt, extra_pnginfo)
+        self._known: dict[tuple[str, str], str] = {}
         self._own_id = own_id
+
+    def asked_by(self, node_id: str) -> "WidgetValues":
+        """The same for another node, without looking through the workflow again."""
+        other = copy(self)
+        other._own_id = node_id
+        return other
 
     def __call__(self, name: str, widget: str) -> str:
         """The value as a part of a name: what none may hold is `_`.
 
         Raises:
-            NoValueError: there is no such node or widget, it has no value yet, or several differ.
+            NoValueError: there is no such node or widget, it has no value yet, or several differ, or it is
+                longer than any name.
         """
-        ids = self._called(name)
+        called = self._names.called(name)
+        if self._own_id in called:
+            return self._value(name, widget, [self._own_id])
+        if (name, widget) not in self._known:
+            self._known[name, widget] = self._value(name, widget, list(called))
+        return self._known[name, widget]
+
+    def _value(self, name: str, widget: str, ids: list[str]) -> str:
         if not ids:
             raise NoValueError(f"no node that runs has the title or type {name!r}")
-        inputs = [_object(self._nodes[node_id]["inputs"]) for node_id in ids]
+        inputs = [_object(self._names.nodes[node_id]["inputs"]) for node_id in ids]
         holding = [one for one in inputs if widget in one]
         if not holding:
             offered = ", ".join(
-                sorted(name for one in inputs for name, value in one.items() if not _link(value))
+                sorted({name for one in inputs for name, value in one.items() if not _link(value)})
             )
             raise NoValueError(f"{name} has no widget {widget!r}, only {plain(offered, 300)}")
         texts = list(dict.fromkeys(_text(self._followed(one[widget])) for one in holding))
@@ -73,30 +85,48 @@ class WidgetValues:
                 f"{len(ids)} nodes are called {name!r}, and their {widget} differ ({shown}): give one a "
                 "title of its own"
             )
+        if len(texts[0]) > MAX_PREFIX_CHARACTERS:
+            raise NoValueError(
+                f"it has {len(texts[0])} characters, and a prefix {MAX_PREFIX_CHARACTERS} at most"
+            )
         return as_name(texts[0])
-
-    def _called(self, name: str) -> list[str]:
-        titles = {node_id: _object(node.get("_meta")).get("title") for node_id, node in self._nodes.items()}
-        saved = {node_id: self._workflow.node(node_id) for node_id in self._nodes}
-        kinds = {node_id: node.get("class_type") for node_id, node in self._nodes.items()}
-        called = {
-            node_id: _object(saved[node_id].get("properties")).get(CALLED, kind)
-            for node_id, kind in kinds.items()
-        }
-        saved_titles = {node_id: node.get("title") for node_id, node in saved.items()}
-        for names in (called, saved_titles, titles, kinds):
-            found = [node_id for node_id, own in names.items() if own == name]
-            if found:
-                return [self._own_id] if self._own_id in found else found
-        return []
 
     def _followed(self, value: object) -> object:
         for _ in range(MAX_PRIMITIVES):
-            source = self._nodes.get(_link(value))
+            source = self._names.nodes.get(_link(value))
             if source is None or source.get("class_type") not in PRIMITIVES:
                 break
             value = _object(source["inputs"]).get("value")
         return value
+
+
+class NodeNames:
+    """The nodes of a prompt, and what they are called; looked through when the first is asked for."""
+
+    def __init__(self, prompt: object, extra_pnginfo: object) -> None:
+        self.nodes = {
+            node_id: node
+            for node_id, node in _object(prompt).items()
+            if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)
+        }
+        self._extra = extra_pnginfo
+
+    def called(self, name: str) -> Mapping[str, None]:
+        """The ids of the nodes of a name: of the names that they may have, the first kind that any has."""
+        return next((ids[name] for ids in self._ids if name in ids), {})
+
+    @cached_property
+    def _ids(self) -> list[dict[str, dict[str, None]]]:
+        workflow = SavedNodes(_object(self._extra).get("workflow"))
+        kinds: list[dict[str, dict[str, None]]] = [{}, {}, {}, {}]
+        for node_id, node in self.nodes.items():
+            saved, kind = workflow.node(node_id), node.get("class_type")
+            called = _object(saved.get("properties")).get(CALLED, kind)
+            own = (called, saved.get("title"), _object(node.get("_meta")).get("title"), kind)
+            for ids, one in zip(kinds, own, strict=True):
+                if isinstance(one, str):
+                    ids.setdefault(one, {})[node_id] = None
+        return kinds
 
 
 class SavedNodes:

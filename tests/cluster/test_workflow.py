@@ -43,6 +43,26 @@ def test_filled_sets_values_and_leaves_the_workflow_alone(talk: Workflow) -> Non
     assert json.dumps(talk.nodes) == before
 
 
+@pytest.mark.parametrize(
+    ("prefix", "filled"),
+    [
+        ("EverTalk/talk", "clip-1/talk"),
+        ("EverTalk\\talk", "clip-1/talk"),
+        ("talk", "clip-1/talk"),
+        ("", "clip-1/video"),
+        ("EverTalk/", "clip-1/video"),
+        ("100% / talk", "clip-1/talk"),
+        ("a/talk_%date:yyyy/MM/dd%", "clip-1/talk_%date:yyyy/MM/dd%"),
+        ("%date:yyyy/MM%/talk", "clip-1/talk"),
+        ("a/%My / node.seed%_talk", "clip-1/%My / node.seed%_talk"),
+    ],
+)
+def test_last_name_of_a_prefix_is_kept_with_its_tokens(talk: Workflow, prefix: str, filled: str) -> None:
+    nodes = {**talk.nodes, "11": {**talk.nodes["11"], "inputs": {"filename_prefix": prefix}}}
+    made = Workflow(nodes, {}).filled({}, "clip-1")
+    assert made["11"]["inputs"]["filename_prefix"] == filled
+
+
 def test_model_inputs_are_those_of_loaders(talk: Workflow) -> None:
     assert talk.is_model_input("3.base_model")
     assert not talk.is_model_input("seed")

@@ -155,6 +155,30 @@ def test_clip_that_is_made_over_becomes_a_source_with_the_steps_that_remain(obje
     assert "start_image" not in sampler
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "is_told"),
+    [
+        ("GetImageRangeFromBatch", "start_index", 0, False),
+        ("GetImageRangeFromBatch", "start_index", 16, True),
+        ("GetImageRangeFromBatch", "start_index", -1, True),
+        ("ImageFromBatch", "batch_index", 3, True),
+        ("GetImagesFromBatchIndexed", "indexes", "0, 4", False),
+        ("GetImagesFromBatchIndexed", "indexes", "4", True),
+        ("ImageSelector", "selected_indexes", ["228", 1], True),
+    ],
+)
+def test_frame_of_a_clip_that_is_not_its_first_is_told(
+    kind: str, field: str, value: object, is_told: bool, object_info: Info
+) -> None:
+    graph = read("dub_reference.api")
+    graph["9"] = {"class_type": kind, "inputs": {"images": ["228", 0], field: value}}
+    graph["281"]["inputs"]["image"] = ["9", 0]
+    conversion = convert(graph, object_info)
+    told = [one for one in conversion.remarks if "of a clip the first frame is taken" in one.text]
+    assert [one.level for one in told] == [Level.LOST] * is_told
+    assert all(field in one.text for one in told)
+
+
 def test_clip_of_reference_frames_is_a_source_and_gives_its_own_sound(object_info: Info) -> None:
     conversion = converted("dub_reference.api", object_info)
     (source,) = [i for i, n in conversion.workflow.items() if n["class_type"] == "EverTalkVideoSource"]

@@ -66,6 +66,22 @@ def test_settings_of_the_sampler_and_of_the_talk_node_are_kept(object_info: Grap
     assert said(conversion, Level.LOST) == ""
 
 
+def test_numbers_that_the_sampler_does_not_take_are_told(object_info: Graph) -> None:
+    def change(graph: Graph) -> None:
+        graph["16"]["inputs"] |= {"steps": 500, "cfg": 40.0}
+        graph["5"]["inputs"]["shift"] = 0.0
+        graph["18"]["inputs"]["bit_depth"] = 10
+
+    conversion = changed(SINGLE, object_info, change)
+    wanted = {"steps": 200, "text_scale": 30.0, "shift": 0.1}
+    assert wanted.items() <= only(conversion, "EverTalkSampler").items()
+    told = said(conversion, Level.CHANGED)
+    assert "steps 500 becomes 200: EverTalk takes 1 to 200" in told
+    assert "cfg 40 becomes 30: EverTalk takes 0 to 30" in told
+    assert "shift 0 becomes 0.1: EverTalk takes 0.1 to 100" in told
+    assert "bit_depth 10: mp4 (h264) has 8" in said(conversion, Level.LOST)
+
+
 def test_model_keeps_its_precision_and_its_lora(object_info: Graph) -> None:
     conversion = convert(read(SINGLE), object_info)
     lora = conversion.workflow[only(conversion, "EverTalkSampler")["model"][0]]

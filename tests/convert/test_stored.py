@@ -47,6 +47,21 @@ def test_file_without_a_workflow_is_refused_with_what_to_do(make: Callable[[Held
         stored_workflow(io.BytesIO(make({})))
 
 
+@pytest.mark.parametrize("make", [png, webp, mp4])
+@pytest.mark.parametrize("foreign", ["a cat", None, ["a cat"]])
+def test_prompt_of_another_program_does_not_hide_the_workflow(
+    make: Callable[[Held], bytes], foreign: object
+) -> None:
+    data = make({"prompt": foreign, "workflow": EDITORS})
+    assert stored_workflow(io.BytesIO(data)) == EDITORS
+
+
+def test_text_of_another_program_may_be_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "MAX_TEXT_BYTES", 200)
+    data = png({"parameters": "a" * 1000, "prompt": QUEUED})
+    assert stored_workflow(io.BytesIO(data)) == QUEUED
+
+
 def test_node_that_always_runs_is_no_obstacle() -> None:
     changed = {"1": {"class_type": "A", "inputs": {}, "is_changed": [float("nan")]}}
     found: Any = stored_workflow(io.BytesIO(png({"prompt": changed})))

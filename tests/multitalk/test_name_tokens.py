@@ -85,6 +85,9 @@ def test_template_of_thousands_of_characters_is_refused() -> None:
         ("%date:hhmmss%_talk", "talk"),
         ("clips/%date:yyyy%%My / node v1.5.seed%", "clips/run"),
         (" a / talk ", "a/talk"),
+        ("con_%year%", "run"),
+        ("aux_%year%/talk", "talk"),
+        ("nul_%width%", "nul_832"),
     ],
 )
 def test_run_folder_s_name_has_nothing_that_changes(template: str, prefix: str) -> None:
