@@ -82,39 +82,6 @@ def test_numbers_that_the_sampler_does_not_take_are_told(object_info: Graph) -> 
     assert "bit_depth 10: mp4 (h264) has 8" in said(conversion, Level.LOST)
 
 
-def speakers_changed(graph: Graph) -> None:
-    graph["209"]["inputs"]["audio"], graph["210"]["inputs"]["audio"] = ["3", 0], ["2", 0]
-
-
-def masks_changed(graph: Graph) -> None:
-    inputs = graph[SECOND]["inputs"]
-    first, second = "mode.mask_1", "mode.mask_2"
-    inputs[first], inputs[second] = inputs[second], inputs[first]
-
-
-def negative_of_its_own(graph: Graph) -> None:
-    graph["30"] = {"class_type": "CLIPTextEncode", "inputs": {"text": "blurred", "clip": ["204", 0]}}
-    graph[SECOND]["inputs"]["negative"] = ["30", 0]
-
-
-def positive_that_is_unknown(graph: Graph) -> None:
-    graph["205"]["class_type"] = "SomeTextEncoder"
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (speakers_changed, "the two speakers change places in a later part"),
-        (masks_changed, "the two speakers change places in a later part"),
-        (negative_of_its_own, "negative: another in a later part; the first part's is used"),
-        (positive_that_is_unknown, "positive: another in a later part; the first part's is used"),
-    ],
-)
-def test_what_a_later_part_has_of_its_own_is_told(change: Change, told: str, object_info: Graph) -> None:
-    assert told in said(changed(PARTS, object_info, change), Level.LOST)
-    assert told not in said(convert(read(PARTS), object_info), Level.LOST)
-
-
 def test_model_keeps_its_precision_and_its_lora(object_info: Graph) -> None:
     conversion = convert(read(SINGLE), object_info)
     lora = conversion.workflow[only(conversion, "EverTalkSampler")["model"][0]]
