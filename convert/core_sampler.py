@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from .constants import constant, number
 from .core_chain import EARLIER, Part, upstream
@@ -36,6 +37,8 @@ CARRIED = (
     *MASKS,
 )
 USUAL_LENGTH, USUAL_MOTION = 81, 9
+Values: TypeAlias = dict[tuple[str, str], list[str]]
+
 DRAWN = ("seed", "noise_seed")
 """Values that differ from part to part on purpose."""
 
@@ -164,17 +167,24 @@ def _prompts(work: Work, parts: list[Part]) -> Prompts:
             f"{talk.name}: what gives positive is not known here; connect CLIP Text Encode and convert again"
         )
     negative = work.follow(talk.link("negative"))
-    texts = [_text(work, part) for part in parts]
+    texts = [_text(work, part, "positive") for part in parts]
     known = tuple(text for text in texts if text is not None)
     clip = _clip(work, talk)
-    if len(known) < len(texts) or len(set(known)) == 1 or clip is None:
+    is_unknown = len(known) < len(texts) or clip is None
+    negatives = [_text(work, part, "negative") for part in parts]
+    for name, others in (("positive", texts[1:] if is_unknown else ()), ("negative", negatives[1:])):
+        for part, text in zip(parts[1:], others, strict=False):
+            if text != (texts if name == "positive" else negatives)[0]:
+                work.say(Level.LOST, part.talk, f"{name}: another in a later part; the first part's is used")
+    if is_unknown or len(set(known)) == 1:
         return Prompts(positive, negative)
     work.say(Level.CHANGED, talk, "the parts have prompts of their own: they become EverTalk Schedule")
     return Prompts(positive, negative, known, clip)
 
 
-def _text(work: Work, part: Part) -> str | None:
-    node = work.node_of(part.talk.link("positive"))
+def _text(work: Work, part: Part, name: str) -> str | None:
+    """The text of a prompt, where it stands in the node that encodes it."""
+    node = work.node_of(part.talk.link(name))
     text = constant(work, node.inputs.get("text")) if node and node.kind == "CLIPTextEncode" else None
     return text if isinstance(text, str) else None
 
@@ -186,10 +196,14 @@ def _clip(work: Work, talk: SourceNode) -> Link | None:
 
 def _later_parts(work: Work, parts: list[Part]) -> None:
     """Say what later parts have that the first has not; the first's holds for all of them."""
-    first = _values(work, parts[0])
+    first, sides = _values(work, parts[0].sampler), _sides(work, parts[0])
     for part in parts[1:]:
         work.seen |= {node.id for node in upstream(work, part.sampler)}
-        later = _values(work, part)
+        others = _sides(work, part)
+        if any(one != other and one == other[::-1] for one, other in zip(sides, others, strict=True)):
+            text = "the two speakers change places in a later part; they stay where they are in the first"
+            work.say(Level.LOST, part.talk, text)
+        later = _values(work, part.sampler)
         for key in sorted(later.keys() | first.keys()):
             kind, name = key
             if later.get(key) == first.get(key):
@@ -203,10 +217,17 @@ def _later_parts(work: Work, parts: list[Part]) -> None:
                 work.say(Level.LOST, part.talk, text)
 
 
-def _values(work: Work, part: Part) -> dict[tuple[str, str], list[str]]:
-    """The fixed values that a part is made with, by class and field."""
+def _sides(work: Work, part: Part) -> list[list[Values]]:
+    """What the speech and the mask of either speaker is made with."""
+    pairs = (("audio_encoder_output_1", SECOND), MASKS)
+    nodes = [[work.node_of(part.talk.link(name)) for name in pair] for pair in pairs]
+    return [[{} if node is None else _values(work, node) for node in pair] for pair in nodes]
+
+
+def _values(work: Work, last: SourceNode) -> Values:
+    """The fixed values that something is made with, by class and field."""
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for node in upstream(work, part.sampler):
+    for node in upstream(work, last):
         for name, value in node.inputs.items():
             if value is not None and not isinstance(value, Link) and name != "control_after_generate":
                 found[node.kind, name].append(str(value))

@@ -34,7 +34,10 @@ LONGEST_GAP_S = 600.0
 """What is longer is no damage, but a clock that was set."""
 
 MAX_FILLED_S = 3600.0
-"""Of all gaps of a file together. What misses more is no recording: a few bytes claim each gap."""
+"""Of all gaps of a file together, beside its share. A few bytes claim each gap."""
+
+FILLED_SHARE = 4
+"""Of gaps to a second of sound: recorders of calls write nothing while a person is silent."""
 
 SILENCE_SAMPLES = 1 << 16
 """Silence is made in blocks of so many samples."""
@@ -72,6 +75,7 @@ class _Clock:
         bad_from_s: when the packets began that could not be decoded since the last good frame; None: none.
         bad_until_s: when they end.
         filled_s: how much of the gaps was filled in all.
+        given_s: how much sound was given in all.
     """
 
     gaps: list[Gap]
@@ -80,6 +84,7 @@ class _Clock:
     bad_from_s: float | None = None
     bad_until_s: float | None = None
     filled_s: float = 0.0
+    given_s: float = 0.0
 
     def fail(self, start_s: float, end_s: float) -> None:
         """Note what could not be decoded."""
@@ -102,8 +107,9 @@ class _Clock:
         if min(missing_s, jump_s) <= least_s or missing_s >= LONGEST_GAP_S:
             return 0.0
         self.filled_s += missing_s
-        if self.filled_s > MAX_FILLED_S:
-            raise SoundGapsError(f"more than {MAX_FILLED_S / 60:g} minutes of it are missing")
+        most_s = MAX_FILLED_S + FILLED_SHARE * self.given_s
+        if self.filled_s > most_s:
+            raise SoundGapsError(f"more than {most_s / 60:.0f} minutes of it are missing")
         self.gaps.append(Gap(start_s, time_s))
         self.now_s = time_s
         return missing_s
@@ -111,6 +117,7 @@ class _Clock:
     def give(self, frame: AudioFrame) -> None:
         """A frame was given."""
         length_s = frame.samples / frame.sample_rate
+        self.given_s += length_s
         self.due_s = None if frame.time is None else frame.time + length_s
         self.now_s = self.due_s if self.now_s is None else self.now_s + length_s
 
@@ -128,7 +135,7 @@ def sound_blocks(
 
     Raises:
         FFmpegError: nothing of it can be decoded.
-        SoundGapsError: more than MAX_FILLED_S are missing.
+        SoundGapsError: more than MAX_FILLED_S and FILLED_SHARE of the sound are missing.
     """
     clock = _Clock(gaps)
     held: Block | None = None

@@ -166,5 +166,7 @@ def test_many_gaps_are_counted() -> None:
 def test_sound_of_which_most_is_missing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = damaged(written(tmp_path / "a.m4a", "aac"))
     monkeypatch.setattr(sound_blocks, "MAX_FILLED_S", 0.01)
+    assert read_sound(path, tmp_path, never).notes, "short beside what is there: told, not refused"
+    monkeypatch.setattr(sound_blocks, "FILLED_SHARE", 0)
     with pytest.raises(InputError, match=r"a.m4a cannot be read as a sound \(more than .* minutes of it are"):
         read_sound(path, tmp_path, never)

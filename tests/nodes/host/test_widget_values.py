@@ -107,13 +107,14 @@ def test_value_that_is_longer_than_any_name_is_told_by_its_length() -> None:
 def test_names_are_looked_through_once_for_all_nodes_that_ask() -> None:
     from evertalk_pack.nodes.host.widget_values import WidgetValues
 
-    prompt = {str(n): {"class_type": "EverTalkSampler", "inputs": {"seed": n}} for n in range(3)}
-    prompt["9"] = {"class_type": "Text", "inputs": {"text": "a"}}
+    text = {"text": "a"}
+    prompt: dict[str, Any] = {"9": {"class_type": "Text", "inputs": text}}
+    prompt |= {str(n): {"class_type": "EverTalkSampler", "inputs": {"seed": n}} for n in range(3)}
     values = WidgetValues(prompt)
     asking = [values.asked_by(str(n)) for n in range(3)]
     assert [one("EverTalkSampler", "seed") for one in asking] == ["0", "1", "2"]
     assert [one("Text", "text") for one in asking] == ["a"] * 3
     with pytest.raises(NoValueError, match="3 nodes are called 'EverTalkSampler'"):
         values("EverTalkSampler", "seed")
-    prompt["9"]["inputs"]["text"] = "b"
+    text["text"] = "b"
     assert asking[0]("Text", "text") == "a", "it was kept"
