@@ -9,7 +9,7 @@ from ..multitalk.run_card import Resume
 from . import sampler_tooltips as tips
 from .host.durable_run import Wish, saved_run
 from .host.job import Job
-from .host.node import EverTalkNode
+from .host.node import EverTalkNode, check_fetched
 from .host.planning import PLANNER, Asked
 from .host.queued import prefix_refusal
 from .host.request import OutputForm, SamplerWidgets, checked_settings
@@ -113,6 +113,7 @@ class EverTalkSampler(EverTalkNode):
         **others: Any,
     ) -> io.NodeOutput:
         """Run all windows; the video is on disk when this returns."""
+        check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds)
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
         planned = PLANNER.take(Asked(asked, audio_embeds, start_image, options, negative is not None))
         plan = planned.plan

@@ -64,7 +64,7 @@ def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_r
         name, value, takes = expected.id, values[expected.id], expected.get_io_type()
         if value is None:
             if is_running and takes != LATENT and not (expected.optional or getattr(expected, "lazy", False)):
-                raise InputError(f"{name}: got nothing, expected {takes}. Give it a value or a link.")
+                raise _nothing(name, takes)
         elif isinstance(expected, io.Combo.Input):
             _check_choice(name, value)
         elif isinstance(expected, io.WidgetInput):
@@ -74,6 +74,21 @@ def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_r
                 f"{name}: got the value {value!r}, but this is a socket, which takes what another "
                 f"node gives ({takes}). Connect such a node's output."
             )
+
+
+def check_fetched(node: type[io.ComfyNode], **values: object) -> None:
+    """Refuse lazy sockets that hold nothing although the node has asked for them, by name.
+
+    Raises:
+        InputError: null came in the place of a link.
+    """
+    for expected in node.define_schema().inputs:
+        if expected.id in values and values[expected.id] is None:
+            raise _nothing(expected.id, expected.get_io_type())
+
+
+def _nothing(name: str, takes: str) -> InputError:
+    return InputError(f"{name}: got nothing, expected {takes}. Give it a value or a link.")
 
 
 def _check_widget_type(name: str, value: object, takes: str) -> None:
