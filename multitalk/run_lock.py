@@ -165,6 +165,9 @@ class RunLock:
             with self._path.open("xb") as file:
                 _held.add(self._me.token)
                 file.write(content)
+                file.flush()
+                # A power cut would leave it empty, and nobody could tell that its holder is gone.
+                os.fsync(file.fileno())
         except FileExistsError:
             return False
         except OSError:

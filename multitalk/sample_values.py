@@ -45,6 +45,10 @@ In one channel this would need most of the sound above 0.8 of the highest pitch 
 """
 
 
+SURROUND, SURROUND_RATIO = (4, 6, 8), 0.25
+"""Numbers of channels that are looked for beyond two, and how small a step in one of them is, in power."""
+
+
 def float_samples(samples: torch.Tensor, socket: str) -> torch.Tensor:
     """Samples as float32, with whole numbers scaled so that their range becomes -1..1.
 
@@ -73,22 +77,50 @@ def is_interleaved(samples_CT: torch.Tensor) -> bool:
     """
     if samples_CT.shape[0] != 1:
         return False
-    count = samples_CT.shape[1] // CHUNK
-    chunks = [samples_CT[0, start : start + CHUNK].double() for start in _starts(count)]
-    powers = [float(chunk_T.diff().square().sum()) for chunk_T in chunks]
-    loud = [
-        chunk_T
-        for chunk_T, power in zip(chunks, powers, strict=True)
-        if power > 0 and power >= LOUD_PART * max(powers)
-    ]
+    loud = _loud_chunks(samples_CT)
     told = sum(_looks_interleaved(chunk_T) for chunk_T in loud)
     return len(loud) >= FEWEST_CHUNKS and told >= CHUNKS_AGREE * len(loud)
+
+
+def surround_channels(samples_CT: torch.Tensor) -> int:
+    """How many channels, 4, 6 or 8, surely lie in turn in a sound's one channel; 0: not so.
+
+    A step of as many samples as there are channels stays in one channel and is far smaller than one from
+    channel to channel. Only a steady tone near the sample rate's fourth, sixth or eighth part is like that.
+    """
+    if samples_CT.shape[0] != 1:
+        return 0
+    loud = _loud_chunks(samples_CT)
+    if len(loud) < FEWEST_CHUNKS:
+        return 0
+    for channels in SURROUND:
+        if sum(_is_smooth(chunk_T, channels) for chunk_T in loud) >= CHUNKS_AGREE * len(loud):
+            return channels
+    return 0
+
+
+def _is_smooth(chunk_T: torch.Tensor, channels: int) -> bool:
+    """Whether steps of so many samples are far smaller than all shorter ones."""
+    steps = [float((chunk_T[step:] - chunk_T[:-step]).square().mean()) for step in range(1, channels + 1)]
+    return steps[-1] < SURROUND_RATIO * min(steps[:-1])
 
 
 def split_channels(samples_CT: torch.Tensor) -> torch.Tensor:
     """Two interleaved channels (1, 2 T) as (2, T); an odd last sample is left out."""
     length = samples_CT.shape[1] // 2
     return samples_CT[0, : 2 * length].view(length, 2).T.contiguous()
+
+
+def _loud_chunks(samples_CT: torch.Tensor) -> list[torch.Tensor]:
+    """Chunks of a sound of one channel that are not quiet beside the loudest, (CHUNK,) each."""
+    count = samples_CT.shape[1] // CHUNK
+    chunks = [samples_CT[0, start : start + CHUNK].double() for start in _starts(count)]
+    powers = [float(chunk_T.diff().square().sum()) for chunk_T in chunks]
+    return [
+        chunk_T
+        for chunk_T, power in zip(chunks, powers, strict=True)
+        if power > 0 and power >= LOUD_PART * max(powers)
+    ]
 
 
 def _starts(count: int) -> list[int]:

@@ -16,7 +16,7 @@ MISSING_MODELS = "[data-testid=error-group-missing-model]"
 UNFOLD = "button[aria-controls][aria-expanded=false]"
 TRACEBACK_LINE = 'File "'
 REPORT = "ComfyUI Error Report"
-"""How a failed run's report begins, which takes the place of the bare traceback once the log has come."""
+"""How a failed run's report begins. It takes the traceback's place when the server has sent its log."""
 
 
 def read_report(page: Page) -> str:

@@ -6,9 +6,10 @@ import { isLinked, widgetOf } from './sampler_widgets.js'
 
 const LARGEST_SEED = 2 ** 32
 
-/** Asks the server to pause behind the window in the making; whether it knows how. */
-export async function pauseRun() {
-  const response = await api.fetchApi('/evertalk/pause', { method: 'POST' })
+/** Asks the server to pause a run behind the window in the making; whether it will. Another run is left as it is. */
+export async function pauseRun(promptId) {
+  const query = new URLSearchParams({ prompt_id: promptId })
+  const response = await api.fetchApi(`/evertalk/pause?${query}`, { method: 'POST' })
   return response.ok
 }
 

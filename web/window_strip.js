@@ -195,7 +195,7 @@ export class WindowStrip {
   async askPause() {
     this.isPausing = true
     this.show()
-    if (await pauseRun()) return
+    if (await pauseRun(this.state.promptId)) return
     this.isPausing = false
     this.show()
     this.pause.disabled = true

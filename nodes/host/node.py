@@ -97,15 +97,6 @@ def _check_choice(name: str, value: object) -> None:
         )
 
 
-def _with_inputs_checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(function)
-    def checked(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
-        check_inputs(cls, inputs)
-        return function(cls, *args, **inputs)
-
-    return checked
-
-
 def _running(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def ran(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
@@ -153,7 +144,7 @@ def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
 
 WRAPPED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
     "validate_inputs": _validating,
-    "check_lazy_status": _with_inputs_checked,
+    "check_lazy_status": _running,
     "execute": _running,
     "fingerprint_inputs": _never_raising,
 }

@@ -22,6 +22,7 @@ ROUTE = "/evertalk/pause"
 CONFLICT = 409
 
 NOTHING_RUNS = "No EverTalk run is sampling now, so there is nothing to pause. Queue a workflow first."
+ANOTHER_RUNS = "Another run is sampling now, so there is nothing to pause. It is left as it is."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,14 @@ class Reviews:
         self._changes[context.node_id] += len(gone)
         return self._changes[context.node_id]
 
-    async def answer(self, _request: web.Request) -> web.Response:
-        """Pause the run; 409 with a sentence when none is sampling."""
+    async def answer(self, request: web.Request) -> web.Response:
+        """Pause the run; 409 with a sentence when none is sampling, or not the one asked for."""
+        asked = request.query.get("prompt_id")
         running = self._running
         if running is None:
             return refusal(NOTHING_RUNS, CONFLICT)
+        if asked is not None and asked != running.prompt_id:
+            return refusal(ANOTHER_RUNS, CONFLICT)
         return web.json_response(running.pause())
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ...multitalk.errors import InputError
 from ...multitalk.fingerprint import fingerprint_file
-from ...multitalk.sample_values import float_samples, is_interleaved, split_channels
+from ...multitalk.sample_values import float_samples, is_interleaved, split_channels, surround_channels
 from ...multitalk.sound_file import read_sound
 from ...multitalk.types import Waveform
 from ...multitalk.waveform import check_sound, peak_notes
@@ -50,6 +50,12 @@ def waveform_of(audio: object, socket: str = "audio") -> Waveform:
     samples_CT = samples_BCT[0].cpu()
     sound = Waveform(float_samples(samples_CT, socket), int(value["sample_rate"]), notes_of(value))
     check_sound(sound, socket)
+    if not samples_CT.is_floating_point() and (channels := surround_channels(sound.samples_CT)):
+        raise InputError(
+            f"{socket}: the sound is one channel of {sound.duration_s:.2f} s in which {channels} channels "
+            "lie in turn, so it would be spoken far too slowly. ComfyUI's Get Video Components does so to "
+            "some: choose its file in EverTalk Load Speech instead"
+        )
     if is_interleaved(sound.samples_CT):
         sound = two_channels(sound, samples_CT.dtype, socket)
     return replace(sound, notes=(*sound.notes, *peak_notes(sound, socket)))

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.sample_values import float_samples, is_interleaved, split_channels
+from evertalk_pack.multitalk.sample_values import (
+    float_samples,
+    is_interleaved,
+    split_channels,
+    surround_channels,
+)
 from evertalk_pack.multitalk.sound_file import read_sound
 from tiny_speech import speech_like
 
@@ -93,3 +98,26 @@ def test_pauses_full_of_a_recordings_noise_do_not_hide_two_channels() -> None:
     generator = torch.Generator().manual_seed(0)
     both_CT = torch.nn.functional.pad(stereo(0.5), (0, 60_000))
     assert is_interleaved(interleaved(both_CT + 1e-4 * torch.randn(both_CT.shape, generator=generator)))
+
+
+def surround(channels: int, count: int = 20_000) -> torch.Tensor:
+    """Speech in the middle, quieter and later on the sides, and little of it in the others."""
+    speech_T = spoken(count + 800)
+    gains = (0.5, 0.4, 1.0, 0.05, 0.2, 0.15, 0.1, 0.08)[:channels]
+    return torch.stack([gain * speech_T[100 * n : 100 * n + count] for n, gain in enumerate(gains)])
+
+
+@pytest.mark.parametrize("channels", [4, 6, 8])
+def test_surround_channels_in_turn_are_seen(channels: int) -> None:
+    assert surround_channels(interleaved(surround(channels))) == channels
+
+
+def test_one_and_two_channels_are_no_surround() -> None:
+    for sound_CT in (spoken()[None], interleaved(stereo(0.0)), interleaved(stereo(0.3)), stereo(0.3)):
+        assert surround_channels(sound_CT) == 0
+    generator = torch.Generator().manual_seed(0)
+    assert surround_channels(torch.randn(1, 40_000, generator=generator)) == 0
+    assert surround_channels(interleaved(surround(6, 500))) == 0, "too short to tell"
+    times_s = torch.arange(48_000, dtype=torch.float64) / 48_000
+    for pitch_hz in (50, 440, 1000, 3000):
+        assert surround_channels((2 * torch.pi * pitch_hz * times_s).sin()[None].float()) == 0

@@ -166,7 +166,7 @@ def test_converter_says_in_chinese_what_was_lost(page: "Page") -> None:
     page.keyboard.press("Escape")
     page.evaluate(CONVERT_JS)
     note = page.evaluate(NOTE_JS)
-    assert note["title"] == "\u7531 WanVideoWrapper \u8f6c\u6362"
+    assert note["title"] == "\u8f6c\u6362\u4e3a EverTalk"
     lost = "the voice is not separated from music and noise; do that before"
     assert "[\u4e22\u5931] MelBandRoFormerSampler" in note["text"]
     assert read_chinese().messages[lost] in note["text"]

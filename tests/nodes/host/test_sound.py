@@ -152,3 +152,14 @@ def test_notes_of_a_sound_go_along_and_loud_peaks_are_among_them() -> None:
     gap, peak = waveform_of(value).notes
     assert gap == "A gap was filled."
     assert peak.startswith("audio: the loudest sample is 3.00 times full scale (+9.5 dB)")
+
+
+def test_surround_in_turn_in_one_channel_is_refused_by_name() -> None:
+    from evertalk_pack.nodes.host.sound import waveform_of
+
+    gains = torch.tensor([0.5, 0.4, 1.0, 0.05, 0.2, 0.15])
+    packed_T = torch.stack([gain * spoken(100 * n) for n, gain in enumerate(gains)]).T.reshape(1, 1, -1)
+    with pytest.raises(
+        InputError, match=r"audio_b: the sound is one channel of .* in which 6 channels lie in turn"
+    ):
+        waveform_of(audio((packed_T * 32767).to(torch.int16), 16_000), "audio_b")
