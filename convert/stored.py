@@ -164,11 +164,18 @@ def _video_texts(file: BinaryIO) -> dict[str, str]:
             texts = {name.lower(): text for name, text in container.metadata.items()}
     except av.error.FFmpegError as error:
         raise ValueError(str(error)) from error
-    comment = texts.get(COMMENT, "")
-    if comment.startswith("{") and not any(key in texts for key in KEYS):
+    return {**_texts_in(texts.get(COMMENT, "")), **texts}
+
+
+def _texts_in(comment: str) -> dict[str, str]:
+    """The texts of a comment that is an object of them; none of another program's comment."""
+    if not comment.startswith("{"):
+        return {}
+    try:
         held = cast("dict[str, Any]", json.loads(comment))
-        texts |= {key: text if isinstance(text, str) else json.dumps(text) for key, text in held.items()}
-    return texts
+    except (ValueError, RecursionError):
+        return {}
+    return {key: text if isinstance(text, str) else json.dumps(text) for key, text in held.items()}
 
 
 def _bounded(file: BinaryIO, length: int) -> bytes:

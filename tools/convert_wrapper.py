@@ -16,6 +16,7 @@ import importlib.machinery
 import importlib.util
 import json
 import sys
+import urllib.error
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -57,11 +58,17 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def object_info(chosen: argparse.Namespace) -> dict[str, Any]:
-    """The nodes of the ComfyUI that is to run the workflow."""
+    """The nodes of the ComfyUI that is to run the workflow. Raises OSError if none answers."""
     if chosen.object_info:
         return json.loads(chosen.object_info.read_text(encoding="utf-8"))
-    with urllib.request.urlopen(f"{chosen.server.rstrip('/')}/object_info", timeout=TIMEOUT_S) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(f"{chosen.server.rstrip('/')}/object_info", timeout=TIMEOUT_S) as answer:
+            return json.load(answer)
+    except urllib.error.URLError as error:
+        raise OSError(
+            f"no ComfyUI answers at {chosen.server} ({error.reason}). Start it, or give its "
+            "address by --server"
+        ) from error
 
 
 def read_workflow(path: Path) -> object:
@@ -75,7 +82,13 @@ def read_workflow(path: Path) -> object:
         file.seek(0)
         if is_media(head):
             return stored_workflow(file)
-    return json.loads(path.read_text(encoding="utf-8-sig"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is neither JSON nor a PNG, WebP or video ({error}). Choose the workflow's own file, or "
+            "one of these that ComfyUI made"
+        ) from error
 
 
 def name_rule(prefix: str) -> str:

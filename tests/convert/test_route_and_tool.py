@@ -1,6 +1,7 @@
 """The converter as users reach it: the server's route and the script."""
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -60,6 +61,18 @@ def test_route_says_why_it_converts_nothing(body: bytes, message: str, stocked_s
     assert message in json.load(refused.value)["error"]
 
 
+def test_tool_says_that_comfyui_has_to_run(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        server = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, str(TOOL), str(WORKFLOWS / "single.json"), "--server", server]
+        command += ["--output", str(tmp_path / "made.json")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"convert: no ComfyUI answers at {server} (" in done.stderr
+    assert "Start it, or give its address by --server" in done.stderr
+
+
 def test_tool_writes_the_workflow_and_lists_the_losses(stocked_server: ComfyServer, tmp_path: Path) -> None:
     output = tmp_path / "made.json"
     done = run_tool(stocked_server, WORKFLOWS / "extras.api.json", output)
@@ -106,7 +119,7 @@ def test_tool_says_what_it_does_not_take(stocked_server: ComfyServer, tmp_path: 
     assert (done.returncode, "it has no nodes" in done.stderr) == (2, True)
     wrong.write_bytes("{}".encode("utf-16"))  # what some shells write
     done = run_tool(stocked_server, wrong, tmp_path / "made.json")
-    assert (done.returncode, done.stderr.startswith("convert: 'utf-8' codec")) == (2, True)
+    assert (done.returncode, f"{wrong} is neither JSON nor" in done.stderr) == (2, True)
     assert not (tmp_path / "made.json").exists()
 
 

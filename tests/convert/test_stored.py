@@ -1,6 +1,7 @@
 """Workflows in pictures and videos, stored as ComfyUI and VideoHelperSuite do it."""
 
 import io
+import json
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from stored_media import (
     packed_unicode_png,
     png,
     unicode_png,
+    video,
     webp,
 )
 
@@ -54,6 +56,13 @@ def test_prompt_of_another_program_does_not_hide_the_workflow(
 ) -> None:
     data = make({"prompt": foreign, "workflow": EDITORS})
     assert stored_workflow(io.BytesIO(data)) == EDITORS
+
+
+def test_comment_of_another_program_is_passed_over() -> None:
+    with pytest.raises(ConvertError, match="the file holds no workflow"):
+        stored_workflow(io.BytesIO(video({"comment": "{made by another"})))
+    held = {"comment": json.dumps({"workflow": EDITORS}), "prompt": "a cat"}
+    assert stored_workflow(io.BytesIO(video(held))) == EDITORS
 
 
 def test_text_of_another_program_may_be_of_any_length(monkeypatch: pytest.MonkeyPatch) -> None:
