@@ -10,6 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ...multitalk.errors import InputError
+from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")
 
@@ -18,9 +19,6 @@ LITERALS = (str, int, float, list, dict)
 
 CARRIED: Mapping[str, type] = {"CONDITIONING": list, "AUDIO": dict}
 """Kinds of sockets whose values are of such a type themselves; every other carries a tensor or an object."""
-
-WIDGETS: Mapping[str, type | tuple[type, ...]] = {"STRING": str, "INT": (int, float), "FLOAT": (int, float)}
-"""What the host makes of the value of a widget before a node sees it."""
 
 LATENT = "LATENT"
 """The decode node looks itself at what comes there, and has more to say."""
@@ -63,12 +61,15 @@ def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_r
             continue
         name, value, takes = expected.id, values[expected.id], expected.get_io_type()
         if value is None:
-            if is_running and takes != LATENT and not (expected.optional or getattr(expected, "lazy", False)):
-                raise _nothing(name, takes)
-        elif isinstance(expected, io.Combo.Input):
+            if not is_running or takes == LATENT or expected.optional or getattr(expected, "lazy", False):
+                continue
+            if isinstance(expected, io.WidgetInput):
+                check_widget(expected, value)
+            raise _nothing(name, takes)
+        if isinstance(expected, io.Combo.Input):
             _check_choice(name, value)
         elif isinstance(expected, io.WidgetInput):
-            _check_widget_type(name, value, takes)
+            check_kind(expected, value)
         elif takes != LATENT and isinstance(value, LITERALS) and not isinstance(value, _carried(takes)):
             raise InputError(
                 f"{name}: got the value {value!r}, but this is a socket, which takes what another "
@@ -89,12 +90,6 @@ def check_fetched(node: type[io.ComfyNode], **values: object) -> None:
 
 def _nothing(name: str, takes: str) -> InputError:
     return InputError(f"{name}: got nothing, expected {takes}. Give it a value or a link.")
-
-
-def _check_widget_type(name: str, value: object, takes: str) -> None:
-    """The host converts first, and asks the node all the same where it could not."""
-    if takes in WIDGETS and not isinstance(value, WIDGETS[takes]):
-        raise InputError(f"{name}: got {value!r}, expected {takes}. Give it a value of that kind.")
 
 
 def _carried(io_type: str) -> tuple[type, ...]:

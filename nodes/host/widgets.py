@@ -4,6 +4,7 @@ The host looks at what an API's JSON holds, but neither at a combo's choice (0.3
 anything that comes over a link.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import cast
 
@@ -34,22 +35,39 @@ def check_widget(widget: io.Input, value: object) -> None:
     Raises:
         InputError: names the widget, what came and what is expected.
     """
+    check_kind(widget, value)
     name = widget.id
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match widget:
         case io.Combo.Input() if value not in (widget.options or ()):
             offered = ", ".join(str(option) for option in widget.options or ())
             raise InputError(f"{name}: {value!r} is unknown here. Choose one of {offered}.")
+        case io.String.Input() if not is_encodable(cast("str", value)):
+            raise InputError(
+                f"{widget.id}: {value!r} has half a character (a lone surrogate). Type it again."
+            )
+        case io.Int.Input() | io.Float.Input():
+            check_range(widget, cast("float", value))
+        case _:
+            pass
+
+
+def check_kind(widget: io.Input, value: object) -> None:
+    """Refuse what is no text for a text widget, and no number for one of numbers.
+
+    The host converts values before it asks a node, but asks all the same where it could not.
+
+    Raises:
+        InputError: names the widget, what came and what is expected.
+    """
+    name = widget.id
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    match widget:
         case io.Int.Input() if not is_number or not isinstance(value, int):
             raise InputError(f"{name}: {value!r} is no whole number. Set the widget, or connect an INT.")
         case io.Float.Input() if not is_number:
             raise InputError(f"{name}: {value!r} is no number. Set the widget, or connect a FLOAT.")
         case io.String.Input() if not isinstance(value, str):
             raise InputError(f"{name}: {value!r} is no text. Set the widget, or connect a STRING.")
-        case io.String.Input() if not is_encodable(cast("str", value)):
-            raise InputError(f"{name}: {value!r} has half a character (a lone surrogate). Type it again.")
-        case io.Int.Input() | io.Float.Input():
-            check_range(widget, cast("float", value))
         case _:
             pass
 
@@ -64,4 +82,8 @@ def check_range(widget: io.Int.Input | io.Float.Input, value: float) -> None:
     assert low is not None
     assert high is not None, "the pack's number widgets have ends"
     if not low <= value <= high:
-        raise InputError(f"{widget.id}: {value:g}, expected {low:g} to {high:g}. Choose a number in between.")
+        # A whole number may be larger than any float, and cannot be shown as one then.
+        shown = (
+            f"{value:g}" if isinstance(value, float) or abs(value) <= sys.float_info.max else "far too large"
+        )
+        raise InputError(f"{widget.id}: {shown}, expected {low:g} to {high:g}. Choose a number in between.")

@@ -30,6 +30,7 @@ NAN = float("nan")
         ({"seed": True}, r"seed: True is no whole number"),
         ({"seed": -1}, r"seed: -1, expected 0 to"),
         ({"steps": 0}, r"steps: 0, expected 1 to 200. Choose a number in between"),
+        ({"steps": 10**400}, r"steps: far too large, expected 1 to 200"),
         ({"shift": NAN}, r"shift: nan, expected 0.1 to 100"),
         ({"audio_scale": None}, r"audio_scale: None is no number. Set the widget, or connect a FLOAT"),
         ({"text_scale": 1e9}, r"text_scale: 1e\+09, expected 0 to 30"),
