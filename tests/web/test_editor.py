@@ -96,7 +96,7 @@ def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor)
 
 @each_editor(OWN, NEWEST_NODES)
 def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/whole", **UNHURRIED)
+    editor.load_demo(SOUND, filename_prefix="web/whole", steps=60)  # the newest editor is slow to look
     editor.queue()
     editor.wait_for_done(2)
     strip = editor.strip()
