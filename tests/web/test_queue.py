@@ -28,7 +28,7 @@ def test_stop_ends_its_own_run_and_the_next_in_the_queue_is_made_whole(
     editor: Editor, server: ComfyServer, drawing: Drawing
 ) -> None:
     first, second = f"{drawing.name}/first", f"{drawing.name}/second"
-    editor.load_demo(SOUND, filename_prefix=first, steps=20, seed=1, control_after_generate="fixed")
+    editor.load_demo(SOUND, filename_prefix=first, steps=60, seed=1, control_after_generate="fixed")
     editor.queue()
     editor.wait_for_done(1)
     editor.set(filename_prefix=second, steps=2)
