@@ -142,7 +142,7 @@ def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
 
 
 def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED)
+    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", steps=60)
     editor.queue()
     editor.wait_for_done(1)
     editor.press("Pause")
