@@ -3,19 +3,16 @@
 import contextlib
 import http.client
 import json
-import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from comfy_server import ComfyServer
+from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, timed_answer, wrong_sentence
 from hostile_routes import Call, Calls
 
-ANSWER_S = 5.0
-TRIES = 2
-GROWTH_BYTES = 2**30
 MOST_CHARACTERS = 2_200
+RAW = ("[Errno", "FFmpegError", "Traceback", "Invalid data found")
 CHECK_EVERY = 25
 AIOHTTP_S_OWN = ("RequestPayloadError: 400", "ContentEncodingError: 400", "BadHttpMessage: 400")
 REFUSALS = (400, 409)
@@ -59,14 +56,13 @@ class CallSession:
     def send(self, call: Call) -> None:
         """Send one, and note what is wrong with its answer."""
         logged, stood = len(self.server.log), self._files()
-        before = self._memory("VmRSS")
-        self._forget_peak()
+        before = memory_bytes(self.server.pid, "VmRSS")
+        forget_peak(self.server.pid)
         try:
-            began, (status, text) = self._answer(call)
+            took_s, (status, text) = timed_answer(lambda: self._call(call))
         except (TimeoutError, http.client.HTTPException, OSError) as error:
             self.finds.append(f"{call.name}: no answer within {ANSWER_S:g} s, twice ({error!r})")
             return
-        took_s = time.monotonic() - began
         if took_s > self.slowest_s:
             self.slowest_s, self.slowest = took_s, call.name
         found = wrong_answers(call, status, text)
@@ -77,22 +73,13 @@ class CallSession:
             found.append(f"a traceback in the log: {told.strip()[-300:]}")
         if new := self._files() - stood:
             found.append(f"it wrote {sorted(new)[:3]}")
-        growth = self._memory("VmHWM") - before
+        growth = memory_bytes(self.server.pid, "VmHWM") - before
         if status != 200:
             self.growth_bytes = max(self.growth_bytes, growth)
             if growth > GROWTH_BYTES:
                 found.append(f"{growth / 1e9:.1f} GB of memory for what was refused")
         self.counts[f"{call.route or 'host'} {status}"] += 1
         self.finds += [f"{call.name}: {line}" for line in found]
-
-    def _answer(self, call: Call) -> tuple[float, tuple[int, bytes]]:
-        """When it was asked for, and the answer; asked once more in case this machine was busy."""
-        for _ in range(TRIES - 1):
-            began = time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                return began, self._call(call)
-            time.sleep(ANSWER_S)
-        return time.monotonic(), self._call(call)
 
     def _call(self, call: Call) -> tuple[int, bytes]:
         host = self.server.client.address.removeprefix("http://")
@@ -117,14 +104,6 @@ class CallSession:
             for path in (self.server.base / name).rglob("*")
         }
 
-    def _memory(self, entry: str) -> int:
-        """VmRSS: the server's memory now; VmHWM: its peak; in bytes."""
-        lines = Path(f"/proc/{self.server.pid}/status").read_text().splitlines()
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(entry)), 0)
-
-    def _forget_peak(self) -> None:
-        Path(f"/proc/{self.server.pid}/clear_refs").write_text("5")
-
 
 def wrong_answers(call: Call, status: int, text: bytes) -> list[str]:
     """What is wrong with an answer."""
@@ -142,16 +121,7 @@ def wrong_answers(call: Call, status: int, text: bytes) -> list[str]:
     sentence = answer.get("error" if status in REFUSALS else "problem", "")
     if status in REFUSALS and (list(answer) != ["error"] or len(sentence) < 20):
         return [f"a refusal without a sentence: {str(answer)[:200]}"]
-    return wrong_sentence(sentence)
-
-
-def wrong_sentence(sentence: str) -> list[str]:
-    """What is wrong with a sentence of ours."""
-    if len(sentence) > MOST_CHARACTERS:
-        return [f"a sentence of {len(sentence)} characters: {ascii(sentence)[:100]}"]
-    odd = [one for one in sentence if not one.isprintable() and one != "\n"]
-    raw = [one for one in ("[Errno", "FFmpegError", "Traceback", "Invalid data found") if one in sentence]
-    return [f"{odd or raw} in a sentence: {ascii(sentence)[:200]}"] if odd or raw else []
+    return wrong_sentence(sentence, MOST_CHARACTERS, RAW)
 
 
 def _no_constant(name: str) -> Any:

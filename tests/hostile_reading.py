@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 import traceback
 from collections import Counter
@@ -24,14 +23,14 @@ from evertalk_pack.multitalk.video_reader import frames_of, probe_video
 from evertalk_pack.multitalk.video_reader import read_sound as read_result_sound
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.checkpoint_kind import describe_checkpoint
+from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, wrong_sentence
 from hostile_files import KEPT, LINKED, Files, HostileFile, plant
 from toy_run import ToyRun
 
 Reader: TypeAlias = Callable[[Path], object]
 
-READ_S = 5.0
-GROWTH_BYTES = 2**30
 MOST_CHARACTERS = 2_000
+RAW = ("Traceback", "[Errno", "<av.", "avcodec_")
 MOST_FRAMES = 60
 FRAMES = 3
 """Of a clip that are read, at times from its beginning to behind its end."""
@@ -74,21 +73,21 @@ class Reading:
         path = self.folder / f"hostile{file.suffix}"
         path.write_bytes(file.content)
         for read in (*self._readers(file), *self.more.get(file.kind, ())):
-            before = _memory("VmRSS")
-            _forget_peak()
+            before = memory_bytes(os.getpid(), "VmRSS")
+            forget_peak(os.getpid())
             took_s, end, told = self._once(file, read, path)
-            growth = _memory("VmHWM") - before
-            if took_s > READ_S:  # a busy machine may have been the reason
+            growth = memory_bytes(os.getpid(), "VmHWM") - before
+            if took_s > ANSWER_S:  # a busy machine may have been the reason
                 took_s = min(took_s, self._once(file, read, path)[0])
             self.counts[f"{file.kind} {end}"] += 1
             if took_s > self.slowest_s:
                 self.slowest_s, self.slowest = took_s, file.name
             self.growth_bytes = max(self.growth_bytes, growth)
-            if took_s > READ_S:
+            if took_s > ANSWER_S:
                 self.finds.append(f"{file.name}: {took_s:.1f} s")
             if growth > GROWTH_BYTES:
                 self.finds.append(f"{file.name}: {growth / 1e9:.1f} GB of memory")
-            self.finds += [f"{file.name}: {line}" for line in wrong_sentence(told)]
+            self.finds += [f"{file.name}: {line}" for line in wrong_sentence(told, MOST_CHARACTERS, RAW)]
 
     def _once(self, file: HostileFile, read: Reader, path: Path) -> tuple[float, str, str]:
         """Seconds that a reading took, how it ended, and the sentence of a refusal."""
@@ -174,25 +173,3 @@ def _read_result(path: Path) -> None:
 
 def _never() -> None:
     """Nobody asks to stop."""
-
-
-def _memory(entry: str) -> int:
-    """VmRSS: the memory now; VmHWM: its peak; in bytes. 0 where the system does not say."""
-    if sys.platform != "linux":
-        return 0
-    lines = Path(f"/proc/{os.getpid()}/status").read_text().splitlines()
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(entry)), 0)
-
-
-def _forget_peak() -> None:
-    if sys.platform == "linux":
-        Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")
-
-
-def wrong_sentence(sentence: str) -> list[str]:
-    """What is wrong with a sentence of ours."""
-    if len(sentence) > MOST_CHARACTERS:
-        return [f"a sentence of {len(sentence)} characters: {ascii(sentence)[:100]}"]
-    odd = [one for one in sentence if not one.isprintable() and one != "\n"]
-    raw = [one for one in ("Traceback", "[Errno", "<av.", "avcodec_") if one in sentence]
-    return [f"{odd or raw} in a sentence: {ascii(sentence)[:200]}"] if odd or raw else []

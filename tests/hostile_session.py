@@ -4,18 +4,15 @@ import http.client
 import json
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from comfy_server import LINK_NAME, ComfyServer
 from evertalk_pack.multitalk.errors import EverTalkError
+from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, timed_answer, wrong_sentence
 from hostile_prompts import Case, Prompts
 
-ANSWER_S, END_S, PATIENCE_S = 5.0, 60.0, 0.5
-TRIES = 2
-GROWTH_BYTES = 2**30
+END_S, PATIENCE_S = 60.0, 0.5
 MOST_CHARACTERS = 10_000
 """Of one sentence of ours, whatever came."""
 
@@ -73,8 +70,8 @@ class Session:
     def send(self, case: Case) -> list[str]:
         """What is wrong with how the server deals with a prompt; empty if nothing is."""
         self._ends: Counter[str] = Counter()
-        before = self._memory("VmRSS")
-        self._forget_peak()
+        before = memory_bytes(self.server.pid, "VmRSS")
+        forget_peak(self.server.pid)
         body = json.dumps({"prompt": case.prompt, "extra_data": {"extra_pnginfo": case.pnginfo}}).encode()
         try:
             status, answer = self._answer("POST", "/prompt", body)
@@ -88,7 +85,7 @@ class Session:
             found += self._wait(answer["prompt_id"], replace(case, must_fail="") if refused else case)
         else:
             self._ends["refused"] += 1
-        peak = self._memory("VmHWM")
+        peak = memory_bytes(self.server.pid, "VmHWM")
         self.peak_bytes = max(self.peak_bytes, peak)
         if peak - before > GROWTH_BYTES and not self._ends["success"]:
             found.append(f"{(peak - before) / 1e9:.1f} GB of memory for what was refused")
@@ -123,15 +120,9 @@ class Session:
         return [f"it ended well although {case.must_fail}"] if ignored else []
 
     def _answer(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
-        """An answer, asked for once more in case this machine was busy."""
-        for _ in range(TRIES - 1):
-            began = time.monotonic()
-            with suppress(TimeoutError):
-                answer = self._call(method, path, body)
-                self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-                return answer
-            time.sleep(ANSWER_S)
-        return self._call(method, path, body)
+        took_s, answer = timed_answer(lambda: self._call(method, path, body))
+        self.slowest_s = max(self.slowest_s, took_s)
+        return answer
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         host = self.server.client.address.removeprefix("http://")
@@ -147,14 +138,6 @@ class Session:
         except ValueError:
             return response.status, text.decode(errors="replace")
 
-    def _memory(self, entry: str) -> int:
-        """VmRSS: the server's memory now; VmHWM: its peak; in bytes."""
-        lines = Path(f"/proc/{self.server.pid}/status").read_text().splitlines()
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(entry)), 0)
-
-    def _forget_peak(self) -> None:
-        Path(f"/proc/{self.server.pid}/clear_refs").write_text("5")
-
 
 def wrong_answers(status: int, answer: Any) -> list[str]:
     """What is wrong with the server's answer to a prompt."""
@@ -167,7 +150,7 @@ def wrong_answers(status: int, answer: Any) -> list[str]:
             if OUR_FRAMES in trace:
                 found.append(f"a traceback of ours: {ascii(error['details'])[:150]} {trace.strip()[-150:]}")
             if error["type"] == "custom_validation_failed":
-                found += wrong_sentence(error["details"])
+                found += wrong_sentence(error["details"], MOST_CHARACTERS)
     return found
 
 
@@ -178,15 +161,4 @@ def wrong_errors(error: dict[str, Any]) -> list[str]:
     is_ours = error["node_type"].startswith("EverTalk") or OUR_FRAMES in "".join(error["traceback"])
     if is_ours and kind.rsplit(".", 1)[-1] not in OUR_ERRORS:
         return [f"a raw error in {place} {''.join(error['traceback']).strip()[-200:]}"]
-    return wrong_sentence(message) if is_ours else []
-
-
-def wrong_sentence(sentence: str) -> list[str]:
-    """What is wrong with a sentence of ours."""
-    if len(sentence) > MOST_CHARACTERS:
-        return [f"a sentence of {len(sentence)} characters: {ascii(sentence)[:100]}"]
-    try:
-        sentence.encode()
-    except UnicodeEncodeError:
-        return [f"a sentence that cannot be encoded: {ascii(sentence)[:150]}"]
-    return []
+    return wrong_sentence(message, MOST_CHARACTERS) if is_ours else []

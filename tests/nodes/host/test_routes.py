@@ -10,55 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from convert_server import WORKFLOWS
+from hostile_routes import GRAPH, JUNK, ROUTES, SAMPLER, places_of
 
 if TYPE_CHECKING:
     from comfy_server import ComfyServer
 
 pytestmark = pytest.mark.host
 
-ROUTES = ("/evertalk/estimate", "/evertalk/pause", "/evertalk/convert")
-SAMPLER = "8"
-GRAPH: dict[str, Any] = {
-    "1": {"class_type": "LoadImage", "inputs": {"image": "portrait.jpg"}},
-    "2": {"class_type": "LoadAudio", "inputs": {"audio": "speech.flac"}},
-    "4": {"class_type": "EverTalkVideoSource", "inputs": {"video": ["5", 0], "scene_cuts": "detect"}},
-    "5": {"class_type": "LoadVideo", "inputs": {"file": "clip.mp4"}},
-    "6": {"class_type": "EverTalkSpeakers", "inputs": {"audio_a": ["2", 0], "arrangement": "add"}},
-    "7": {"class_type": "EverTalkAudioEmbeds", "inputs": {"audio": ["2", 0], "speakers": ["6", 0]}},
-    SAMPLER: {
-        "class_type": "EverTalkSampler",
-        "inputs": {
-            "audio_embeds": ["7", 0],
-            "start_image": ["1", 0],
-            "source": ["4", 0],
-            "size": "480p",
-            "width": 832,
-            "height": 480,
-            "window_frames": 81,
-            "motion_frames": 9,
-        },
-    },
-}
-JUNK: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        -1,
-        0,
-        0.5,
-        1e308,
-        10**30,
-        -(10**30),
-        "",
-        "\0",
-        "a" * 5000,
-        "\ud800",
-        "../x",
-        "nan",
-        "1e999",
-    ),
-    *([], {}, [1], [None, None], ["1", 0], [["1", 0], 0], ["1", "x"], {"a": 1}, "/etc/passwd", "x [output]"),
-)
 TORN = (
     b"",
     b"{",
@@ -106,13 +64,6 @@ def junk_in(graph: Any, random: Random) -> Any:
     place, key = random.choice(list(places_of(mutant)))
     place[key] = deepcopy(random.choice(JUNK))
     return mutant
-
-
-def places_of(value: Any) -> Iterator[tuple[Any, Any]]:
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-        yield value, key
-        if isinstance(inner, dict | list):
-            yield from places_of(inner)
 
 
 @pytest.mark.usefixtures("told")
