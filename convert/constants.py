@@ -48,7 +48,7 @@ KEEP_SIZE = (
 )
 """Nodes whose pictures are as large as those they get."""
 
-OWN_SIDES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
+RESIZES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
 """Nodes whose second and third output are the sides of the picture that they give."""
 
 SIDES_OF_IMAGE = {"GetImageSizeAndCount": 1, "GetImageSize": 0, "GetImageSize+": 0, "easy imageSize": 0}
@@ -68,7 +68,7 @@ def constant(work: Work, value: object) -> object:
         return None
     if node.kind in VALUE_FIELDS:
         return constant(work, node.inputs.get(VALUE_FIELDS[node.kind]))
-    if node.kind in OWN_SIDES and value.slot in (1, 2):
+    if node.kind in RESIZES and value.slot in (1, 2):
         return _side(size_of(work, Link(value.node, 0)), value.slot - 1)
     if node.kind in SIDES_OF_IMAGE:
         return _side(size_of(work, node.link("image")), value.slot - SIDES_OF_IMAGE[node.kind])

@@ -6,8 +6,8 @@ from .constants import number
 from .core_chain import Part
 from .errors import ConvertError
 from .foreign import copy_node
-from .model import GGUF_LOADER
-from .remarks import Level
+from .model import GGUF_LOADER, say_compiled, say_gguf
+from .sampler import SHIFTS
 from .settings import account_for, fitting
 from .source import Link, SourceNode
 from .work import Work
@@ -16,9 +16,6 @@ LOADER, PATCH_LOADER = "UNETLoader", "ModelPatchLoader"
 SHIFT = "ModelSamplingSD3"
 USUAL_SHIFT = 8.0
 """Of Wan 2.1 in ComfyUI (comfy/supported_models.py), where no node sets it."""
-
-SHIFTS = (0.1, 100.0)
-"""What EverTalk Sampler takes."""
 
 COMPILERS = ("TorchCompileModel", "TorchCompileModelWanVideo", "TorchCompileModelWanVideoV2")
 """Nodes that compile a model, ComfyUI's and KJNodes'."""
@@ -62,8 +59,7 @@ def core_model(work: Work, part: Part, last: Link | None) -> TalkingModel:
     loader, *others = _way(work, part, last)
     compilers = [node for node in others if node.kind in COMPILERS]
     for node in compilers:
-        text = "becomes compile_blocks of the loader, with torch.compile's own defaults for the rest"
-        work.say(Level.CHANGED, node, text)
+        say_compiled(work, node)
     talk: dict[str, object] = {"mode": "infinitetalk", "attention_mode": "auto"}
     talk["compile_blocks"] = bool(compilers)
     patch = work.needed(part.talk, "model_patch", PATCH_LOADER, (PATCH_LOADER,))
@@ -123,12 +119,7 @@ def _base(work: Work, loader: SourceNode, talk: dict[str, object]) -> Link:
 
 def _any_loader(work: Work, loader: SourceNode) -> Link:
     if loader.kind == GGUF_LOADER and not work.host.has(GGUF_LOADER):
-        work.say(
-            Level.CHANGED,
-            loader,
-            f"the base model is a GGUF file: {GGUF_LOADER} loads it; install the node pack ComfyUI-GGUF, "
-            "which this ComfyUI lacks",
-        )
+        say_gguf(work, loader)
         return Link(work.add(GGUF_LOADER, loader.title, {"unet_name": loader.text("unet_name")}), 0)
     model = work.follow(Link(loader.id, 0))
     if model is None:

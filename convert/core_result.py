@@ -8,8 +8,8 @@ from .core_sampler import CoreMade
 from .core_speech import is_heard
 from .foreign import copy_node
 from .remarks import Level
-from .result import FPS, IMAGES, frames_of, name_video
-from .settings import TILES, account_for
+from .result import IMAGES, frames_of, name_video
+from .settings import TILES, account_for, frame_rate
 from .source import Link, SourceNode
 from .work import Work
 
@@ -81,9 +81,7 @@ def convert_saves(work: Work, chains: Sequence[CoreMade]) -> None:
 def _saved(work: Work, chain: CoreMade, save: SourceNode, create: SourceNode) -> None:
     work.seen.add(save.id)
     account_for(work, create, ("images", "audio", "fps", "bit_depth"))
-    rate = number(work, create, "fps", FPS)
-    if rate != FPS:
-        work.say(Level.LOST, create, f"fps {rate:g}: EverTalk's videos have 25 frames a second")
+    frame_rate(work, create, "fps")
     depth = number(work, create, "bit_depth", BITS)
     if depth != BITS:
         text = f"bit_depth {depth:g}: mp4 (h264) has 8; for more choose another format in EverTalk Sampler"

@@ -13,8 +13,8 @@ from .errors import ConvertError
 from .picture import clip_behind, fitted_picture
 from .prompt import Prompts, prompt_schedule
 from .remarks import Level
-from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, frame_size, say_open
-from .settings import account_for
+from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, frame_size, say_open, vae_of
+from .settings import account_for, one_after_fours
 from .source import Link, SourceNode
 from .work import Work
 
@@ -74,11 +74,7 @@ def convert_chain(work: Work, parts: list[Part]) -> CoreMade:
     talking = core_model(work, first, sampling.model)
     windows = _windows(work, talk, len(parts))
     prompts = _prompts(work, parts)
-    vae = work.follow(talk.link("vae"))
-    if talk.link("vae") is None:
-        raise ConvertError(f"{talk.name}: nothing is connected to vae; connect Load VAE and convert again")
-    if vae is None:
-        say_open(work, talk, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
+    vae = vae_of(work, talk, "Load VAE")
     inputs: dict[str, object] = {
         "model": talking.model,
         "positive": prompts.positive,
@@ -134,13 +130,7 @@ def _windows(work: Work, talk: SourceNode, num_parts: int) -> dict[str, int]:
     window = (min(length, MAX_WINDOW_FRAMES) - 1) // 4 * 4 + 1
     if window != length:
         work.say(Level.CHANGED, talk, f"length {length} becomes windows of {window} frames")
-    fitting = (motion - 1) // 4 * 4 + 1
-    if fitting != motion:
-        work.say(
-            Level.CHANGED,
-            talk,
-            f"motion_frame_count {motion} becomes {fitting}: one more than a multiple of 4",
-        )
+    fitting_motion = one_after_fours(work, talk, "motion_frame_count", motion)
     if num_parts > 1:
         work.say(
             Level.CHANGED,
@@ -155,7 +145,7 @@ def _windows(work: Work, talk: SourceNode, num_parts: int) -> dict[str, int]:
             f"length {length} was the whole video; EverTalk's lasts as long as the speech. For a shorter one "
             "cut the sound",
         )
-    return {"window_frames": window, "motion_frames": fitting}
+    return {"window_frames": window, "motion_frames": fitting_motion}
 
 
 def _prompts(work: Work, parts: list[Part]) -> Prompts:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from .constants import number
 from .core_chain import Part
 from .remarks import Level
-from .sampler import fitting_seed
+from .sampler import SCALES, STEPS, fitting_seed
 from .settings import account_for, fitting
 from .source import Link, SourceNode
 from .work import Work
@@ -15,8 +15,6 @@ POSITIVE = 1
 
 GUIDERS, NOISES = ("CFGGuider", "BasicGuider"), ("RandomNoise",)
 USUAL_STEPS, USUAL_SCHEDULE, USUAL_SAMPLER = 20, "simple", "euler"
-STEPS, SCALES = (1, 200), (0.0, 30.0)
-"""What EverTalk Sampler takes."""
 
 
 @dataclass(frozen=True, slots=True)

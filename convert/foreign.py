@@ -2,7 +2,7 @@
 
 import math
 
-from .constants import constant, number
+from .constants import RESIZES, constant, number
 from .remarks import Level
 from .source import Link, SourceNode, is_wrappers
 from .work import Work
@@ -28,7 +28,6 @@ HANDED_THROUGH = {
 }
 """For nodes that may be missing, the input that stands in for their first output, and what that means."""
 
-RESIZES = ("ImageResizeKJ", "ImageResizeKJv2", "ImageResize+")
 SEPARATORS = ("AudioSeparation", "MelBandRoFormerSampler")
 NORMALIZE = "NormalizeAudioLoudness"
 

@@ -84,7 +84,7 @@ def _load(work: Work, node: SourceNode, loras: list[Lora], mode: str) -> Link:
         "compile_blocks": compiled is not None,
     }
     if compiled is not None:
-        _compiled(work, compiled)
+        say_compiled(work, compiled)
     if base.lower().endswith(GGUF):
         return _through_gguf(work, node, loras, talking)
     first, others = (
@@ -105,14 +105,7 @@ def _load(work: Work, node: SourceNode, loras: list[Lora], mode: str) -> Link:
 
 def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict[str, object]) -> Link:
     """A quantized base model comes from the node pack ComfyUI-GGUF; the audio weights are put on it after."""
-    work.say(
-        Level.CHANGED,
-        node,
-        f"the base model is a GGUF file: {GGUF_LOADER} loads it"
-        if work.host.has(GGUF_LOADER)
-        else f"the base model is a GGUF file: {GGUF_LOADER} loads it; install the node pack ComfyUI-GGUF, "
-        "which this ComfyUI lacks",
-    )
+    say_gguf(work, node)
     if node.text("quantization", "disabled") != "disabled":
         work.say(Level.LOST, node, f"quantization {node.text('quantization')}: a GGUF file has its own")
     name = work.file(GGUF_LOADER, "unet_name", node.text("model"), node)
@@ -121,6 +114,18 @@ def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict
     talking["talk_model"] = work.file("EverTalkApply", "talk_model", str(talking["talk_model"]), talk_node)
     model = _with_loras(work, loaded, loras)
     return Link(work.add("EverTalkApply", "EverTalk Apply", {"model": model, **talking}), 0)
+
+
+def say_gguf(work: Work, node: SourceNode) -> None:
+    """Say what loads a base model that is a GGUF file."""
+    work.say(
+        Level.CHANGED,
+        node,
+        f"the base model is a GGUF file: {GGUF_LOADER} loads it"
+        if work.host.has(GGUF_LOADER)
+        else f"the base model is a GGUF file: {GGUF_LOADER} loads it; install the node pack ComfyUI-GGUF, "
+        "which this ComfyUI lacks",
+    )
 
 
 def _with_loras(work: Work, model: Link, loras: list[Lora]) -> Link:
@@ -149,7 +154,8 @@ def _quantization(work: Work, node: SourceNode) -> str:
     return nearest
 
 
-def _compiled(work: Work, node: SourceNode) -> None:
+def say_compiled(work: Work, node: SourceNode) -> None:
+    """Say what becomes of a node that compiles the model."""
     work.say(
         Level.CHANGED,
         node,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from .constants import constant
 from .remarks import Level
-from .settings import account_for
+from .settings import FPS, account_for
 from .source import Link, SourceNode
 from .work import Work
 
@@ -14,7 +14,6 @@ ENCODERS = ("WanVideoTextEncode", "WanVideoTextEncodeCached", "WanVideoTextEncod
 NAG, BRIDGE = "WanVideoApplyNAG", "WanVideoTextEmbedBridge"
 KINDS = (*ENCODERS, NAG, BRIDGE)
 SEPARATOR = "|"
-FPS = 25
 
 
 @dataclass(frozen=True, slots=True)

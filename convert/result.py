@@ -8,13 +8,12 @@ from .foreign import copy_node
 from .picture import clip_behind
 from .remarks import Level
 from .sampler import PREFIX, Made
-from .settings import account_for
+from .settings import account_for, frame_rate
 from .source import Link, SourceNode
 from .work import Work
 
 COMBINE = "VHS_VideoCombine"
 DECODERS = ("WanVideoDecode", "WanVideoPassImagesFromSamples")
-FPS = 25.0
 CARRIED = ("images", "audio", "frame_rate", "filename_prefix", "format", "pingpong", "trim_to_audio")
 H264 = "video/h264-mp4"
 WIDGET_TOKEN = re.compile(r"%(?!date:)[^%]+\.[^%]+%")
@@ -110,16 +109,14 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     account_for(work, node, CARRIED)
     frames = work.follow(node.link("images"))
     made = next((one for one in samplers if frames == Link(one.decode, IMAGES)), None)
-    rate = number(work, node, "frame_rate", FPS)
-    if rate != FPS:
-        work.say(Level.LOST, node, f"frame_rate {rate:g}: EverTalk's videos have 25 frames a second")
+    rate = frame_rate(work, node, "frame_rate")
     if node.text("format", H264) != H264:
         work.say(Level.CHANGED, node, f"format {node.text('format')}: EverTalk Sampler writes H.264 in mp4")
     if node.inputs.get("pingpong"):
         work.say(Level.LOST, node, "pingpong has no counterpart")
     audio = work.follow(node.link("audio"))
     if made is None:
-        _save(work, node, frames, audio)
+        _save(work, node, frames, audio, rate)
         return
     name_video(work, node, made)
     if audio is not None and node.inputs.get("trim_to_audio") is False:
@@ -195,7 +192,7 @@ def _untrimmed(work: Work, audio: list[object]) -> list[object]:
     return _untrimmed(work, node["inputs"]["audio"]) if node["class_type"] == "TrimAudioDuration" else audio
 
 
-def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None) -> None:
+def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None, rate: float) -> None:
     prefix = _prefix_of(work, node) or PREFIX
     if frames is None:
         work.say(
@@ -204,7 +201,6 @@ def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None)
             "left out, for nothing gives its frames any more; EverTalk Sampler saves what it makes",
         )
         return
-    rate = number(work, node, "frame_rate", FPS)
     video = work.add("CreateVideo", "Create Video", {"images": frames, "audio": audio, "fps": rate})
     inputs = {"video": Link(video, 0), "filename_prefix": prefix, "format": "auto", "codec": "auto"}
     work.add("SaveVideo", node.title, inputs)

@@ -10,7 +10,7 @@ from .picture import clip_behind, dubbed, fitted_picture
 from .prompt import Prompts, prompt_schedule, prompts_of
 from .remarks import Level
 from .schedulers import FIXED, schedule_of
-from .settings import account_for, fitting
+from .settings import account_for, fitting, one_after_fours
 from .source import Link, SourceNode
 from .speech import Speech, speech_of
 from .step_cache import cached
@@ -91,11 +91,7 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     speech = speech_of(work, node, picture)
     model = cached(work, node, talking_model(work, node, images.text("mode", "auto")))
     prompts = prompts_of(work, node.link("text_embeds"))
-    vae = work.follow(images.link("vae"))
-    if images.link("vae") is None:
-        raise ConvertError(f"{images.name}: nothing is connected to vae; connect WanVideo VAE Loader")
-    if vae is None:
-        say_open(work, images, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
+    vae = vae_of(work, images, "WanVideo VAE Loader")
     widgets: dict[str, Any] = {
         **frame_size(work, images),
         **_windows(work, images),
@@ -158,6 +154,20 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
     return picture, None
 
 
+def vae_of(work: Work, node: SourceNode, loader: str) -> Link | None:
+    """What gives the VAE of a node; None, and a remark, if that is not known here.
+
+    Raises:
+        ConvertError: nothing is connected; says that `loader` should be.
+    """
+    if node.link("vae") is None:
+        raise ConvertError(f"{node.name}: nothing is connected to vae; connect {loader} and convert again")
+    vae = work.follow(node.link("vae"))
+    if vae is None:
+        say_open(work, node, "vae", "Load VAE to vae of EverTalk Sampler and of EverTalk Decode")
+    return vae
+
+
 def say_open(work: Work, images: SourceNode, name: str, move: str) -> None:
     """Say that an input was left unconnected, and why."""
     giver = work.node_of(images.link(name))
@@ -208,12 +218,8 @@ def _windows(work: Work, images: SourceNode) -> dict[str, float]:
             f"frame_window_size {frames} becomes {MAX_WINDOW_FRAMES}, as the weights know it",
         )
         frames = MAX_WINDOW_FRAMES
-    fitting = (motion - 1) // 4 * 4 + 1
-    if fitting != motion:
-        work.say(
-            Level.CHANGED, images, f"motion_frame {motion} becomes {fitting}: one more than a multiple of 4"
-        )
-    return {"window_frames": (frames - 1) // 4 * 4 + 1, "motion_frames": fitting}
+    fitting_motion = one_after_fours(work, images, "motion_frame", motion)
+    return {"window_frames": (frames - 1) // 4 * 4 + 1, "motion_frames": fitting_motion}
 
 
 def _sampling(work: Work, node: SourceNode) -> dict[str, object]:

@@ -2,9 +2,13 @@
 
 from collections.abc import Collection
 
+from .constants import number
 from .remarks import Level
 from .source import Link, SourceNode
 from .work import Work
+
+FPS = 25.0
+"""Of EverTalk's videos."""
 
 DEFAULTS: dict[str, object] = {
     "add_noise_floor": False,
@@ -80,6 +84,22 @@ UNTOUCHED: dict[str, tuple[object, ...]] = {
     "verbose": (False,),
 }
 """Values of needless inputs that nobody chose on purpose; they are not worth a remark."""
+
+
+def frame_rate(work: Work, node: SourceNode, name: str) -> float:
+    """The frames a second that a node asks for; says so if they are not EverTalk's."""
+    rate = number(work, node, name, FPS)
+    if rate != FPS:
+        work.say(Level.LOST, node, f"{name} {rate:g}: EverTalk's videos have 25 frames a second")
+    return rate
+
+
+def one_after_fours(work: Work, node: SourceNode, name: str, frames: int) -> int:
+    """A number of frames as latents hold them, a multiple of 4 and one; says so if it is another."""
+    fit = (frames - 1) // 4 * 4 + 1
+    if fit != frames:
+        work.say(Level.CHANGED, node, f"{name} {frames} becomes {fit}: one more than a multiple of 4")
+    return fit
 
 
 def fitting(work: Work, node: SourceNode, name: str, value: float, ends: tuple[float, float]) -> float:

@@ -7,12 +7,9 @@ from .constants import constant, number
 from .errors import ConvertError
 from .foreign import trim_audio
 from .remarks import Level
-from .settings import account_for
+from .settings import FPS, account_for, frame_rate
 from .source import Link, SourceNode
 from .work import Work
-
-FPS = 25.0
-"""Of EverTalk's videos."""
 
 DOWNLOADED = "TencentGameMate/chinese-wav2vec2-base"
 ENCODER = "wav2vec2-chinese-base_fp16.safetensors"
@@ -82,9 +79,7 @@ def _account(work: Work, node: SourceNode, voices: set[str]) -> None:
         "multi_audio_type",
     }
     account_for(work, node, carried | voices | {"ref_target_masks"})
-    fps = number(work, node, "fps", FPS)
-    if fps != FPS:
-        work.say(Level.LOST, node, f"fps {fps:g}: EverTalk's videos have 25 frames a second")
+    frame_rate(work, node, "fps")
 
 
 def _duration_s(work: Work, node: SourceNode) -> float | None:

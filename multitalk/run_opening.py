@@ -59,16 +59,17 @@ def open_run(
         say(note)
     if stored is not None and (resume is Resume.RESTART or stored.fingerprint != card.fingerprint):
         stored = None
-    known = None if stored is None else believable(stored, form.most_bytes(card.windows))
+    most_bytes = form.most_bytes(card.windows)
+    known = None if stored is None else believable(stored, most_bytes)
     final = None if known is None or known.final is None else final_path(place.root, known.final)
     if stored is not None and final is not None:
         clear_away(folder, stored)
         say(f"all {len(card.windows)} windows were finished; the video is {final}")
         return OpenedRun(stored, Carry(), final)
     found = _Finder(folder, place, card, form, say)
-    windows, carry, source = found.own(stored)
+    windows, carry, source = found.own(stored, () if known is None else known.windows)
     if not windows and resume is Resume.AUTO:
-        windows, carry, source = found.of_another_run()
+        windows, carry, source = found.of_another_run(most_bytes)
     if windows:
         say(f"resumed: {len(windows)} of {len(card.windows)} windows were finished{source}")
     manifest = Manifest(card.fingerprint, card.settings, len(card.windows), windows)
@@ -93,12 +94,11 @@ class _Finder:
         size = (self.form.height_px, self.form.width_px)
         return (*beginning(self.folder, windows, self.card.windows, size), source)
 
-    def own(self, stored: Manifest | None) -> Found:
-        """The run's own windows."""
+    def own(self, stored: Manifest | None, known: tuple[WindowRecord, ...]) -> Found:
+        """The run's own windows, of those that its manifest can be believed."""
         if stored is None:
             return (), Carry(), ""
-        known = believable(stored, self.form.most_bytes(self.card.windows))
-        found = self.continued(whole_windows(self.folder, known.windows, self.card.keys), "")
+        found = self.continued(whole_windows(self.folder, known, self.card.keys), "")
         lost = len(stored.windows) - len(found[0])
         if lost and stored.final is not None:
             self.say(f"the finished video {stored.final.name} is gone or was changed: the run begins anew")
@@ -109,9 +109,8 @@ class _Finder:
             )
         return found
 
-    def of_another_run(self) -> Found:
+    def of_another_run(self, most_bytes: int) -> Found:
         """The first windows of a run whose sound was shorter, or that has other seeds from a window on."""
-        most_bytes = self.form.most_bytes(self.card.windows)
         donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows, most_bytes)
         if donor is None:
             return (), Carry(), ""

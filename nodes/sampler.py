@@ -113,8 +113,9 @@ class EverTalkSampler(EverTalkNode):
         **others: Any,
     ) -> io.NodeOutput:
         """Run all windows; the video is on disk when this returns."""
-        check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds)
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
+        prompt = {} if options.has_prompts else {"positive": positive}
+        check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds, **prompt)
         planned = PLANNER.take(Asked(asked, audio_embeds, start_image, options, negative is not None))
         plan = planned.plan
         see = seeing(others)

@@ -4,8 +4,9 @@ Each limit is far above what is published, and far below what costs seconds or g
 """
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, cast
 
 MAX_HEADER_BYTES = 32 * 2**20
 """Of a safetensors header. The format allows 100 MB; a 14B model has 200 kB, LoRAs carry training settings of
@@ -84,6 +85,21 @@ def bounded_json(
         raise
     except (ValueError, RecursionError) as error:
         raise JsonLimitError("it is no JSON") from error
+
+
+def json_layers(value: object) -> Iterator[list[object]]:
+    """The values of some JSON, those of one depth together, the names in objects among them; itself first."""
+    layer = [value]
+    while layer:
+        yield layer
+        layer = [inner for one in layer for inner in _inside(one)]
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        held = cast("Mapping[object, object]", value)
+        return chain(held, held.values())
+    return cast("list[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def short(name: str) -> str:

@@ -11,9 +11,12 @@ node, its own nodes included, keep its worker busy for half a minute. Ours lose 
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, cast
 
 from comfy_api.latest import io
+
+from .posted_prompt import with_nodes_changed
 
 LOG = logging.getLogger("evertalk")
 
@@ -23,36 +26,33 @@ MAX_INPUTS = 1000
 """Of one node, above which the unknown are left out. A saved workflow may have a few, of an older release."""
 
 
-def with_plain_inputs(ours: Mapping[str, type[io.ComfyNode]], asked: dict[str, Any]) -> dict[str, Any]:
-    """The body of a request to /prompt with the inputs of our nodes mended; what is no prompt, as it came.
+def with_plain_inputs(ours: Mapping[str, type[io.ComfyNode]], asked: Any) -> Any:
+    """The body of a request to /prompt with the inputs of our nodes mended; all else as it came.
 
     Args:
         ours: the pack's nodes by the class names that prompts use.
         asked: the body.
     """
-    prompt = asked.get("prompt")
-    if not isinstance(prompt, Mapping):
-        return asked
-    nodes = cast("Mapping[str, object]", prompt)
-    return {**asked, "prompt": {node_id: _mended(ours, node_id, node) for node_id, node in nodes.items()}}
+    return with_nodes_changed(asked, partial(_mended, ours))
 
 
-def _mended(ours: Mapping[str, type[io.ComfyNode]], node_id: str, node: object) -> object:
-    if not isinstance(node, Mapping):
+def _mended(
+    ours: Mapping[str, type[io.ComfyNode]],
+    node_id: str,
+    node: Mapping[str, object],
+    inputs: Mapping[str, object],
+) -> object:
+    kind = cast("str", node["class_type"])
+    if kind not in ours:
         return node
-    fields = cast("Mapping[str, object]", node)
-    kind, inputs = fields.get("class_type"), fields.get("inputs")
-    if not (isinstance(kind, str) and kind in ours and isinstance(inputs, Mapping)):
-        return node
-    values = cast("Mapping[str, object]", inputs)
-    if len(values) > MAX_INPUTS:
+    if len(inputs) > MAX_INPUTS:
         known = {expected.id for expected in ours[kind].define_schema().inputs}
         LOG.warning(
             "%s %.40r: %d inputs came, of which it knows %d; the others are left out",
-            *(kind, node_id, len(values), len(known & values.keys())),
+            *(kind, node_id, len(inputs), len(known & inputs.keys())),
         )
-        values = {name: value for name, value in values.items() if name in known}
-    return {**fields, "inputs": {name: _as_text(value) for name, value in values.items()}}
+        inputs = {name: value for name, value in inputs.items() if name in known}
+    return {**node, "inputs": {name: _as_text(value) for name, value in inputs.items()}}
 
 
 def _as_text(value: object) -> object:

@@ -8,14 +8,13 @@ answers others.
 import asyncio
 import math
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from aiohttp import ClientError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ...attention.plain_text import is_encodable
-from ...wanvideo.header_limits import JsonLimitError, bounded_json, short
+from ...wanvideo.header_limits import JsonLimitError, bounded_json, json_layers, short
 from .routes import RequestError, worked_out
 
 MAX_BODY_BYTES = 16 * 2**20
@@ -107,26 +106,12 @@ def parsed(body: bytes, what: str) -> object:
 
 def _check(value: object) -> None:
     """Refuse what is nested too deeply for everything behind, and texts that cannot be encoded."""
-    layer, depth = [value], 0
-    while layer:
+    for depth, layer in enumerate(json_layers(value)):
         if depth > MAX_DEPTH:
             raise JsonLimitError(f"it is nested more than {MAX_DEPTH} deep")
         for text in layer:
             if isinstance(text, str) and not is_encodable(text):
                 raise JsonLimitError(f"{short(text)} holds half a character, which cannot be written")
-        layer = list(_inner(layer))
-        depth += 1
-
-
-def _inner(layer: Iterable[object]) -> Iterator[object]:
-    """What the lists and objects of a layer hold, names included."""
-    for value in layer:
-        if isinstance(value, dict):
-            held = cast("dict[str, object]", value)
-            yield from held
-            yield from held.values()
-        elif isinstance(value, list):
-            yield from cast("list[object]", value)
 
 
 def _finite(text: str) -> float:

@@ -7,7 +7,7 @@ far as it can be, with a warning.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from comfy.cli_args import args
 
 from ...attention.plain_text import plain
 from ...multitalk.errors import InputError
+from ...wanvideo.header_limits import json_layers
 
 SAMPLER = "EverTalkSampler"
 SOURCE = "extra_pnginfo"
@@ -139,17 +140,13 @@ def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
 
 def _looked_through(value: Any) -> tuple[int, bool]:
     """How deep lists and objects lie in each other, and whether a number is not finite."""
-    level, depth, has_odd_numbers = [value], 0, False
-    while level and depth <= MAX_DEPTH:
-        has_odd_numbers = has_odd_numbers or any(_is_odd(one) for one in level)
-        holders = [one for one in level if isinstance(one, Mapping | list | tuple)]
-        depth += bool(holders)
-        level = [inner for one in holders for inner in _inside(one)]
+    depth, has_odd_numbers = 0, False
+    for layer in json_layers(value):
+        has_odd_numbers = has_odd_numbers or any(_is_odd(one) for one in layer)
+        depth += any(isinstance(one, Mapping | list | tuple) for one in layer)
+        if depth > MAX_DEPTH:
+            break
     return depth, has_odd_numbers
-
-
-def _inside(holder: Any) -> Iterable[Any]:
-    return cast("JsonObject", holder).values() if isinstance(holder, Mapping) else holder
 
 
 def _is_odd(value: Any) -> bool:

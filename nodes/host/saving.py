@@ -7,7 +7,9 @@ queued as the node that is.
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
+
+from .posted_prompt import with_nodes_changed
 
 EMBEDS, SAVER = "EverTalkTextEmbeds", "EverTalkSaveTextEmbeds"
 ENCODE = "none (encode)"
@@ -17,28 +19,16 @@ SAVED_INPUTS = ("save_as", "conditioning")
 
 
 def with_savers(asked: Any) -> Any:
-    """The body of a request to /prompt, changed where EverTalk Text Embeddings saves; else as it came.
-
-    Any JSON may come, a list for instance; what is no prompt is the host's to refuse.
-    """
-    prompt = cast("Mapping[str, object]", asked).get("prompt") if isinstance(asked, Mapping) else None
-    if not isinstance(prompt, Mapping):
-        return asked
-    nodes = cast("Mapping[str, object]", prompt)
-    return {**asked, "prompt": {node_id: _saver_for(node) for node_id, node in nodes.items()}}
+    """The body of a request to /prompt, changed where EverTalk Text Embeddings saves; else as it came."""
+    return with_nodes_changed(asked, _saver_for)
 
 
-def _saver_for(node: object) -> object:
+def _saver_for(_node_id: str, node: Mapping[str, object], inputs: Mapping[str, object]) -> object:
     """The node that saves in the place of one that would, or the node itself."""
-    if not isinstance(node, Mapping):
+    name = inputs.get("save_as")
+    if node["class_type"] != EMBEDS or inputs.get("file") != ENCODE:
         return node
-    fields = cast("Mapping[str, object]", node)
-    inputs = fields.get("inputs")
-    if fields.get("class_type") != EMBEDS or not isinstance(inputs, Mapping):
+    if not name or (isinstance(name, str) and not name.strip()):
         return node
-    values = cast("Mapping[str, object]", inputs)
-    name = values.get("save_as")
-    if values.get("file") != ENCODE or not name or (isinstance(name, str) and not name.strip()):
-        return node
-    kept = {name: values[name] for name in SAVED_INPUTS if name in values}
-    return {**fields, "class_type": SAVER, "inputs": kept}
+    kept = {name: inputs[name] for name in SAVED_INPUTS if name in inputs}
+    return {**node, "class_type": SAVER, "inputs": kept}

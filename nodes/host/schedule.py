@@ -75,6 +75,5 @@ def prompts_of(positive: Conditioning | None, schedule: RunSchedule | None) -> P
     if schedule is not None and schedule.prompts:
         prompts = schedule.prompts
         return lambda window: cue_at(prompts, first_new_s(window)).value
-    if positive is None:
-        raise InputError("positive: got nothing, expected CONDITIONING. Give it a value or a link.")
+    assert positive is not None, "the sampler has looked"
     return lambda _window: positive

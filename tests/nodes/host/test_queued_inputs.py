@@ -54,3 +54,5 @@ def test_a_body_that_is_no_prompt_is_the_host_s_to_refuse(prompt: Any) -> None:
     from evertalk_pack.nodes.host.queued_inputs import with_plain_inputs
 
     assert with_plain_inputs({}, {"prompt": prompt}) == {"prompt": prompt}
+    assert with_plain_inputs({}, [prompt]) == [prompt]
+    assert with_plain_inputs({}, None) is None
