@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import leash
+from . import die_with_parent
 from .comfy_api import ComfyApi
 from .errors import ServerError, ServerStartError
 
@@ -101,7 +101,7 @@ class ComfyServer:
             environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
             with (self._scratch / "server.log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, leash.__file__, str(os.getpid()), *command],
+                    [sys.executable, die_with_parent.__file__, str(os.getpid()), *command],
                     cwd=self._scratch,
                     env={**environment, "PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The server's leash, its refusals, and what is read out of what it tells."""
+"""The server that dies with its parent, its refusals, and what is read out of what it tells."""
 
 import struct
 import subprocess
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from batch_stage import batch_environment
-from evertalk_batch import leash
+from batch_setup import batch_environment
+from evertalk_batch import die_with_parent
 from evertalk_batch.attempts import attempts_of
 from evertalk_batch.batch_store import BatchStore
 from evertalk_batch.comfy_api import binary_text
@@ -38,7 +38,7 @@ def settings(folder: Path, comfyui: Path) -> ServerSettings:
 @pytest.mark.skipif(sys.platform != "linux", reason="a wish to Linux")
 def test_server_ends_with_its_worker_however_that_ends() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, leash.__file__], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, die_with_parent.__file__], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
@@ -53,9 +53,8 @@ def test_server_ends_with_its_worker_however_that_ends() -> None:
 
 
 def test_program_whose_parent_is_gone_does_not_start() -> None:
-    done = subprocess.run(
-        [sys.executable, leash.__file__, "1", "echo", "lives"], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, die_with_parent.__file__, "1", "echo", "lives"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
 
 
