@@ -9,7 +9,7 @@ from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 from evertalk_pack.multitalk.speech.features import normalised
-from evertalk_pack.multitalk.speech.loudness import at_speech_loudness, loudness_lufs
+from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
 from evertalk_pack.multitalk.windows.audio_frames import context_indices, window_of_frames
 from parity_case import Case, Runner
 
@@ -50,13 +50,11 @@ def run_audio_window(case: Case) -> Tensors:
 def run_loudness(case: Case) -> Tensors:
     outputs: Tensors = {}
     for name, samples in case.inputs.items():
-        sound = Waveform(samples[None], case.config["sr"])
         topic = name.removeprefix("in_")
         golden = case.outputs[f"out_{topic}"]
-        outputs[f"out_{topic}"] = at_speech_loudness(sound, case.config["lufs"]).samples_CT[
-            0, : golden.shape[0]
-        ]
-        measured = loudness_lufs(sound)
+        measured = loudness_of_pieces([samples], case.config["sr"])
+        gain = speech_gain(measured, case.config["lufs"])
+        outputs[f"out_{topic}"] = with_gain(samples, gain)[: golden.shape[0]]
         if measured is not None:
             outputs[f"out_lufs_{topic}"] = torch.tensor(measured, dtype=torch.float64)
     return outputs
