@@ -31,6 +31,7 @@ from ....multitalk.windows.settings import (
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ..codecs.text_embeds import Conditioning
 from ..codecs.vae import Codec
 from ..model.backend import Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
@@ -40,7 +41,6 @@ from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .guider import GuiderSettings, TalkGuider
 
-Conditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 

@@ -7,7 +7,8 @@ import torch
 from ....multitalk.common.errors import InputError
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
-from .comfy_backend import Conditioning, Prompt
+from ..codecs.text_embeds import Conditioning
+from .comfy_backend import Prompt
 
 PROMPTS = "prompts"
 PICTURE_TIMES = "picture_times"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.wanvideo.vae_layers import Kernel
+from evertalk_pack.wanvideo.vae_layers import ConvKernel
 from tiny_host import SIDE_PX
 
 pytestmark = pytest.mark.host
@@ -44,7 +44,7 @@ def memory_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def limit(frames: int) -> None:
         kernel_of_host = streamed_vae.kernel_of_host
 
-        def fails(convolution: Any, x: torch.Tensor) -> Kernel:
+        def fails(convolution: Any, x: torch.Tensor) -> ConvKernel:
             if x.ndim == 5 and x.shape[2] > frames:
                 message = "CUDA out of memory. Tried to allocate 2.00 GiB"
                 raise torch.OutOfMemoryError(message)
@@ -146,7 +146,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
     from evertalk_pack.nodes.host.codecs import streamed_vae
     from evertalk_pack.nodes.host.codecs.vae import Codec
 
-    def broken(_convolution: Any, _x: torch.Tensor) -> Kernel:
+    def broken(_convolution: Any, _x: torch.Tensor) -> ConvKernel:
         message = "no kernel"
         raise RuntimeError(message)
 
