@@ -12,7 +12,7 @@ from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_H264, OutputFormat
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.runs.folder import RunPlace
 from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from evertalk_pack.multitalk.runs.manifest import WindowRecord, WindowStats

@@ -15,7 +15,7 @@ from ..common.errors import InputError
 from ..common.types import Waveform
 from .frame_encoder import FrameEncoder
 from .sound_track import SoundTrack
-from .video_settings import VideoSettings
+from .stream_codecs import VideoSettings
 
 MP4_OPTIONS = {
     # the index first, for browsers; keys of any name, so that ComfyUI finds the workflow in a dropped file

@@ -26,8 +26,8 @@ from evertalk_pack.multitalk.media.picture_reader import read_pictures
 from evertalk_pack.multitalk.media.picture_sequence import check_archive, pictures_of, write_archive
 from evertalk_pack.multitalk.media.result import SavedFrames, classify
 from evertalk_pack.multitalk.media.segment import Piece
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.media.video_reader import codec_of, read_frames, read_sound
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.windows.loop import generate

@@ -11,9 +11,8 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.sound_track import sound_format
-from evertalk_pack.multitalk.media.stream_codecs import BT709
+from evertalk_pack.multitalk.media.stream_codecs import BT709, VideoSettings
 from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
 from evertalk_pack.multitalk.media.video_writer import VideoWriter
 
 AAC_FRAME = 1024
