@@ -14,7 +14,7 @@ from ...wanvideo.geometry import LatentShape
 from ..common.errors import InputError
 from ..common.types import FPS
 from ..windows.settings import FrameSize
-from .overlap_retention import KEPT_BYTES, LAST
+from .overlap_file import KEPT_BYTES, KEPT_LAST
 
 FRAME_CHANNELS = 3
 FLOAT_BYTES, HALF_BYTES = 4, 2
@@ -159,7 +159,7 @@ def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
     sound = shape.frames / FPS * SOUND_BYTES_PER_S
     carry = shape.motion_frames * shape.frame_bytes
     spaced = min(KEPT_BYTES, shape.windows * carry)
-    carries = min(spaced + max(LAST, shape.review + 1) * carry, shape.windows * carry)
+    carries = min(spaced + max(KEPT_LAST, shape.review + 1) * carry, shape.windows * carry)
     video = shape.frames * bytes_per_frame + sound if shape.windows_left else 0
     return round(left_frames * bytes_per_frame + video + (carries if shape.windows_left else 0))
 

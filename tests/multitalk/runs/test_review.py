@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.media.video_reader import read_frames
-from evertalk_pack.multitalk.runs import overlap_retention as kept_carries
+from evertalk_pack.multitalk.runs import overlap_file
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing, paused_text
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
@@ -66,7 +66,7 @@ def test_frames_before_the_window_are_those_of_the_first_run(tmp_path: Path) -> 
 def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
+    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
     output = tmp_path / "output"
     output.mkdir()
     ToyRun(output).play()
@@ -78,7 +78,7 @@ def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(
 def test_motion_frames_that_would_fill_the_disk_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
+    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
     run = ToyRun(tmp_path)
     run.play()
     assert run.store is not None
