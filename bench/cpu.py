@@ -49,8 +49,8 @@ from evertalk_pack.multitalk.runs.store import RunStore  # noqa: E402
 from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour  # noqa: E402
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, generate  # noqa: E402
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode  # noqa: E402
-from evertalk_pack.multitalk.windows.noise import seeded_noise  # noqa: E402
 from evertalk_pack.multitalk.windows.plan import plan_windows  # noqa: E402
+from evertalk_pack.multitalk.windows.seeds import seeded_noise  # noqa: E402
 from evertalk_pack.multitalk.windows.voices import VoicePlan  # noqa: E402
 from evertalk_pack.wanvideo.geometry import LatentShape  # noqa: E402
 

@@ -21,9 +21,8 @@ from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.runs.store import RunStore
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import plan_windows
-from evertalk_pack.multitalk.windows.seeds import WindowSeeds
+from evertalk_pack.multitalk.windows.seeds import WindowSeeds, seeded_noise
 from torch.nn import functional as F
 
 SIZE = 64

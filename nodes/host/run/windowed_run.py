@@ -22,12 +22,11 @@ from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from ....multitalk.windows.noise import seeded_noise
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.references import Reference
 from ....multitalk.windows.report import WindowReport, WindowReporter
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
 from ....multitalk.windows.voices import VoicePlan
 from ..codecs.sound import audio_of

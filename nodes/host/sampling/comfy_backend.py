@@ -19,9 +19,8 @@ from node_helpers import conditioning_set_values
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
-from ....multitalk.windows.noise import window_seed
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
     INFINITETALK_SCHEDULE,
     MULTITALK_SCHEDULE,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 
 SIDE_PX = 16
 

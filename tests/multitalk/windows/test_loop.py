@@ -6,8 +6,8 @@ import torch
 from evertalk_pack.multitalk.windows.joins import FrameChunk, join_windows
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 from evertalk_pack.wanvideo.geometry import latent_frames
 from frames_in_memory import frames_in_memory
 
