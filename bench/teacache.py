@@ -84,7 +84,7 @@ def main() -> None:
     pack_alias.prepare(use_cpu=device.type == "cpu")
     import real_size
     from evertalk_pack.attention.self_test import relative_error
-    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.patcher import with_step_cache
     from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 
     emit_setting("teacache", arguments, device)

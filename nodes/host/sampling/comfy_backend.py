@@ -30,23 +30,23 @@ from ....multitalk.windows.settings import (
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
-from ..codecs.text_embeds import Conditioning
+from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
 from ..model.backend import Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
-from ..model.step_cache import window_note
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .guider import GuiderSettings, TalkGuider
 
+HostConditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
 
-Prompt = Callable[[Window], Conditioning]
+Prompt = Callable[[Window], HostConditioning]
 """A window -> the CONDITIONING of its prompt."""
 
 
@@ -65,7 +65,7 @@ class RunModels:
     model: ModelPatcher
     vae: Any
     prompt: Prompt
-    negative: Conditioning | None
+    negative: HostConditioning | None
     see: SeeFrame
 
 
