@@ -8,7 +8,7 @@ from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voice
 from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
-from evertalk_pack.multitalk.speech.features import normalised
+from evertalk_pack.multitalk.speech.features import in_norm, samples_stats
 from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
 from evertalk_pack.multitalk.windows.audio_frames import context_indices, window_of_frames
 from parity_case import Case, Runner
@@ -67,7 +67,8 @@ def run_wav2vec2(case: Case) -> Tensors:
     num_frames = int(
         num_samples / case.config["sampling_rate"] * case.config["fps"]
     )  # as the reference counts
-    prepared_T = normalised(samples_T, num_samples) if encoder.config.normalise_input else samples_T
+    stats = samples_stats(samples_T) if encoder.config.normalise_input else None
+    prepared_T = in_norm(samples_T, stats)
     cnn_FC = encoder.feature_extractor(prepared_T, num_samples)
     frames_NC = encoder.frame_features(samples_T, num_frames, encoder.measured(samples_T, num_samples))
     states_NLC = encoder(samples_T, num_frames)
