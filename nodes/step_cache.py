@@ -5,7 +5,7 @@ from typing import cast
 from comfy_api.latest import io
 
 from ..wanvideo.step_cache import COEFFICIENTS, FIRST_STEPS, FittedSize, StepCacheSettings
-from .host.model.step_cache import with_step_cache
+from .host.model.patcher import with_step_cache
 from .host.report.node import EverTalkNode
 from .host.report.widgets import check_widgets
 

@@ -92,10 +92,6 @@ class FrameReader:
         pts = self._origin + math.floor(time_s / self._time_base + TOLERANCE_TICKS)
         return upright(self._shown(pts).frame, self._pixel)
 
-    def frames_between(self, start_s: float, count: int, fps: float) -> Iterator[torch.Tensor]:
-        """`count` frames (H, W, 3), 0..1, as the video shows them at `fps` frames a second."""
-        return (self.frame_at(start_s + number / fps) for number in range(count))
-
     def frames_from_start(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """All decoded frames, not turned upright, each with the time from which frame_at gives it."""
         self._seek(self._origin)

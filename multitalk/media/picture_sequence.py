@@ -21,7 +21,7 @@ from ..common.types import Waveform
 from .picture_codecs import PictureCodec
 from .segment import Piece
 from .sound_track import PCM, SoundTrack
-from .video_settings import VideoSettings
+from .stream_codecs import VideoSettings
 
 SOUND_NAME = "sound.wav"
 WORKFLOW_NAME = "workflow.json"

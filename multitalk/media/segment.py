@@ -24,8 +24,7 @@ from ..common.errors import RunStoreError
 from ..common.types import Waveform
 from .frame_encoder import FrameEncoder
 from .sound_track import AAC, PCM, SoundCodec, SoundTrack
-from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec
-from .video_settings import VideoSettings
+from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec, VideoSettings
 from .video_writer import MP4_OPTIONS
 
 MAX_REORDER = 2

@@ -40,8 +40,7 @@ from .folder import DiskError, RunPlace, make_folder, record_of, run_folder, sto
 from .identity import Resume, RunIdentity, VideoForm
 from .lock import RunLock
 from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
-from .overlap_file import WindowOverlap, write_overlap
-from .overlap_retention import LAST, kept_carries
+from .overlap_file import KEPT_LAST, WindowOverlap, kept_carries, write_overlap
 from .resume import clear_away, open_run
 
 LOG = logging.getLogger("evertalk")
@@ -265,7 +264,7 @@ class RunStore:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
         carry_bytes = max((one.carry.bytes for one in windows if one.carry is not None), default=0)
-        kept = kept_carries(len(windows), carry_bytes, max(LAST, self.review + 1))
+        kept = kept_carries(len(windows), carry_bytes, max(KEPT_LAST, self.review + 1))
         spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)

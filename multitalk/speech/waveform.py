@@ -150,11 +150,6 @@ def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
     return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
 
 
-def to_speech(sound: Waveform) -> Waveform:
-    """The sound as the encoder hears it; see speech_pieces."""
-    return Waveform(torch.cat(list(speech_pieces(sound)))[None], SPEECH_RATE_HZ)
-
-
 def padded(sound: Waveform, num_samples: int) -> Waveform:
     """The sound, followed by silence up to `num_samples`, which is not less than it has."""
     missing = num_samples - sound.samples_CT.shape[1]

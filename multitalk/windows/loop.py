@@ -12,8 +12,8 @@ import torch
 
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
 from .modes import WindowCondition, WindowInputs, WindowMode
-from .noise import Draw
 from .plan import Window
+from .seeds import Draw
 
 
 @dataclass(frozen=True, slots=True)

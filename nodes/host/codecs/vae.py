@@ -100,16 +100,6 @@ class Codec:
         return in_tiles()
 
 
-def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
-    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
-    return Codec(vae).encode(frames_FHWC)
-
-
-def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-    """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
-    return Codec(vae).decode(latents_BCTHW)
-
-
 def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """Frames (F, H, W, 3), 0..1, of raw latents of any kind; those of a batch follow one another."""
     if latents.ndim != VIDEO_AXES or latents.shape[1] != LATENT_CHANNELS or not can_stream(vae):

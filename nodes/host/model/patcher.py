@@ -4,7 +4,7 @@ Shape letters: B batch, S voices, F video frames, K encoder frames around a fram
 channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame, N audio tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -279,3 +279,15 @@ def attachment_of(model: ModelPatcher) -> AudioAttachment:
         )
     assert isinstance(attachment, AudioAttachment)
     return attachment
+
+
+def with_step_cache(model: ModelPatcher, settings: StepCacheSettings | None) -> ModelPatcher:
+    """A clone of a talking MODEL whose steps are left out as the settings say; None computes them all.
+
+    Raises:
+        InputError: the model has no audio weights.
+    """
+    attachment = replace(attachment_of(model), step_cache=settings)
+    patched = model.clone()
+    patched.set_attachments(KEY, attachment)
+    return patched

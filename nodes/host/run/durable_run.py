@@ -11,7 +11,7 @@ from ....multitalk.common.fingerprint import fingerprint, fingerprint_file
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.media.output_format import MP4_H264, OutputFormat
-from ....multitalk.media.video_settings import VideoSettings
+from ....multitalk.media.stream_codecs import VideoSettings
 from ....multitalk.runs.folder import RunPlace
 from ....multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from ....multitalk.runs.keys import run_key, window_keys

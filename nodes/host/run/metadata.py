@@ -16,6 +16,7 @@ from comfy.cli_args import args
 from ....attention.plain_text import plain
 from ....multitalk.common.errors import InputError
 from ....wanvideo.header_limits import json_layers
+from ..report.widget_values import JsonMapping
 
 SAMPLER = "EverTalkSampler"
 SOURCE = "extra_pnginfo"
@@ -35,8 +36,6 @@ KEPT_BY_CONTAINERS = frozenset({"encoder", "creation_time", "duration"})
 """Names under which mp4 or Matroska write what they say themselves."""
 
 EXPECTED = 'Send an object such as {"workflow": {...}}, or leave it out'
-
-JsonObject = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
     entries: dict[str, Any] = {}
     if prompt is not None:
         entries[PROMPT] = {node_id: without_review(node) for node_id, node in prompt.items()}
-    sent = cast("JsonObject", extra_pnginfo or {})
+    sent = cast("JsonMapping", extra_pnginfo or {})
     # Files have one entry of a name, and the prompt is what ran.
     replaced = [name for name in sent if name.lower() in entries]
     entries |= {name: value for name, value in sent.items() if name not in replaced}
@@ -102,7 +101,7 @@ def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
     return RunMetadata(texts, tuple(notes))
 
 
-def without_review(node: JsonObject) -> JsonObject:
+def without_review(node: JsonMapping) -> JsonMapping:
     """A sampler as it was queued: how often it has paused must not show in its video."""
     if node.get("class_type") != SAMPLER:
         return node
@@ -156,7 +155,7 @@ def _is_odd(value: Any) -> bool:
 def _finite(value: Any) -> Any:
     """The same with None in the place of numbers that are not finite."""
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in cast("JsonObject", value).items()}
+        return {name: _finite(inner) for name, inner in cast("JsonMapping", value).items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in cast("list[Any]", value)]
     return None if _is_odd(value) else value

@@ -22,21 +22,20 @@ from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from ....multitalk.windows.noise import seeded_noise
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.references import Reference
 from ....multitalk.windows.report import WindowReport, WindowReporter
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
 from ....multitalk.windows.voices import VoicePlan
+from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
 from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
-from ..model.step_cache import step_cache_notes
 from ..report.events import RunEvent, send_event
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..sampling.clip_vision import sight_notes

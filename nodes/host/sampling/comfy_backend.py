@@ -1,4 +1,4 @@
-"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+"""The window loop's backend in ComfyUI: its samplers, its VAE, its memory management.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames.
@@ -19,9 +19,8 @@ from node_helpers import conditioning_set_values
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
-from ....multitalk.windows.noise import window_seed
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
     INFINITETALK_SCHEDULE,
     MULTITALK_SCHEDULE,
@@ -31,23 +30,23 @@ from ....multitalk.windows.settings import (
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
 from ..model.backend import Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
-from ..model.step_cache import window_note
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .guider import GuiderSettings, TalkGuider
 
-Conditioning = list[Any]
+HostConditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
 
-Prompt = Callable[[Window], Conditioning]
+Prompt = Callable[[Window], HostConditioning]
 """A window -> the CONDITIONING of its prompt."""
 
 
@@ -66,7 +65,7 @@ class RunModels:
     model: ModelPatcher
     vae: Any
     prompt: Prompt
-    negative: Conditioning | None
+    negative: HostConditioning | None
     see: SeeFrame
 
 
