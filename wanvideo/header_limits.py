@@ -1,4 +1,4 @@
-"""How much of a model file's header is believed.
+"""Limits on what a model file's header may say.
 
 Each limit is far above what is published, and far below what costs seconds or gigabytes.
 """

@@ -1,4 +1,4 @@
-"""The list of a run's finished windows, as JSON that is believed only after it was looked at.
+"""The list of a run's finished windows, as JSON that is validated before it is used.
 
 A manifest names whole files alone. What is read from a disk may be torn, foreign or made to do harm: it is
 read with a limit on its size and its brackets, every field is checked, and file names are not taken from it
@@ -129,7 +129,7 @@ def segment_name(index: int, suffix: str = ".mp4") -> str:
 
 
 def carry_name(index: int) -> str:
-    """File name of what a window gives to the next."""
+    """Name of the file with the frames that a window gives to the next."""
     return f"c{index:06}.safetensors"
 
 

@@ -136,7 +136,7 @@ class TalkForward:
         **host_options: Any,
     ) -> torch.Tensor:
         """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotations."""
-        del host_options  # what the host's own forward makes nothing of, or what was refused before
+        del host_options  # ignored by the host's own forward too, or refused before
         options, call = {} if transformer_options is None else transformer_options, self.call
         assert freqs is not None
         attention = call.attention or host_attention(options)

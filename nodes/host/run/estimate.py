@@ -1,8 +1,8 @@
 """What a run will be, told from the graph before anything of it runs: POST /evertalk/estimate.
 
 The editor sends what is connected to a sampler, in the API's format. Sizes and lengths are read from the
-heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; of what other nodes
-give nothing is known yet.
+heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; outputs of
+other nodes are unknown until they run.
 """
 
 import os

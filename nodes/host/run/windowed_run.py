@@ -236,7 +236,7 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 
 
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
-    """What the windows of this mode make nothing of, and what CLIP does not get to see."""
+    """Settings that this mode ignores, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
     if attachment.mode == "infinitetalk":
         return sight_notes(run_models.see, frames_change=picture_changes)
