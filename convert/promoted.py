@@ -21,7 +21,7 @@ INPUTS_ID = -10
 """The editor's id of what a subgraph gets, as if it were a node inside."""
 
 PREVIEW = "$$"
-"""What the names of pictures that are shown, and are no widgets, begin with."""
+"""What the names of pictures that are shown, and are not widgets, begin with."""
 
 
 @dataclass(slots=True)

@@ -118,7 +118,7 @@ def main(arguments: list[str]) -> int:
     try:
         info = object_info(chosen)
         conversion = convert(read_workflow(chosen.workflow), info, name_rule)
-    except (ValueError, OSError) as error:  # ConvertError and what is no JSON or no UTF-8 among them
+    except (ValueError, OSError) as error:  # ConvertError and what is not JSON or no UTF-8 among them
         print(f"convert: {error}", file=sys.stderr)
         return REFUSED
     chosen.output.write_text(text_of(conversion, info, chosen), encoding="utf-8", newline="\n")

@@ -112,7 +112,7 @@ class GgufWalk:
                 continue
             self.alignment = self._number("I") if kind == UINT32 else 0
             if self.alignment == 0 or self.alignment & (self.alignment - 1):
-                raise GgufDamageError(f"its {ALIGNMENT_ENTRY} is no power of two")
+                raise GgufDamageError(f"its {ALIGNMENT_ENTRY} is not a power of two")
 
     def _pass_value(self, kind: int, depth: int) -> None:
         size = BYTES_OF_KIND.get(kind)

@@ -20,7 +20,7 @@ def read_gguf_header(path: Path) -> CheckpointHeader:
 
     Raises:
         CheckpointError: the `gguf` package is not installed, or the file is damaged.
-        OSError: it is no plain file, or cannot be read.
+        OSError: it is not a plain file, or cannot be read.
     """
     if importlib.util.find_spec("gguf") is None:
         raise CheckpointError(

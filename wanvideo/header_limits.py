@@ -84,7 +84,7 @@ def bounded_json(
     except JsonLimitError:
         raise
     except (ValueError, RecursionError) as error:
-        raise JsonLimitError("it is no JSON") from error
+        raise JsonLimitError("it is not JSON") from error
 
 
 def json_layers(value: object) -> Iterator[list[object]]:

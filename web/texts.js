@@ -26,7 +26,7 @@ export const TEXTS = {
     pause: 'Pause',
     pauseTip: 'Stop behind the window that is being made; nothing is lost',
     pausing: 'Pauses behind this window',
-    lost: 'The server was started anew in the middle of this run; finished windows are kept, and Go on makes the others',
+    lost: 'The server was restarted in the middle of this run; finished windows are kept, and Go on makes the others',
     cached: 'Nothing has changed since this run was made: the server gave its result again',
     noPause: 'This server cannot pause; use Stop and keep',
     stop: 'Stop and keep',

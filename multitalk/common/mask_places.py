@@ -67,7 +67,7 @@ def parse_box(text: str, socket: str) -> Box:
     units = {part.group(2) for part in found}
     if len(parts) != 4 or len(found) != 4 or len(units) != 1:
         raise InputError(
-            f"{socket}: {text!r} is no box; write x,y,width,height, all in pixels (120,40,300,400) "
+            f"{socket}: {text!r} is not a box; write x,y,width,height, all in pixels (120,40,300,400) "
             "or all in percent (10%,5%,40%,90%)"
         )
     x, y, width, height = (float(part.group(1)) for part in found)

@@ -113,7 +113,7 @@ def dated(form: str, moment: datetime) -> str:
     def part(found: re.Match[str]) -> str:
         letters = found[0]
         if letters not in DATE_PARTS:
-            raise NoValueError(f"{letters!r} is no part of a date, which are {', '.join(DATE_PARTS)}")
+            raise NoValueError(f"{letters!r} is not a part of a date, which are {', '.join(DATE_PARTS)}")
         if letters[0] == "y":
             return f"{moment.year:04}"[-len(letters) :]
         clock = {"M": moment.month, "d": moment.day, "h": moment.hour, "m": moment.minute, "s": moment.second}
@@ -140,7 +140,7 @@ def _value(word: str, values: TokenValues, socket: str) -> str:
 
 
 def _without_tokens(name: str) -> str:
-    """Nothing where what is left is no name: `con_%year%` is one, and `con` is a device."""
+    """Nothing where what is left is not a name: `con_%year%` is one, and `con` is a device."""
     without = MARKED.sub("", name)
     left = without.strip(AROUND_TOKENS)
     return name if without == name else "" if problem_of(left) else left

@@ -83,7 +83,7 @@ class TensorFile:
             shape: of the tensor.
             ours: nobody else gets the tensor; whoever gets it may write into it, and changes a copy.
         """
-        assert prod(shape) == self.values > 0, f"{self.values} values are no {tuple(shape)}"
+        assert prod(shape) == self.values > 0, f"{self.values} values do not fill {tuple(shape)}"
         try:
             self._file.flush()
         except OSError as error:

@@ -34,7 +34,7 @@ class DubSource:
         video: the clip.
         start_s: where in the clip the video begins.
         cuts_s: times in the clip at which another scene begins; rising.
-        denoise: 1: windows are made anew, from one frame of the clip each; below 1: every frame of the clip
+        denoise: 1: windows are new, made from one frame of the clip each; below 1: every frame of the clip
             is made over, the less the lower.
         region: what may change, or None: everything.
     """

@@ -167,7 +167,7 @@ def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[
         for packet, position in _packets(piece):
             packet.time_base = 1 / fps
             packet.pts = shown + position
-            # Encoders tell decoding times only within a file: counted anew, they rise across all pieces.
+            # Encoders tell decoding times only within a file: counted again, they rise across all pieces.
             packet.dts = decoded - reorder
             packet.duration = 1
             decoded += 1

@@ -31,7 +31,7 @@ GAP_S = 0.05
 """So long a jump from one frame to the next is filled in any case; smaller ones are a recorder's clock."""
 
 LONGEST_GAP_S = 600.0
-"""What is longer is no damage, but a clock that was set."""
+"""What is longer is not damage, but a clock that was set."""
 
 MAX_FILLED_S = 3600.0
 """Of all gaps of a file together, beside its share. A few bytes claim each gap."""

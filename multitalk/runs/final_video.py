@@ -1,7 +1,7 @@
 """The video that people get: made whole beside the segments, then given the next free name.
 
 The name is written into the manifest before the file takes it. Whatever happens in between, the run that is
-queued again either finds its video under that name, or makes it anew.
+queued again either finds its video under that name, or makes it again.
 """
 
 import os

@@ -188,7 +188,7 @@ class RunLock:
         """Refuse what no EverTalk has made: waiting for its holder would be for nothing, or without end.
 
         Raises:
-            RunStoreError: it is no plain file, or far too long.
+            RunStoreError: it is not a plain file, or far too long.
         """
         try:
             status = path.lstat()

@@ -59,8 +59,8 @@ def make_speaker_masks(masks_SHW: torch.Tensor, speakers: int, height_px: int, w
         InputError: masks and voices differ in number, or a mask is empty or lies wholly in what is cropped
             off.
     """
-    assert height_px % SIZE_MULTIPLE == 0, f"{height_px} is no multiple of {SIZE_MULTIPLE}"
-    assert width_px % SIZE_MULTIPLE == 0, f"{width_px} is no multiple of {SIZE_MULTIPLE}"
+    assert height_px % SIZE_MULTIPLE == 0, f"{height_px} is not a multiple of {SIZE_MULTIPLE}"
+    assert width_px % SIZE_MULTIPLE == 0, f"{width_px} is not a multiple of {SIZE_MULTIPLE}"
     _check(masks_SHW, speakers)
     source_SHW = (masks_SHW > 0).float()
     grid = (height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)

@@ -60,7 +60,7 @@ def check_names(names: Collection[str], source: str) -> None:
     """Refuse a file by its weights' names alone, before they are read.
 
     Raises:
-        ModelFileError: it is no wav2vec2; the message says what it is instead.
+        ModelFileError: it is not a wav2vec2; the message says what it is instead.
     """
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
     if any(prefix + name not in names for name in NEEDED):
@@ -105,7 +105,7 @@ def speech_encoder_from(
         num_heads: attention heads, if they have not the usual 64 channels.
 
     Raises:
-        ModelFileError: it is no wav2vec2, or weights are missing, misshapen or too many.
+        ModelFileError: it is not a wav2vec2, or weights are missing, misshapen or too many.
     """
     check_names(weights.keys(), source)
     clean = clean_weights(weights)

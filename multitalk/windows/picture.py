@@ -12,7 +12,7 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The first picture (H, W, 3) of an IMAGE, and a sentence if there are more.
 
     Raises:
-        InputError: no picture, no pixels, too few channels, or values that are no numbers.
+        InputError: no picture, no pixels, too few channels, or values that are not numbers.
     """
     if not isinstance(image_BHWC, torch.Tensor) or image_BHWC.ndim != 4:
         found = tuple(image_BHWC.shape) if isinstance(image_BHWC, torch.Tensor) else type(image_BHWC).__name__

@@ -1,6 +1,6 @@
 """Other seeds for single windows: a window that did not come out well is made again with another one.
 
-The windows before it stay as they are; those after it go on from what it gives, and are made anew.
+The windows before it stay as they are; those after it go on from what it gives, and are made again.
 """
 
 import re
@@ -59,7 +59,7 @@ def parse_window_seeds(text: str, run_seed: int) -> tuple[WindowSeeds, tuple[str
     """The seeds in a text like `4: 1234, 9: 7`, and a sentence for each that is the run's own anyway.
 
     Raises:
-        InputError: an entry that is no number, colon and seed; window 0; a window twice; too large a seed.
+        InputError: an entry that is not a number, colon and seed; window 0; a window twice; too large a seed.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{SOCKET}: {len(text)} characters, expected {MAX_CHARACTERS} at most. {EXAMPLE}")
@@ -84,7 +84,7 @@ def parse_window_seeds(text: str, run_seed: int) -> tuple[WindowSeeds, tuple[str
 def _parse_entry(entry: str) -> tuple[int, int]:
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is no window and seed. {EXAMPLE}")
+        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is not a window and seed. {EXAMPLE}")
     number, seed = int(found[1]), int(found[2])
     if number == 0:
         raise InputError(f"{SOCKET}: there is no window 0, the first is window 1. {EXAMPLE}")

@@ -103,7 +103,7 @@ def test_file_lies_where_its_tokens_say_and_the_run_is_found_again(stage: Stage)
     ("prefix", "reason"),
     [
         ("%datum%/talk", "filename_prefix: %datum% is unknown. Known are %date:yyyy-MM-dd%"),
-        ("%date:DD%/talk", "filename_prefix: %date:DD% has no value: 'DD' is no part of a date"),
+        ("%date:DD%/talk", "filename_prefix: %date:DD% has no value: 'DD' is not a part of a date"),
         ("%date:hh:mm%", "has the character ':'"),
         ("%EverTalkSampler.sed%", "%EverTalkSampler.sed% has no value: EverTalkSampler has no widget 'sed'"),
         ("%Sampler.seed%", "%Sampler.seed% has no value: no node that runs has the title or type 'Sampler'"),

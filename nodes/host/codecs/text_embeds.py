@@ -45,7 +45,7 @@ def find_text_embeds(name: str) -> Path:
     """The path of the prepared prompt that `list_text_embeds` names so.
 
     Raises:
-        ModelFileError: no folder has it, or the name is no plain file name.
+        ModelFileError: no folder has it, or the name is not a plain file name.
     """
     folders = [_output_folder()] if name.endswith(OUTPUT_MARK) else _models_folders()
     bare = name.removesuffix(OUTPUT_MARK)

@@ -99,7 +99,7 @@ def _carried(io_type: str) -> tuple[type, ...]:
 
 def _check_choice(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise InputError(f"{name}: {value!r} is no text. Choose one of those that are offered.")
+        raise InputError(f"{name}: {value!r} is not text. Choose one of those that are offered.")
     if len(value) > MAX_NAME_CHARACTERS:
         raise InputError(
             f"{name}: {len(value)} characters, expected {MAX_NAME_CHARACTERS} at most. Choose one of those "

@@ -122,4 +122,4 @@ def _finite(text: str) -> float:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise JsonLimitError(f"{short(text)} is no number that can be used")
+    raise JsonLimitError(f"{short(text)} is not a number that can be used")

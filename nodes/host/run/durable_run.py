@@ -144,7 +144,7 @@ def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
 def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """What stands for the weights.
 
-    The attention backend enters as it was asked for: which one `auto` takes is measured anew in every
+    The attention backend enters as it was asked for: which one `auto` takes is measured again in every
     process, and a run should not begin again for that.
     """
     return (

@@ -51,7 +51,7 @@ def check_metadata(extra_pnginfo: object) -> None:
     """Refuse what no client can have meant.
 
     Raises:
-        InputError: it is no object, or has a name that cannot be written.
+        InputError: it is not an object, or has a name that cannot be written.
     """
     if args.disable_metadata or not extra_pnginfo:
         return
@@ -111,7 +111,7 @@ def without_review(node: JsonObject) -> JsonObject:
 
 def _problem_of(name: object) -> str:
     if not isinstance(name, str):
-        return "is no text"
+        return "is not text"
     if not name.strip():
         return "is an empty text"
     if len(name) > MAX_NAME_CHARACTERS:

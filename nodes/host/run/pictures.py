@@ -24,7 +24,7 @@ def reference_of(
     """Each window's picture.
 
     Raises:
-        InputError: the start picture is no picture.
+        InputError: the start picture is not a picture.
     """
     picture_HWC, _ = checked_picture(start_image_BHWC)
     pictures = scheduled or (Keyframe(0.0, picture_HWC),)

@@ -17,7 +17,7 @@ def stand_in(_node: str, _widget: str) -> str:
 
 
 def check_prefix(prefix: str, widget: WidgetValue = stand_in) -> tuple[str, ...]:
-    """Refuse a prefix that is no file name within the host's output folder; what was changed on the way.
+    """Refuse a prefix that is not a file name within the host's output folder; what was changed on the way.
 
     Raises:
         InputError: it is empty, has a token that stands for nothing, or leads out of the output folder.

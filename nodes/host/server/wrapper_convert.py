@@ -56,7 +56,7 @@ def converted(workflow: object) -> bytes:
     """The answer of the route, as JSON.
 
     Raises:
-        RequestError: it is no workflow of WanVideoWrapper that can be converted.
+        RequestError: it is not a workflow of WanVideoWrapper that can be converted.
     """
     try:
         conversion = convert(workflow, host_inputs(), name_rule)

@@ -122,7 +122,7 @@ def test_finished_video_that_was_changed_is_left_alone_and_made_anew(tmp_path: P
     assert again.play().read_bytes() == expected
     assert path.read_bytes() == b"cut by hand"
     assert again.said == [
-        f"the finished video EverTalk/{path.name} is gone or was changed: the run begins anew"
+        f"the finished video EverTalk/{path.name} is gone or was changed: the run starts over"
     ]
 
 
@@ -269,4 +269,4 @@ def test_window_with_values_that_are_no_numbers_is_told_of(
         store.add(run.card().windows[0], frames, WindowOverlap(), WindowStats(1.0, drift=nan, seam=nan))
         store.finish()
     assert store.stats == (WindowStats(1.0, drift=None, seam=None, finite=False),)
-    assert "Window 1 holds values that are no numbers" in caplog.text
+    assert "Window 1 holds values that are not numbers" in caplog.text

@@ -51,7 +51,7 @@ def test_what_the_editor_sends_is_written_whatever_is_in_it() -> None:
         (7, "int, expected an object"),
         ({"": 1}, "the name '' is an empty text"),
         ({" ": 1}, "the name ' ' is an empty text"),
-        ({5: 1}, "the name 5 is no text"),
+        ({5: 1}, "the name 5 is not text"),
         ({"n" * 201: 1}, "has 201 characters, more than 200"),
         ({"half \ud800": 1}, r"the name 'half \\ud800' has a character that cannot be written"),
         ({"two\n  lines": 1}, r"the name 'two\\n  lines' has a character that cannot be written"),
