@@ -174,8 +174,8 @@ class Work:
             )
         if found.kind not in kinds and not is_wrappers(found.kind):
             raise ConvertError(
-                f"{found.name}: it stands before {name} of {node.name}, and what it hands on there is not "
-                f"known. Connect {what} to {name} directly and convert again"
+                f"{found.name}: it comes before {name} of {node.name}, and its output there is unknown. "
+                f"Connect {what} to {name} directly and convert again"
             )
         return found
 

@@ -58,7 +58,7 @@ class EverTalkModelLoader(EverTalkNode):
                     options=[NO_LORA, *folder_paths.get_filename_list(LORA_FOLDERS[0])],
                     tooltip="A LoRA for the base model, usually lightx2v's 4-step one. For more of them, "
                     "chain "
-                    "ComfyUI's LoRA loaders behind this node.",
+                    "ComfyUI's LoRA loaders after this node.",
                 ),
                 io.Float.Input(
                     "lora_strength",

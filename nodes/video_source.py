@@ -51,7 +51,7 @@ class EverTalkVideoSource(EverTalkNode):
             category="EverTalk",
             description="Dubbing: a clip whose lips are to follow other speech (or its own, from the audio "
             "output). The video lasts as long as the speech; where the clip is shorter, its last frame "
-            "stands. Any frame rate: frames are found by time.",
+            "stays. Any frame rate: frames are found by time.",
             inputs=[
                 io.Video.Input("video", tooltip="The clip, from Load Video. Read where it lies, as needed."),
                 io.Mask.Input("region", optional=True, tooltip=REGION),

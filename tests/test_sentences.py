@@ -31,6 +31,8 @@ PHRASES = {
     r"\bmak(?:e|es) nothing of\b": "ignore(s)",
     r"\bnothing is known\b": "... is unknown",
     r"\bis believed\b": "is validated",
+    r"\b(?:on|pauses?|paused|stops?|connected|damaged) behind\b": "after",
+    r"\b(?:video|frame|file|one) stands\b(?! alone| for)": "is, stays, exists",
     r"(?:^|[.:;] )of what\b": "subject, verb, object",
 }
 """What to look for, and what to write instead."""

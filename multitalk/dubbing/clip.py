@@ -95,7 +95,7 @@ class DubSource:
         length_s, needed_s = self.video.duration_s - self.start_s, video_frames / FPS
         if length_s < needed_s - 1 / FPS:
             notes.append(
-                f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stands to "
+                f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stays to "
                 "the end"
             )
         masks = 1 if self.region is None else len(self.region.masks_NHW)
@@ -103,7 +103,7 @@ class DubSource:
         if masks > 1 and masks < int(end_s * self.video.fps):
             notes.append(
                 f"region: {masks} masks for the {int(end_s * self.video.fps)} frames of the clip that are "
-                "used; the last one stands to the end"
+                "used; the last one stays to the end"
             )
         return tuple(notes)
 
@@ -151,7 +151,7 @@ class Dub:
     def frames(self, window: Window, count: int) -> Iterator[torch.Tensor]:
         """The clip's frames (H, W, 3) of the first `count` frames of a window, at the video's rate.
 
-        Behind the last frame that the window gives, that one stands: what comes then may be another scene.
+        Behind the last frame that the window gives, that one stays: what comes then may be another scene.
         """
         return (self._fit(self._reader.frame_at(self._time_s(window, number))) for number in range(count))
 

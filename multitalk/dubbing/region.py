@@ -61,7 +61,7 @@ def checked_region(mask: object, feather_px: int) -> Region:
 
 
 def mask_number(region: Region, time_s: float, fps: float) -> int:
-    """Which mask belongs to the clip's frame at a time; the last stands where there are no more."""
+    """Which mask belongs to the clip's frame at a time; the last stays where there are no more."""
     return min(math.floor(time_s * fps + ROUNDING), len(region.masks_NHW) - 1)
 
 

@@ -83,7 +83,7 @@ def write_segment(
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
         encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)

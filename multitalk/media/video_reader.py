@@ -123,7 +123,7 @@ def frames_of(path: Path) -> Iterator[torch.Tensor]:
                 number += 1
     except (FFmpegError, ValueError) as error:
         raise ResultError(
-            f"samples: {path} is damaged behind frame {number} ({reason_of(error)}); run the sampler again"
+            f"samples: {path} is damaged after frame {number} ({reason_of(error)}); run the sampler again"
         ) from error
 
 

@@ -29,7 +29,7 @@ def make_video(path: Path, pieces: Iterable[Piece], form: VideoForm, *, complete
 
     Raises:
         OSError: it cannot be written (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     whole = whole_file if form.output.suffix else whole_folder
     with whole(path) as temporary:

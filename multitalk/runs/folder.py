@@ -101,7 +101,7 @@ def record_of(path: Path, name: str = "") -> FileRecord:
 
 
 def is_whole(path: Path, record: FileRecord) -> bool:
-    """Whether a plain file, or a folder of plain files, with these bytes stands there."""
+    """Whether a plain file, or a folder of plain files, with these bytes is there."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and path.stat().st_size != record.bytes:
@@ -148,7 +148,7 @@ def believable(manifest: Manifest, most_bytes: int) -> Manifest:
 
 
 def final_path(root: Path, record: FileRecord) -> Path | None:
-    """Where a manifest's finished video stands, if it does, whole, and inside the output folder."""
+    """Where a manifest's finished video is, if it exists, whole, and inside the output folder."""
     try:
         named = checked_prefix(record.name, root)
     except InputError:

@@ -112,7 +112,7 @@ class Manifest:
         settings: the run as people read it, text by text.
         planned_windows: windows of the whole run.
         windows: the finished ones, from the first on.
-        final: the finished video, once it stands.
+        final: the finished video, once it exists.
     """
 
     fingerprint: str

@@ -31,7 +31,7 @@ class OpenedRun:
     Attributes:
         manifest: names what was found whole.
         carry: what the first unfinished window continues from.
-        final: the finished video, if it stands.
+        final: the finished video, if it exists.
     """
 
     manifest: Manifest

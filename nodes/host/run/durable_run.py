@@ -39,7 +39,7 @@ class OutputOptions:
         place: where the files go.
         resume: what to do with finished windows.
         metadata: written into the video.
-        pause_after: pause behind every so many windows; 0 for never.
+        pause_after: pause after every so many windows; 0 for never.
         output: the form in which the video is written.
         preflight_figures: for the manifest, what was found before weights loaded.
     """

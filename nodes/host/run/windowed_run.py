@@ -148,7 +148,7 @@ def run_windows(
 ) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
 
-    A run that pauses ends behind a window, as soon as there is a frame to show.
+    A run that pauses ends after a window, as soon as there is a frame to show.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
