@@ -55,8 +55,8 @@ def stored_workflow(file: BinaryIO) -> object:
             "file, or the workflow as JSON"
         ) from error
     raise ConvertError(
-        "workflow: the file holds no workflow; ComfyUI was told not to save it, or another program "
-        "rewrote the file. Choose another file, or the workflow as JSON"
+        "workflow: the file holds no workflow; ComfyUI was told not to save it, or another program rewrote "
+        "the file. Choose another file, or the workflow as JSON"
     )
 
 

@@ -49,8 +49,8 @@ class EverTalkTextEmbeds(EverTalkNode):
                     default=ENCODE,
                     tooltip=(
                         "A prepared prompt, from models/evertalk_text_embeds or, marked [output], from those "
-                        "saved. With a file chosen a connected text encoder is not run. "
-                        f"'{ENCODE}': take the conditioning instead and save it."
+                        f"saved. With a file chosen a connected text encoder is not run. '{ENCODE}': take "
+                        "the conditioning instead and save it."
                     ),
                 ),
                 io.String.Input(

@@ -66,8 +66,8 @@ def object_info(chosen: argparse.Namespace) -> dict[str, Any]:
             return json.load(answer)
     except urllib.error.URLError as error:
         raise OSError(
-            f"no ComfyUI answers at {chosen.server} ({error.reason}). Start it, or give its "
-            "address by --server"
+            f"no ComfyUI answers at {chosen.server} ({error.reason}). Start it, or give its address by "
+            "--server"
         ) from error
 
 

@@ -66,8 +66,8 @@ def _read(path: Path) -> CheckpointHeader:
         if start.startswith(GGUF_MAGIC):
             if path.suffix.lower() != GGUF_SUFFIX:
                 raise CheckpointError(
-                    f"`{path.name}` is a GGUF file, although its name says otherwise: give it the "
-                    "ending .gguf."
+                    f"`{path.name}` is a GGUF file, although its name says otherwise: give it the ending "
+                    ".gguf."
                 )
             return read_gguf_header(path)
         if _looks_pickled(start):

@@ -62,8 +62,8 @@ class DubSource:
         sound = "with sound" if video.has_sound else "without sound"
         cuts = f", {len(self.cuts)} scene cuts" if self.cuts_s else ""
         return (
-            f"{video.name}: {video.duration_s:.2f} s, {video.width_px}x{video.height_px}, "
-            f"{video.fps:.5g} frames a second, {sound}{cuts}"
+            f"{video.name}: {video.duration_s:.2f} s, {video.width_px}x{video.height_px}, {video.fps:.5g} "
+            f"frames a second, {sound}{cuts}"
         )
 
     @property

@@ -155,8 +155,8 @@ class RunLock:
         if holder is None or holder.token != self._me.token:
             whose = "is gone" if holder is None else f"belongs to process {holder.pid} on {holder.host}"
             raise RunStoreError(
-                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write "
-                "into another's. The windows that were finished are kept; queue the workflow again"
+                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write into "
+                "another's. The windows that were finished are kept; queue the workflow again"
             )
 
     def _create(self) -> bool:

@@ -123,8 +123,8 @@ def speech_encoder_from(
     )
     if unfit:
         raise ModelFileError(
-            f"{source} is not a plain wav2vec2 speech encoder: {len(unfit)} weights are missing, unknown "
-            f"or of another shape, first {unfit[0]}; download the file again, or choose another encoder"
+            f"{source} is not a plain wav2vec2 speech encoder: {len(unfit)} weights are missing, unknown or "
+            f"of another shape, first {unfit[0]}; download the file again, or choose another encoder"
         )
     encoder = SpeechEncoder(config, Layers(operations, torch.float32, device))
     encoder.load_state_dict(clean)

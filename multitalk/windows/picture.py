@@ -22,8 +22,7 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     if 0 in image_BHWC.shape:
         raise InputError(
             f"start_image: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image "
-            f"with a "
-            "picture of at least 16x16 pixels."
+            "with a picture of at least 16x16 pixels."
         )
     if image_BHWC.shape[-1] < 3:
         raise InputError(

@@ -62,8 +62,8 @@ def unused_cues(name: str, cues: Sequence[Keyframe[Any]], windows: Sequence[Wind
     """A sentence for each cue that no window uses: it starts behind the last one, or two fall into one."""
     used = {cue_at(cues, first_new_s(window)).start_s for window in windows} if cues else set[float]()
     return tuple(
-        f"schedule: {name} {number} from {cue.start_s:g} s is not used: no window begins while it holds "
-        f"(the last begins at {first_new_s(windows[-1]):.2f} s)"
+        f"schedule: {name} {number} from {cue.start_s:g} s is not used: no window begins while it holds (the "
+        f"last begins at {first_new_s(windows[-1]):.2f} s)"
         for number, cue in enumerate(cues, start=1)
         if cue.start_s not in used
     )

@@ -150,8 +150,8 @@ def _check_version(path: Path, about: str | None) -> None:
         version = None
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"file: `{path.name}` has format version {version}; this EverTalk reads {FORMAT_VERSION}. "
-            "Update EverTalk, or save it again."
+            f"file: `{path.name}` has format version {version}; this EverTalk reads {FORMAT_VERSION}. Update "
+            "EverTalk, or save it again."
         )
 
 

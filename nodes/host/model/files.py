@@ -148,8 +148,8 @@ def _wrong_kind(description: CheckpointDescription, wanted: str, folder: str) ->
     belongs = folder_of(description.kind)
     move = f"put it into {belongs} and " if belongs not in (None, folder) else ""
     return CheckpointError(
-        f"`{description.file_name}` is {description.kind.value} ({description.evidence}); "
-        f"{move}choose {wanted} here."
+        f"`{description.file_name}` is {description.kind.value} ({description.evidence}); {move}choose "
+        f"{wanted} here."
     )
 
 

@@ -102,9 +102,8 @@ def nothing_changed(name: str, file: Mapping[str, Any], wrong: Mapping[str, str]
         )
     return ModelFileError(
         f"lora: {name} has {len(file)} tensors and none belongs to this base model. Its keys look like "
-        f"{examples(file)}; known are the names of Wan's own code and of diffusers, with any prefix. "
-        "Choose a LoRA made for Wan 2.1 I2V 14B, such as "
-        "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
+        f"{examples(file)}; known are the names of Wan's own code and of diffusers, with any prefix. Choose "
+        "a LoRA made for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
     )
 
 

@@ -274,8 +274,7 @@ def attachment_of(model: ModelPatcher) -> AudioAttachment:
     if attachment is None:
         raise InputError(
             "model: this MODEL has no audio weights. Load it with the EverTalk model loader, or put EverTalk "
-            "Apply "
-            "between your loader and the sampler."
+            "Apply between your loader and the sampler."
         )
     assert isinstance(attachment, AudioAttachment)
     return attachment

@@ -72,8 +72,8 @@ def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_r
             check_kind(expected, value)
         elif takes != LATENT and isinstance(value, LITERALS) and not isinstance(value, _carried(takes)):
             raise InputError(
-                f"{name}: got the value {value!r}, but this is a socket, which takes what another "
-                f"node gives ({takes}). Connect such a node's output."
+                f"{name}: got the value {value!r}, but this is a socket, which takes what another node gives "
+                f"({takes}). Connect such a node's output."
             )
 
 

@@ -229,9 +229,8 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
-        f"mode, "
-        f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
-        f"attention {attention} (asked: {attachment.attention_mode})"
+        f"mode, {steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, "
+        f"{plan.schedule.sampler}), attention {attention} (asked: {attachment.attention_mode})"
     )
 
 
@@ -262,8 +261,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
         raise InputError(
             f"audio_embeds: the speech encoder gave {found} values a frame, but {attachment.talk_name} was "
             f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for "
-            f"InfiniteTalk "
-            "and MultiTalk) in the EverTalk audio encoder loader."
+            "InfiniteTalk and MultiTalk) in the EverTalk audio encoder loader."
         )
 
 

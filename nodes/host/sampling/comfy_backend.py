@@ -172,10 +172,10 @@ class ComfyBackend:
             self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
         )
         return torch.OutOfMemoryError(
-            f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
-            f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
-            f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
-            f"window_frames, or close other programs that use the GPU."
+            "model: the GPU's memory does not suffice for a window of "
+            f"{columns * SPACE_STRIDE}x{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with "
+            f"the weights in RAM: it takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a "
+            "smaller size or fewer window_frames, or close other programs that use the GPU."
         )
 
     def make_room(self, index: int) -> None:
@@ -183,8 +183,8 @@ class ComfyBackend:
         self.more_free_gb += MORE_FREE_STEP_GB
         comfy.model_management.soft_empty_cache()
         show_on_node(
-            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
-            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with {self.more_free_gb:g} "
+            "GB more left free, by weights in RAM"
         )
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
