@@ -10,7 +10,7 @@ class EverTalkSaveTextEmbeds(EverTalkNode):
     """Saves the text embeddings of a text encoder for later.
 
     An output node, which EverTalk Text Embeddings is not: where that one saves, this one runs in its place
-    (host/saving.py).
+    (host/server/saving.py).
     """
 
     @classmethod

@@ -27,8 +27,8 @@ NOT_CONNECTED = NotConnected()
 class EverTalkTextEmbeds(EverTalkNode):
     """Loads prepared text embeddings, or saves those of a text encoder for later.
 
-    Where it saves, EverTalkSaveTextEmbeds runs in its place (host/saving.py); what is here for that runs in
-    hosts without a server.
+    Where it saves, EverTalkSaveTextEmbeds runs in its place (host/server/saving.py); what is here for that
+    runs in hosts without a server.
     """
 
     @classmethod

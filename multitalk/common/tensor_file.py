@@ -1,8 +1,8 @@
 """Tensors that lie in a file instead of memory: an hour's sound, an hour's encoded speech.
 
 They are written piece by piece and then mapped, so that all other code has a tensor as any other. What is
-read of it is in the system's file cache, and counts as this process' memory until let_go is called or memory
-runs short.
+read of it is in the system's file cache, and counts as this process' memory until drop_page_cache is called
+or memory runs short.
 
 The file has no name (on Windows it is deleted with its last user), so that none stays behind, whatever
 happens.

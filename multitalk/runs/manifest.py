@@ -65,7 +65,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class WindowStats:
-    """Figures of a window; see window_report.
+    """Figures of a window; see windows/report.py.
 
     Attributes:
         seconds: what it took.

@@ -2,11 +2,11 @@
 
 One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
-    manifest.json           names whole files alone, see manifest
+    manifest.json           names whole files alone, see manifest.py
     w000000.mp4, ...        each finished window's part of the video, playable
     c000003.safetensors     the frames that the next window begins from, lossless; of a long run not each
-                            window's, since an hour's would fill the disk, see kept_carries
-    lock                    who writes, see run_lock
+                            window's, since an hour's would fill the disk, see overlap_retention.py
+    lock                    who writes, see lock.py
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
 are on the disk, and the run continues after them: every window has noise of its own, nothing else is random,

@@ -1,4 +1,4 @@
-"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+"""The window loop's sampling backend in ComfyUI: its samplers, its VAE, its memory management.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames.
