@@ -42,13 +42,13 @@ SIZE = (
     "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. Use "
     "the size that the base model was trained on."
 )
-WIDTH = "Width in pixels, with size custom. Taken to the nearest multiple of 16."
-HEIGHT = "Height in pixels, with size custom. Taken to the nearest multiple of 16."
+WIDTH = "Width in pixels, with size custom. Rounded to the nearest multiple of 16."
+HEIGHT = "Height in pixels, with size custom. Rounded to the nearest multiple of 16."
 WINDOW_FRAMES = (
-    "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on."
+    "Frames of one window, 4n+1 (other numbers are rounded down). 81 is what the weights were trained on."
 )
 MOTION_FRAMES = (
-    "Frames each window takes over from the one before, 4n+1 (others are taken down to it) and fewer than "
+    "Frames each window takes over from the one before, 4n+1 (other numbers are rounded down) and fewer than "
     "window_frames. 9 for InfiniteTalk, 25 for MultiTalk."
 )
 SCHEDULER = (

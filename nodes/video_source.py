@@ -24,9 +24,9 @@ MIN_DENOISE = 0.05
 MAX_START_S = 86400.0
 
 REGION = (
-    "What of the clip may change, white, drawn over its frame: the face. Outside it the clip is kept. One "
-    "mask, or one for each frame of the clip, at the clip's own frame rate, if it moves. Any size: it is "
-    "stretched over the frame."
+    "The part of the clip that may change, as a white mask over its frame: the face. Outside it the clip is "
+    "kept. One mask, or one for each frame of the clip, at the clip's own frame rate, if it moves. Any size: "
+    "it is stretched over the frame."
 )
 SCENE_CUTS = (
     "detect: look through the clip for cuts (PySceneDetect); windows begin afresh at each, from the new "

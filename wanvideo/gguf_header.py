@@ -57,7 +57,7 @@ def _kind_and_bytes(gguf: Any, tensor: GgufTensor) -> tuple[str, int]:
     block_values, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     if tensor.sizes and tensor.sizes[0] % block_values:
         raise GgufDamageError(
-            f"{short(tensor.name)} has rows of {tensor.sizes[0]}, no whole {kind.name} blocks"
+            f"{short(tensor.name)} has rows of {tensor.sizes[0]}, not whole {kind.name} blocks"
         )
     return kind.name, -(-math.prod(tensor.sizes) // block_values) * block_bytes
 

@@ -208,8 +208,8 @@ def store_error(path: Path, error: Exception) -> RunStoreError:
         )
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RunStoreError(
-            f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
-            f"start ComfyUI with another --output-directory. {kept}"
+            f"output folder: {path} may not be written to ({error}). Correct the permissions of the folder, "
+            f"or start ComfyUI with another --output-directory. {kept}"
         )
     if code in (errno.ENOTDIR, errno.EEXIST):
         return RunStoreError(
@@ -221,7 +221,7 @@ def store_error(path: Path, error: Exception) -> RunStoreError:
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
             "Put it back and queue the workflow again; without it the run starts over"
         )
-    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {kept}")
+    return RunStoreError(f"output folder: {path} cannot be used ({error}). Correct that. {kept}")
 
 
 def _free_text(path: Path) -> str:

@@ -199,8 +199,8 @@ class RunLock:
             what = f"a file of {status.st_size} bytes"
         if what:
             raise RunStoreError(
-                f"run folder {path.parent}: `{path.name}` is {what}, and no lock of EverTalk's. Remove it "
-                "and queue the workflow again, or choose another filename_prefix"
+                f"run folder {path.parent}: `{path.name}` is {what}, not a lock of EverTalk's. Remove it and "
+                "queue the workflow again, or choose another filename_prefix"
             )
 
     def _touched(self) -> tuple[int, int] | None:

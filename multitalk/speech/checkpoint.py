@@ -113,8 +113,8 @@ def speech_encoder_from(
         config = config_of(clean, num_heads)
     except (ValueError, LookupError) as error:  # a shape with too few axes, no position kernel
         raise ModelFileError(
-            f"{source} has weights shaped like no wav2vec2 ({error}); download the file again, or choose "
-            "another encoder"
+            f"{source} has weights that are not shaped like a wav2vec2's ({error}); download the file again, "
+            "or choose another encoder"
         ) from error
     # Compared with a tree of PyTorch's own layers: a host's may hold no weights until they are loaded.
     expected = SpeechEncoder(config, Layers(nn, torch.float32, torch.device("meta"))).state_dict()

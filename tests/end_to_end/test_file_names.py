@@ -162,7 +162,7 @@ def test_odd_metadata_is_written_as_far_as_it_can_be_aloud(stage: Stage) -> None
     sender.forget_history()
     assert run.error is None
     said = " | ".join(run.texts)
-    assert "metadata: workflow holds NaN or infinity, which JSON has not; null is written" in said
+    assert "metadata: workflow holds NaN or infinity, which JSON does not have; null is written" in said
     assert "metadata: encoder is not written into the file" in said
     written = metadata_of(stage.video_path(run))
     assert json.loads(written["workflow"]) == {"nodes": [{"title": "half \ud800", "widgets_values": [None]}]}

@@ -101,7 +101,8 @@ def save_text_embeds(conditioning: Conditioning, save_as: str) -> Path:
         write_whole(path, content)
     except OSError as error:
         raise InputError(
-            f"save_as: {path} cannot be written ({error.strerror or error}). Mend that, or use another name."
+            f"save_as: {path} cannot be written ({error.strerror or error}). Correct that, or use another "
+            "name."
         ) from error
     logger.info("text embeddings %s saved to %s", tuple(cross_attn.shape), path)
     return path

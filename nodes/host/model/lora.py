@@ -160,7 +160,8 @@ def patch_warnings(model: ModelPatcher) -> tuple[str, ...]:
         return ()
     note = (
         f"LoRA from other nodes: {len(wrong)} of the {len(model.patches)} weights that are to change stay as "
-        f"they are, for the change is of another size, such as {sized(wrong)}. It was made for another model."
+        f"they are, since the change is of another size, such as {sized(wrong)}. It was made for another "
+        "model."
     )
     return (note,)
 

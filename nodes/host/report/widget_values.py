@@ -181,4 +181,4 @@ def _text(value: object) -> str:
         return str(value)
     if _link(value):
         raise NoValueError("it comes over a link, and is not known before the workflow runs")
-    raise NoValueError(f"it is a {type(value).__name__}, no text and no number")
+    raise NoValueError(f"it is a {type(value).__name__}, not text or a number")

@@ -135,7 +135,10 @@ def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
         )
     # The host itself writes NaN into a prompt, for nodes that are to run each time.
     odd = has_odd_numbers and name != PROMPT
-    return text, f"metadata: {name} holds NaN or infinity, which JSON has not; null is written" if odd else ""
+    return (
+        text,
+        f"metadata: {name} holds NaN or infinity, which JSON does not have; null is written" if odd else "",
+    )
 
 
 def _looked_through(value: Any) -> tuple[int, bool]:

@@ -74,7 +74,7 @@ def test_numbers_that_json_has_not_are_written_as_null() -> None:
     extra = {"workflow": {"a": [1.5, math.nan], "b": (math.inf,)}}
     assert written(extra) == (
         {"prompt": AS_QUEUED, "workflow": {"a": [1.5, None], "b": [None]}},
-        ("metadata: workflow holds NaN or infinity, which JSON has not; null is written",),
+        ("metadata: workflow holds NaN or infinity, which JSON does not have; null is written",),
     )
 
 
