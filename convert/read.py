@@ -14,7 +14,7 @@ DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, R
 """What values of a wrong kind end in, wherever they are used: texts for numbers, lists for names, circles."""
 
 SHOWN_DIGITS = 6
-"""Behind the point; no field of these nodes has finer steps."""
+"""After the decimal point; no field of these nodes has finer steps."""
 
 MAX_NODES = 10_000
 """Workflows of WanVideoWrapper have some fifty, the largest that people share some hundreds."""

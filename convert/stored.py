@@ -115,7 +115,7 @@ def _png_text(kind: bytes, rest: bytes) -> str:
         return rest.decode("latin-1")
     if kind == b"zTXt":
         return _unpacked(rest[1:]).decode("latin-1")
-    is_packed, text = rest[0] == 1, rest[2:].split(b"\0", 2)[2]  # behind a language and a translated key
+    is_packed, text = rest[0] == 1, rest[2:].split(b"\0", 2)[2]  # after a language and a translated key
     return (_unpacked(text) if is_packed else text).decode()
 
 

@@ -31,7 +31,7 @@ PHRASES = {
     r"\bmak(?:e|es) nothing of\b": "ignore(s)",
     r"\bnothing is known\b": "... is unknown",
     r"\bis believed\b": "is validated",
-    r"\b(?:on|pauses?|paused|stops?|connected|damaged) behind\b": "after",
+    r"(?<!left )\bbehind\b(?! one signature| the pack's signature)": "after",
     r"\b(?:video|frame|file|one) stands\b(?! alone| for)": "is, stays, exists",
     r"(?:^|[.:;] )of what\b": "subject, verb, object",
 }

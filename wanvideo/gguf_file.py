@@ -44,7 +44,7 @@ class GgufTensor:
         name: unique in the file.
         sizes: from the innermost on.
         kind: number of its type.
-        offset: of its first byte behind the start of all tensors' bytes.
+        offset: of its first byte after the start of all tensors' bytes.
     """
 
     name: str

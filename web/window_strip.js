@@ -99,7 +99,7 @@ export class WindowStrip {
     this.showTold()
   }
 
-  /** Shows which socket has nothing behind it, in the place of what would run; empty: none. */
+  /** Shows which socket gets no value, in the place of what would run; empty: none. */
   showGap(gap) {
     if (gap === this.gap) return
     this.gap = gap

@@ -4,8 +4,8 @@ They are written piece by piece and then mapped, so that all other code has a te
 read of it is in the system's file cache, and counts as this process' memory until drop_page_cache is called
 or memory runs short.
 
-The file has no name (on Windows it is deleted with its last user), so that none stays behind, whatever
-happens.
+The file has no name (on Windows it is deleted with its last user), so that none is left in any
+case.
 """
 
 import mmap
@@ -64,7 +64,7 @@ class TensorFile:
             self._file.close()
 
     def append(self, values: torch.Tensor) -> None:
-        """Write float32 values behind those that are there.
+        """Write float32 values after those that are there.
 
         Raises:
             InputError: the folder's disk is full or gone.
@@ -157,7 +157,7 @@ def _spilled(pieces: Iterable[torch.Tensor], folder: Path) -> torch.Tensor:
 
 
 def pieces_of(values: torch.Tensor, length: int = PIECE_VALUES) -> Iterator[torch.Tensor]:
-    """Stretches of a tensor along its last axis, in order; what lies behind has been let go."""
+    """Stretches of a tensor along its last axis, in order; what lies before has been let go."""
     for start in range(0, values.shape[-1], length):
         yield values[..., start : start + length]
         if values.shape[-1] > length:

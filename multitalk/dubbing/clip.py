@@ -151,7 +151,7 @@ class Dub:
     def frames(self, window: Window, count: int) -> Iterator[torch.Tensor]:
         """The clip's frames (H, W, 3) of the first `count` frames of a window, at the video's rate.
 
-        Behind the last frame that the window gives, that one stays: what comes then may be another scene.
+        After the last frame that the window gives, that one stays: what comes then may be another scene.
         """
         return (self._fit(self._reader.frame_at(self._time_s(window, number))) for number in range(count))
 

@@ -33,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def picture_name(number: int, suffix: str) -> str:
-    """File name of a picture; numbers of more than six digits sort behind."""
+    """File name of a picture; numbers of more than six digits sort last."""
     return f"{number:06}{suffix}"
 
 

@@ -25,7 +25,7 @@ from av.error import FFmpegError
 from .mix_down import MixDown
 
 DAMAGE_S = 0.005
-"""Behind a packet that could not be decoded a gap of more than this is filled: times are rounded to ms."""
+"""After a packet that could not be decoded a gap of more than this is filled: times are rounded to ms."""
 
 GAP_S = 0.05
 """So long a jump from one frame to the next is filled in any case; smaller ones are a recorder's clock."""

@@ -40,7 +40,7 @@ def parse_timeline(
 ) -> tuple[TimelineEntry, ...]:
     """Reads a timeline for an audio of `duration_s`; speakers are called by name, in any case.
 
-    An end that is less than a video frame behind the audio's is taken for the audio's.
+    An end that is less than a video frame after the audio's is taken for the audio's.
 
     Raises:
         InputError: it is not a timeline, names an unknown speaker, leaves the audio, or says two things about

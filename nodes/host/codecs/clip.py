@@ -23,7 +23,7 @@ class NamedBuffer(BytesIO):
 
 
 def clip_of(video: Any) -> SourceVideo:
-    """The clip behind a VIDEO value, opened where it lies: in a file, or in memory.
+    """The clip of a VIDEO value, opened where it lies: in a file, or in memory.
 
     Raises:
         InputError: it is not a video, or cannot be read as one.

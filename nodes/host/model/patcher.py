@@ -166,7 +166,7 @@ class TalkEntry:
     """The host's wrapper around its transformer: in calls with a TalkCall the pack's forward runs inside.
 
     The host tells a wrapper which modules run, those of a clone on another GPU for one; what stands before
-    and behind the blocks, padding and positions, stays its own.
+    and after the blocks, padding and positions, stays its own.
 
     Attributes:
         compile_blocks: as in TalkForward.

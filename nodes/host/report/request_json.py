@@ -105,7 +105,7 @@ def parsed(body: bytes, what: str) -> object:
 
 
 def _check(value: object) -> None:
-    """Refuse what is nested too deeply for everything behind, and texts that cannot be encoded."""
+    """Refuse what is nested too deeply for everything after this, and texts that cannot be encoded."""
     for depth, layer in enumerate(json_layers(value)):
         if depth > MAX_DEPTH:
             raise JsonLimitError(f"it is nested more than {MAX_DEPTH} deep")

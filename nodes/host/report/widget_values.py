@@ -24,7 +24,7 @@ PRIMITIVES = (
 """ComfyUI's nodes that give the value of their only widget; the editor knows them too (web/graph.js)."""
 
 MAX_PRIMITIVES = 8
-"""One behind the other; more are not followed."""
+"""One after the other; more are not followed."""
 
 CALLED = "Node name for S&R"
 SHOWN_CHARACTERS = 40
