@@ -26,7 +26,7 @@ SAME_FORMATS, SAME_CODECS = ("auto", "mp4"), ("auto", "h264")
 
 
 def know_frames(work: Work, chains: Sequence[CoreMade]) -> None:
-    """Put EverTalk Decode in the place of the decoders of all parts."""
+    """Put EverTalk Decode in place of the decoders of all parts."""
     for chain in chains:
         samplers = {part.sampler.id for part in chain.parts}
         for node in work.source.of_kind(*DECODERS):

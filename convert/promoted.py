@@ -15,7 +15,7 @@ from .widgets import CONTROL, CONTROLLED, CONTROLS
 JsonObject = dict[str, Any]
 
 OWN_INPUT = "-1"
-"""Stands in the place of an inner node where a widget is an input of the subgraph."""
+"""Stands in place of an inner node where a widget is an input of the subgraph."""
 
 INPUTS_ID = -10
 """The editor's id of what a subgraph gets, as if it were a node inside."""

@@ -32,7 +32,8 @@ PHRASES = {
     r"\bnothing is known\b": "... is unknown",
     r"\bis believed\b": "is validated",
     r"(?<!left )\bbehind\b(?! one signature| the pack's signature)": "after",
-    r"\b(?:video|frame|file|one) stands\b(?! alone| for)": "is, stays, exists",
+    r"\bstands\b(?! alone| for| in for| in place)": "is, stays, exists",
+    r"\bin the place of\b": "in place of",
     r"(?:^|[.:;] )of what\b": "subject, verb, object",
 }
 """What to look for, and what to write instead."""

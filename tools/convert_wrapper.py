@@ -37,7 +37,7 @@ from evertalk_pack.multitalk.common.safe_path import checked_parts  # noqa: E402
 
 TIMEOUT_S = 60
 SIDE_PX = 1024
-"""In the place of a side that a name may hold."""
+"""In place of a side that a name may hold."""
 
 LOSS, REFUSED = 1, 2
 CONVERTED = "Converted to EverTalk. What was not carried over as it was:\n"

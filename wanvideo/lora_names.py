@@ -18,7 +18,7 @@ BEGINNINGS = re.compile(
     r"^(?:model[._]|diffusion_model[._]|transformer[._]|base_model[._]model[._]|unet[._]|dit[._]|pipe\.dit\."
     r"|module[._]|lora_unet_+|lora_transformer_+|lycoris_+)"
 )
-"""What stands before a layer's own name; several of them may follow each other."""
+"""What comes before a layer's own name; several of them may follow each other."""
 
 ENDINGS = {
     "lora_A": "lora_down.weight",

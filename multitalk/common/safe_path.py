@@ -105,7 +105,7 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
 
 
 def names_in(prefix: str) -> list[str]:
-    """What stands between the separators, without the spaces around it; none of it is checked."""
+    """What is between the separators, without the spaces around it; none of it is checked."""
     return [name.strip(" ") for name in SEPARATOR.split(prefix)]
 
 

@@ -4,7 +4,7 @@ Without what fills up an encoder's last frame: AAC comes in frames of 1024 sampl
 many of the last one are sound. FFmpeg's libraries cut there since PyAV 19; before, 0.8 s at 16 kHz come back
 as 13,312 samples instead of 12,800, and a video of them would be a frame longer.
 
-With silence in the place of what cannot be decoded, as players do, so that what follows stays in time. Files
+With silence in place of what cannot be decoded, as players do, so that what follows stays in time. Files
 without times of their own (.mp3, .aac, .ac3) do not tell how much a damaged place took: what is not even
 found as a packet is left out there.
 
@@ -66,7 +66,7 @@ class Gap(NamedTuple):
 
 @dataclass(slots=True)
 class _Clock:
-    """Where the sound stands, by the file's clock.
+    """Where the sound is, by the file's clock.
 
     Attributes:
         gaps: those that were filled.

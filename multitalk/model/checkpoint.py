@@ -34,7 +34,7 @@ class TalkConfig:
         intermediate_dim: width of the projector's hidden layers.
         context_tokens: audio tokens a latent frame.
         output_dim: width of an audio token.
-        prefix: what stands before every weight's name.
+        prefix: what comes before every weight's name.
     """
 
     dim: int

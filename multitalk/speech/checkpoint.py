@@ -12,7 +12,7 @@ from .config import config_of
 from .encoder import SpeechEncoder
 
 PREFIX = "wav2vec2."
-"""Stands before the encoder's weights in checkpoints with a head (speech recognition, pretraining)."""
+"""Before the names of weights in checkpoints with a head (speech recognition, pretraining)."""
 
 POSITION_CONV = "encoder.pos_conv_embed.conv."
 

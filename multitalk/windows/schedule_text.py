@@ -23,7 +23,7 @@ class ScheduleEntry:
     Attributes:
         start_s: from when, in seconds of the video.
         text: the prompt, or whatever else is scheduled.
-        position: where the text stands in the schedule, to point at it.
+        position: where the text is in the schedule, to point at it.
     """
 
     start_s: float

@@ -61,7 +61,7 @@ def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
 
 
 def file_stamp(path: Path) -> tuple[str, int, int]:
-    """What changes when another file is put in the place of this one; for nodes' fingerprint_inputs.
+    """What changes when another file is put in place of this one; for nodes' fingerprint_inputs.
 
     The bytes are not read: weights have tens of gigabytes.
     """

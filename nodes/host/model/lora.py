@@ -75,7 +75,7 @@ def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPa
 
 
 def change_modulations(model: ModelPatcher, changes: Mapping[str, Any], strength: float) -> set[str]:
-    """Put changed modulations in the place of a MODEL's own while it is in use; their names.
+    """Put changed modulations in place of a MODEL's own while it is in use; their names.
 
     The host patches the weights of layers alone; a modulation belongs to a block as a whole, and a patch of
     it would be counted and never act (seen in 0.3.75 and 0.33).

@@ -165,7 +165,7 @@ class TalkForward:
 class TalkEntry:
     """The host's wrapper around its transformer: in calls with a TalkCall the pack's forward runs inside.
 
-    The host tells a wrapper which modules run, those of a clone on another GPU for one; what stands before
+    The host tells a wrapper which modules run, those of a clone on another GPU for one; what comes before
     and after the blocks, padding and positions, stays its own.
 
     Attributes:

@@ -81,7 +81,7 @@ def check_fetched(node: type[io.ComfyNode], **values: object) -> None:
     """Refuse lazy sockets that hold nothing although the node has asked for them, by name.
 
     Raises:
-        InputError: null came in the place of a link.
+        InputError: null came in place of a link.
     """
     for expected in node.define_schema().inputs:
         if expected.id in values and values[expected.id] is None:

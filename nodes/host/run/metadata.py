@@ -157,7 +157,7 @@ def _is_odd(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None in the place of numbers that are not finite."""
+    """The same with None in place of numbers that are not finite."""
     if isinstance(value, Mapping):
         return {name: _finite(inner) for name, inner in cast("JsonObject", value).items()}
     if isinstance(value, list | tuple):

@@ -12,7 +12,7 @@ from ....multitalk.windows.settings import MAX_SIZE_PX
 
 
 def stand_in(_node: str, _widget: str) -> str:
-    """In the place of a widget's value, where the workflow is not known."""
+    """In place of a widget's value, where the workflow is not known."""
     return "value"
 
 

@@ -27,7 +27,7 @@ def host_inputs() -> dict[str, Any]:
     A node that cannot describe itself, for instance because its files are gone, is left out: the server
     answers /object_info in the same way.
     """
-    from nodes import NODE_CLASS_MAPPINGS  # noqa: PLC0415, TID251  # the host's; it stands only in a server
+    from nodes import NODE_CLASS_MAPPINGS  # noqa: PLC0415, TID251  # the host's; it exists only in a server
 
     described: dict[str, Any] = {}
     classes: dict[str, Any] = NODE_CLASS_MAPPINGS
