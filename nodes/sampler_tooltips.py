@@ -7,7 +7,8 @@ _FIXED = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
 
 NODE = (
     "Makes a talking video of any length from a picture and speech, window by window. Frames are written to "
-    "the file as they are made."
+    "the "
+    "file as they are made."
 )
 SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single window (see output)."
 MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
@@ -21,7 +22,8 @@ START_IMAGE = (
 NEGATIVE = "Negative prompt. Needed only when text_scale is not 1."
 CLIP_VISION_OUTPUT = (
     "CLIP ViT-H's view of the start picture. Without it the picture still conditions the video through the "
-    "VAE, but the likeness is weaker."
+    "VAE, "
+    "but the likeness is weaker."
 )
 GUIDANCE = "From EverTalk Guidance. Replaces text_scale and audio_scale below, which are then not used."
 SCHEDULE = (
@@ -39,21 +41,22 @@ SOURCE = (
     "then the clip's frame at that moment, and start_image may stay unconnected."
 )
 SIZE = (
-    "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. Use "
-    "the size that the base model was trained on."
+    "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. "
+    "Use the size that the base model was trained on."
 )
-WIDTH = "Width in pixels, with size custom. Rounded to the nearest multiple of 16."
-HEIGHT = "Height in pixels, with size custom. Rounded to the nearest multiple of 16."
+WIDTH = "Width in pixels, with size custom. Taken to the nearest multiple of 16."
+HEIGHT = "Height in pixels, with size custom. Taken to the nearest multiple of 16."
 WINDOW_FRAMES = (
-    "Frames of one window, 4n+1 (other numbers are rounded down). 81 is what the weights were trained on."
+    "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on."
 )
 MOTION_FRAMES = (
-    "Frames each window takes over from the one before, 4n+1 (other numbers are rounded down) and fewer than "
+    "Frames each window takes over from the one before, 4n+1 (others are taken down to it) and fewer than "
     "window_frames. 9 for InfiniteTalk, 25 for MultiTalk."
 )
 SCHEDULER = (
     f"{MULTITALK_SCHEDULE}: always the four timesteps {_FIXED}, shifted, for 4-step LoRAs; steps is not "
-    "used. infinitetalk: evenly spaced, the authors' own, for many steps. The others are ComfyUI's."
+    f"used. "
+    "infinitetalk: evenly spaced, the authors' own, for many steps. The others are ComfyUI's."
 )
 STEPS = (
     f"Steps a window. Not used with scheduler {MULTITALK_SCHEDULE}, which always runs its four. 40 without a "
@@ -66,7 +69,8 @@ SAMPLER_NAME = "ComfyUI's sampler. euler is what the weights' authors use."
 TEXT_SCALE = "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without."
 AUDIO_SCALE = (
     "How strongly the speech moves the lips. 1: one pass less; 3 to 5 gives the best lips without a "
-    "distilled LoRA, 1 or 2 with one. 0 is silent."
+    "distilled "
+    "LoRA, 1 or 2 with one. 0 is silent."
 )
 SEED = "Seed of all noise: the same inputs on the same machine give the same video."
 OUTPUT = (

@@ -46,7 +46,7 @@ def talk_widgets() -> list[io.Input]:
 
 
 def reserve_widget() -> io.Input:
-    """reserve_vram_gb, the last widget of both nodes."""
+    """reserve_vram_gb, which stands last on both nodes."""
     return io.Float.Input(
         "reserve_vram_gb",
         default=0.0,

@@ -25,15 +25,13 @@ PAGES = (
 )
 
 PHRASES = {
-    r"(?<!there )\b(?:is|are) no (?!longer|more|faster)\w+": "is not a ...",
+    r"(?<!there )\bis no (?!longer|more|faster)\w+": "is not a ...",
     r"\banew\b": "again",
     r"\bhow manieth\b": "every 4th",
     r"\bmak(?:e|es) nothing of\b": "ignore(s)",
     r"\bnothing is known\b": "... is unknown",
     r"\bis believed\b": "is validated",
-    r"(?<!left )\bbehind\b(?! one signature| the pack's signature)": "after",
-    r"\bstands\b(?! alone| for| in for| in place)": "is, stays, exists",
-    r"\bin the place of\b": "in place of",
+    r"\b(?:pauses?|paused|connected|damaged) behind\b": "after",
     r"(?:^|[.:;] )of what\b": "subject, verb, object",
 }
 """What to look for, and what to write instead."""

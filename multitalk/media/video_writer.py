@@ -33,7 +33,7 @@ class WrittenVideo:
     """A closed file.
 
     Attributes:
-        path: where it is.
+        path: where it stands.
         frames: video frames in it.
         complete: False for a run that ended early; its sound is cut to its frames.
     """
@@ -48,7 +48,7 @@ class VideoWriter:
 
     The file has a temporary name beside `path` until it is closed. If the `with` block ends with an
     exception, what was written becomes a playable file `..._incomplete.mp4`, its sound cut to its frames.
-    Without a frame no file is left.
+    Without a frame no file stays behind.
 
     Args:
         path: the file's final name, in an existing folder; a file of that name is replaced.

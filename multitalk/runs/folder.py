@@ -101,7 +101,7 @@ def record_of(path: Path, name: str = "") -> FileRecord:
 
 
 def is_whole(path: Path, record: FileRecord) -> bool:
-    """Whether a plain file, or a folder of plain files, with these bytes is there."""
+    """Whether a plain file, or a folder of plain files, with these bytes stands there."""
     try:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and path.stat().st_size != record.bytes:
@@ -148,7 +148,7 @@ def believable(manifest: Manifest, most_bytes: int) -> Manifest:
 
 
 def final_path(root: Path, record: FileRecord) -> Path | None:
-    """Where a manifest's finished video is, if it exists, whole, and inside the output folder."""
+    """Where a manifest's finished video stands, if it does, whole, and inside the output folder."""
     try:
         named = checked_prefix(record.name, root)
     except InputError:
@@ -208,8 +208,8 @@ def store_error(path: Path, error: Exception) -> RunStoreError:
         )
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RunStoreError(
-            f"output folder: {path} may not be written to ({error}). Correct the permissions of the folder, "
-            f"or start ComfyUI with another --output-directory. {kept}"
+            f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
+            f"start ComfyUI with another --output-directory. {kept}"
         )
     if code in (errno.ENOTDIR, errno.EEXIST):
         return RunStoreError(
@@ -221,7 +221,7 @@ def store_error(path: Path, error: Exception) -> RunStoreError:
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
             "Put it back and queue the workflow again; without it the run starts over"
         )
-    return RunStoreError(f"output folder: {path} cannot be used ({error}). Correct that. {kept}")
+    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {kept}")
 
 
 def _free_text(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""Which windows' motion frames stay on the disk, so that a run can begin again after them.
+"""Which windows' motion frames stay on the disk, so that a run can begin again behind them.
 
-A run continues after its last window. One whose window is made again with another seed begins after the
+A run goes on behind its last window. One whose window is made again with another seed begins behind the
 window before that, which may be any. Motion frames are kept without loss (43 MB a window at 832x480), so a
 long run keeps those of every second, fourth, eighth ... window only: from there a few windows are made once
 more, with the same result.

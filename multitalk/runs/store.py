@@ -255,7 +255,7 @@ class RunStore:
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
         self._tell(record)
         if not record.stats.finite:
-            LOG.warning("Window %d holds values that are not numbers; its picture is damaged", index + 1)
+            LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
 
     def _tell(self, record: WindowRecord) -> None:
         if self._written is not None:

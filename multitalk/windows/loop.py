@@ -60,7 +60,7 @@ class FinishedWindow:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
         made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, those
-            that it adds to the video, and, where it ends early, those after them.
+            that it adds to the video, and, where it ends early, those behind.
         motion_FHWC: the last of them, which the next window begins from; None if it begins afresh, or there
             is none.
     """

@@ -12,7 +12,7 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     """The first picture (H, W, 3) of an IMAGE, and a sentence if there are more.
 
     Raises:
-        InputError: no picture, no pixels, too few channels, or values that are not numbers.
+        InputError: no picture, no pixels, too few channels, or values that are no numbers.
     """
     if not isinstance(image_BHWC, torch.Tensor) or image_BHWC.ndim != 4:
         found = tuple(image_BHWC.shape) if isinstance(image_BHWC, torch.Tensor) else type(image_BHWC).__name__
@@ -22,7 +22,8 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     if 0 in image_BHWC.shape:
         raise InputError(
             f"start_image: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image "
-            "with a picture of at least 16x16 pixels."
+            f"with a "
+            "picture of at least 16x16 pixels."
         )
     if image_BHWC.shape[-1] < 3:
         raise InputError(

@@ -26,7 +26,7 @@ class Window:
 
     @property
     def end(self) -> int:
-        """Position in the video just after the last frame that it gives."""
+        """Position in the video just behind the last frame that it gives."""
         return self.start + self.motion + self.new
 
 

@@ -60,7 +60,8 @@ class Backend:
             raise NotFiniteError(
                 "model: the first step gave NaN or infinite values with PyTorch's own attention too, so the "
                 "weights or their precision are at fault. Choose quantization 'bf16', check the LoRA's "
-                "strength, or download the model files again."
+                "strength, or "
+                "download the model files again."
             )
         return Backend(choice, self.device, self.dtype, self.head_dim, self.is_connected)
 

@@ -61,7 +61,7 @@ def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
 
 
 def file_stamp(path: Path) -> tuple[str, int, int]:
-    """What changes when another file is put in place of this one; for nodes' fingerprint_inputs.
+    """What changes when another file is put in the place of this one; for nodes' fingerprint_inputs.
 
     The bytes are not read: weights have tens of gigabytes.
     """
@@ -148,8 +148,8 @@ def _wrong_kind(description: CheckpointDescription, wanted: str, folder: str) ->
     belongs = folder_of(description.kind)
     move = f"put it into {belongs} and " if belongs not in (None, folder) else ""
     return CheckpointError(
-        f"`{description.file_name}` is {description.kind.value} ({description.evidence}); {move}choose "
-        f"{wanted} here."
+        f"`{description.file_name}` is {description.kind.value} ({description.evidence}); "
+        f"{move}choose {wanted} here."
     )
 
 

@@ -229,8 +229,9 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
-        f"mode, {steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, "
-        f"{plan.schedule.sampler}), attention {attention} (asked: {attachment.attention_mode})"
+        f"mode, "
+        f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
+        f"attention {attention} (asked: {attachment.attention_mode})"
     )
 
 

@@ -1,4 +1,4 @@
-"""The window loop's sampling backend in ComfyUI: its samplers, its VAE, its memory management.
+"""The window loop's backend in ComfyUI: its samplers, its VAE, its memory management.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames.
@@ -172,10 +172,10 @@ class ComfyBackend:
             self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
         )
         return torch.OutOfMemoryError(
-            "model: the GPU's memory does not suffice for a window of "
-            f"{columns * SPACE_STRIDE}x{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with "
-            f"the weights in RAM: it takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a "
-            "smaller size or fewer window_frames, or close other programs that use the GPU."
+            f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
+            f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
+            f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
+            f"window_frames, or close other programs that use the GPU."
         )
 
     def make_room(self, index: int) -> None:

@@ -269,4 +269,4 @@ def test_window_with_values_that_are_no_numbers_is_told_of(
         store.add(run.card().windows[0], frames, WindowOverlap(), WindowStats(1.0, drift=nan, seam=nan))
         store.finish()
     assert store.stats == (WindowStats(1.0, drift=None, seam=None, finite=False),)
-    assert "Window 1 holds values that are not numbers" in caplog.text
+    assert "Window 1 holds values that are no numbers" in caplog.text
