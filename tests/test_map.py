@@ -21,7 +21,7 @@ WORD = re.compile(r"[\w.*/:-]+")
 FILE_NAME = re.compile(r"[\w.-]+\.(?:py|md|js|json|toml|yaml|txt|sh|mjs)(?:::.*)?")
 JOURNEY = re.compile(r"^### (.+): (\d+) stops in (\d+) files$", re.MULTILINE)
 STOP = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
-ROOT_NAMES = frozenset(path.name for path in ROOT.iterdir())
+ROOT_NAMES = frozenset(path.name for path in ROOT.iterdir()) - {".cache", ".venv"}
 
 each_page = pytest.mark.parametrize("page", PAGES)
 
