@@ -3,7 +3,7 @@
     EverTalkError (PlainError, a ValueError)
     |-- InputError        a socket or a widget holds something that cannot be used
     |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
-    |-- ResultError       the decode node got something that is no sampler result
+    |-- ResultError       the decode node got something that is not a sampler result
     `-- RunStoreError     the folder that keeps a run's finished windows cannot be used
 
 Each message says what was wrong, what came, what was expected and what to do, and can always be encoded,
@@ -26,7 +26,7 @@ class ModelFileError(EverTalkError):
 
 
 class ResultError(EverTalkError):
-    """The decode node was given something that is no sampler result."""
+    """The decode node was given something that is not a sampler result."""
 
 
 class RunStoreError(EverTalkError):

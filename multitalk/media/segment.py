@@ -82,7 +82,7 @@ def write_segment(
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
         encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)
@@ -166,7 +166,7 @@ def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[
         for packet, position in _packets(piece):
             packet.time_base = 1 / fps
             packet.pts = shown + position
-            # Encoders tell decoding times only within a file: counted anew, they rise across all pieces.
+            # Encoders tell decoding times only within a file: counted again, they rise across all pieces.
             packet.dts = decoded - reorder
             packet.duration = 1
             decoded += 1

@@ -39,9 +39,8 @@ def check_vae(vae: Any) -> None:
         kind = "a video" if vae.latent_dim == 3 else "an image"
         raise InputError(
             f"vae: this is {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
-            f"EverTalk "
-            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
-            f"wan_2.1_vae."
+            f"EverTalk needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
+            "wan_2.1_vae."
         )
 
 

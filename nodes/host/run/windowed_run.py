@@ -147,7 +147,7 @@ def run_windows(
 ) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
 
-    A run that pauses ends behind a window, as soon as there is a frame to show.
+    A run that pauses ends after a window, as soon as there is a frame to show.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others.
@@ -235,7 +235,7 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 
 
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
-    """What the windows of this mode make nothing of, and what CLIP does not get to see."""
+    """Settings that this mode ignores, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
     if attachment.mode == "infinitetalk":
         return sight_notes(run_models.see, frames_change=picture_changes)
@@ -261,8 +261,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
         raise InputError(
             f"audio_embeds: the speech encoder gave {found} values a frame, but {attachment.talk_name} was "
             f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for "
-            f"InfiniteTalk "
-            "and MultiTalk) in the EverTalk audio encoder loader."
+            "InfiniteTalk and MultiTalk) in the EverTalk audio encoder loader."
         )
 
 

@@ -182,8 +182,8 @@ class ComfyBackend:
         self.more_free_gb += MORE_FREE_STEP_GB
         comfy.model_management.soft_empty_cache()
         show_on_node(
-            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
-            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with {self.more_free_gb:g} "
+            "GB more left free, by weights in RAM"
         )
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:

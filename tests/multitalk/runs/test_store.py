@@ -122,7 +122,7 @@ def test_finished_video_that_was_changed_is_left_alone_and_made_anew(tmp_path: P
     assert again.play().read_bytes() == expected
     assert path.read_bytes() == b"cut by hand"
     assert again.said == [
-        f"the finished video EverTalk/{path.name} is gone or was changed: the run begins anew"
+        f"the finished video EverTalk/{path.name} is gone or was changed: the run starts over"
     ]
 
 
