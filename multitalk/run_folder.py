@@ -29,6 +29,8 @@ from .windows import Window
 
 SUFFIX = ".run"
 
+WINDOWS_KEPT = "The windows that were finished are kept: queue the workflow again and the run goes on"
+
 DiskError = (OSError, FFmpegError)
 """What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
 
@@ -164,7 +166,11 @@ def whole_windows(
     whole: list[WindowRecord] = []
     for window, key in zip(windows, keys, strict=False):
         segment = window.segment
-        if window.key != key or (segment and not is_whole(folder / segment.name, segment)):
+        if (
+            window.key != key
+            or not window.stats.finite
+            or (segment and not is_whole(folder / segment.name, segment))
+        ):
             break
         whole.append(window)
     return tuple(whole)
@@ -201,7 +207,7 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
 def store_error(path: Path, error: Exception) -> RunStoreError:
     """A disk's error as a sentence with a move in it."""
     code = getattr(error, "errno", None)
-    kept = "The windows that were finished are kept: queue the workflow again and the run goes on"
+    kept = WINDOWS_KEPT
     if code in (errno.ENOSPC, errno.EDQUOT):
         return RunStoreError(
             f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. {kept}"

@@ -71,7 +71,7 @@ def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Seq
     """How many of a run's windows have these keys, up to one that can be continued from."""
     shared = 0
     for record, key in zip(manifest.windows, keys, strict=False):
-        if record.key != key:
+        if record.key != key or not record.stats.finite:
             break
         shared += 1
     while 0 < shared < len(plan) and manifest.windows[shared - 1].carries:

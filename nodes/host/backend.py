@@ -17,9 +17,21 @@ from .compat.wan_model import preferred_attention_of
 from .connected import name_of
 from .patcher import TalkAttachment
 
+FIRST_STEP = "the first step gave NaN or infinite values"
+LATER_STEP = "a later step gave NaN or infinite values"
+
 
 class NotFiniteError(EverTalkError):
-    """The model predicted NaN or infinite values."""
+    """The model predicted NaN or infinite values.
+
+    Args:
+        reason: when, as FIRST_STEP.
+        remedy: what to do.
+    """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(f"model: {reason}{remedy}")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +57,21 @@ class Backend:
         """The backend's callable; None is the host's own, which sees the patches of each call."""
         return None if self.choice.ran == COMFY else self.choice.attention
 
-    def after_failure(self) -> "Backend":
+    def after_failure(self, reason: str) -> "Backend":
         """The next backend to try when this one gave NaN or infinite values.
 
         Raises:
             NotFiniteError: there is none left: the fault lies elsewhere.
         """
-        reason = "the first step gave NaN or infinite values"
         is_lasting = not (self.is_connected and self.choice.ran == COMFY)
         choice = resolve_next(
             self.choice, reason, self.device, self.dtype, self.head_dim, is_lasting=is_lasting
         )
         if choice is None:
             raise NotFiniteError(
-                "model: the first step gave NaN or infinite values with PyTorch's own attention too, so the "
-                "weights or their precision are at fault. Choose quantization 'bf16', check the LoRA's "
-                "strength, or "
-                "download the model files again."
+                reason,
+                " with PyTorch's own attention too, so the weights or their precision are at fault. Choose "
+                "quantization 'bf16', check the LoRA's strength, or download the model files again.",
             )
         return Backend(choice, self.device, self.dtype, self.head_dim, self.is_connected)
 

@@ -17,7 +17,7 @@ from ...multitalk.generate import WindowRequest
 from ...multitalk.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ...multitalk.modes import Pin
 from ...wanvideo.step_cache import StepCache, StepCacheSettings
-from .backend import NotFiniteError
+from .backend import FIRST_STEP, NotFiniteError
 from .memory import declared_memory, forward_size
 from .patcher import KEY, BranchCall, TalkCall, talks_of
 
@@ -123,7 +123,7 @@ class TalkGuider(CFGGuider):
             NotFiniteError: it does not.
         """
         if not torch.isfinite(denoised_BCTHW).all():
-            raise NotFiniteError("model: the first step gave NaN or infinite values")
+            raise NotFiniteError(FIRST_STEP)
         self.checked = True
 
     def follow(self, step: int, steps: int) -> None:

@@ -22,6 +22,7 @@ from ...multitalk.noise import seeded_noise
 from ...multitalk.pausing import Pausing
 from ...multitalk.picture import checked_picture
 from ...multitalk.references import Reference
+from ...multitalk.run_folder import WINDOWS_KEPT
 from ...multitalk.run_settings import FIXED_STEPS, FrameSize, ScheduleSettings, WindowSettings
 from ...multitalk.run_store import RunStore
 from ...multitalk.size_buckets import cover_crop
@@ -36,6 +37,7 @@ from .connected import check_model, check_prompt
 from .events import RunEvent, send_event
 from .looks import drift_from, finishing
 from .lora import patch_warnings
+from .machine_faults import machine_faults
 from .patcher import TalkAttachment, attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
 from .seeing import sight_notes
@@ -149,8 +151,9 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
     A run that pauses ends behind a window, as soon as there is a frame to show.
 
     Raises:
-        InputError: a model, VAE or speech that does not fit the others.
+        InputError: a model, VAE or speech that does not fit the others; frames that hold no numbers.
         RunStoreError: a window could not be written.
+        GpuMemoryError, MachineError: see machine_faults.
     """
     attachment, pausing = check_cast(plan, cast), pausing or Pausing()
     first, carry = (0, Carry()) if store is None else (store.first, store.carry)
@@ -167,24 +170,26 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
     windows = generate(score_of(plan, attachment), studio, first, carry.motion_FHWC)
     stretches = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
-    for stretch in stretches:
-        report = reporter.report(stretch)
-        reports.append(report)
-        latents_BCTHW = stretch.finished.latents_BCTHW
-        if store is not None:
-            stats = WindowStats(report.seconds, report.drift, report.seam)
-            carried = Carry(stretch.finished.motion_FHWC, stretch.held_FHWC)
-            store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
-            del carried
-        else:
-            send_event(RunEvent("window", count, report.index, text=str(report)))
-        show_on_node(f"Window {report.index + 1} of {count} made: {report}")
-        frames += len(stretch.frames_FHWC)
-        is_last = stretch.is_last
-        del stretch  # else its frames would stay in memory while the next window is made
-        if store is not None and frames and not is_last and pausing.is_due(report.index):
-            return Played(latents_BCTHW, tuple(reports), paused=True)
-        pausing.window = min(report.index + 1, count - 1)
+    kept = "" if store is None else WINDOWS_KEPT
+    with machine_faults(lambda: f"{studio.doing} of window {pausing.window + 1} of {count}", kept):
+        for stretch in stretches:
+            report = reporter.report(stretch)
+            reports.append(report)
+            latents_BCTHW = stretch.finished.latents_BCTHW
+            if store is not None:
+                stats = WindowStats(report.seconds, report.drift, report.seam)
+                carried = Carry(stretch.finished.motion_FHWC, stretch.held_FHWC)
+                store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
+                del carried
+            else:
+                send_event(RunEvent("window", count, report.index, text=str(report)))
+            show_on_node(f"Window {report.index + 1} of {count} made: {report}")
+            frames += len(stretch.frames_FHWC)
+            is_last = stretch.is_last
+            del stretch  # else its frames would stay in memory while the next window is made
+            if store is not None and frames and not is_last and pausing.is_due(report.index):
+                return Played(latents_BCTHW, tuple(reports), paused=True)
+            pausing.window = min(report.index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
     return Played(latents_BCTHW, tuple(reports))
 

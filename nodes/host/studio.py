@@ -31,9 +31,11 @@ from ...multitalk.windows import Window
 from ...wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ...wanvideo.memory import forward_bytes
 from ...wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
-from .backend import Backend, NotFiniteError
+from .backend import LATER_STEP, Backend, NotFiniteError
 from .codecs import Codec
+from .compat.out_of_memory import is_out_of_memory
 from .guider import GuiderSettings, TalkGuider
+from .machine_faults import GpuMemoryError
 from .memory import GIB, forward_size, weights_bytes
 from .patcher import attachment_of
 from .progress import RunProgress, show_on_node, warn_on_node
@@ -46,6 +48,10 @@ SeeFrame = Callable[[torch.Tensor], Any]
 
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
+
+ENCODING, SAMPLING, DECODING = "the encoding", "the sampling", "the decoding"
+FINISHING = "the colours"
+"""What is done of a window, as messages name it."""
 
 Prompt = Callable[[Window], Conditioning]
 """A window -> the CONDITIONING of its prompt."""
@@ -131,6 +137,8 @@ class HostStudio:
         self.progress = progress
         self.more_free_gb = 0.0
         """GPU memory to leave free beside what is declared; grows where it did not suffice."""
+        self.doing = ENCODING
+        """What of a window is in the making, for messages."""
 
     @cached_property
     def codec(self) -> Codec:
@@ -139,39 +147,46 @@ class HostStudio:
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """See Studio."""
+        self.doing = ENCODING
         return self.codec.encode(frames_FHWC)
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         """See Studio."""
-        return self.codec.decode(latents_BCTHW)
+        self.doing = DECODING
+        frames_FHWC = self.codec.decode(latents_BCTHW)
+        self.doing = FINISHING
+        return frames_FHWC
 
     def sample(self, request: WindowRequest) -> torch.Tensor:
         """See Studio; stops between steps and windows when the user interrupts."""
         comfy.model_management.throw_exception_if_processing_interrupted()
+        self.doing = SAMPLING
         while True:
             needs_more_room = False
             try:
                 return self._sample_once(request)
-            except NotFiniteError:
-                self.backend = self.backend.after_failure()
+            except NotFiniteError as error:
+                self.backend = self.backend.after_failure(error.reason)
                 note_attention(self.backend.choice.ran)
                 warn_on_node(self.backend.choice.notes[-1])
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.more_free_gb * GIB > weights_bytes(self.cast.model):  # none is left to make room
                     raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
                 self.make_room(request.window.index)
 
-    def too_large(self, request: WindowRequest) -> torch.OutOfMemoryError:
+    def too_large(self, request: WindowRequest) -> GpuMemoryError:
         """What the person is told whose GPU has less than a window takes."""
         frames, rows, columns = request.noise_BCTHW.shape[2:]
         size = forward_size(self.cast.model, request.noise_BCTHW, request.voices, self.backend.attention, 0)
-        return torch.OutOfMemoryError(
+        return GpuMemoryError(
             f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
             f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
             f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
-            f"window_frames, or close other programs that use the GPU."
+            f"window_frames, or close other programs that use the GPU"
         )
 
     def make_room(self, index: int) -> None:
@@ -213,6 +228,8 @@ class HostStudio:
             disable_pbar=True,
             seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
         )
+        if not torch.isfinite(latents).all():
+            raise NotFiniteError(LATER_STEP)
         if guider.step_cache is not None:
             show_on_node(window_note(guider.step_cache))
         return latents.to(comfy.model_management.intermediate_device())
