@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ...multitalk.errors import MachineError
+from ...multitalk.common.errors import MachineError
 from .compat.out_of_memory import is_out_of_memory
 
 RAM_TEXTS = ("can't allocate memory", "not enough memory: you tried to allocate")

@@ -96,14 +96,14 @@ def module_of(name: str) -> ModuleType:
 
 PLACES: tuple[tuple[str, Callable[[], Any], str], ...] = (
     ("load", lambda: comfy.model_management, "load_models_gpu"),
-    ("speech", lambda: module_of("nodes.host.speech"), "encode_in_chunks"),
-    ("encode", lambda: module_of("nodes.host.codecs"), "stream_encode"),
+    ("speech", lambda: module_of("nodes.host.codecs.speech"), "encode_in_chunks"),
+    ("encode", lambda: module_of("nodes.host.codecs.vae"), "stream_encode"),
     ("encode", lambda: comfy.sd.VAE, "encode_tiled"),
-    ("step", lambda: module_of("nodes.host.guider"), "calc_cond_batch"),
-    ("decode", lambda: module_of("nodes.host.codecs"), "stream_decode"),
+    ("step", lambda: module_of("nodes.host.sampling.guider"), "calc_cond_batch"),
+    ("decode", lambda: module_of("nodes.host.codecs.vae"), "stream_decode"),
     ("decode", lambda: comfy.sd.VAE, "decode_tiled"),
-    ("colour", lambda: module_of("nodes.host.looks"), "match_colour"),
-    ("write", lambda: module_of("multitalk.frame_encoder").FrameEncoder, "encode"),
+    ("colour", lambda: module_of("nodes.host.sampling.colour_match"), "match_colour"),
+    ("write", lambda: module_of("multitalk.media.frame_encoder").FrameEncoder, "encode"),
 )
 """Place, what holds the call, its name."""
 
