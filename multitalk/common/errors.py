@@ -13,6 +13,9 @@ logged and sent (attention/plain_text.py).
 
 from ...attention.errors import PlainError
 
+WINDOWS_KEPT = "The windows that were finished are kept: queue the workflow again and the run goes on"
+"""The last sentence of what ends a run whose windows are on the disk."""
+
 
 class EverTalkError(PlainError):
     """Base of all errors that EverTalk raises for a mistake outside its own code."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from ..common.atomic_file import make_safe_folder, write_whole
-from ..common.errors import InputError, RunStoreError
+from ..common.errors import WINDOWS_KEPT, InputError, RunStoreError
 from ..common.fingerprint import SHORT_CHARACTERS, fingerprint, fingerprint_file
 from ..common.safe_path import Prefix, checked_prefix
 from ..windows.plan import Window
@@ -28,8 +28,6 @@ from .manifest import (
 from .overlap_file import WindowOverlap, read_overlap
 
 SUFFIX = ".run"
-
-WINDOWS_KEPT = "The windows that were finished are kept: queue the workflow again and the run goes on"
 
 DiskError = (OSError, FFmpegError)
 """What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
@@ -207,27 +205,27 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
 def store_error(path: Path, error: Exception) -> RunStoreError:
     """A disk's error as a sentence with a move in it."""
     code = getattr(error, "errno", None)
-    kept = WINDOWS_KEPT
     if code in (errno.ENOSPC, errno.EDQUOT):
         return RunStoreError(
-            f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. {kept}"
+            f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. "
+            f"{WINDOWS_KEPT}"
         )
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RunStoreError(
             f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
-            f"start ComfyUI with another --output-directory. {kept}"
+            f"start ComfyUI with another --output-directory. {WINDOWS_KEPT}"
         )
     if code in (errno.ENOTDIR, errno.EEXIST):
         return RunStoreError(
             f"output folder: {path} needs a folder where a file is ({error}). Move that file away, or choose "
-            f"another filename_prefix. {kept}"
+            f"another filename_prefix. {WINDOWS_KEPT}"
         )
     if not path.exists():
         return RunStoreError(
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
             "Put it back and queue the workflow again; without it the run begins anew"
         )
-    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {kept}")
+    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
 
 
 def _free_text(path: Path) -> str:

@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
-from ..common.errors import InputError
-from ..runs.folder import WINDOWS_KEPT
+from ..common.errors import WINDOWS_KEPT, InputError
 from .modes import WindowCondition, WindowInputs, WindowMode
 from .noise import Draw
 from .plan import Window

@@ -10,7 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ....multitalk.common.errors import InputError
-from ..machine_faults import machine_faults
+from .machine_faults import machine_faults
 from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")

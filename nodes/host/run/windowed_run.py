@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS, AudioEmbeds
 from ....multitalk.dubbing.clip import Dub
 from ....multitalk.model.guidance import GuidanceSettings
-from ....multitalk.runs.folder import WINDOWS_KEPT
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
@@ -33,13 +32,13 @@ from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule
 from ....multitalk.windows.voices import VoicePlan
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
-from ..machine_faults import machine_faults
 from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
 from ..model.step_cache import step_cache_notes
 from ..report.events import RunEvent, send_event
+from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..sampling.clip_vision import sight_notes
 from ..sampling.colour_match import drift_from, finishing

@@ -33,11 +33,11 @@ from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
 from ..codecs.vae import Codec
 from ..compat.out_of_memory import is_out_of_memory
-from ..machine_faults import GpuMemoryError
 from ..model.backend import LATER_STEP, Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
 from ..model.step_cache import window_note
+from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .guider import GuiderSettings, TalkGuider

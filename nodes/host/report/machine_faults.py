@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
-from ...multitalk.common.errors import MachineError
-from .compat.out_of_memory import is_out_of_memory
+from ....multitalk.common.errors import MachineError
+from ..compat.out_of_memory import is_out_of_memory
 
 RAM_TEXTS = ("can't allocate memory", "not enough memory: you tried to allocate")
 """What PyTorch says where the computer's memory does not suffice, on Linux and on Windows."""
