@@ -25,13 +25,13 @@ class NotFiniteError(EverTalkError):
     """The model predicted NaN or infinite values.
 
     Args:
-        reason: when, as FIRST_STEP.
-        remedy: what to do.
+        message: what the person is told.
+        reason: when, as FIRST_STEP, if that is not the message itself.
     """
 
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(f"model: {reason}{remedy}")
-        self.reason = reason
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,10 @@ class Backend:
         )
         if choice is None:
             raise NotFiniteError(
+                f"model: {reason} with PyTorch's own attention too, so the weights or their precision are at "
+                "fault. Choose quantization 'bf16', check the LoRA's strength, or download the model files "
+                "again.",
                 reason,
-                " with PyTorch's own attention too, so the weights or their precision are at fault. Choose "
-                "quantization 'bf16', check the LoRA's strength, or download the model files again.",
             )
         return Backend(choice, self.device, self.dtype, self.head_dim, self.is_connected)
 

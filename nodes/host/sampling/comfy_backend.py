@@ -49,8 +49,8 @@ SeeFrame = Callable[[torch.Tensor], Any]
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
 
-ENCODING, SAMPLING, DECODING = "the encoding", "the sampling", "the decoding"
-FINISHING = "the colours"
+ENCODING, SAMPLING, DECODING = "the VAE's encoding", "a sampling step", "the VAE's decoding"
+FINISHING = "matching the colours"
 """What is done of a window, as messages name it."""
 
 Prompt = Callable[[Window], Conditioning]
