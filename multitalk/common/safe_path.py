@@ -60,7 +60,7 @@ def checked_prefix(prefix: str, root: Path, socket: str = "filename_prefix") -> 
     folder = real_root.joinpath(*parts[:-1])
     try:
         real_folder = folder.resolve()
-    except (OSError, RuntimeError) as error:  # links that point at each other
+    except RuntimeError as error:  # links that point at each other
         raise InputError(f"{socket}: {prefix!r} cannot be followed ({error}). {EXAMPLE}") from error
     if not real_folder.is_relative_to(real_root):
         raise InputError(

@@ -71,7 +71,7 @@ class WindowStats:
         seconds: what it took.
         drift: colour drift, or None where it was not measured.
         seam: figure of its join with the window before, or None.
-        finite: whether all of its frames are numbers.
+        finite: whether all of its frames are numbers; a window of which it was not said is made again.
     """
 
     seconds: float

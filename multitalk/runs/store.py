@@ -207,7 +207,7 @@ class RunStore:
         # The error that ended the run goes on to the caller; those in here must not hide it.
         try:
             self._background.wait()
-        except RunStoreError as error:
+        except Exception as error:  # noqa: BLE001  a window's frames may be on a GPU that has failed
             LOG.error("%s", error)  # noqa: TRY400
         done, planned = len(self._manifest.windows), len(self._card.windows)
         if not self.frames or self.final is not None:
@@ -246,15 +246,13 @@ class RunStore:
                 segment=record_of(segment) if len(frames_FHWC) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
-                stats=_measured(stats, frames_FHWC),
+                stats=_measured(stats),
             )
             self._name_window(record)
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
         self._tell(record)
-        if not record.stats.finite:
-            LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
 
     def _tell(self, record: WindowRecord) -> None:
         if self._written is not None:
@@ -284,12 +282,10 @@ class RunStore:
         ]
 
 
-def _measured(stats: WindowStats, frames_FHWC: torch.Tensor) -> WindowStats:
-    """The figures that are numbers, as a manifest needs them, and whether the frames are."""
+def _measured(stats: WindowStats) -> WindowStats:
+    """The figures that are numbers, as a manifest needs them."""
     drift, seam = (
         figure if figure is not None and math.isfinite(figure) else None
         for figure in (stats.drift, stats.seam)
     )
-    # Frame by frame: of a whole window at once it would take a copy.
-    finite = all(bool(frame_HWC.isfinite().all()) for frame_HWC in frames_FHWC)
-    return replace(stats, drift=drift, seam=seam, finite=finite)
+    return replace(stats, drift=drift, seam=seam)

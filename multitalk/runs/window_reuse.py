@@ -49,9 +49,9 @@ def find_donor(
     for folder in other_folders(place, own):
         try:
             manifest = believable(read_manifest(folder / NAME), most_bytes)
+            shared = continuable(folder, manifest, keys, plan)
         except (RunStoreError, OSError):
             continue
-        shared = continuable(folder, manifest, keys, plan)
         if shared > (best.shared if best else 0):
             best = SourceRun(folder, manifest, shared)
     return best
@@ -68,10 +68,10 @@ def other_folders(place: RunPlace, own: Path) -> list[Path]:
 
 
 def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Sequence[Window]) -> int:
-    """How many of a run's windows have these keys, up to one that can be continued from."""
+    """How many of a run's windows have these keys, up to one that can be continued from. Raises OSError."""
     shared = 0
     for record, key in zip(manifest.windows, keys, strict=False):
-        if record.key != key:
+        if record.key != key or not record.stats.finite:
             break
         shared += 1
     while 0 < shared < len(plan) and manifest.windows[shared - 1].carries:

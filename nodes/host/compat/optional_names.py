@@ -7,6 +7,7 @@ host at hand. A name in this list may be missing there, so whoever uses it asks 
 
 OPTIONAL_NAMES = {
     "comfy.memory_management": "from 0.12.0 on",
+    "comfy.model_management.is_oom": "after 0.3.75",
     "comfy.model_patcher.CoreModelPatcher": "from 0.12.0 on",
     "comfy.model_patcher.ModelPatcher.cached_patcher_init": "after 0.15.0",
     "comfy.model_patcher.ModelPatcher.is_dynamic": "from 0.12.0 on",

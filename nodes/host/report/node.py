@@ -10,6 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ....multitalk.common.errors import InputError
+from .machine_faults import machine_faults
 from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")
@@ -111,7 +112,8 @@ def _running(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def ran(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
         check_inputs(cls, inputs, is_running=True)
-        return function(cls, *args, **inputs)
+        with machine_faults(lambda: cls.define_schema().display_name):
+            return function(cls, *args, **inputs)
 
     return ran
 
