@@ -280,7 +280,7 @@ def test_window_that_an_earlier_release_kept_with_values_that_are_no_numbers_is_
     manifest.write_text(json.dumps(kept))
     again = ToyRun(tmp_path)
     again.play()
-    assert again.studio.sampled == [1, 2, 3, 4]
+    assert again.backend.sampled == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -300,4 +300,4 @@ def test_window_with_values_that_are_no_numbers_ends_the_run_and_is_made_again(
             run.play()
     again = ToyRun(tmp_path)
     again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]

@@ -89,4 +89,4 @@ def test_folder_that_has_the_name_of_a_window_is_left_and_told_of(tmp_path: Path
     (run.store.folder / segment_name(2)).rmdir()
     again = ToyRun(tmp_path)
     again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
