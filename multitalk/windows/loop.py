@@ -158,7 +158,7 @@ def checked_numbers(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
     Raises:
         InputError: some are NaN or infinite.
     """
-    # The sum is no number where a value is none, and takes no copy of the frames.
+    # The sum is not a number where a value is none, and takes no copy of the frames.
     if not frames_FHWC.sum(dtype=torch.float32).isfinite():
         raise InputError(
             f"vae: the frames of window {window.index + 1} hold NaN or infinite values. Queue the workflow "
