@@ -59,7 +59,7 @@ VIDEO_STEP_PX = 32
 
 
 def constant(work: Work, value: object) -> object:
-    """A fixed value, looked up where it stands in another node; None if it is known only in a run."""
+    """A fixed value, looked up in the node that holds it; None if it is known only in a run."""
     if not isinstance(value, Link):
         return value
     value = work.origin(value)

@@ -151,8 +151,8 @@ class _Unpacker:
         self._parts += parts
         if self._parts > MAX_PARTS:
             raise ConvertError(
-                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; "
-                "convert a smaller workflow"
+                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; convert a "
+                "smaller workflow"
             )
 
 

@@ -13,7 +13,7 @@ from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_H264, OutputFormat
 from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
-from evertalk_pack.multitalk.runs.folder import RunPlace
+from evertalk_pack.multitalk.runs.folder import RunPlace, store_error
 from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from evertalk_pack.multitalk.runs.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
@@ -113,13 +113,21 @@ class ToyRun:
         whole = fingerprint(keys, self.sound)
         return RunIdentity(whole, tuple(keys), windows, {"seed": str(self.seed)})
 
+    def place(self) -> RunPlace:
+        """Where its files go; a disk that does not answer is told as the host's part tells it."""
+        try:
+            prefix = checked_prefix(self.prefix, self.output)
+            final = checked_prefix(self.final_prefix, self.output) if self.final_prefix else prefix
+        except OSError as error:
+            raise store_error(self.output, error) from error
+        return RunPlace(self.output, prefix, final)
+
     def new_store(self) -> RunStore:
         """A store of this run."""
-        prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
-        final = checked_prefix(self.final_prefix, self.output) if self.final_prefix else prefix
-        place = RunPlace(self.output, prefix, final)
-        store = RunStore(place, self.card(), form, self.resume, say=self.said.append, written=self.written)
+        store = RunStore(
+            self.place(), self.card(), form, self.resume, say=self.said.append, written=self.written
+        )
         store.review = self.pausing.after
         return store
 

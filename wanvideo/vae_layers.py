@@ -72,7 +72,7 @@ def with_past(x_BCTHW: torch.Tensor, past: PastFrames) -> torch.Tensor:
 def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor:
     """A copy of the last frames: a view would keep the whole chunk in memory.
 
-    Its strides are always the same ones: a compiled block is made anew for any others.
+    Its strides are always the same ones: a compiled block is made again for any others.
     """
     return x_BCTHW[:, :, -count:].clone(memory_format=torch.channels_last_3d)
 

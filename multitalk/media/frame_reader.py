@@ -84,7 +84,7 @@ class FrameReader:
 
     @property
     def standing(self) -> av.VideoFrame | None:
-        """The decoded frame that the reader stands on, the first at the beginning; None: there is none."""
+        """The decoded frame that the reader is at, the first at the beginning; None: there is none."""
         return None if self._now is None else self._now.frame
 
     def frame_at(self, time_s: float) -> torch.Tensor:
@@ -109,7 +109,7 @@ class FrameReader:
         return self._now
 
     def _is_far(self, pts: int) -> bool:
-        assert self._now is not None, "a frame stands"
+        assert self._now is not None, "there is a frame"
         return (pts - self._now.pts) * self._time_base > SEEK_AHEAD_S
 
     def _step(self) -> None:

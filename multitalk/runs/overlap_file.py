@@ -81,7 +81,7 @@ def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> Windo
         size: height and width of the frames.
 
     Raises:
-        RunStoreError: the file is no such file, or holds something else.
+        RunStoreError: the file is not such a file, or holds something else.
         OSError: it cannot be read.
     """
     try:

@@ -121,7 +121,7 @@ def estimate_run(shape: RunShape, weight_bytes: int, past: Past, guessed_bytes_p
         shape: how much there is to do.
         weight_bytes: of the files of all weights that sampling takes.
         past: figures of earlier windows.
-        guessed_bytes_per_frame: on the disk, where nothing is known of the past.
+        guessed_bytes_per_frame: on the disk, where there are no earlier runs.
     """
     seconds = shape.windows_left * statistics.median(past.window_seconds) if past.window_seconds else None
     known = past.bytes_per_frame
@@ -154,7 +154,7 @@ def frame_memory_bytes(shape: RunShape) -> int:
 
 
 def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
-    """Disk of what is left to write: the rest of the segments, the whole video, the motion frames."""
+    """Bytes still to be written: the rest of the segments, the whole video, the motion frames."""
     left_frames = shape.frames * shape.windows_left / shape.windows
     sound = shape.frames / FPS * SOUND_BYTES_PER_S
     carry = shape.motion_frames * shape.frame_bytes

@@ -162,7 +162,7 @@ class FeatureExtractor(nn.Module):
     ) -> TimeStats | None:
         """Statistics over time of the first convolution's output; None in the style that does not norm it.
 
-        The silent tail behind a track is not handed in: it would lower the variance and so raise the features
+        The silent tail after a track is not handed in: it would lower the variance and so raise the features
         of the speech, the more the longer the tail.
 
         Args:

@@ -25,7 +25,7 @@ RELATIVE_GATE_LU = -10.0
 OFFSET_LUFS = -0.691
 
 LIMIT_LUFS = 100.0
-"""A measurement beyond +-100 is no loudness: digital silence gives minus infinity."""
+"""A measurement beyond +-100 is not a loudness: digital silence gives minus infinity."""
 
 
 def loudness_of_pieces(pieces: Iterable[torch.Tensor], sample_rate_hz: int) -> float | None:

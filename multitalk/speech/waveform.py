@@ -24,7 +24,7 @@ OVERSHOOT = 2**0.5
 """Peaks up to here, 3 dB beyond full scale, are what MP3 and AAC make of loud sound."""
 
 MAX_PEAK = 100.0
-"""40 dB beyond full scale: these are no samples in -1..1, but whole numbers that nobody scaled."""
+"""40 dB beyond full scale: these are not samples in -1..1, but whole numbers that nobody scaled."""
 
 SAMPLES_PER_FRAME = SPEECH_RATE_HZ // FPS
 """Samples at SPEECH_RATE_HZ that one video frame lasts."""

@@ -91,7 +91,7 @@ def parse_window_seeds(text: str, run_seed: int) -> tuple[WindowSeeds, tuple[str
 def _parse_entry(entry: str) -> tuple[int, int]:
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is no window and seed. {EXAMPLE}")
+        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is not a window and seed. {EXAMPLE}")
     number, seed = int(found[1]), int(found[2])
     if number == 0:
         raise InputError(f"{SOCKET}: there is no window 0, the first is window 1. {EXAMPLE}")

@@ -136,7 +136,7 @@ class TalkForward:
         **host_options: Any,
     ) -> torch.Tensor:
         """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotations."""
-        del host_options  # what the host's own forward makes nothing of, or what was refused before
+        del host_options  # ignored by the host's own forward too, or refused before
         options, call = {} if transformer_options is None else transformer_options, self.call
         assert freqs is not None
         attention = call.attention or host_attention(options)
@@ -165,8 +165,8 @@ class TalkForward:
 class TalkEntry:
     """The host's wrapper around its transformer: in calls with a TalkCall the pack's forward runs inside.
 
-    The host tells a wrapper which modules run, those of a clone on another GPU for one; what stands before
-    and behind the blocks, padding and positions, stays its own.
+    The host tells a wrapper which modules run, those of a clone on another GPU for one; what comes before
+    and after the blocks, padding and positions, stays its own.
 
     Attributes:
         compile_blocks: as in TalkForward.
@@ -274,8 +274,7 @@ def attachment_of(model: ModelPatcher) -> AudioAttachment:
     if attachment is None:
         raise InputError(
             "model: this MODEL has no audio weights. Load it with the EverTalk model loader, or put EverTalk "
-            "Apply "
-            "between your loader and the sampler."
+            "Apply between your loader and the sampler."
         )
     assert isinstance(attachment, AudioAttachment)
     return attachment

@@ -24,7 +24,7 @@ PRIMITIVES = (
 """ComfyUI's nodes that give the value of their only widget; the editor knows them too (web/graph.js)."""
 
 MAX_PRIMITIVES = 8
-"""One behind the other; more are not followed."""
+"""One after the other; more are not followed."""
 
 CALLED = "Node name for S&R"
 SHOWN_CHARACTERS = 40
@@ -181,4 +181,4 @@ def _text(value: object) -> str:
         return str(value)
     if _link(value):
         raise NoValueError("it comes over a link, and is not known before the workflow runs")
-    raise NoValueError(f"it is a {type(value).__name__}, no text and no number")
+    raise NoValueError(f"it is a {type(value).__name__}, not text or a number")

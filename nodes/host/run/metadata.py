@@ -50,7 +50,7 @@ def check_metadata(extra_pnginfo: object) -> None:
     """Refuse what no client can have meant.
 
     Raises:
-        InputError: it is no object, or has a name that cannot be written.
+        InputError: it is not an object, or has a name that cannot be written.
     """
     if args.disable_metadata or not extra_pnginfo:
         return
@@ -110,7 +110,7 @@ def without_review(node: JsonMapping) -> JsonMapping:
 
 def _problem_of(name: object) -> str:
     if not isinstance(name, str):
-        return "is no text"
+        return "is not text"
     if not name.strip():
         return "is an empty text"
     if len(name) > MAX_NAME_CHARACTERS:
@@ -134,7 +134,10 @@ def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
         )
     # The host itself writes NaN into a prompt, for nodes that are to run each time.
     odd = has_odd_numbers and name != PROMPT
-    return text, f"metadata: {name} holds NaN or infinity, which JSON has not; null is written" if odd else ""
+    return (
+        text,
+        f"metadata: {name} holds NaN or infinity, which JSON does not have; null is written" if odd else "",
+    )
 
 
 def _looked_through(value: Any) -> tuple[int, bool]:
@@ -153,7 +156,7 @@ def _is_odd(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None in the place of numbers that are not finite."""
+    """The same with None in place of numbers that are not finite."""
     if isinstance(value, Mapping):
         return {name: _finite(inner) for name, inner in cast("JsonMapping", value).items()}
     if isinstance(value, list | tuple):

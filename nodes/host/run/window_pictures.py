@@ -74,7 +74,7 @@ def run_pictures(
     """What the windows see, of a picture (or several, or a camera over it) or of a clip.
 
     Raises:
-        InputError: the start picture is no picture, or pictures would have to move over a clip.
+        InputError: the start picture is not a picture, or pictures would have to move over a clip.
     """
     if source is None:
         reference = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
@@ -99,7 +99,7 @@ def reference_of(
     """Each window's picture.
 
     Raises:
-        InputError: the start picture is no picture.
+        InputError: the start picture is not a picture.
     """
     picture_HWC, _ = checked_picture(start_image_BHWC)
     pictures = scheduled or (Keyframe(0.0, picture_HWC),)

@@ -55,7 +55,7 @@ def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning]
     """The prompts of a schedule, each through the text encoder; a prompt that returns is encoded once.
 
     Raises:
-        InputError: prompts without a text encoder, or a text that is no schedule.
+        InputError: prompts without a text encoder, or a text that is not a schedule.
     """
     if not prompts.strip():
         return ()

@@ -123,4 +123,4 @@ def test_pauses_fall_on_the_same_windows_however_a_run_went_on() -> None:
     pausing = Pausing(3)
     assert [index for index in range(9) if pausing.is_due(index)] == [2, 5, 8]
     assert not any(Pausing().is_due(index) for index in range(9))
-    assert paused_text(3, 7) == "paused behind window 3 of 7; queue again to go on"
+    assert paused_text(3, 7) == "paused after window 3 of 7; queue again to go on"

@@ -122,7 +122,7 @@ def test_finished_video_that_was_changed_is_left_alone_and_made_anew(tmp_path: P
     assert again.play().read_bytes() == expected
     assert path.read_bytes() == b"cut by hand"
     assert again.said == [
-        f"the finished video EverTalk/{path.name} is gone or was changed: the run begins anew"
+        f"the finished video EverTalk/{path.name} is gone or was changed: the run starts over"
     ]
 
 
@@ -258,15 +258,46 @@ def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
         run.new_store()
 
 
-def test_window_with_values_that_are_no_numbers_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_figures_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     run = ToyRun(tmp_path, frames=17)
     with run.new_store() as store:
-        frames = torch.full((17, SIZE, SIZE, 3), 0.5)
-        frames[3, 2, 1] = torch.nan
-        nan = float("nan")
+        frames, nan = torch.full((17, SIZE, SIZE, 3), 0.5), float("nan")
         store.add(run.card().windows[0], frames, WindowOverlap(), WindowStats(1.0, drift=nan, seam=nan))
         store.finish()
-    assert store.stats == (WindowStats(1.0, drift=None, seam=None, finite=False),)
-    assert "Window 1 holds values that are no numbers" in caplog.text
+    assert store.stats == (WindowStats(1.0, drift=None, seam=None),)
+
+
+def test_window_that_an_earlier_release_kept_with_values_that_are_no_numbers_is_made_again(
+    tmp_path: Path,
+) -> None:
+    run = ToyRun(tmp_path, before_window=Stop(3))
+    with pytest.raises(StopError):
+        run.play()
+    assert run.store is not None
+    manifest = run.store.folder / NAME
+    kept = json.loads(manifest.read_text())
+    kept["windows"][1]["stats"]["finite"] = False
+    manifest.write_text(json.dumps(kept))
+    again = ToyRun(tmp_path)
+    again.play()
+    assert again.backend.sampled == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_window_with_values_that_are_no_numbers_ends_the_run_and_is_made_again(
+    tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, decode = ToyRun(tmp_path), ToyBackend.decode
+
+    def spoilt(studio: ToyBackend, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        frames_FHWC = decode(studio, latents_BCTHW)
+        frames_FHWC[3, 2, 1] = value if studio.sampled[-1] == 2 else 0.5
+        return frames_FHWC
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyBackend, "decode", spoilt)
+        with pytest.raises(InputError, match=r"frames of window 3 hold NaN or infinite values.*are kept"):
+            run.play()
+    again = ToyRun(tmp_path)
+    again.play()
+    assert again.backend.sampled == [2, 3, 4]

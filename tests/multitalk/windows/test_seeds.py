@@ -41,16 +41,16 @@ def test_seed_of_the_run_itself_changes_nothing_and_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("4", "'4' is no window and seed. Write a window's number"),
-        ("4: 1 9: 2", "'4: 1 9: 2' is no window and seed"),
-        ("4: -1", "is no window and seed"),
-        ("4: 1.5", "is no window and seed"),
-        ("\u0664: 1", "is no window and seed"),
-        ("four: 1", "is no window and seed"),
+        ("4", "'4' is not a window and seed. Write a window's number"),
+        ("4: 1 9: 2", "'4: 1 9: 2' is not a window and seed"),
+        ("4: -1", "is not a window and seed"),
+        ("4: 1.5", "is not a window and seed"),
+        ("\u0664: 1", "is not a window and seed"),
+        ("four: 1", "is not a window and seed"),
         ("0: 1", "there is no window 0, the first is window 1"),
         ("4: 1, 4: 2", "window 4 has two seeds"),
         (f"4: {2**63}", f"seed {2**63} of window 4, expected 0 to {2**63 - 1}"),
-        ("4: " + "9" * 31, "is no window and seed"),
+        ("4: " + "9" * 31, "is not a window and seed"),
         ("1" * 1_000_001, "1000001 characters, expected 1000000 at most"),
     ],
 )
