@@ -289,9 +289,9 @@ def test_window_with_values_that_are_no_numbers_ends_the_run_and_is_made_again(
 ) -> None:
     run, decode = ToyRun(tmp_path), ToyBackend.decode
 
-    def spoilt(studio: ToyBackend, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-        frames_FHWC = decode(studio, latents_BCTHW)
-        frames_FHWC[3, 2, 1] = value if studio.sampled[-1] == 2 else 0.5
+    def spoilt(backend: ToyBackend, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        frames_FHWC = decode(backend, latents_BCTHW)
+        frames_FHWC[3, 2, 1] = value if backend.sampled[-1] == 2 else 0.5
         return frames_FHWC
 
     with monkeypatch.context() as patch:
