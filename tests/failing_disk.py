@@ -83,12 +83,15 @@ def failing(disk: FailingDisk) -> Generator[FailingDisk]:
     def opens_to_write(_path: object, mode: str = "r", *_: Any, **__: Any) -> bool:
         return bool(set(mode) & set(MAKING))
 
+    def changes(_path: object, flags: int, *_: object, **__: object) -> bool:
+        return bool(flags & CHANGING)
+
     with pytest.MonkeyPatch.context() as patch:
         for name in WRITES:
             patch.setattr(os, name, met(getattr(os, name), lambda *_, **__: True))
         for name in READS:
             patch.setattr(os, name, met(getattr(os, name), lambda *_, **__: False))
-        patch.setattr(os, "open", met(os.open, lambda _path, flags, *_, **__: bool(flags & CHANGING)))
+        patch.setattr(os, "open", met(os.open, changes))
         patch.setattr(io, "open", met(io.open, opens_to_write))
         patch.setattr(av, "open", met(av.open, opens_to_write))
         yield disk

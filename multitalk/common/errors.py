@@ -3,7 +3,7 @@
     EverTalkError (PlainError, a ValueError)
     |-- InputError        a socket or a widget holds something that cannot be used
     |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
-    |-- ResultError       the decode node got something that is no sampler result
+    |-- ResultError       the decode node got something that is not a sampler result
     |-- RunStoreError     the folder that keeps a run's finished windows cannot be used
     `-- MachineError      the GPU or the computer's memory failed in the middle of a run
 
@@ -30,7 +30,7 @@ class ModelFileError(EverTalkError):
 
 
 class ResultError(EverTalkError):
-    """The decode node was given something that is no sampler result."""
+    """The decode node was given something that is not a sampler result."""
 
 
 class RunStoreError(EverTalkError):

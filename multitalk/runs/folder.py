@@ -93,7 +93,7 @@ def stored_manifest(folder: Path) -> tuple[Manifest | None, str]:
     except DamagedManifestError as error:
         aside = free_name(folder, "manifest.damaged", ".json")
         path.replace(aside)
-        return None, f"{error}; it was set aside as {aside.name}, and the run begins anew"
+        return None, f"{error}; it was set aside as {aside.name}, and the run starts over"
     except OSError as error:
         raise store_error(folder, error) from error
 
@@ -261,7 +261,7 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
     if not _is_there(path):
         return RunStoreError(
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
-            "Put it back and queue the workflow again; without it the run begins anew"
+            "Put it back and queue the workflow again; without it the run starts over"
         )
     return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
 

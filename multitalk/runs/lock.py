@@ -165,8 +165,8 @@ class RunLock:
         if holder is None or holder.token != self._me.token:
             whose = "is gone" if holder is None else f"belongs to process {holder.pid} on {holder.host}"
             raise RunStoreError(
-                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write "
-                "into another's. The windows that were finished are kept; queue the workflow again"
+                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write into "
+                "another's. The windows that were finished are kept; queue the workflow again"
             )
 
     def _create(self) -> bool:
@@ -199,7 +199,7 @@ class RunLock:
         """Refuse what no EverTalk has made: waiting for its holder would be for nothing, or without end.
 
         Raises:
-            RunStoreError: it is no plain file, or far too long.
+            RunStoreError: it is not a plain file, or far too long.
         """
         try:
             status = path.lstat()
@@ -210,8 +210,8 @@ class RunLock:
             what = f"a file of {status.st_size} bytes"
         if what:
             raise RunStoreError(
-                f"run folder {path.parent}: `{path.name}` is {what}, and no lock of EverTalk's. Remove it "
-                "and queue the workflow again, or choose another filename_prefix"
+                f"run folder {path.parent}: `{path.name}` is {what}, not a lock of EverTalk's. Remove it and "
+                "queue the workflow again, or choose another filename_prefix"
             )
 
     def _touched(self) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 A run whose sound only grew at its end is another run, with a folder of its own, but its first windows saw and
 heard the same; so is a run that has another seed for one window, up to that window. They are copied from the
 folder of the other run. What a window hears is compared as sound, while the speech encoder listens to the
-whole track at once: behind a shorter sound a window was made of features that were encoded under that, and
+whole track at once: after a shorter sound a window was made of features that were encoded under that, and
 differs from what a run from the start would give as much as these features do.
 """
 

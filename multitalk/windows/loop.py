@@ -13,8 +13,8 @@ import torch
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
 from ..common.errors import WINDOWS_KEPT, InputError
 from .modes import WindowCondition, WindowInputs, WindowMode
-from .noise import Draw
 from .plan import Window
+from .seeds import Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class SamplingBackend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What a run plays: all that decides its result but the weights.
+    """A run as the loop reads it: all that decides its result but the weights.
 
     Attributes:
         windows: the plan.
@@ -129,12 +129,12 @@ class RunSpec:
 def generate(
     spec: RunSpec, sampling_backend: SamplingBackend, first: int = 0, motion_FHWC: torch.Tensor | None = None
 ) -> Iterator[FinishedWindow]:
-    """Play the windows of a score in order; each is yielded when its frames are final.
+    """Sample the windows of a run in order; each is yielded when its frames are final.
 
     Args:
-        spec: what to play.
+        spec: the run.
         sampling_backend: the host's part.
-        first: index of the window to begin with; what it gives is the same as if those before were played.
+        first: index of the window to begin with; its result is the same as if those before were sampled.
         motion_FHWC: the last frames of the window before, as many as window `first` takes over; else None.
     """
     for window in spec.windows[first:]:

@@ -40,9 +40,8 @@ def check_vae(vae: Any) -> None:
         kind = "a video" if vae.latent_dim == 3 else "an image"
         raise InputError(
             f"vae: this is {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
-            f"EverTalk "
-            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
-            f"wan_2.1_vae."
+            f"EverTalk needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
+            "wan_2.1_vae."
         )
 
 
@@ -100,16 +99,6 @@ class Codec:
             show_on_node(f"VAE {what}: the memory does not suffice for {tried}; going on with {then}")
             comfy.model_management.soft_empty_cache()
         return in_tiles()
-
-
-def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
-    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
-    return Codec(vae).encode(frames_FHWC)
-
-
-def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-    """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
-    return Codec(vae).decode(latents_BCTHW)
 
 
 def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:

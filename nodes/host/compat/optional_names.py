@@ -1,7 +1,7 @@
 """The host's names that not every release has; only adapters in this folder use them.
 
 A test (tests/test_host_names.py) reads every name of the host that the pack uses and looks for it in the
-host at hand. A name that stands here may be missing there, so whoever uses it asks first (`hasattr`,
+host at hand. A name in this list may be missing there, so whoever uses it asks first (`hasattr`,
 `getattr`, `try`).
 """
 

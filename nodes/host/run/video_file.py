@@ -12,12 +12,12 @@ from ....multitalk.windows.settings import MAX_SIZE_PX
 
 
 def stand_in(_node: str, _widget: str) -> str:
-    """In the place of a widget's value, where the workflow is not known."""
+    """In place of a widget's value, where the workflow is not known."""
     return "value"
 
 
 def check_prefix(prefix: str, widget: WidgetValue = stand_in) -> tuple[str, ...]:
-    """Refuse a prefix that is no file name within the host's output folder; what was changed on the way.
+    """Refuse a prefix that is not a file name within the host's output folder; what was changed on the way.
 
     Raises:
         InputError: it is empty, has a token that stands for nothing, or leads out of the output folder.

@@ -22,21 +22,20 @@ from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from ....multitalk.windows.noise import seeded_noise
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.references import Reference
 from ....multitalk.windows.report import WindowReport, WindowReporter
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
 from ....multitalk.windows.voices import VoicePlan
+from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
 from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
-from ..model.step_cache import step_cache_notes
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
@@ -149,7 +148,7 @@ def run_windows(
 ) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
 
-    A run that pauses ends behind a window, as soon as there is a frame to show.
+    A run that pauses ends after a window, as soon as there is a frame to show.
 
     Raises:
         InputError: a model, VAE or speech that does not fit the others; frames that hold no numbers.
@@ -240,7 +239,7 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 
 
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
-    """What the windows of this mode make nothing of, and what CLIP does not get to see."""
+    """Settings that this mode ignores, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
     if attachment.mode == "infinitetalk":
         return sight_notes(run_models.see, frames_change=picture_changes)
@@ -266,8 +265,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
         raise InputError(
             f"audio_embeds: the speech encoder gave {found} values a frame, but {attachment.talk_name} was "
             f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for "
-            f"InfiniteTalk "
-            "and MultiTalk) in the EverTalk audio encoder loader."
+            "InfiniteTalk and MultiTalk) in the EverTalk audio encoder loader."
         )
 
 

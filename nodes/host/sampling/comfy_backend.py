@@ -1,4 +1,4 @@
-"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+"""The window loop's backend in ComfyUI: its samplers, its VAE, its memory management.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames.
@@ -19,9 +19,8 @@ from node_helpers import conditioning_set_values
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
-from ....multitalk.windows.noise import window_seed
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
     INFINITETALK_SCHEDULE,
     MULTITALK_SCHEDULE,
@@ -31,18 +30,18 @@ from ....multitalk.windows.settings import (
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
 from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
-from ..model.step_cache import window_note
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .guider import GuiderSettings, TalkGuider
 
-Conditioning = list[Any]
+HostConditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
@@ -53,7 +52,7 @@ ENCODING, SAMPLING, DECODING = "the VAE's encoding", "a sampling step", "the VAE
 FINISHING = "matching the colours"
 """What is done of a window, as messages name it."""
 
-Prompt = Callable[[Window], Conditioning]
+Prompt = Callable[[Window], HostConditioning]
 """A window -> the CONDITIONING of its prompt."""
 
 
@@ -72,7 +71,7 @@ class RunModels:
     model: ModelPatcher
     vae: Any
     prompt: Prompt
-    negative: Conditioning | None
+    negative: HostConditioning | None
     see: SeeFrame
 
 
@@ -198,8 +197,8 @@ class ComfyBackend:
         self.more_free_gb += MORE_FREE_STEP_GB
         comfy.model_management.soft_empty_cache()
         show_on_node(
-            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
-            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with {self.more_free_gb:g} "
+            "GB more left free, by weights in RAM"
         )
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:

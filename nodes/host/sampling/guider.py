@@ -127,7 +127,7 @@ class TalkGuider(CFGGuider):
         self.checked = True
 
     def follow(self, step: int, steps: int) -> None:
-        """Tell the step cache, which begins with the window, where sampling stands."""
+        """Tell the step cache, which begins with the window, how far sampling is."""
         if self.settings.step_cache is None:
             return
         if self.step_cache is None:

@@ -80,7 +80,7 @@ def finished(output: Path) -> ToyRun:
     return ToyRun(output, frames=FRAMES)
 
 
-KINDS = {new: 0, stopped: 2, finished: 3}
+KINDS: dict[Callable[[Path], ToyRun], int] = {new: 0, stopped: 2, finished: 3}
 """How a run begins, and how many of its windows are finished then."""
 
 
@@ -112,7 +112,7 @@ def complaint(run: ToyRun, disk: FailingDisk, fault: Fault, done: int, expected:
     after = ToyRun(run.output, frames=FRAMES)
     if bytes_of(after.play()) != expected:
         return f"call {disk.first}: other bytes"
-    lost = written & set(after.studio.sampled)
+    lost = written & set(after.backend.sampled)
     return f"call {disk.first}: lost {sorted(lost)}" if lost else ""
 
 

@@ -34,7 +34,7 @@ def test_full_disk_ends_the_run_with_its_name_and_the_run_goes_on_when_there_is_
     whole.mkdir()
     again = ToyRun(small_disk, written_as=form)
     assert bytes_of(again.play()) == bytes_of(ToyRun(whole, written_as=form).play())
-    assert again.studio.sampled == list(range(finished, WINDOWS))
+    assert again.backend.sampled == list(range(finished, WINDOWS))
 
 
 def test_folder_that_becomes_read_only_ends_the_run_and_it_goes_on_later(small_disk: Path) -> None:
@@ -53,7 +53,7 @@ def test_folder_that_becomes_read_only_ends_the_run_and_it_goes_on_later(small_d
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     again = ToyRun(small_disk)
     again.play()
-    assert again.studio.sampled == [3, 4]
+    assert again.backend.sampled == [3, 4]
 
 
 def test_folder_that_may_not_be_made_is_named(small_disk: Path) -> None:
@@ -89,4 +89,4 @@ def test_folder_that_has_the_name_of_a_window_is_left_and_told_of(tmp_path: Path
     (run.store.folder / segment_name(2)).rmdir()
     again = ToyRun(tmp_path)
     again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
