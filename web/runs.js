@@ -17,7 +17,18 @@ function tabHere() {
 
 /** Remembers which workflow the open tab shows. Two tabs may show copies of one, with one id. */
 export function noteTab() {
-  lastTab.set(rootGraph()?.id, tabHere())
+  const workflow = rootGraph()?.id
+  lastTab.set(workflow, tabHere())
+  adopt(workflow, tabHere())
+}
+
+// A page that was reloaded hears of a run before its workflow is opened again: the run is kept under the workflow's
+// id, and is the tab's that shows it first.
+function adopt(workflow, tab) {
+  if (workflow === tab || !tabs.has(workflow)) return
+  for (const [id, run] of tabs.get(workflow)) runsIn(tab).set(id, run)
+  tabs.delete(workflow)
+  for (const [promptId, known] of tabOfPrompt) if (known === workflow) tabOfPrompt.set(promptId, tab)
 }
 
 function runsIn(tab) {

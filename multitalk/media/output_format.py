@@ -52,6 +52,11 @@ class OutputFormat(Protocol):
         ...
 
     @property
+    def min_side_px(self) -> int:
+        """The least width and height that its encoder is given."""
+        ...
+
+    @property
     def is_offered(self) -> bool:
         """Whether this machine's FFmpeg can write it."""
         ...
@@ -86,11 +91,13 @@ class StreamFormat:
         name: as people choose it.
         form: codec and container.
         bytes_per_pixel: see OutputFormat.
+        min_side_px: see OutputFormat.
     """
 
     name: str
     form: StreamForm
     bytes_per_pixel: float
+    min_side_px: int = 1
 
     @property
     def segment_suffix(self) -> str:
@@ -145,6 +152,7 @@ class PictureFormat:
     bytes_per_pixel: float
     segment_suffix: str = ".zip"
     suffix: str = ""
+    min_side_px: int = 1
 
     @property
     def is_offered(self) -> bool:
@@ -181,7 +189,8 @@ class PictureFormat:
 
 
 MP4_H264 = StreamFormat("mp4 (h264)", H264_MP4, 0.05)
-MP4_HEVC10 = StreamFormat("mp4 10-bit (hevc)", HEVC, 0.05)
+MP4_HEVC10 = StreamFormat("mp4 10-bit (hevc)", HEVC, 0.05, min_side_px=64)
+"""x265 works on blocks of 64 pixels, and is not relied on for pictures that are smaller than one."""
 MKV_FFV1 = StreamFormat("mkv lossless (ffv1)", FFV1, 3.75)
 PNG_SEQUENCE = PictureFormat("png sequence", Png(), 3.0)
 EXR_SEQUENCE = PictureFormat("exr sequence", Exr(), 6.0)

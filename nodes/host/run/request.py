@@ -133,6 +133,8 @@ def checked_settings(
         )
     picture_BHWC = first_picture(start_image, options.source)
     size, size_notes = size_of(widgets, picture_BHWC)
+    if widgets.form is OutputForm.VIDEO:
+        check_side(widgets.written_as, size)
     _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(options.look or LookSettings(), windows)
@@ -149,6 +151,19 @@ def checked_settings(
         (*notes, *seed_notes, *name_notes),
         window_seeds,
     )
+
+
+def check_side(output: OutputFormat, size: FrameSize) -> None:
+    """Refuse a video that is too small for its format's encoder.
+
+    Raises:
+        InputError: names both sizes.
+    """
+    if min(size.height_px, size.width_px) < output.min_side_px:
+        raise InputError(
+            f"format: {output.name} is written from {output.min_side_px} pixels a side on, and the video has "
+            f"{size.width_px}x{size.height_px}. Choose another format, or a larger size."
+        )
 
 
 def plan_run(

@@ -8,6 +8,7 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.media.output_format import MP4_HEVC10
 from tiny_host import picture, widgets
 
 pytestmark = pytest.mark.host
@@ -49,6 +50,15 @@ def test_custom_size_covers_and_cuts_the_centre() -> None:
     made = plan(image=wide, width=32, height=32)
     assert made.picture_HWC.shape == (32, 32, 3)
     assert made.picture_HWC.min() > 0.9, "the outer thirds are cut off"
+
+
+@pytest.mark.parametrize("size", [{"width": 48, "height": 64}, {"width": 64, "height": 32}])
+def test_a_video_that_is_too_small_for_its_format_is_refused(size: dict[str, int]) -> None:
+    small = {"format": MP4_HEVC10.name, **size}
+    with pytest.raises(InputError, match=r"format: mp4 10-bit \(hevc\) is written from 64 pixels a side on"):
+        plan(**small)
+    plan(**small, output="latent")
+    plan(**small | {"width": 64, "height": 64})
 
 
 def test_a_picture_of_the_video_s_size_is_left_as_it_is() -> None:

@@ -1,0 +1,223 @@
+"""A server's day of work in miniature: very many small jobs of mixed kinds, one after the other.
+
+    python bench/many_jobs.py --comfyui .cache/ComfyUI --jobs 1000
+
+Of every ten jobs some are stopped in the middle, and some are wrong in a way that must be refused; all
+others must give a video of the right length. The first job is made again at the end and must give the same
+bytes. Prints a JSON line for each tenth of the jobs, with the server's memory, threads and open files, and
+one at the end; the exit code is 1 where a job went wrong. `make soak` calls it. Linux.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import av
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
+
+from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, TextEvent  # noqa: E402
+from comfy_server import ComfyServer  # noqa: E402
+from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
+from soak import Edge, Watch  # noqa: E402
+
+FPS = 25
+LENGTHS_S = (0.5, 1.0, 1.6, 2.4)
+SIDES_PX = (64, 80, 96)
+FORMATS = ("mp4 (h264)", "mp4 (h264)", "mp4 10-bit (hevc)", "mkv lossless (ffv1)", "png sequence")
+SCHEDULERS = ("infinitetalk", "multitalk", "simple")
+STOPPED, BAD, VOICES, LATENT = "stopped", "refused", "two voices", "latent"
+KINDS = ("plain", "plain", "plain", "look", VOICES, VOICES, LATENT, STOPPED, BAD, BAD)
+"""Of ten jobs, in a drawn order."""
+
+SAMPLER, EMBEDS, PICTURE, SPEECH, DECODE = "8", "7", "1", "2", "9"
+Graph = dict[str, dict[str, Any]]
+Spoil = Callable[[Graph], None]
+
+MISTAKES: dict[str, Spoil] = {
+    "filename_prefix": lambda graph: graph[SAMPLER]["inputs"].update(filename_prefix="../outside"),
+    "window_frames": lambda graph: graph[SAMPLER]["inputs"].update(window_frames=18),
+    "negative": lambda graph: graph[SAMPLER]["inputs"].update(text_scale=5.0),
+    "window_seeds": lambda graph: graph[SAMPLER]["inputs"].update(window_seeds="1: what"),
+    "vae": lambda graph: graph[SAMPLER]["inputs"].update(vae="a word"),
+    "encoder": lambda graph: graph["6"]["inputs"].update(encoder="not_there.safetensors"),
+    "audio": lambda graph: graph[SPEECH]["inputs"].update(audio="not_there.wav"),
+    "width": lambda graph: graph[SAMPLER]["inputs"].update(width=8),
+}
+"""What is wrong, by a word that the refusal has."""
+
+
+@dataclass
+class Tally:
+    """What came of the jobs.
+
+    Attributes:
+        kinds: how many of each kind went right.
+        wrong: what went wrong, a line each.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter[str])
+    wrong: list[str] = field(default_factory=list[str])
+
+
+class Day:
+    """Queues the jobs of a day.
+
+    Args:
+        server: with the tiny models, which nobody else uses.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, server: ComfyServer, seed: int) -> None:
+        self._server, self._seed = server, seed
+        self.tally = Tally()
+
+    def job(self, number: int) -> None:
+        """One job; what is wrong with it is noted."""
+        draw = Random(f"{self._seed}:{number}")
+        order = [*KINDS]
+        Random(f"{self._seed}:{number // len(KINDS)}").shuffle(order)
+        kind = order[number % len(KINDS)]
+        if number % 50 == 0:  # as a page that was closed and one that is opened
+            self._server.client = ComfyClient(self._server.client.address)
+        try:
+            found = self._bad(number, draw) if kind == BAD else self._good(number, kind, draw)
+        except (JobError, TimeoutError, ValueError, OSError) as error:
+            found = f"{type(error).__name__}: {error}"
+        if found:
+            self.tally.wrong.append(f"{number} ({kind}): {found}")
+        else:
+            self.tally.kinds[kind] += 1
+
+    def reference(self) -> bytes:
+        """The video of a job that is always the same, made anew."""
+        self._server.client.run(graph_of(LENGTHS_S[1], "same", seed=1), timeout_s=300)
+        (video,) = self._server.output.glob("same_0*.mp4")
+        made = video.read_bytes()
+        for old in self._server.output.glob("same_*"):
+            old.rename(self._server.base / "temp" / f"{time.monotonic_ns()}_{old.name}")
+        return made
+
+    def _good(self, number: int, kind: str, draw: Random) -> str:
+        seconds, prefix = draw.choice(LENGTHS_S), f"job_{number}"
+        side, form = draw.choice(SIDES_PX), draw.choice(FORMATS)
+        widgets = {"scheduler": draw.choice(SCHEDULERS), "steps": draw.randint(1, 3), "seed": number}
+        graph = graph_of(seconds, prefix, width=side, height=side, format=form, **widgets)
+        if kind == LATENT:
+            graph = graph_of(LENGTHS_S[0], prefix, output="latent", **widgets)
+            self._server.client.run(graph, timeout_s=300)
+            return ""
+        if kind == VOICES:
+            give_voices(graph, seconds)
+        if kind == "look":
+            look = {"colour_match": draw.choice(("lab", "mkl")), "colour_strength": 1.0, "blend_frames": 3}
+            graph["20"] = {
+                "class_type": "EverTalkLook",
+                "inputs": look | {"zoom": 1.1, "pan_x": 0.0, "pan_y": 0.0},
+            }
+            graph[SAMPLER]["inputs"]["look"] = ["20", 0]
+        if kind == STOPPED:
+            return self._stopped(graph_of(LENGTHS_S[-1], prefix, **widgets | {"steps": 30}))
+        self._server.client.run(graph, timeout_s=300)
+        return self._wrong_length(prefix, seconds)
+
+    def _stopped(self, graph: Graph) -> str:
+        def stop(event: Event) -> None:
+            if isinstance(event, TextEvent) and event.text.startswith("Window 2 of"):
+                self._server.client.interrupt()
+
+        try:
+            self._server.client.run(graph, stop, timeout_s=300)
+        except JobInterruptedError:
+            return ""
+        return "it was stopped and ended as if it were not"
+
+    def _bad(self, number: int, draw: Random) -> str:
+        graph, word = graph_of(LENGTHS_S[0], f"job_{number}"), draw.choice([*MISTAKES])
+        MISTAKES[word](graph)
+        try:
+            self._server.client.run(graph, timeout_s=300)
+        except JobError as error:
+            return "" if word in str(error) else f"{word} is not named: {error}"
+        return f"{word} was not refused"
+
+    def _wrong_length(self, prefix: str, seconds: float) -> str:
+        expected = round(FPS * seconds)
+        made = list(self._server.output.glob(f"{prefix}_0*"))
+        if len(made) != 1:
+            return f"{len(made)} videos"
+        frames = len([*made[0].glob("*.png")]) if made[0].is_dir() else packets_of(made[0])
+        return "" if frames == expected else f"{frames} frames, expected {expected}"
+
+
+def graph_of(seconds: float, prefix: str, **widgets: Any) -> Graph:
+    """The demo's graph on the sound of so many seconds."""
+    graph: Graph = tiny_run(seconds, prefix, **widgets)
+    return graph
+
+
+def give_voices(graph: Graph, seconds: float) -> None:
+    """Two speakers instead of one, side by side in the picture."""
+    graph["21"] = {"class_type": "LoadAudio", "inputs": {"audio": f"speech_{seconds:g}.wav"}}
+    speakers = {"audio_a": [SPEECH, 0], "audio_b": ["21", 0], "start_image": [PICTURE, 0]}
+    speakers |= {"arrangement": "para", "timeline": "", "boxes": ""}
+    graph["22"] = {"class_type": "EverTalkSpeakers", "inputs": speakers}
+    embeds = graph[EMBEDS]["inputs"]
+    del embeds["audio"]
+    embeds["speakers"] = ["22", 0]
+
+
+def packets_of(video: Path) -> int:
+    """Frames of a video, counted in the file."""
+    with av.open(str(video)) as container:
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI")
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=22)
+    arguments = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are so small that more threads cost time
+    with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
+        prepare(server)
+        for seconds in LENGTHS_S:
+            write_speech(server, seconds)
+        tally = day_of(server, arguments.jobs, arguments.seed)
+    print(json.dumps({"right": dict(tally.kinds), "wrong": tally.wrong}), flush=True)
+    sys.exit(1 if tally.wrong else 0)
+
+
+def day_of(server: ComfyServer, jobs: int, seed: int) -> Tally:
+    """All jobs of a day; the server's figures are printed for each tenth of them."""
+    day = Day(server, seed)
+    before = day.reference()
+    with Watch(server) as watch:
+        for number in range(jobs):
+            watch.window = 1 + 10 * number // jobs
+            day.job(number)
+            if 10 * (number + 1) // jobs >= watch.window:
+                samples = [sample for sample in watch.samples if sample.window == watch.window]
+                figures = asdict(Edge.of(samples)) if samples else {}  # jobs so few that none lasted a second
+                print(json.dumps({"jobs": number + 1, **figures}), flush=True)
+    if day.reference() != before:
+        day.tally.wrong.append("the first job gave other bytes at the end")
+    return day.tally
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""A page that is reloaded in the middle of a run, its workflow opened from its file again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from comfy_server import ComfyServer
+from editor_page import IS_OPEN, Editor
+from editors import NEWEST_NODES, OWN, each_editor
+from kill_runs import write_speech
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
+
+SECONDS, WINDOWS = 60.0, 125
+SLOW = 40
+"""Steps of a window; with so many windows the run still goes on when a busy machine shows the page again."""
+
+
+def reload(editor: Editor) -> None:
+    editor.page.reload()
+    editor.wait(IS_OPEN)
+
+
+def open_file(editor: Editor, file: Path) -> None:
+    """As by the editor's menu: the file's text is read and becomes the graph."""
+    editor.page.evaluate(
+        "(text) => window.app.handleFile(new File([text], 'saved.json', { type: 'application/json' }))",
+        file.read_text(),
+    )
+    editor.wait("window.app.graph.nodes.some((node) => node.type === 'EverTalkSampler')")
+    editor.show()
+
+
+@each_editor(OWN, NEWEST_NODES)
+def test_reloaded_page_shows_its_run_again_and_can_stop_it(
+    editor: Editor, server: ComfyServer, tmp_path: Path
+) -> None:
+    write_speech(server, SECONDS)
+    editor.load_demo(f"speech_{SECONDS:g}.wav", filename_prefix="reloaded", steps=SLOW, seed=7)
+    file = tmp_path / "saved.json"
+    file.write_text(json.dumps(editor.page.evaluate("() => window.app.graph.serialize()")))
+    editor.queue()
+    editor.wait_for_done(2)
+    reload(editor)
+    open_file(editor, file)
+    editor.wait_for_status("Window ")
+    strip = editor.strip()
+    assert len(strip.cells) == WINDOWS
+    assert strip.cells.count("done") >= 2, "windows that were finished before the page was there are known"
+    done = strip.cells.count("done")
+    editor.wait_for_done(done + 1)
+    reload(editor)
+    open_file(editor, file)
+    editor.wait_for_status("Window ")
+    editor.press("Stop and keep")
+    editor.wait_for_status(f"of {WINDOWS} windows kept")
+    assert editor.strip().buttons == ["Go on"]
+    editor.press("Go on")
+    editor.wait_for_status("Window ")
+    editor.press("Stop and keep")
+    editor.wait_for_status("windows kept")
+    assert "windows were finished" in server.log, "it went on behind what was kept"
