@@ -12,7 +12,7 @@ from typing import Any
 from ..wanvideo.checkpoint_kind import CheckpointDescription
 from ..wanvideo.errors import CheckpointError
 from ..wanvideo.header import CheckpointHeader
-from .talk_checkpoint import TalkMode, mode_from_name
+from .model.checkpoint import TalkMode, mode_from_name
 
 WHOLE_MODES: tuple[TalkMode, ...] = ("flashtalk",)
 """Whose audio weights were trained with the transformer that they come in."""

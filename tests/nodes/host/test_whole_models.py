@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import ModelFileError
+from evertalk_pack.multitalk.common.errors import ModelFileError
 from quantised_files import everywhere, old_scaled
 from safetensors.torch import save_file
 from tiny_folder import FLASHTALK, shard_name, whole_weights, write_folder
@@ -40,8 +40,8 @@ def offered(tiny: TinyFiles, tmp_path: Path) -> Iterator[Path]:
 
 
 def load(base: str, talk: str = IN_BASE, mode: str = "auto", quantization: str = "as stored") -> Any:
-    from evertalk_pack.nodes.host.loaders import Quantization
-    from evertalk_pack.nodes.host.talking_model import BaseChoice, TalkChoice, load_choice
+    from evertalk_pack.nodes.host.model.loaders import Quantization
+    from evertalk_pack.nodes.host.model.talking_model import BaseChoice, TalkChoice, load_choice
 
     return load_choice(
         BaseChoice(base, Quantization(quantization), "none", 1.0), TalkChoice(talk, mode, "sdpa")
@@ -50,20 +50,20 @@ def load(base: str, talk: str = IN_BASE, mode: str = "auto", quantization: str =
 
 def weights_of(model: Any) -> dict[str, torch.Tensor]:
     """A loaded MODEL's weights and those of its audio weights, by name."""
-    from evertalk_pack.nodes.host.patcher import attachment_of
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
 
     talk = attachment_of(model).talk_model.state_dict()
     return model.model.diffusion_model.state_dict() | {f"talk {name}": value for name, value in talk.items()}
 
 
 def notes_of(model: Any) -> str:
-    from evertalk_pack.nodes.host.patcher import attachment_of
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
 
     return " ".join(attachment_of(model).notes)
 
 
 def test_a_folder_is_listed_as_one_model_among_bases_and_audio_weights(offered: Path) -> None:
-    from evertalk_pack.nodes.host.files import list_base_files, list_talk_files
+    from evertalk_pack.nodes.host.model.files import list_base_files, list_talk_files
     from evertalk_pack.nodes.model_loader import EverTalkModelLoader
 
     (offered / NAME / "wav2vec2").mkdir()
@@ -176,7 +176,7 @@ def test_what_does_not_belong_together_is_refused_by_name_when_it_is_queued(
 def test_a_folder_that_lacks_a_part_is_refused_before_a_tensor_is_read(
     offered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evertalk_pack.nodes.host import base_state, loaders
+    from evertalk_pack.nodes.host.model import base_state, loaders
 
     def read(path: str, **_: Any) -> Any:
         pytest.fail(f"{path} was read")
@@ -191,7 +191,7 @@ def test_a_folder_that_lacks_a_part_is_refused_before_a_tensor_is_read(
 
 
 def test_audio_weights_of_another_width_than_the_base_are_refused(tiny: TinyFiles, offered: Path) -> None:
-    from evertalk_pack.multitalk.talk_checkpoint import TalkConfig, talk_shapes
+    from evertalk_pack.multitalk.model.checkpoint import TalkConfig, talk_shapes
 
     weights = whole_weights(tiny.base.parent.parent)
     wide = {
@@ -225,8 +225,8 @@ def test_a_folder_leads_nowhere_else(offered: Path) -> None:
 
 
 def test_a_changed_part_makes_the_loader_run_again_and_counts_in_what_a_run_needs(offered: Path) -> None:
-    from evertalk_pack.nodes.host.preflight import weight_files
-    from evertalk_pack.nodes.host.talking_model import file_stamps
+    from evertalk_pack.nodes.host.model.talking_model import file_stamps
+    from evertalk_pack.nodes.host.run.preflight import weight_files
 
     before = file_stamps(NAME, IN_BASE)
     assert file_stamps(NAME, IN_BASE) == before
@@ -238,8 +238,8 @@ def test_a_changed_part_makes_the_loader_run_again_and_counts_in_what_a_run_need
 
 
 def test_what_a_folder_will_take_is_told_by_its_headers(tiny: TinyFiles, offered: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_talk_file
-    from evertalk_pack.nodes.host.loaders import Quantization, expected_bytes, talk_bytes
+    from evertalk_pack.nodes.host.model.files import check_talk_file
+    from evertalk_pack.nodes.host.model.loaders import Quantization, expected_bytes, talk_bytes
 
     path = offered / NAME
     total = sum(value.nbytes for value in whole_weights(tiny.base.parent.parent).values())
