@@ -183,9 +183,12 @@ def test_a_folder_is_read_once_until_one_of_its_files_changes(
     monkeypatch.setattr(checkpoint, "SETTLED_S", -1.0)
     read: list[Path] = []
     read_folder = checkpoint.read_folder_header
-    monkeypatch.setattr(
-        checkpoint, "read_folder_header", lambda path: (read.append(path), read_folder(path))[1]
-    )
+
+    def noting(path: Path) -> Any:
+        read.append(path)
+        return read_folder(path)
+
+    monkeypatch.setattr(checkpoint, "read_folder_header", noting)
     assert read_header(folder) is read_header(folder)
     assert len(read) == 1
     os.utime(folder / "config.json", (1, 1))

@@ -8,14 +8,14 @@ import folder_paths
 
 from ....multitalk.common.errors import ModelFileError
 from ....multitalk.model.checkpoint import BaseSize, TalkConfig, check_fits, read_talk_config, talk_layers
-from ....multitalk.talk_origin import TalkOrigin, origin_of
+from ....multitalk.model.origin import TalkOrigin, origin_of
 from ....wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ....wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
 from ....wanvideo.checkpoint_layout import CheckpointKind, folder_of
 from ....wanvideo.errors import CheckpointError
 from ....wanvideo.model_folder import known_by
 from ..compat.quantised import check_formats
-from ..model_folders import folder_at, with_folders
+from .folders import folder_at, with_folders
 
 BASE_LABEL = "base_model"
 TALK_LABEL = "talk_model"

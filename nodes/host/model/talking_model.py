@@ -11,7 +11,7 @@ from comfy.model_patcher import ModelPatcher
 from ....attention.registry import COMFY
 from ....multitalk.common.errors import ModelFileError
 from ....multitalk.model.checkpoint import TALK_MODES, BaseSize, TalkMode
-from ....multitalk.talk_origin import PUBLISHED_AS, WHOLE_MODES, TalkOrigin, check_mode
+from ....multitalk.model.origin import PUBLISHED_AS, WHOLE_MODES, TalkOrigin, check_mode
 from ..compat.patchers import is_dynamic
 from ..compat.plain_memory import in_plain_memory, too_large_to_compile
 from ..compat.precision import held_bytes

@@ -28,7 +28,7 @@ from ....multitalk.runs.preflight import (
     offload_warnings,
 )
 from ....wanvideo.model_folder import known_by
-from ..model_folders import folder_at
+from ..model.folders import folder_at
 from ..report.progress import show_on_node
 from .request import SamplerWidgets
 from .windowed_run import RunPlan

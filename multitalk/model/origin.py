@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..wanvideo.checkpoint_kind import CheckpointDescription
-from ..wanvideo.errors import CheckpointError
-from ..wanvideo.header import CheckpointHeader
-from .model.checkpoint import TalkMode, mode_from_name
+from ...wanvideo.checkpoint_kind import CheckpointDescription
+from ...wanvideo.errors import CheckpointError
+from ...wanvideo.header import CheckpointHeader
+from .checkpoint import TalkMode, mode_from_name
 
 WHOLE_MODES: tuple[TalkMode, ...] = ("flashtalk",)
 """Whose audio weights were trained with the transformer that they come in."""

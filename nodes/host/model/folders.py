@@ -9,7 +9,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...wanvideo.model_folder import WEIGHTS_SUFFIX, is_folder_of_weights, is_model_folder, is_shard
+from ....wanvideo.model_folder import WEIGHTS_SUFFIX, is_folder_of_weights, is_model_folder, is_shard
 
 
 def with_folders(kind: str, names: Sequence[str]) -> list[str]:

@@ -72,7 +72,8 @@ def test_a_folder_is_listed_as_one_model_among_bases_and_audio_weights(offered: 
     assert listed == [NAME, str(Path(NAME, "wav2vec2", "model.safetensors"))]
     assert NAME in list_talk_files()
     assert not any(shard_name(1, 3) in name for name in list_talk_files())
-    base, talk = EverTalkModelLoader.define_schema().inputs[:2]
+    inputs: list[Any] = EverTalkModelLoader.define_schema().inputs
+    base, talk = inputs[:2]
     assert NAME in base.options
     assert talk.options[-1] == IN_BASE
     assert talk.options[0] != IN_BASE, "a new node begins with a file, as it did"
@@ -213,7 +214,7 @@ def test_another_model_of_the_same_house_is_called_by_its_name(tiny: TinyFiles, 
 
 
 def test_a_folder_leads_nowhere_else(offered: Path) -> None:
-    from evertalk_pack.nodes.host.model_folders import folder_at
+    from evertalk_pack.nodes.host.model.folders import folder_at
 
     assert folder_at("diffusion_models", NAME) == offered / NAME
     outside = write_folder(
