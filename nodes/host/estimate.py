@@ -22,7 +22,13 @@ from PIL import Image, UnidentifiedImageError
 from ...multitalk.errors import InputError
 from ...multitalk.media_file import open_media
 from ...multitalk.mp4_claims import claims_too_much
-from ...multitalk.run_settings import FrameSize, WindowSettings, checked_size, checked_windows
+from ...multitalk.run_settings import (
+    FrameSize,
+    WindowSettings,
+    checked_size,
+    checked_windows,
+    is_flashtalk,
+)
 from ...multitalk.size_buckets import Resolution, bucket_for
 from ...multitalk.sound_file import MAX_HOURS
 from ...multitalk.source_video import open_source
@@ -154,7 +160,8 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
+    leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
+    windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from ...multitalk import flashtalk
 from ...multitalk.errors import InputError
 from ...multitalk.guidance import GuidanceSettings
+from ...multitalk.live_speech import check_live_windows
 from ...multitalk.look import LookSettings, look_for_windows
 from ...multitalk.output_format import MP4_H264, OutputFormat, offered_formats
 from ...multitalk.picture import checked_picture
@@ -21,6 +23,7 @@ from ...multitalk.run_settings import (
     checked_schedule,
     checked_size,
     checked_windows,
+    is_flashtalk,
 )
 from ...multitalk.size_buckets import Resolution, Size, bucket_for
 from ...multitalk.types import AudioEmbeds
@@ -111,6 +114,42 @@ class RunSettings:
     window_seeds: WindowSeeds
 
 
+class Wanted(NamedTuple):
+    """What depends on whose schedule it is: guidance, look, and sentences on what was made of them."""
+
+    guidance: GuidanceSettings
+    look: LookSettings
+    notes: tuple[str, ...]
+
+
+def wanted_of_weights(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """Guidance and look as they were asked for."""
+    del windows, has_negative
+    guidance, notes = options.guidance_instead_of(widgets.guidance)
+    return Wanted(guidance, options.look or LookSettings(), notes)
+
+
+def wanted_of_flashtalk(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """No guidance, and colours matched.
+
+    Raises:
+        InputError: a negative prompt, guidance, or raw latents, of which these weights make nothing.
+    """
+    flashtalk.check_sockets(negative=has_negative, guidance=options.guidance is not None)
+    if widgets.form is OutputForm.LATENT:
+        raise InputError(
+            f"output: 'latent', but scheduler {widgets.scheduler} drops the first frames of every window and "
+            "matches colours, which is done to decoded frames. Choose 'video'."
+        )
+    guidance, guidance_notes = flashtalk.unguided(widgets.guidance)
+    look, look_notes = flashtalk.look_of(options.look)
+    return Wanted(guidance, look, (*flashtalk.window_notes(windows), *guidance_notes, *look_notes))
+
+
 def checked_settings(
     widgets: SamplerWidgets, start_image: object, options: RunOptions | None = None, *, has_negative: bool
 ) -> RunSettings:
@@ -127,7 +166,9 @@ def checked_settings(
             widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise
         )
     )
-    guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
+    asked_of = wanted_of_flashtalk if is_flashtalk(widgets.scheduler) else wanted_of_weights
+    wanted = asked_of(widgets, options, windows, has_negative=has_negative)
+    guidance = wanted.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
@@ -137,10 +178,10 @@ def checked_settings(
     size, size_notes = size_of(widgets, picture_BHWC)
     _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
-    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    look, look_notes = look_for_windows(wanted.look, windows)
     shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
-    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
     return RunSettings(
         windows,
         schedule,
@@ -172,11 +213,15 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
+    flash = is_flashtalk(widgets.scheduler)
+    if flash:
+        flashtalk.check_speakers(audio_embeds)
     options = options or RunOptions()
     cues, size, picture_BHWC = options.schedule or RunSchedule(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
-    windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
+    windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
     settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(

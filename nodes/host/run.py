@@ -12,12 +12,13 @@ from comfy.utils import common_upscale
 from ...multitalk.carry_file import Carry
 from ...multitalk.dubbing import Dub
 from ...multitalk.errors import InputError
+from ...multitalk.flashtalk import check_mode
 from ...multitalk.generate import Score, generate
 from ...multitalk.guidance import GuidanceSettings
 from ...multitalk.joins import join_windows
 from ...multitalk.look import LookSettings
 from ...multitalk.manifest import WindowStats
-from ...multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
+from ...multitalk.modes import MODES
 from ...multitalk.noise import seeded_noise
 from ...multitalk.pausing import Pausing
 from ...multitalk.picture import checked_picture
@@ -104,10 +105,12 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
 
 
 def windows_of(
-    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = ()
+    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = (), *, leads: bool = False
 ) -> tuple[Window, ...]:
     """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
-    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
+    return plan_windows(
+        embeds.video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads
+    )
 
 
 def check_cast(plan: RunPlan, cast: Cast) -> TalkAttachment:
@@ -118,6 +121,7 @@ def check_cast(plan: RunPlan, cast: Cast) -> TalkAttachment:
             EverTalk has no place for.
     """
     attachment = attachment_of(cast.model)
+    check_mode(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(cast.model, attachment.attention_mode)
     prompts = {id(prompt): prompt for prompt in map(cast.prompt, plan.windows)}
     for prompt in prompts.values():
@@ -203,7 +207,14 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
         show_on_node(note)
     tell_notes((*lora_warnings(cast), *backend.choice.notes))
     tell_notes((*plan.notes, *mode_notes(plan, cast, attachment)))
-    settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
+    settings = SamplingSettings(
+        sigmas,
+        plan.schedule.sampler,
+        plan.guidance,
+        plan.seed,
+        plan.window_seeds,
+        plan.schedule.renews_noise,
+    )
     return HostStudio(cast, settings, backend, progress)
 
 
@@ -234,14 +245,14 @@ def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps:
 def mode_notes(plan: RunPlan, cast: Cast, attachment: TalkAttachment) -> tuple[str, ...]:
     """What the windows of this mode make nothing of, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
-    if attachment.mode == "infinitetalk":
+    if MODES[attachment.mode]().sees_reference:
         return sight_notes(cast.see, frames_change=picture_changes)
     notes = sight_notes(cast.see, frames_change=len(plan.windows) > 1)
     if not picture_changes:
         return notes
     return (
-        "mode multitalk: windows after the first see only the frames before them, so pictures over time and "
-        "camera moves show in the first window alone. Use InfiniteTalk weights for them",
+        f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
+        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them",
         *notes,
     )
 
@@ -265,7 +276,7 @@ def check_speech(embeds: AudioEmbeds, attachment: TalkAttachment) -> None:
 
 def score_of(plan: RunPlan, attachment: TalkAttachment) -> Score:
     """The run as the window loop reads it."""
-    mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
+    mode = MODES[attachment.mode]()
     match = finishing(plan.look, plan.scene_picture)
 
     def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:

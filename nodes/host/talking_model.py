@@ -7,7 +7,7 @@ from typing import Any
 from comfy.model_patcher import ModelPatcher
 
 from ...attention.registry import COMFY
-from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
+from ...multitalk.talk_checkpoint import TALK_MODES, BaseSize, TalkMode, mode_from_name
 from .compat.patchers import is_dynamic
 from .compat.plain_memory import in_plain_memory, too_large_to_compile
 from .compat.precision import held_bytes
@@ -28,7 +28,7 @@ from .lora import load_lora, patched_note
 from .patcher import TalkAttachment, apply_talk, check_base
 
 AUTO_MODE = "auto"
-MODES: tuple[str, ...] = (AUTO_MODE, "infinitetalk", "multitalk")
+MODES: tuple[str, ...] = (AUTO_MODE, *TALK_MODES)
 NO_LORA = "none"
 LORA_LABEL = "lora"
 LORA_FOLDERS = ("loras",)
@@ -40,7 +40,7 @@ class TalkChoice:
 
     Attributes:
         talk_model: file name as the combo lists it.
-        mode: whose windows: auto, infinitetalk or multitalk.
+        mode: whose windows: auto, or one of TALK_MODES.
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
@@ -82,9 +82,9 @@ class BaseChoice:
 
 def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
     """Whose windows to use, and a sentence on how that was decided: the weights themselves do not tell."""
-    if choice.mode in ("infinitetalk", "multitalk"):
-        mode: TalkMode = "infinitetalk" if choice.mode == "infinitetalk" else "multitalk"
-        return mode, f"mode {mode}: as chosen"
+    for mode in TALK_MODES:
+        if mode == choice.mode:
+            return mode, f"mode {mode}: as chosen"
     named = mode_from_name(choice.talk_model)
     if named is None:
         return (
