@@ -8,12 +8,12 @@ flash_talk/src/pipeline/flash_talk_pipeline.py and flash_talk/configs/infer_para
 
 from dataclasses import replace
 
-from .colour import ColourMethod
-from .errors import InputError
-from .guidance import GuidanceSettings
-from .look import LookSettings
-from .run_settings import FLASHTALK_2_SCHEDULE, FLASHTALK_SCHEDULE, WindowSettings, is_flashtalk
-from .types import AudioEmbeds
+from .common.errors import InputError
+from .common.types import AudioEmbeds
+from .model.guidance import GuidanceSettings
+from .windows.colour import ColourMethod
+from .windows.finish import LookSettings
+from .windows.settings import FLASHTALK_2_SCHEDULE, FLASHTALK_SCHEDULE, WindowSettings, is_flashtalk
 
 WINDOWS = WindowSettings(window_frames=33, motion_frames=5)
 WIDTH_PX, HEIGHT_PX = 448, 768

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import torch
 
-from .errors import InputError
-from .loudness import loudness_lufs, speech_gain, with_gain
-from .run_settings import WindowSettings
-from .types import FPS, LiveForm, Waveform
-from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ
+from .common.errors import InputError
+from .common.types import FPS, LiveForm, Waveform
+from .speech.loudness import loudness_lufs, speech_gain, with_gain
+from .speech.waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ
+from .windows.settings import WindowSettings
 
 Encode = Callable[[torch.Tensor, int], Iterator[torch.Tensor]]
 """Samples (T,) at 16 kHz, all of them real sound, and video frames -> hidden states (n, L, C), in order."""

@@ -2,7 +2,7 @@
 
 from ..multitalk.flashtalk import HEIGHT_PX, WIDTH_PX
 from ..multitalk.flashtalk import WINDOWS as FLASHTALK_WINDOWS
-from ..multitalk.run_settings import (
+from ..multitalk.windows.settings import (
     FIXED_TIMESTEPS,
     FLASHTALK_2_SCHEDULE,
     FLASHTALK_SAMPLER,

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 from evertalk_pack.multitalk import flashtalk
-from evertalk_pack.multitalk.colour import ColourMethod
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.look import LookSettings
-from evertalk_pack.multitalk.run_settings import ScheduleSettings, WindowSettings, checked_schedule
-from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, Waveform
-from evertalk_pack.multitalk.windows import Window, plan_windows
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.windows.colour import ColourMethod
+from evertalk_pack.multitalk.windows.finish import LookSettings
+from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.settings import NoiseSchedule, WindowSettings, checked_schedule
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from evertalk_pack.multitalk.windows import Window, plan_windows
 def test_schedules_take_their_own_steps_shift_and_sampler_and_say_so(
     scheduler: str, steps: int, listed: str
 ) -> None:
-    used, notes = checked_schedule(ScheduleSettings(scheduler, 20, 11.0, "euler"))
+    used, notes = checked_schedule(NoiseSchedule(scheduler, 20, 11.0, "euler"))
     assert (used.steps, used.shift, used.sampler, used.renews_noise) == (steps, 5.0, "lcm", True)
     assert notes == (
         f"scheduler {scheduler} always runs its {steps} timesteps ({listed}) at shift 5 with sampler lcm; "
@@ -30,7 +30,7 @@ def test_schedules_take_their_own_steps_shift_and_sampler_and_say_so(
 
 
 def test_with_denoise_the_last_timesteps_of_the_list_run() -> None:
-    _, notes = checked_schedule(ScheduleSettings("flashtalk_2", denoise=0.5))
+    _, notes = checked_schedule(NoiseSchedule("flashtalk_2", denoise=0.5))
     assert notes[1] == "denoise 0.5: the last 1 of flashtalk_2's timesteps run (500)"
 
 

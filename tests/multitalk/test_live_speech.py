@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.size_buckets import Size
+from evertalk_pack.multitalk.common.types import CONTEXT_FRAMES, AudioEmbeds, LiveForm, Waveform
 from evertalk_pack.multitalk.live_speech import BUFFER_FRAMES, buffers, check_live_windows
-from evertalk_pack.multitalk.loudness import loudness_lufs
-from evertalk_pack.multitalk.run_keys import heard
-from evertalk_pack.multitalk.run_settings import WindowSettings
-from evertalk_pack.multitalk.size_buckets import Size
-from evertalk_pack.multitalk.speakers import one_speaker
-from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import CONTEXT_FRAMES, AudioEmbeds, LiveForm, Waveform
-from evertalk_pack.multitalk.waveform import SAMPLES_PER_FRAME
-from evertalk_pack.multitalk.window_voices import VoicePlan
-from evertalk_pack.multitalk.windows import plan_windows
+from evertalk_pack.multitalk.runs.keys import heard
+from evertalk_pack.multitalk.speakers.assembly import one_speaker
+from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.speech.loudness import loudness_lufs
+from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
+from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.settings import WindowSettings
+from evertalk_pack.multitalk.windows.voices import VoicePlan
 from tiny_speech import speech_like
 
 FORM = LiveForm(9, 1)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.colour import ColourMethod
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.generate import generate
-from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.look import LookSettings
-from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Waveform
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Waveform
+from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.windows.colour import ColourMethod
+from evertalk_pack.multitalk.windows.finish import LookSettings
+from evertalk_pack.multitalk.windows.loop import generate
 from tiny_host import TinyFiles, conditioning, load_model, picture, play_windows, speech, watch, widgets
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
-    from evertalk_pack.nodes.host.run import RunPlan
+    from evertalk_pack.nodes.host.run.windowed_run import RunPlan
 
 pytestmark = pytest.mark.host
 
@@ -45,31 +45,33 @@ def spoken(video_frames: int, **changed: Any) -> AudioEmbeds:
 def plan(
     embeds: AudioEmbeds, options: Any = None, *, has_negative: bool = False, **changed: Any
 ) -> "RunPlan":
-    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
 
     asked = SamplerWidgets.of(widgets(**{**FLASH, **changed}))
     return plan_run(asked, embeds, picture(), options, has_negative=has_negative)
 
 
-def play(
+def run_windows(
     model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, first: int = 0, motion: Any = None
 ) -> list[Any]:
     """The windows from `first` on."""
-    from evertalk_pack.nodes.host.patcher import attachment_of
-    from evertalk_pack.nodes.host.run import score_of, studio_for
-    from evertalk_pack.nodes.host.studio import Cast
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
+    from evertalk_pack.nodes.host.run.windowed_run import comfy_backend_for, spec_of
+    from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     made, prompt = plan(embeds), conditioning()
-    cast = Cast(model, vae, lambda _window: prompt, None, lambda _frame: None)
+    run_models = RunModels(model, vae, lambda _window: prompt, None, lambda _frame: None)
     attachment = attachment_of(model)
-    return list(generate(score_of(made, attachment), studio_for(made, cast, attachment), first, motion))
+    return list(
+        generate(spec_of(made, attachment), comfy_backend_for(made, run_models, attachment), first, motion)
+    )
 
 
 def test_each_window_runs_the_fixed_levels_once_with_its_first_frames_clean(
     flashing: "ModelPatcher", tiny: TinyFiles, vae: Any
 ) -> None:
     watched = watch(flashing)
-    windows = play(flashing, vae, speech(tiny, 8))
+    windows = run_windows(flashing, vae, speech(tiny, 8))
     assert [time.item() for time in watched.timesteps_B] == pytest.approx(TIMESTEPS * 2, abs=1e-2)
     assert all(len(x_BCTHW) == 1 for x_BCTHW in watched.x_BCTHW), "no guidance: one evaluation a step"
     for number, known in ((0, 1), (1, 2)):
@@ -84,7 +86,7 @@ def test_each_window_runs_the_fixed_levels_once_with_its_first_frames_clean(
 def test_the_video_is_as_long_as_the_speech_though_each_window_drops_frames(
     flashing: "ModelPatcher", tiny: TinyFiles, vae: Any, frames: int
 ) -> None:
-    windows = play(flashing, vae, speech(tiny, frames))
+    windows = run_windows(flashing, vae, speech(tiny, frames))
     assert sum(len(one.frames_FHWC) for one in windows) == frames
     assert len(windows) == -(-frames // 4)
     assert torch.equal(windows[0].frames_FHWC, windows[0].made_FHWC[5 : 5 + len(windows[0].frames_FHWC)])
@@ -96,10 +98,10 @@ def test_a_window_is_the_same_when_it_is_made_alone(
     embeds = speech(tiny, 12)
     motion = [None]
     windows: list[Any] = []
-    for one in play(flashing, vae, embeds):
+    for one in run_windows(flashing, vae, embeds):
         windows.append(one)
         motion.append(one.motion_FHWC)
-    (again,) = play(flashing, vae, embeds, 2, motion[2])
+    (again,) = run_windows(flashing, vae, embeds, 2, motion[2])
     assert torch.equal(again.latents_BCTHW, windows[2].latents_BCTHW)
 
 
@@ -116,12 +118,14 @@ def test_the_seed_decides_over_the_noise_of_every_step(
 
 
 def play_windows_of_flashtalk(model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, seed: int) -> None:
-    from evertalk_pack.nodes.host.run import play as play_run
-    from evertalk_pack.nodes.host.studio import Cast
+    from evertalk_pack.nodes.host.run.windowed_run import run_windows as play_run
+    from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     prompt = conditioning()
     play_run(
-        plan(embeds, seed=seed), Cast(model, vae, lambda _window: prompt, None, lambda _frame: None), None
+        plan(embeds, seed=seed),
+        RunModels(model, vae, lambda _window: prompt, None, lambda _frame: None),
+        None,
     )
 
 
@@ -155,7 +159,7 @@ def test_what_the_schedule_decides_is_told() -> None:
 
 
 def test_a_look_of_the_person_s_own_is_kept() -> None:
-    from evertalk_pack.nodes.host.run_options import RunOptions
+    from evertalk_pack.nodes.host.run.options import RunOptions
 
     own = LookSettings(colour=ColourMethod.MKL, colour_strength=0.5)
     assert plan(spoken(9), RunOptions(look=own)).look == own
@@ -165,7 +169,7 @@ def test_a_look_of_the_person_s_own_is_kept() -> None:
 
 
 def test_what_has_no_effect_is_refused() -> None:
-    from evertalk_pack.nodes.host.run_options import RunOptions
+    from evertalk_pack.nodes.host.run.options import RunOptions
 
     with pytest.raises(InputError, match=r"negative: something is connected"):
         plan(spoken(9), has_negative=True)
