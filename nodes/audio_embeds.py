@@ -6,9 +6,9 @@ from ..multitalk.common.errors import InputError
 from ..multitalk.common.types import Speakers
 from ..multitalk.speakers.assembly import one_speaker
 from ..multitalk.speech.embeds import encode_voices
+from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
-from .host.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets

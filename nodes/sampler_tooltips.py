@@ -1,7 +1,7 @@
 """What the sampler's sockets and widgets say when the mouse rests on them."""
 
-from ..multitalk.flashtalk import HEIGHT_PX, WIDTH_PX
-from ..multitalk.flashtalk import WINDOWS as FLASHTALK_WINDOWS
+from ..multitalk.windows.flashtalk import HEIGHT_PX, WIDTH_PX
+from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
     FIXED_TIMESTEPS,
     FLASHTALK_2_SCHEDULE,

@@ -7,11 +7,11 @@ from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
 from ..multitalk.common.types import WINDOW_FRAMES
-from ..multitalk.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.media.output_format import MP4_H264, offered_formats
 from ..multitalk.model.guidance import GuidanceSettings
 from ..multitalk.runs.identity import Resume
 from ..multitalk.runs.manifest import MAX_WINDOWS
+from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
     FIXED_TIMESTEPS,
     FLASHTALK_SAMPLER,
@@ -39,7 +39,7 @@ MAX_SEED = 2**63 - 1
 
 def sampler_widgets() -> list[io.Input]:
     """What the user sets on the node."""
-    windows, schedule, guidance = WindowSettings(), NoiseSchedule(), GuidanceSettings()
+    windows, guidance = WindowSettings(), GuidanceSettings()
     return [
         io.Combo.Input("size", options=[*SIZES, CUSTOM_SIZE], tooltip=tips.SIZE),
         _side("width", WIDTH_PX, tips.WIDTH),
@@ -52,23 +52,7 @@ def sampler_widgets() -> list[io.Input]:
             _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
             FLASHTALK_WINDOWS.motion_frames,
         ),
-        io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
-        _fixed_by_scheduler(
-            io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
-            {name: len(timesteps) for name, timesteps in FIXED_TIMESTEPS.items()},
-        ),
-        _fixed_by_flashtalk(
-            io.Float.Input(
-                "shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT
-            ),
-            FLASHTALK_SHIFT,
-        ),
-        _fixed_by_flashtalk(
-            io.Combo.Input(
-                "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
-            ),
-            FLASHTALK_SAMPLER,
-        ),
+        *_schedule_widgets(),
         _fixed_by_flashtalk(_scale("text_scale", guidance.text_scale, tips.TEXT_SCALE), 1),
         _fixed_by_flashtalk(_scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE), 1),
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tips.SEED),
@@ -96,6 +80,29 @@ def sampler_widgets() -> list[io.Input]:
             default=MP4_H264.name,
             optional=True,
             tooltip=tips.FORMAT,
+        ),
+    ]
+
+
+def _schedule_widgets() -> list[io.Input]:
+    schedule = NoiseSchedule()
+    return [
+        io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
+        _fixed_by_scheduler(
+            io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
+            {name: len(timesteps) for name, timesteps in FIXED_TIMESTEPS.items()},
+        ),
+        _fixed_by_flashtalk(
+            io.Float.Input(
+                "shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT
+            ),
+            FLASHTALK_SHIFT,
+        ),
+        _fixed_by_flashtalk(
+            io.Combo.Input(
+                "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
+            ),
+            FLASHTALK_SAMPLER,
         ),
     ]
 

@@ -13,7 +13,7 @@ from ..common.types import CONTEXT_FRAMES, AudioEmbeds
 from ..windows.plan import Window
 from ..windows.voices import heard_by
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Raised whenever the same inputs give another result, so that no run goes on with older windows."""
 
 _REACH = CONTEXT_FRAMES // 2

@@ -13,8 +13,8 @@ import torch
 
 from ..common.tensor_file import gathered
 from ..common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Speakers, Waveform
-from ..live_speech import live_features
 from .active_pair import track_activity
+from .live import live_features
 from .loudness import loudness_of_pieces, speech_gain, with_gain
 from .voice_marks import mark_voices
 from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ, speech_pieces, video_frames_of

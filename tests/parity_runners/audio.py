@@ -5,12 +5,12 @@ from itertools import islice
 
 import torch
 from evertalk_pack.multitalk.common.types import LiveForm, Waveform
-from evertalk_pack.multitalk.live_speech import buffers
 from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voices, mix_voices, silence_like
 from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 from evertalk_pack.multitalk.speech.features import normalised
+from evertalk_pack.multitalk.speech.live import buffers
 from evertalk_pack.multitalk.speech.loudness import at_speech_loudness, loudness_lufs, speech_gain, with_gain
 from evertalk_pack.multitalk.windows.audio_frames import context_indices, newest_frames, window_of_frames
 from parity_case import Case, Runner

@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ....multitalk import flashtalk
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import Resolution, Size, bucket_for
 from ....multitalk.common.types import AudioEmbeds
-from ....multitalk.live_speech import check_live_windows
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
+from ....multitalk.windows import flashtalk
 from ....multitalk.windows.finish import LookSettings, look_for_windows
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
@@ -218,7 +217,7 @@ def plan_run(
     cues, size, picture_BHWC = options.schedule or PromptTimeline(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
-    check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
+    flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
     windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
     settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))

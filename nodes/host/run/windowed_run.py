@@ -13,13 +13,13 @@ from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS, AudioEmbeds
 from ....multitalk.dubbing.clip import Dub
-from ....multitalk.flashtalk import check_mode
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.finish import LookSettings
+from ....multitalk.windows.flashtalk import check_mode
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES

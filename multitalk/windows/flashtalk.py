@@ -8,12 +8,12 @@ flash_talk/src/pipeline/flash_talk_pipeline.py and flash_talk/configs/infer_para
 
 from dataclasses import replace
 
-from .common.errors import InputError
-from .common.types import AudioEmbeds
-from .model.guidance import GuidanceSettings
-from .windows.colour import ColourMethod
-from .windows.finish import LookSettings
-from .windows.settings import FLASHTALK_2_SCHEDULE, FLASHTALK_SCHEDULE, WindowSettings, is_flashtalk
+from ..common.errors import InputError
+from ..common.types import AudioEmbeds, LiveForm
+from ..model.guidance import GuidanceSettings
+from .colour import ColourMethod
+from .finish import LookSettings
+from .settings import FLASHTALK_2_SCHEDULE, FLASHTALK_SCHEDULE, WindowSettings, is_flashtalk
 
 WINDOWS = WindowSettings(window_frames=33, motion_frames=5)
 WIDTH_PX, HEIGHT_PX = 448, 768
@@ -101,3 +101,26 @@ def check_mode(mode: str, scheduler: str, model: str) -> None:
             f"scheduler: {scheduler} belongs to FlashTalk's weights, but {model} is loaded with mode {mode}. "
             "Choose another scheduler, or load FlashTalk's weights (mode flashtalk)."
         )
+
+
+def check_live_windows(form: LiveForm | None, windows: WindowSettings, *, leads: bool, cuts: bool) -> None:
+    """Refuse windows that do not fit the chunks that speech was heard by.
+
+    Raises:
+        InputError: names what came and what to choose.
+    """
+    if form is None:
+        return
+    if not leads:
+        came = "a scheduler that is none of FlashTalk's"
+    elif cuts:
+        came = "a source with scene cuts, where windows begin afresh"
+    elif windows != WindowSettings(form.window_frames, form.motion_frames):
+        came = f"windows of {windows.window_frames} with {windows.motion_frames}"
+    else:
+        return
+    raise InputError(
+        f"audio_embeds: the speech was heard as a stream, for FlashTalk's windows of {form.window_frames} "
+        f"frames with {form.motion_frames} motion frames, but the sampler has {came}. Choose hearing whole "
+        "on EverTalk Audio Embeds, or windows of that form."
+    )

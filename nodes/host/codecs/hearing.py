@@ -1,9 +1,9 @@
 """How speech is heard: all of it before the first window, or window by window."""
 
-from ...multitalk.common.errors import InputError
-from ...multitalk.common.types import FPS, LiveForm, Speakers
-from ...multitalk.flashtalk import WINDOWS
-from ...multitalk.live_speech import BUFFER_FRAMES
+from ....multitalk.common.errors import InputError
+from ....multitalk.common.types import FPS, LiveForm, Speakers
+from ....multitalk.speech.live import BUFFER_FRAMES
+from ....multitalk.windows.flashtalk import WINDOWS
 
 WHOLE, STREAM = "whole", "stream"
 HEARING = {WHOLE: None, STREAM: LiveForm(WINDOWS.window_frames, WINDOWS.motion_frames)}

@@ -9,12 +9,13 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.size_buckets import Size
 from evertalk_pack.multitalk.common.types import CONTEXT_FRAMES, AudioEmbeds, LiveForm, Waveform
-from evertalk_pack.multitalk.live_speech import BUFFER_FRAMES, buffers, check_live_windows
 from evertalk_pack.multitalk.runs.keys import heard
 from evertalk_pack.multitalk.speakers.assembly import one_speaker
 from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.speech.live import BUFFER_FRAMES, buffers
 from evertalk_pack.multitalk.speech.loudness import loudness_lufs
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
+from evertalk_pack.multitalk.windows.flashtalk import check_live_windows
 from evertalk_pack.multitalk.windows.plan import plan_windows
 from evertalk_pack.multitalk.windows.settings import WindowSettings
 from evertalk_pack.multitalk.windows.voices import VoicePlan

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 
 import torch
 
-from .common.errors import InputError
-from .common.types import FPS, LiveForm, Waveform
-from .speech.loudness import loudness_lufs, speech_gain, with_gain
-from .speech.waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ
-from .windows.settings import WindowSettings
+from ..common.types import FPS, LiveForm, Waveform
+from .loudness import loudness_lufs, speech_gain, with_gain
+from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ
 
 Encode = Callable[[torch.Tensor, int], Iterator[torch.Tensor]]
 """Samples (T,) at 16 kHz, all of them real sound, and video frames -> hidden states (n, L, C), in order."""
@@ -70,26 +68,3 @@ def live_features(
     """What each window keeps of its buffer: form.kept_frames features (N, L, C), a window after the other."""
     for buffer in buffers(samples_T, form.chunk_frames, BUFFER_FRAMES, normalise=normalise):
         yield torch.cat(list(encode(buffer.heard_T, BUFFER_FRAMES)))[-form.kept_frames :]
-
-
-def check_live_windows(form: LiveForm | None, windows: WindowSettings, *, leads: bool, cuts: bool) -> None:
-    """Refuse windows that do not fit the chunks that speech was heard by.
-
-    Raises:
-        InputError: names what came and what to choose.
-    """
-    if form is None:
-        return
-    if not leads:
-        came = "a scheduler that is none of FlashTalk's"
-    elif cuts:
-        came = "a source with scene cuts, where windows begin afresh"
-    elif windows != WindowSettings(form.window_frames, form.motion_frames):
-        came = f"windows of {windows.window_frames} with {windows.motion_frames}"
-    else:
-        return
-    raise InputError(
-        f"audio_embeds: the speech was heard as a stream, for FlashTalk's windows of {form.window_frames} "
-        f"frames with {form.motion_frames} motion frames, but the sampler has {came}. Choose hearing whole "
-        "on EverTalk Audio Embeds, or windows of that form."
-    )
