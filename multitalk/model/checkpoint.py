@@ -1,7 +1,7 @@
 """What the talk weights' shapes say, and whether they fit a base model.
 
 The same modules serve InfiniteTalk, MultiTalk and FlashTalk; only the values differ, so shapes cannot tell
-which they are.
+which they are (origin.py).
 """
 
 from collections.abc import Mapping
