@@ -59,8 +59,8 @@ class FinishedWindow:
     Attributes:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
-        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, those
-            that it adds to the video, and, where it ends early, those behind.
+        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, or
+            that lead in, those that it adds to the video, and, where it ends early, those behind.
         motion_FHWC: the last of them, which the next window begins from; None if it begins afresh, or there
             is none.
     """
@@ -78,7 +78,8 @@ class FinishedWindow:
     @property
     def frames_FHWC(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
         """The frames that it adds to the video."""
-        return self.made_FHWC[self.window.motion : self.window.motion + self.window.new]
+        first = self.window.skipped
+        return self.made_FHWC[first : first + self.window.new]
 
 
 class SamplingBackend(Protocol):

@@ -1,4 +1,4 @@
-"""What a window is conditioned on: InfiniteTalk's way and MultiTalk's.
+"""What a window is conditioned on: InfiniteTalk's way, which FlashTalk shares, and MultiTalk's.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames. Frames hold 0..1; the VAE's mid-grey is 0.5.
@@ -7,11 +7,12 @@ Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
 from ...wanvideo.geometry import latent_frames
+from ..model.checkpoint import TalkMode
 
 GREY = 0.5
 
@@ -65,7 +66,13 @@ class WindowInputs:
 
 
 class WindowMode(Protocol):
-    """Builds the condition of each window."""
+    """Builds the condition of each window.
+
+    Attributes:
+        sees_reference: every window sees its reference; else those after the first see frames before them.
+    """
+
+    sees_reference: ClassVar[bool]
 
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """The condition of a window; `encode` is the VAE's encoder."""
@@ -84,6 +91,8 @@ class InfiniteTalkMode:
 
     Holds the encoded reference of the last window: with a still picture it is the same in all of them.
     """
+
+    sees_reference: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self._reference_HWC: torch.Tensor | None = None
@@ -106,6 +115,8 @@ class InfiniteTalkMode:
 class MultiTalkMode:
     """The motion frames themselves condition each later window and are pinned with noise."""
 
+    sees_reference: ClassVar[bool] = False
+
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
         begins = known.motion_FHWC is None
@@ -116,3 +127,11 @@ class MultiTalkMode:
         # A copy: whoever remembers what CLIP saw would keep all motion frames with it.
         clip_frame_HWC = known.reference_HWC if begins else frames_FHWC[-1].clone()
         return WindowCondition(picture, known_latents, pin, clip_frame_HWC)
+
+
+MODES: dict[TalkMode, Callable[[], WindowMode]] = {
+    "infinitetalk": InfiniteTalkMode,
+    "multitalk": MultiTalkMode,
+    "flashtalk": InfiniteTalkMode,
+}
+"""How the windows of each mode are conditioned; what else FlashTalk does otherwise, its schedule brings."""

@@ -50,7 +50,7 @@ class PromptTimeline:
 
 def first_new_s(window: Window) -> float:
     """The time of the first frame that a window adds to the video, in seconds."""
-    return (window.start + window.motion) / FPS
+    return (window.start + window.skipped) / FPS
 
 
 def cue_at(cues: Sequence[Keyframe[Value]], time_s: float) -> Keyframe[Value]:

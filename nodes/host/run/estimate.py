@@ -27,7 +27,13 @@ from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.plan import plan_windows
-from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_size, checked_windows
+from ....multitalk.windows.settings import (
+    FrameSize,
+    WindowSettings,
+    checked_size,
+    checked_windows,
+    is_flashtalk,
+)
 from ....wanvideo.plain_file import open_plain
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
@@ -154,7 +160,8 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
+    leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
+    windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

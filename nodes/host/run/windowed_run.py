@@ -19,9 +19,10 @@ from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.finish import LookSettings
+from ....multitalk.windows.flashtalk import check_mode
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
-from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
+from ....multitalk.windows.modes import MODES
 from ....multitalk.windows.noise import seeded_noise
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
@@ -104,10 +105,12 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
 
 
 def windows_of(
-    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = ()
+    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = (), *, leads: bool = False
 ) -> tuple[Window, ...]:
     """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
-    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
+    return plan_windows(
+        embeds.video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads
+    )
 
 
 def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
@@ -118,6 +121,7 @@ def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
             EverTalk has no place for.
     """
     attachment = attachment_of(run_models.model)
+    check_mode(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
@@ -207,7 +211,14 @@ def comfy_backend_for(
         show_on_node(note)
     tell_notes((*lora_warnings(run_models), *backend.choice.notes))
     tell_notes((*plan.notes, *mode_notes(plan, run_models, attachment)))
-    settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
+    settings = SamplingSettings(
+        sigmas,
+        plan.schedule.sampler,
+        plan.guidance,
+        plan.seed,
+        plan.window_seeds,
+        plan.schedule.renews_noise,
+    )
     return ComfyBackend(run_models, settings, backend, progress)
 
 
@@ -238,14 +249,14 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """What the windows of this mode make nothing of, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
-    if attachment.mode == "infinitetalk":
+    if MODES[attachment.mode]().sees_reference:
         return sight_notes(run_models.see, frames_change=picture_changes)
     notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not picture_changes:
         return notes
     return (
-        "mode multitalk: windows after the first see only the frames before them, so pictures over time and "
-        "camera moves show in the first window alone. Use InfiniteTalk weights for them",
+        f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
+        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them",
         *notes,
     )
 
@@ -269,7 +280,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
 
 def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
     """The run as the window loop reads it."""
-    mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
+    mode = MODES[attachment.mode]()
     match = finishing(plan.look, plan.scene_picture)
 
     def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
