@@ -85,7 +85,7 @@ def window_notes(windows: WindowSettings) -> tuple[str, ...]:
     )
 
 
-def check_mode(mode: str, scheduler: str, model: str) -> None:
+def check_scheduler(mode: str, scheduler: str, model: str) -> None:
     """Refuse weights and a scheduler of which only one is FlashTalk's.
 
     Raises:

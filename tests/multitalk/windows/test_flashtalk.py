@@ -104,9 +104,9 @@ def test_windows_of_another_form_are_told() -> None:
 )
 def test_weights_and_scheduler_belong_together(mode: str, scheduler: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        flashtalk.check_mode(mode, scheduler, "model.x")
+        flashtalk.check_scheduler(mode, scheduler, "model.x")
 
 
 @pytest.mark.parametrize("pair", [("flashtalk", "flashtalk_2"), ("multitalk", "simple")])
 def test_weights_with_a_scheduler_of_theirs_pass(pair: tuple[Any, Any]) -> None:
-    flashtalk.check_mode(*pair, "model.x")
+    flashtalk.check_scheduler(*pair, "model.x")
