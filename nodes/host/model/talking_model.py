@@ -106,8 +106,9 @@ def resolved_mode(asked: str, origin: TalkOrigin) -> tuple[TalkMode, str]:
             "infinitetalk",
             f"mode infinitetalk: auto, the name {origin.file_name} does not say; choose it",
         )
-    said = "the name" if origin.is_named else "the config.json of"
-    return origin.mode, f"mode {origin.mode}: auto, from {said} {origin.file_name}"
+    if origin.is_named:
+        return origin.mode, f"mode {origin.mode}: auto, from the name {origin.file_name}"
+    return origin.mode, f"mode {origin.mode}: auto, from the config.json of {origin.file_name}"
 
 
 def apply_choice(
