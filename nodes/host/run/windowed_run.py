@@ -254,11 +254,11 @@ def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment
     notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not picture_changes:
         return notes
-    return (
+    note = (
         f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
-        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them",
-        *notes,
+        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them"
     )
+    return (note, *notes)
 
 
 def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
