@@ -1,6 +1,6 @@
 """What the sampler's sockets and widgets say when the mouse rests on them."""
 
-from ..multitalk.windows.flashtalk import HEIGHT_PX, WIDTH_PX
+from ..multitalk.windows.flashtalk import HEIGHT_PX, PROMPT, WIDTH_PX
 from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
     FIXED_TIMESTEPS,
@@ -25,7 +25,10 @@ NODE = (
 )
 SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single window (see output)."
 MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
-POSITIVE = "The prompt: what is seen and how, besides the speech."
+POSITIVE = (
+    "The prompt: what is seen and how, besides the speech. FlashTalk's weights were distilled with this one: "
+    f"{PROMPT}"
+)
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
 START_IMAGE = (

@@ -56,10 +56,11 @@ def unguided(asked: GuidanceSettings) -> tuple[GuidanceSettings, tuple[str, ...]
     """No guidance, and a sentence for scales that were asked for and are not used."""
     if (asked.text_scale, asked.audio_scale) == (1, 1):
         return GuidanceSettings(), ()
-    return GuidanceSettings(), (
+    note = (
         f"FlashTalk's weights are distilled without guidance: text_scale {asked.text_scale:g} and "
-        f"audio_scale {asked.audio_scale:g} are not used",
+        f"audio_scale {asked.audio_scale:g} are not used"
     )
+    return GuidanceSettings(), (note,)
 
 
 def look_of(asked: LookSettings | None) -> tuple[LookSettings, tuple[str, ...]]:
@@ -68,24 +69,26 @@ def look_of(asked: LookSettings | None) -> tuple[LookSettings, tuple[str, ...]]:
         return replace(LookSettings(), colour=ColourMethod.LAB), ()
     if asked.matches_colour:
         return asked, ()
-    return asked, (
+    note = (
         "look: it leaves colours as they are; FlashTalk's authors match them to the picture (colour lab, "
-        "strength 1), since they drift from window to window without",
+        "strength 1), since they drift from window to window without"
     )
+    return asked, (note,)
 
 
 def window_notes(windows: WindowSettings) -> tuple[str, ...]:
     """A sentence about windows of another form than the weights were distilled on."""
     if windows == WINDOWS:
         return ()
-    return (
+    note = (
         f"windows of {windows.window_frames} frames with {windows.motion_frames} motion frames: FlashTalk's "
         f"weights were distilled on {WINDOWS.window_frames} with {WINDOWS.motion_frames}. Set window_frames "
-        f"to {WINDOWS.window_frames} and motion_frames to {WINDOWS.motion_frames}",
+        f"to {WINDOWS.window_frames} and motion_frames to {WINDOWS.motion_frames}"
     )
+    return (note,)
 
 
-def check_mode(mode: str, scheduler: str, model: str) -> None:
+def check_scheduler(mode: str, scheduler: str, model: str) -> None:
     """Refuse weights and a scheduler of which only one is FlashTalk's.
 
     Raises:

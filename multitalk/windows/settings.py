@@ -154,14 +154,16 @@ def checked_schedule(asked: NoiseSchedule) -> tuple[NoiseSchedule, tuple[str, ..
         raise InputError(f"shift: {asked.shift:g}, expected more than 0. Use 11 with a 4-step LoRA, else 7.")
     if asked.steps_are_fixed:
         timesteps = FIXED_TIMESTEPS[asked.scheduler]
-        begins = f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps"
-        note = f"{begins} ({_listed(timesteps)}); steps={asked.steps} is not used"
         used = replace(asked, steps=len(timesteps))
+        note = (
+            f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps ({_listed(timesteps)}); "
+            f"steps={asked.steps} is not used"
+        )
         if is_flashtalk(asked.scheduler):
             note = (
-                f"{begins} ({_listed(timesteps)}) at shift {FLASHTALK_SHIFT:g} with sampler "
-                f"{FLASHTALK_SAMPLER}; steps={asked.steps}, shift={asked.shift:g} and "
-                f"sampler_name={asked.sampler} are not used"
+                f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps "
+                f"({_listed(timesteps)}) at shift {FLASHTALK_SHIFT:g} with sampler {FLASHTALK_SAMPLER}; "
+                f"steps={asked.steps}, shift={asked.shift:g} and sampler_name={asked.sampler} are not used"
             )
             used = replace(used, shift=FLASHTALK_SHIFT, sampler=FLASHTALK_SAMPLER)
         if asked.denoise == 1:

@@ -19,7 +19,7 @@ from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.finish import LookSettings
-from ....multitalk.windows.flashtalk import check_mode
+from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES
@@ -121,7 +121,7 @@ def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
             EverTalk has no place for.
     """
     attachment = attachment_of(run_models.model)
-    check_mode(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
+    check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
@@ -254,11 +254,11 @@ def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment
     notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not picture_changes:
         return notes
-    return (
+    note = (
         f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
-        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them",
-        *notes,
+        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them"
     )
+    return (note, *notes)
 
 
 def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:

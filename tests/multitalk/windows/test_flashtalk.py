@@ -11,7 +11,12 @@ from evertalk_pack.multitalk.windows import flashtalk
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
-from evertalk_pack.multitalk.windows.settings import NoiseSchedule, WindowSettings, checked_schedule
+from evertalk_pack.multitalk.windows.settings import (
+    FIXED_STEPS,
+    NoiseSchedule,
+    WindowSettings,
+    checked_schedule,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,7 @@ def test_schedules_take_their_own_steps_shift_and_sampler_and_say_so(
         f"scheduler {scheduler} always runs its {steps} timesteps ({listed}) at shift 5 with sampler lcm; "
         "steps=20, shift=11 and sampler_name=euler are not used",
     )
+    assert notes[0].startswith(FIXED_STEPS), "it is told as no warning"
 
 
 def test_with_denoise_the_last_timesteps_of_the_list_run() -> None:
@@ -104,9 +110,9 @@ def test_windows_of_another_form_are_told() -> None:
 )
 def test_weights_and_scheduler_belong_together(mode: str, scheduler: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        flashtalk.check_mode(mode, scheduler, "model.x")
+        flashtalk.check_scheduler(mode, scheduler, "model.x")
 
 
 @pytest.mark.parametrize("pair", [("flashtalk", "flashtalk_2"), ("multitalk", "simple")])
 def test_weights_with_a_scheduler_of_theirs_pass(pair: tuple[Any, Any]) -> None:
-    flashtalk.check_mode(*pair, "model.x")
+    flashtalk.check_scheduler(*pair, "model.x")
