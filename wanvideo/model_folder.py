@@ -124,8 +124,8 @@ def open_folder(path: Path) -> ModelFolder:
     missing = sorted((names | _of_numbered(names)) - there.keys())
     if missing:
         raise CheckpointError(
-            f"`{path.name}` is not whole: of its files {_listed(missing)} {_are(missing)} missing. Download "
-            "what is missing into that folder, under the same names."
+            f"`{path.name}` is not whole: it lacks {_listed(missing)}. Download what is missing into that "
+            "folder, under the same names."
         )
     if not names:
         raise CheckpointError(
@@ -252,10 +252,6 @@ def _listed(names: list[str]) -> str:
     shown = ", ".join(short(name) for name in names[:LISTED_NAMES])
     rest = len(names) - LISTED_NAMES
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-def _are(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _damaged(path: Path, name: str, what: str) -> CheckpointError:

@@ -83,6 +83,30 @@ def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(edi
 
 
 @each_editor()
+def test_flashtalk_greys_out_what_its_weights_decide_and_sets_its_windows(editor: Editor) -> None:
+    editor.load_demo(SOUND, scheduler="simple", steps=7, shift=11, text_scale=3, window_frames=81)
+    editor.set(scheduler="flashtalk_2")
+    fixed = {
+        "steps": (7, "steps: 2 (fixed)"),
+        "shift": (11, "shift: 5 (fixed)"),
+        "sampler_name": ("euler", "sampler_name: lcm (fixed)"),
+        "text_scale": (3, "text_scale: 1 (fixed)"),
+    }
+    for name, (value, label) in fixed.items():
+        assert editor.widget(name) == {"value": value, "label": label, "disabled": True}
+    assert editor.widget("window_frames") == {"value": 33, "label": "window_frames", "disabled": False}
+    assert editor.widget("motion_frames")["value"] == 5
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 3 windows, 64x64")
+    editor.set(window_frames=17)
+    editor.load(editor.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))"))
+    assert editor.widget("window_frames")["value"] == 17, "what a workflow holds is not replaced"
+    assert editor.widget("shift")["label"] == "shift: 5 (fixed)"
+    editor.set(scheduler="multitalk")
+    assert editor.widget("shift") == {"value": 11, "label": "shift", "disabled": False}
+    assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
+
+
+@each_editor()
 def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor) -> None:
     editor.load_demo(SOUND)
     editor.wait_for_estimate("2.3 s of audio -> 57 frames, 5 windows, 64x64")
