@@ -13,6 +13,7 @@ KINDS = (
     "loop_flashtalk",
     "loop_infinitetalk",
     "loop_multitalk",
+    "loop_skyreels",
     "loudness",
     "model_dual",
     "model_single",

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
+from .ending import Ending
 from .modes import WindowCondition, WindowInputs, WindowMode
 from .noise import Draw
 from .plan import Window
@@ -113,6 +114,7 @@ class RunSpec:
             may change them in place.
         noise: a window's noise; the first draw is the starting noise.
         start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
+        ending: what a window ends on, or None.
     """
 
     windows: tuple[Window, ...]
@@ -124,6 +126,7 @@ class RunSpec:
     finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
     start: Callable[[Window], torch.Tensor] | None = None
+    ending: Callable[[Window], Ending | None] = lambda _window: None
 
 
 def generate(
@@ -154,7 +157,7 @@ def request_window(
     spec: RunSpec, sampling_backend: SamplingBackend, window: Window, motion_FHWC: torch.Tensor | None
 ) -> WindowRequest:
     """Gather what a window needs: condition, audio and noise."""
-    known = WindowInputs(spec.reference(window), motion_FHWC, window.frames)
+    known = WindowInputs(spec.reference(window), motion_FHWC, window.frames, spec.ending(window))
     condition = spec.mode.condition(known, sampling_backend.encode)
     grid = LatentShape.of_video(window.frames, spec.height_px, spec.width_px)
     start = None if spec.start is None else sampling_backend.encode(spec.start(window))

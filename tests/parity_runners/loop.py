@@ -287,15 +287,22 @@ def video_index(windows: tuple[Window, ...]) -> torch.Tensor:
 class ObservedStudio:
     """A studio that notes what passes through it under the golden names."""
 
-    def __init__(self, sampling_backend: Any, recorder: Recorder, outputs: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        sampling_backend: Any,
+        recorder: Recorder,
+        outputs: dict[str, torch.Tensor],
+        name: Callable[[Window], str] = lambda window: f"out_w{window.index}",
+    ) -> None:
         self.sampling_backend, self.recorder, self.outputs = sampling_backend, recorder, outputs
+        self.name = name
         self.prefix = ""
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         return self.sampling_backend.encode(frames_FHWC)
 
     def sample(self, request: Any) -> torch.Tensor:
-        self.prefix = f"out_w{request.window.index}"
+        self.prefix = self.name(request.window)
         normalise = self.sampling_backend.run_models.model.model.process_latent_in
         latents = self.sampling_backend.sample(request)
         condition: WindowCondition = request.condition

@@ -102,7 +102,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: Ou
     embeds = plan.embeds
     heard = embeds.tracks_NLC if embeds.marks is None else embeds.marks
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
-    request = fingerprint(asked, plan.picture_HWC, heard, embeds.video_frames, loaders, output.name)
+    pictures = plan.picture_HWC if plan.end_HWC is None else (plan.picture_HWC, plan.end_HWC)
+    request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name)
     return RunMarks(pace, f"{size}, {output.name}", request)
 
 

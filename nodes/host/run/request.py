@@ -14,6 +14,7 @@ from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_fo
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
 from ....multitalk.windows import flashtalk
+from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
@@ -236,11 +237,13 @@ def plan_run(
             *unused_cues("prompt", cues.prompts, windows),
             *unused_cues("picture", cues.pictures, windows),
             *replaced_picture_notes(cues),
+            *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
             *moving_places_notes(audio_embeds, settings.look),
         ),
         look=settings.look,
         dub=pictures.dub,
         window_seeds=settings.window_seeds,
+        end_HWC=pictures.end_HWC,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

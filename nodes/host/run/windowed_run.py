@@ -18,6 +18,7 @@ from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
+from ....multitalk.windows.ending import Ending, ending_of
 from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
@@ -63,6 +64,7 @@ class RunPlan:
         look: colour, joins and camera.
         dub: the clip that is dubbed, or None.
         window_seeds: windows with a seed of their own.
+        end_HWC: the picture that the video ends on, at its size, or None.
     """
 
     embeds: AudioEmbeds
@@ -78,6 +80,13 @@ class RunPlan:
     look: LookSettings
     dub: Dub | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
+    end_HWC: torch.Tensor | None = None
+
+    def ending(self, window: Window) -> Ending | None:
+        """What a window ends on: the last one on the picture that the video ends on."""
+        if self.end_HWC is None or window is not self.windows[-1]:
+            return None
+        return ending_of(window, self.end_HWC)
 
     def scene_picture(self) -> torch.Tensor:
         """The first picture of the scene that plays now: colours are matched to it."""
@@ -89,9 +98,11 @@ class RunPlan:
             self.dub.reference(next(one for one in self.windows[first::-1] if one.motion == 0))
 
 
-def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
-    picture_HWC, notes = checked_picture(image_BHWC)
+def fit_picture(
+    image_BHWC: object, size: FrameSize, socket: str = "start_image"
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """A picture (H, W, 3), resized to cover the video's size and cut at the centre."""
+    picture_HWC, notes = checked_picture(image_BHWC, socket)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
         # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
         # of the picture, which in an enlarged one are several of the video.
@@ -297,6 +308,7 @@ def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
         finish=finish,
         noise=lambda window: seeded_noise(plan.window_seeds.of_run(plan.seed, window.index), window.index),
         start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
+        ending=plan.ending,
     )
 
 

@@ -241,9 +241,6 @@ class ComfyBackend:
 
     def conditions(self, condition: WindowCondition) -> dict[str, Any]:
         """A window's entries of the host's CONDITIONING."""
-        picture = condition.picture_BCTHW
-        unknown = torch.ones((1, 1, *picture.shape[2:]), dtype=picture.dtype, device=picture.device)
-        unknown[:, :, : condition.known_latents] = 0
-        values = {"concat_latent_image": picture, "concat_mask": unknown}
+        values = {"concat_latent_image": condition.picture_BCTHW, "concat_mask": condition.unknown_BCTHW}
         seen = self.run_models.see(condition.clip_frame_HWC)
         return values if seen is None else {**values, "clip_vision_output": seen}
