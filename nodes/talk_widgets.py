@@ -6,7 +6,6 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
-from ..multitalk.windows.settings import FLASHTALK_SCHEDULES
 from .host.model.files import list_talk_files
 from .host.model.talking_model import MODES
 
@@ -29,7 +28,12 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "models/diffusion_models, made for the base model's size. SoulX-FlashTalk has its own in "
             "the base model.",
         ),
-        _mode_widget(),
+        io.Combo.Input(
+            "mode",
+            options=list(MODES),
+            tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
+            "name, then by its config.json, and shows what it picked.",
+        ),
         io.Combo.Input(
             "attention_mode",
             options=list(NAMES),
@@ -44,17 +48,6 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "longer, all others are faster. Not used with attention_mode comfy.",
         ),
     ]
-
-
-def _mode_widget() -> io.Input:
-    widget = io.Combo.Input(
-        "mode",
-        options=list(MODES),
-        tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
-        "name, then by its config.json, and shows what it picked.",
-    )
-    widget.extra_dict = {"scheduler_of": {"flashtalk": list(FLASHTALK_SCHEDULES)}}  # web/loader_choice.js
-    return widget
 
 
 def reserve_widget() -> io.Input:

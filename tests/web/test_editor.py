@@ -106,33 +106,6 @@ def test_flashtalk_greys_out_what_its_weights_decide_and_sets_its_windows(editor
     assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
 
 
-LOADER_JS = """([name, value]) => {
-  const loader = window.app.graph.nodes.find((node) => node.type === 'EverTalkModelLoader')
-  const widget = loader.widgets.find((one) => one.name === name)
-  widget.value = value
-  widget.callback?.(value)
-}"""
-
-
-@each_editor()
-def test_sampler_follows_flashtalk_s_weights_when_they_are_chosen(editor: Editor) -> None:
-    editor.load_demo(SOUND, scheduler="infinitetalk", window_frames=81)
-    editor.page.evaluate(LOADER_JS, ["mode", "multitalk"])
-    assert editor.widget("scheduler")["value"] == "infinitetalk", "any scheduler goes with these"
-    editor.page.evaluate(LOADER_JS, ["mode", "flashtalk"])
-    assert editor.widget("scheduler")["value"] == "flashtalk"
-    assert editor.widget("window_frames")["value"] == 33
-    assert editor.widget("shift")["label"] == "shift: 5 (fixed)"
-    editor.set(scheduler="flashtalk_2")
-    editor.page.evaluate(LOADER_JS, ["mode", "auto"])
-    editor.page.evaluate(LOADER_JS, ["base_model", "SoulX-FlashTalk-14B"])
-    assert editor.widget("scheduler")["value"] == "flashtalk_2", "it goes with them as well"
-    editor.set(scheduler="simple")
-    assert editor.widget("scheduler")["value"] == "simple", "the person has the last word"
-    editor.page.evaluate(LOADER_JS, ["base_model", "SoulX-FlashTalk-14B"])
-    assert editor.widget("scheduler")["value"] == "flashtalk"
-
-
 @each_editor()
 def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor) -> None:
     editor.load_demo(SOUND)
