@@ -62,15 +62,23 @@ export function showFixedWidgets(node, options) {
   }
 }
 
-/** Sets what is recommended with the scheduler that the user has just chosen. */
-export function setRecommended(node, options) {
-  for (const [name, { set_by: setBy }] of Object.entries(options)) {
-    const value = setBy?.values[widgetOf(node, setBy.widget)?.value]
+/** Sets a node's widgets, by name; those that a link brings stay. */
+export function setWidgets(node, values) {
+  for (const [name, value] of Object.entries(values)) {
     const widget = widgetOf(node, name)
     if (value === undefined || !widget || widget.value === value || isLinked(node, name)) continue
     widget.value = value
     widget.callback?.(value)
   }
+}
+
+/** Sets what is recommended with the scheduler that the user has just chosen. */
+export function setRecommended(node, options) {
+  const chosen = Object.entries(options).map(([name, { set_by: setBy }]) => [
+    name,
+    setBy?.values[widgetOf(node, setBy.widget)?.value],
+  ])
+  setWidgets(node, Object.fromEntries(chosen))
 }
 
 /** The options `fixed_by` and `set_by` of a node definition's widgets, by the widgets' names. */
