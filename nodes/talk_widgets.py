@@ -6,11 +6,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
-from ..multitalk.windows.flashtalk import HEIGHT_PX, WIDTH_PX
-from ..multitalk.windows.settings import FLASHTALK_SCHEDULES
 from .host.model.files import list_talk_files
 from .host.model.talking_model import MODES
-from .host.run.request import CUSTOM_SIZE
 
 MAX_RESERVE_GB = 1024.0
 
@@ -31,7 +28,12 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "models/diffusion_models, made for the base model's size. SoulX-FlashTalk has its own in "
             "the base model.",
         ),
-        _mode_widget(),
+        io.Combo.Input(
+            "mode",
+            options=list(MODES),
+            tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
+            "name, then by its config.json, and shows what it picked.",
+        ),
         io.Combo.Input(
             "attention_mode",
             options=list(NAMES),
@@ -46,22 +48,6 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "longer, all others are faster. Not used with attention_mode comfy.",
         ),
     ]
-
-
-def _mode_widget() -> io.Input:
-    widget = io.Combo.Input(
-        "mode",
-        options=list(MODES),
-        tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
-        "name, then by its config.json, and shows what it picked.",
-    )
-    # Read by web/loader_choice.js.
-    size: dict[str, Any] = {"size": CUSTOM_SIZE, "width": WIDTH_PX, "height": HEIGHT_PX}
-    widget.extra_dict = {
-        "scheduler_of": {"flashtalk": list(FLASHTALK_SCHEDULES)},
-        "sampler_of": {"flashtalk": size},
-    }
-    return widget
 
 
 def reserve_widget() -> io.Input:

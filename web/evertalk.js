@@ -7,7 +7,6 @@ import { api } from '../../scripts/api.js'
 import { addBadge, clearBadges } from './badges.js'
 import { watchEstimates } from './estimate.js'
 import { nodeOf, placesOfType } from './graph.js'
-import { schedulersOf, watchChoices } from './loader_choice.js'
 import { missedEnd } from './lost_runs.js'
 import { RunState } from './run_state.js'
 import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js'
@@ -21,7 +20,6 @@ import { text } from './texts.js'
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
 const IDLE = new RunState()
-const loaderSchedulers = new Map() // of loaders: their type -> the schedulers that go with some weights alone
 let schedulerOptions = {} // of the sampler's widgets: what some schedulers fix or recommend
 
 /** The samplers that are nodes of a graph, each once; those in old group nodes are none. */
@@ -113,12 +111,8 @@ app.registerExtension({
   },
   beforeRegisterNodeDef(nodeType, nodeData) {
     if (nodeData.name === SAMPLER) schedulerOptions = schedulerOptionsOf(nodeData)
-    const schedulers = schedulersOf(nodeData)
-    if (schedulers) loaderSchedulers.set(nodeData.name, schedulers)
   },
   nodeCreated(node) {
-    const schedulers = loaderSchedulers.get(node.comfyClass ?? node.type)
-    if (schedulers) watchChoices(node, schedulers, SAMPLER)
     if (node.type !== SAMPLER && node.comfyClass !== SAMPLER) return
     ownStrip(node)
     showFixedWidgets(node, schedulerOptions)

@@ -12,6 +12,7 @@ from editor_page import SAMPLER_JS, WIDGET_JS, Editor
 from editor_reports import read_report
 from editors import NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
+from tiny_folder import write_flashtalk
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -106,32 +107,33 @@ def test_flashtalk_greys_out_what_its_weights_decide_and_sets_its_windows(editor
     assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
 
 
-LOADER_JS = """([name, value]) => {
-  const loader = window.app.graph.nodes.find((node) => node.type === 'EverTalkModelLoader')
-  const widget = loader.widgets.find((one) => one.name === name)
-  widget.value = value
-  widget.callback?.(value)
-}"""
-
-
 @each_editor()
-def test_sampler_follows_flashtalk_s_weights_when_they_are_chosen(editor: Editor) -> None:
-    editor.load_demo(SOUND, scheduler="infinitetalk", window_frames=81)
-    editor.page.evaluate(LOADER_JS, ["mode", "multitalk"])
-    assert editor.widget("scheduler")["value"] == "infinitetalk", "any scheduler goes with these"
-    editor.page.evaluate(LOADER_JS, ["mode", "flashtalk"])
+def test_a_model_that_is_chosen_brings_its_settings_and_an_opened_workflow_keeps_its_own(
+    editor: Editor, server: ComfyServer
+) -> None:
+    write_flashtalk(server.models, "web-flashtalk-14B")
+    editor.load_demo(SOUND, scheduler="simple", window_frames=81)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 1 window, 64x64")
+    choose = """(names) => {
+      const loader = window.app.graph.nodes.find((one) => one.type === 'EverTalkModelLoader')
+      for (const [name, value] of Object.entries(names)) {
+        const widget = loader.widgets.find((one) => one.name === name)
+        widget.value = value
+        widget.callback?.(value)
+      }
+    }"""
+    whole = {"base_model": "web-flashtalk-14B", "talk_model": "in the base model", "mode": "auto"}
+    editor.page.evaluate(choose, whole)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 3 windows, 448x768")
     assert editor.widget("scheduler")["value"] == "flashtalk"
     assert editor.widget("window_frames")["value"] == 33
-    assert [editor.widget(name)["value"] for name in ("size", "width", "height")] == ["custom", 448, 768]
-    assert editor.widget("shift")["label"] == "shift: 5 (fixed)"
-    editor.set(scheduler="flashtalk_2")
-    editor.page.evaluate(LOADER_JS, ["mode", "auto"])
-    editor.page.evaluate(LOADER_JS, ["base_model", "SoulX-FlashTalk-14B"])
-    assert editor.widget("scheduler")["value"] == "flashtalk_2", "it goes with them as well"
     editor.set(scheduler="simple")
-    assert editor.widget("scheduler")["value"] == "simple", "the person has the last word"
-    editor.page.evaluate(LOADER_JS, ["base_model", "SoulX-FlashTalk-14B"])
-    assert editor.widget("scheduler")["value"] == "flashtalk"
+    editor.wait_for_estimate("scheduler: simple, but web-flashtalk-14B is loaded with mode flashtalk")
+    saved = editor.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+    editor.clear()
+    editor.load(saved)
+    editor.wait_for_estimate("scheduler: simple, but web-flashtalk-14B is loaded with mode flashtalk")
+    assert editor.widget("scheduler")["value"] == "simple"
 
 
 @each_editor()

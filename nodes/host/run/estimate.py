@@ -9,7 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +38,8 @@ from ....wanvideo.plain_file import open_plain
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
-from .posted_modes import LOADERS, check_loader
+from .model_defaults import fit_of
+from .posted_modes import LOADERS
 from .request import CUSTOM_SIZE, SIZES
 
 ROUTE = "/evertalk/estimate"
@@ -83,6 +84,7 @@ class Estimate:
         width: of the video, in pixels.
         height: of the video, in pixels.
         problem: why it cannot run; empty if nothing speaks against it.
+        suggested: the sampler's widgets that go with its model, where others are set.
     """
 
     seconds: float | None = None
@@ -92,6 +94,7 @@ class Estimate:
     width: int | None = None
     height: int | None = None
     problem: str = ""
+    suggested: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
 
 class SentGraph:
@@ -152,9 +155,11 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
         return Estimate()
     sampler = graph.with_values(sampler)
     loader = graph.source(sampler, "model", *LOADERS)
+    if loader is not None:
+        problem, suggested = fit_of(graph.with_values(loader)["inputs"], sampler["inputs"].get("scheduler"))
+        if problem:
+            return Estimate(problem=problem, suggested=suggested)
     try:
-        if loader is not None:
-            check_loader(graph.with_values(loader)["inputs"], str(sampler["inputs"].get("scheduler")))
         size = size_of_video(graph, sampler)
         seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
         settings = window_settings(sampler["inputs"])

@@ -19,16 +19,9 @@ def check_posted_scheduler(scheduler: str) -> None:
         InputError: only one of them is FlashTalk's.
     """
     loader = next((node for node in model_nodes() if node["class_type"] in LOADERS), None)
-    if loader is not None:
-        check_loader(literals(loader), scheduler)
-
-
-def check_loader(values: Mapping[str, Any], scheduler: str) -> None:
-    """Refuse a scheduler that does not go with the weights that a loader with these widgets names.
-
-    Raises:
-        InputError: only one of them is FlashTalk's.
-    """
+    if loader is None:
+        return
+    values = literals(loader)
     mode = posted_mode(values)
     if mode is not None:
         check_scheduler(mode, scheduler, str(values.get("base_model", values["talk_model"])))

@@ -1,4 +1,4 @@
-"""What the estimate says of a sampler whose scheduler does not go with the model that its loader names."""
+"""What the estimate says of a sampler whose settings are not of its model, and which are."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,26 +63,31 @@ def told(loader: dict[str, Any], kind: str = "EverTalkModelLoader", **sampler: A
 
 
 @pytest.mark.usefixtures("models")
-def test_a_model_folder_of_flashtalk_goes_with_its_schedulers_alone() -> None:
-    assert f"scheduler: multitalk, but {FOLDER} is loaded with mode flashtalk" in told(WHOLE).problem
+def test_a_model_folder_of_flashtalk_brings_its_scheduler_size_and_windows() -> None:
+    estimate = told(WHOLE)
+    assert f"scheduler: multitalk, but {FOLDER} is loaded with mode flashtalk" in estimate.problem
+    assert estimate.suggested == FLASHTALK
     fitting = told(WHOLE, **FLASHTALK)
-    assert fitting.problem == ""
+    assert (fitting.problem, fitting.suggested) == ("", {})
     assert (fitting.width, fitting.height) == (448, 768)
 
 
 @pytest.mark.usefixtures("models")
-def test_other_weights_do_not_go_with_them() -> None:
-    assert "scheduler: flashtalk belongs to FlashTalk's weights" in told(HALVES, **FLASHTALK).problem
-    assert told(HALVES).problem == ""
+def test_other_weights_bring_theirs_back() -> None:
+    estimate = told(HALVES, **FLASHTALK)
+    assert "scheduler: flashtalk belongs to FlashTalk's weights" in estimate.problem
+    assert estimate.suggested == INFINITETALK
+    assert told(HALVES).suggested == {}
     apply = {"talk_model": FOLDER, "mode": "auto"}
-    assert f"but {FOLDER} is loaded with mode flashtalk" in told(apply, "EverTalkApply").problem
+    assert told(apply, "EverTalkApply").suggested == FLASHTALK
 
 
 @pytest.mark.usefixtures("models")
-def test_of_what_is_not_known_or_will_be_refused_nothing_is_said() -> None:
+def test_what_is_not_known_or_will_be_refused_suggests_nothing() -> None:
     changes: list[dict[str, Any]] = [{"base_model": "gone"}, {"mode": "multitalk"}, {"mode": 7}]
     for loader in ({}, *({**WHOLE, **change} for change in changes)):
-        assert told(loader).problem == ""
+        estimate = told(loader)
+        assert (estimate.problem, estimate.suggested) == ("", {})
 
 
 @pytest.mark.usefixtures("models")
@@ -94,4 +99,4 @@ def test_what_primitives_bring_to_the_loader_counts() -> None:
         "3": {"class_type": "EverTalkModelLoader", "inputs": {**WHOLE, "base_model": ["2", 0]}},
         "8": {"class_type": "EverTalkSampler", "inputs": {"model": ["3", 0], **INFINITETALK}},
     }
-    assert FOLDER in estimate_of(prompt, "8").problem
+    assert estimate_of(prompt, "8").suggested == FLASHTALK
