@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..common.types import FPS, LiveForm, Waveform
-from .loudness import loudness_lufs, speech_gain, with_gain
+from ..common.types import FPS, LiveForm
+from .loudness import loudness_of_pieces, speech_gain, with_gain
 from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ
 
 Encode = Callable[[torch.Tensor, int], Iterator[torch.Tensor]]
@@ -58,7 +58,7 @@ def buffers(
         said_T = samples_T[max(0, end - length) : end].clone()
         behind = max(0, end - samples_T.shape[0])
         buffer_T = torch.nn.functional.pad(said_T, (length - said_T.shape[0] - behind, behind))
-        loudness = loudness_lufs(Waveform(buffer_T[None], SPEECH_RATE_HZ)) if normalise else None
+        loudness = loudness_of_pieces([buffer_T], SPEECH_RATE_HZ) if normalise else None
         yield Buffer(buffer_T, speech_gain(loudness))
 
 

@@ -9,9 +9,9 @@ from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voice
 from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
-from evertalk_pack.multitalk.speech.features import normalised
+from evertalk_pack.multitalk.speech.features import in_norm, samples_stats
 from evertalk_pack.multitalk.speech.live import buffers
-from evertalk_pack.multitalk.speech.loudness import at_speech_loudness, loudness_lufs, speech_gain, with_gain
+from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
 from evertalk_pack.multitalk.windows.audio_frames import context_indices, newest_frames, window_of_frames
 from parity_case import Case, Runner
 
@@ -52,13 +52,11 @@ def run_audio_window(case: Case) -> Tensors:
 def run_loudness(case: Case) -> Tensors:
     outputs: Tensors = {}
     for name, samples in case.inputs.items():
-        sound = Waveform(samples[None], case.config["sr"])
         topic = name.removeprefix("in_")
         golden = case.outputs[f"out_{topic}"]
-        outputs[f"out_{topic}"] = at_speech_loudness(sound, case.config["lufs"]).samples_CT[
-            0, : golden.shape[0]
-        ]
-        measured = loudness_lufs(sound)
+        measured = loudness_of_pieces([samples], case.config["sr"])
+        gain = speech_gain(measured, case.config["lufs"])
+        outputs[f"out_{topic}"] = with_gain(samples, gain)[: golden.shape[0]]
         if measured is not None:
             outputs[f"out_lufs_{topic}"] = torch.tensor(measured, dtype=torch.float64)
     return outputs
@@ -71,7 +69,8 @@ def run_wav2vec2(case: Case) -> Tensors:
     num_frames = int(
         num_samples / case.config["sampling_rate"] * case.config["fps"]
     )  # as the reference counts
-    prepared_T = normalised(samples_T, num_samples) if encoder.config.normalise_input else samples_T
+    stats = samples_stats(samples_T) if encoder.config.normalise_input else None
+    prepared_T = in_norm(samples_T, stats)
     cnn_FC = encoder.feature_extractor(prepared_T, num_samples)
     frames_NC = encoder.frame_features(samples_T, num_frames, encoder.measured(samples_T, num_samples))
     states_NLC = encoder(samples_T, num_frames)
@@ -109,11 +108,10 @@ def run_flashtalk_audio(case: Case) -> Tensors:
         outputs[f"{name}_audio"] = newest_frames(states_NLC[-form.kept_frames :], frames)[None]
         values = case.outputs.get(f"{name}_input_values_tail")
         if values is not None:
-            outputs[f"{name}_input_values_tail"] = normalised(buffer.heard_T, len(buffer.heard_T))[
-                -len(values) :
-            ]
+            heard_T = in_norm(buffer.heard_T, samples_stats(buffer.heard_T))
+            outputs[f"{name}_input_values_tail"] = heard_T[-len(values) :]
     outputs["out_stream_gain"] = torch.tensor(gains)
-    gain = speech_gain(loudness_lufs(Waveform(samples_T[None], rate_hz)))
+    gain = speech_gain(loudness_of_pieces([samples_T], rate_hz))
     whole_NLC = encoder(with_gain(samples_T, gain), int(len(samples_T) / rate_hz * fps))
     outputs |= {"out_once_embedding": whole_NLC, "out_once_gain": torch.tensor(gain)}
     for number in range((len(whole_NLC) - frames) // form.chunk_frames):

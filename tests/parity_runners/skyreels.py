@@ -22,7 +22,7 @@ from evertalk_pack.wanvideo.schedule import sigmas_of
 from parity_case import Case, Runner, use_comfyui
 from torch import nn
 
-from .loop import ObservedStudio, Recorder, even_timesteps, frame_of, host_models
+from .loop import ObservedBackend, Recorder, even_timesteps, frame_of, host_models
 
 COLOUR_STRENGTH = 1.0
 
@@ -149,7 +149,7 @@ class Stage:
             backend_for(model, "sdpa"),
             RunProgress(model, len(windows), steps),
         )
-        observed = ObservedStudio(backend, recorder, self.outputs, lambda window: self.name(prefix, window))
+        observed = ObservedBackend(backend, recorder, self.outputs, lambda window: self.name(prefix, window))
         spec = self.spec(windows, prefix, ending)
         made: list[FinishedWindow] = []
         for finished in generate(replace(spec, finish=observed.finishing(spec.finish)), observed):

@@ -8,7 +8,7 @@ from ....multitalk.common.errors import InputError
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
-from .comfy_backend import Conditioning, Prompt
+from .comfy_backend import HostConditioning, Prompt
 
 PROMPTS = "prompts"
 PICTURE_TIMES = "picture_times"
@@ -62,11 +62,11 @@ def check_end_image(end_BHWC: object) -> None:
         checked_picture(end_BHWC, "end_image")
 
 
-def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[Conditioning], ...]:
+def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning], ...]:
     """The prompts of a schedule, each through the text encoder; a prompt that returns is encoded once.
 
     Raises:
-        InputError: prompts without a text encoder, or a text that is no schedule.
+        InputError: prompts without a text encoder, or a text that is not a schedule.
     """
     if not prompts.strip():
         return ()
@@ -81,7 +81,7 @@ def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[Conditioning], ..
     return tuple(Keyframe(entry.start_s, encoded[entry.text]) for entry in entries)
 
 
-def prompts_of(positive: Conditioning | None, schedule: PromptTimeline | None) -> Prompt:
+def prompts_of(positive: HostConditioning | None, schedule: PromptTimeline | None) -> Prompt:
     """A window's prompt: the schedule's, if it has any, else the sampler's own."""
     if schedule is not None and schedule.prompts:
         prompts = schedule.prompts

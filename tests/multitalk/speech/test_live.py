@@ -13,7 +13,7 @@ from evertalk_pack.multitalk.runs.keys import heard
 from evertalk_pack.multitalk.speakers.assembly import one_speaker
 from evertalk_pack.multitalk.speech.embeds import encode_voices
 from evertalk_pack.multitalk.speech.live import BUFFER_FRAMES, buffers
-from evertalk_pack.multitalk.speech.loudness import loudness_lufs
+from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
 from evertalk_pack.multitalk.windows.flashtalk import check_live_windows
 from evertalk_pack.multitalk.windows.plan import plan_windows
@@ -58,7 +58,7 @@ def test_a_buffer_holds_the_last_frames_with_zeros_before_the_beginning_and_behi
 def test_each_buffer_is_brought_to_the_loudness_of_speech_by_itself() -> None:
     samples_T = torch.cat((speech_like(32000) * 0.1, speech_like(32000)))
     for buffer in buffers(samples_T, 50, 50, normalise=True):
-        assert loudness_lufs(Waveform(buffer.heard_T[None], 16000)) == pytest.approx(-23, abs=0.01)
+        assert loudness_of_pieces([buffer.heard_T], 16000) == pytest.approx(-23, abs=0.01)
 
 
 @pytest.mark.parametrize(("frames", "windows"), [(1, 1), (8, 1), (8.9, 2), (20, 3)])
