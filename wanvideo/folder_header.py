@@ -59,7 +59,7 @@ def _joined(path: Path, headers: list[CheckpointHeader]) -> dict[str, TensorInfo
 
 
 def _check_sizes(path: Path, folder: ModelFolder, header: CheckpointHeader) -> None:
-    """Compare what both the config and the shapes say; what is no Wan transformer is refused by its kind."""
+    """Compare what both the config and the shapes say; no Wan transformer: it is refused by its kind."""
     tensors = header.tensors
     patch, first = tensors.get("patch_embedding.weight"), tensors.get("blocks.0.ffn.0.weight")
     if patch is None or first is None or len(patch.shape) < 2 or len(first.shape) < 2:

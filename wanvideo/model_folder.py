@@ -1,6 +1,6 @@
 """A model as the hub has it: a folder with a config, its weights in several files, and an index of them.
 
-The config says sizes and class, the index which weight is in which file. Neither is believed: both are read
+The config says sizes and class, the index which weight is in which file. Both are validated: they are read
 up to a limit, and every file is looked at by its own header (safetensors_header.py).
 """
 
@@ -181,7 +181,7 @@ def check_sizes(path: Path, config: Config, found: Mapping[str, int]) -> None:
 
 
 def _check_config(path: Path, config: Config) -> None:
-    """Refuse what is no config of a Wan transformer."""
+    """Refuse what is not the config of a Wan transformer."""
     name = config.get("_class_name", WAN_CLASS)
     if name != WAN_CLASS:
         raise CheckpointError(
@@ -206,7 +206,9 @@ def _index(path: Path) -> dict[str, str] | None:
     named = cast("Mapping[str, object]", mapped)
     for shard in named.values():
         if not isinstance(shard, str) or not shard.endswith(WEIGHTS_SUFFIX) or Path(shard).name != shard:
-            raise _damaged(path, INDEX_NAME, f"it names {short(str(shard))}, which is no file of the folder")
+            raise _damaged(
+                path, INDEX_NAME, f"it names {short(str(shard))}, which is not a file of the folder"
+            )
     return cast("dict[str, str]", dict(named))
 
 
@@ -225,7 +227,9 @@ def _of_numbered(names: set[str]) -> set[str]:
 def _weights_in(path: Path) -> list[Path]:
     entries = list(islice(path.iterdir(), MAX_ENTRIES + 1))
     if len(entries) > MAX_ENTRIES:
-        raise CheckpointError(f"`{path.name}` has more than {MAX_ENTRIES} entries: it is no model's folder.")
+        raise CheckpointError(
+            f"`{path.name}` has more than {MAX_ENTRIES} entries: it is not a model's folder."
+        )
     return sorted(one for one in entries if one.name.endswith(WEIGHTS_SUFFIX) and one.is_file())
 
 
@@ -244,7 +248,7 @@ def _object(path: Path, name: str, max_bytes: int) -> dict[str, Any]:
     except JsonLimitError as error:
         raise _damaged(path, name, str(error)) from error
     if not isinstance(value, dict):
-        raise _damaged(path, name, "it is no JSON object")
+        raise _damaged(path, name, "it is not a JSON object")
     return cast("dict[str, Any]", value)
 
 

@@ -78,11 +78,14 @@ BROKEN: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         moved("blocks.9.x", "../other.safetensors"),
-        "it names `../other.safetensors`, which is no file of the f",
+        "it names `../other.safetensors`, not a file of the f",
     ),
-    (lambda folder: (folder / INDEX).write_text("[]"), f"its {INDEX} is not usable: it is no JSON object"),
+    (lambda folder: (folder / INDEX).write_text("[]"), f"its {INDEX} is not usable: it is not a JSON object"),
     (lambda folder: (folder / INDEX).write_text("{}"), "it has no weight_map"),
-    (lambda folder: (folder / "config.json").write_text("{"), "its config.json is not usable: it is no JSON"),
+    (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "config.json is not usable: it is not JSON",
+    ),
     (lambda folder: (folder / "config.json").unlink(), "its config.json cannot be read: No such file"),
     (
         config(_class_name="UNet2DConditionModel"),

@@ -1,6 +1,6 @@
 """Model folders in ComfyUI's lists: one name for a model that is in several files.
 
-ComfyUI lists files alone, the parts of a model one by one; each part is no model that anything could load.
+ComfyUI lists files alone, the parts of a model one by one; no part is a model that anything could load.
 """
 
 import os

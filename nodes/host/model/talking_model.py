@@ -182,7 +182,7 @@ def check_files(
         base = base_size(found)
         if found.has_talk_weights and talk_model not in (None, IN_BASE):
             _check_not_whole(base_path)
-    # Of a base model that a link will bring nothing is known yet, nor of what is in it.
+    # A base model that a link will bring is not known yet, and what is in it neither.
     if talk_model is not None and not (talk_model == IN_BASE and base_model is None):
         path = find_talk(base_model, talk_model)
         check_talk_file(path, base)
