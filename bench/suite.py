@@ -93,6 +93,13 @@ ENTRIES = (
         120,
         f"{ONCE} --layers 2 --vram-gb 1",
     ),
+    Entry(
+        "second",
+        "FlashTalk",
+        "flashtalk.py --weights fp8_e4m3fn_fast --compile --windows 6",
+        150,
+        f"{ONCE} --windows 2",
+    ),
     Entry("second", "720p", "gpu.py --compile --size 1280x720 --runs 1 --parts windows", 240),
     Entry("second", "TeaCache", "teacache.py", 90, f"{TINY} --steps 8"),
     Entry("rest", "bf16 eager", "gpu.py", 300),

@@ -36,13 +36,13 @@ class EverTalkApply(EverTalkNode):
         )
 
     @classmethod
-    async def validate_inputs(cls, talk_model: str | None = None) -> bool | str:
+    async def validate_inputs(cls, talk_model: str | None = None, mode: str | None = None) -> bool | str:
         """Refuse a file that is missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
         try:
-            await off_the_loop("talk_model", lambda: check_files(None, talk_model))
+            await off_the_loop("talk_model", lambda: check_files(None, talk_model, mode=mode))
         except ModelFileError as error:
             return str(error)
         return True

@@ -6,10 +6,12 @@ from ..multitalk.common.errors import InputError
 from ..multitalk.common.types import Speakers
 from ..multitalk.speakers.assembly import one_speaker
 from ..multitalk.speech.embeds import encode_voices
+from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
+from .host.report.widgets import check_widgets
 from .host.run.identity import weights_identity
 from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
 
@@ -48,6 +50,13 @@ class EverTalkAudioEmbeds(EverTalkNode):
                     optional=True,
                     tooltip="Instead of audio: several voices, from EverTalk Speakers.",
                 ),
+                io.Combo.Input(
+                    "hearing",
+                    options=list(HEARING),
+                    default=WHOLE,
+                    optional=True,
+                    tooltip=TOOLTIP,
+                ),
             ],
             outputs=[
                 AudioEmbedsSocket.Output("audio_embeds", display_name="audio_embeds"),
@@ -63,10 +72,12 @@ class EverTalkAudioEmbeds(EverTalkNode):
         audio: io.Audio.Type | None = None,
         speakers: SpeakersSocket.Type | None = None,
         audio_encoder: SpeechEncoderModel | None = None,
+        hearing: str = WHOLE,
     ) -> list[str]:
         """Refuses a bad sound before the encoder's weights load; the host then asks for the encoder."""
         del loudness
-        chosen_speakers(audio, speakers)
+        check_widgets(cls, {"hearing": hearing})
+        check_hearing(hearing, chosen_speakers(audio, speakers))
         return ["audio_encoder"] if audio_encoder is None else []
 
     @classmethod
@@ -76,12 +87,21 @@ class EverTalkAudioEmbeds(EverTalkNode):
         loudness: bool,
         audio: io.Audio.Type | None = None,
         speakers: SpeakersSocket.Type | None = None,
+        hearing: str = WHOLE,
     ) -> io.NodeOutput:
         chosen, maker = chosen_speakers(audio, speakers), weights_identity(audio_encoder.patcher)
         if speakers is None:  # EverTalk Speakers says itself what it has to say
             for note in chosen.notes:
                 warn_on_node(note)
-        embeds = encode_voices(audio_encoder, chosen, normalise=loudness, maker=maker, folder=temp_folder())
+        check_hearing(hearing, chosen)
+        embeds = encode_voices(
+            audio_encoder,
+            chosen,
+            normalise=loudness,
+            maker=maker,
+            folder=temp_folder(),
+            live=HEARING[hearing],
+        )
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)
 
 

@@ -10,6 +10,7 @@ from .host.model.files import list_base_files
 from .host.model.loaders import Quantization
 from .host.model.patcher import attachment_of
 from .host.model.talking_model import (
+    IN_BASE,
     LORA_FOLDERS,
     NO_LORA,
     BaseChoice,
@@ -41,9 +42,10 @@ class EverTalkModelLoader(EverTalkNode):
                 io.Combo.Input(
                     "base_model",
                     options=list_base_files(),
-                    tooltip="Wan 2.1 I2V 14B (480p or 720p) from models/diffusion_models.",
+                    tooltip="Wan 2.1 I2V 14B (480p or 720p) or SoulX-FlashTalk, from "
+                    "models/diffusion_models: a file, or a folder with config.json and all its parts.",
                 ),
-                *talk_widgets(),
+                *talk_widgets(IN_BASE),
                 io.Combo.Input(
                     "quantization",
                     options=[quantization.value for quantization in Quantization],
@@ -73,14 +75,18 @@ class EverTalkModelLoader(EverTalkNode):
 
     @classmethod
     async def validate_inputs(
-        cls, base_model: str | None = None, talk_model: str | None = None, lora: str | None = None
+        cls,
+        base_model: str | None = None,
+        talk_model: str | None = None,
+        lora: str | None = None,
+        mode: str | None = None,
     ) -> bool | str:
         """Refuse files that are missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
         try:
-            await off_the_loop("base_model", lambda: check_files(base_model, talk_model, lora))
+            await off_the_loop("base_model", lambda: check_files(base_model, talk_model, lora, mode))
         except ModelFileError as error:
             return str(error)
         return True

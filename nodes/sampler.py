@@ -14,6 +14,7 @@ from .host.run.job import Job
 from .host.run.metadata import run_metadata
 from .host.run.options import RunOptions
 from .host.run.plan import PLANNER, PlanInputs
+from .host.run.posted_modes import check_posted_scheduler
 from .host.run.request import OutputForm, SamplerWidgets, checked_settings
 from .host.run.review import REVIEWS
 from .host.run.summary import with_summary
@@ -97,6 +98,8 @@ class EverTalkSampler(EverTalkNode):
         missing = [
             name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None and name not in unused
         ]
+        if "model" in missing:
+            check_posted_scheduler(asked.scheduler)
         if missing:
             PLANNER.run_preflight(run)
         return missing

@@ -1,9 +1,22 @@
 """What the sampler's sockets and widgets say when the mouse rests on them."""
 
-from ..multitalk.windows.settings import MULTITALK_SCHEDULE
-from ..wanvideo.schedule import MULTITALK_TIMESTEPS
+from ..multitalk.windows.flashtalk import HEIGHT_PX, PROMPT, WIDTH_PX
+from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
+from ..multitalk.windows.settings import (
+    FIXED_TIMESTEPS,
+    FLASHTALK_2_SCHEDULE,
+    FLASHTALK_SAMPLER,
+    FLASHTALK_SCHEDULE,
+    FLASHTALK_SHIFT,
+    MULTITALK_SCHEDULE,
+)
 
-_FIXED = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
+
+def _fixed(scheduler: str) -> str:
+    return ", ".join(f"{timestep:g}" for timestep in FIXED_TIMESTEPS[scheduler])
+
+
+_FLASHTALK = f"{FLASHTALK_SCHEDULE} and {FLASHTALK_2_SCHEDULE}"
 
 NODE = (
     "Makes a talking video of any length from a picture and speech, window by window. Frames are written to "
@@ -12,7 +25,10 @@ NODE = (
 )
 SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single window (see output)."
 MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
-POSITIVE = "The prompt: what is seen and how, besides the speech."
+POSITIVE = (
+    "The prompt: what is seen and how, besides the speech. FlashTalk's weights were distilled with this one: "
+    f"{PROMPT}"
+)
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
 START_IMAGE = (
@@ -42,35 +58,47 @@ SOURCE = (
 )
 SIZE = (
     "480p and 720p choose the trained size nearest to the picture's shape; custom uses width and height. "
-    "Use the size that the base model was trained on."
+    "Use the size that the base model was trained on: FlashTalk's is custom with "
+    f"{WIDTH_PX}x{HEIGHT_PX}."
 )
 WIDTH = "Width in pixels, with size custom. Taken to the nearest multiple of 16."
 HEIGHT = "Height in pixels, with size custom. Taken to the nearest multiple of 16."
 WINDOW_FRAMES = (
-    "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on."
+    "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on, "
+    f"{FLASHTALK_WINDOWS.window_frames} those of FlashTalk."
 )
 MOTION_FRAMES = (
     "Frames each window takes over from the one before, 4n+1 (others are taken down to it) and fewer than "
-    "window_frames. 9 for InfiniteTalk, 25 for MultiTalk."
+    "window_frames. 9 for InfiniteTalk, 25 for MultiTalk, "
+    f"{FLASHTALK_WINDOWS.motion_frames} for FlashTalk."
 )
 SCHEDULER = (
-    f"{MULTITALK_SCHEDULE}: always the four timesteps {_FIXED}, shifted, for 4-step LoRAs; steps is not "
-    f"used. "
-    "infinitetalk: evenly spaced, the authors' own, for many steps. The others are ComfyUI's."
+    f"{MULTITALK_SCHEDULE}: always the four timesteps {_fixed(MULTITALK_SCHEDULE)}, shifted, for 4-step "
+    f"LoRAs; steps is not used. infinitetalk: evenly spaced, the authors' own, for many steps. "
+    f"{FLASHTALK_SCHEDULE}: for FlashTalk's weights, always {_fixed(FLASHTALK_SCHEDULE)}; "
+    f"{FLASHTALK_2_SCHEDULE}: always {_fixed(FLASHTALK_2_SCHEDULE)}; both at shift {FLASHTALK_SHIFT:g} with "
+    f"{FLASHTALK_SAMPLER}, without guidance. The others are ComfyUI's."
 )
 STEPS = (
-    f"Steps a window. Not used with scheduler {MULTITALK_SCHEDULE}, which always runs its four. 40 without a "
-    "distilled LoRA."
+    f"Steps a window. Not used with scheduler {MULTITALK_SCHEDULE}, which always runs its four, nor with "
+    f"{_FLASHTALK}. 40 without a distilled LoRA."
 )
 SHIFT = (
-    "Moves the noise levels up: 11 with the lightx2v LoRA or at 720p, 7 at 480p without LoRA, 2 with FusionX."
+    "Moves the noise levels up: 11 with the lightx2v LoRA or at 720p, 7 at 480p without LoRA, 2 with "
+    f"FusionX. Not used with {_FLASHTALK}, which are always at {FLASHTALK_SHIFT:g}."
 )
-SAMPLER_NAME = "ComfyUI's sampler. euler is what the weights' authors use."
-TEXT_SCALE = "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without."
+SAMPLER_NAME = (
+    "ComfyUI's sampler. euler is what the weights' authors use. "
+    f"Not used with {_FLASHTALK}, which always take {FLASHTALK_SAMPLER}."
+)
+TEXT_SCALE = (
+    "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without. Not used "
+    f"with {_FLASHTALK}, which have no guidance."
+)
 AUDIO_SCALE = (
     "How strongly the speech moves the lips. 1: one pass less; 3 to 5 gives the best lips without a "
     "distilled "
-    "LoRA, 1 or 2 with one. 0 is silent."
+    f"LoRA, 1 or 2 with one. 0 is silent. Not used with {_FLASHTALK}, which have no guidance."
 )
 SEED = "Seed of all noise: the same inputs on the same machine give the same video."
 OUTPUT = (

@@ -1,5 +1,8 @@
 """The widgets of the sampler node; their defaults are those of the settings they fill."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
@@ -8,20 +11,25 @@ from ..multitalk.media.output_format import MP4_H264, offered_formats
 from ..multitalk.model.guidance import GuidanceSettings
 from ..multitalk.runs.identity import Resume
 from ..multitalk.runs.manifest import MAX_WINDOWS
+from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
+    FIXED_TIMESTEPS,
+    FLASHTALK_SAMPLER,
+    FLASHTALK_SCHEDULES,
+    FLASHTALK_SHIFT,
     MAX_SIZE_PX,
-    MULTITALK_SCHEDULE,
     OWN_SCHEDULES,
     NoiseSchedule,
     WindowSettings,
 )
 from ..wanvideo.geometry import SIZE_MULTIPLE
-from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 from . import sampler_tooltips as tips
 from .host.run.request import CUSTOM_SIZE, SIZES, OutputForm
 
 WIDTH_PX, HEIGHT_PX = 832, 480
 """The 480p size that the weights saw most."""
+
+Widget = TypeVar("Widget", bound=io.WidgetInput)
 
 MAX_STEPS = 200
 MAX_SHIFT = 100.0
@@ -31,21 +39,22 @@ MAX_SEED = 2**63 - 1
 
 def sampler_widgets() -> list[io.Input]:
     """What the user sets on the node."""
-    windows, schedule, guidance = WindowSettings(), NoiseSchedule(), GuidanceSettings()
+    windows, guidance = WindowSettings(), GuidanceSettings()
     return [
         io.Combo.Input("size", options=[*SIZES, CUSTOM_SIZE], tooltip=tips.SIZE),
         _side("width", WIDTH_PX, tips.WIDTH),
         _side("height", HEIGHT_PX, tips.HEIGHT),
-        _frames("window_frames", windows.window_frames, tips.WINDOW_FRAMES),
-        _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
-        io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
-        _steps(schedule.steps),
-        io.Float.Input("shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT),
-        io.Combo.Input(
-            "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
+        _set_by_scheduler(
+            _frames("window_frames", windows.window_frames, tips.WINDOW_FRAMES),
+            FLASHTALK_WINDOWS.window_frames,
         ),
-        _scale("text_scale", guidance.text_scale, tips.TEXT_SCALE),
-        _scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE),
+        _set_by_scheduler(
+            _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
+            FLASHTALK_WINDOWS.motion_frames,
+        ),
+        *_schedule_widgets(),
+        _fixed_by_flashtalk(_scale("text_scale", guidance.text_scale, tips.TEXT_SCALE), 1),
+        _fixed_by_flashtalk(_scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE), 1),
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tips.SEED),
         io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT),
         io.String.Input("filename_prefix", default="EverTalk/talk", tooltip=tips.FILENAME_PREFIX),
@@ -75,11 +84,43 @@ def sampler_widgets() -> list[io.Input]:
     ]
 
 
-def _steps(default: int) -> io.Int.Input:
-    widget = io.Int.Input("steps", default=default, min=1, max=MAX_STEPS, tooltip=tips.STEPS)
-    # Read by web/sampler_widgets.js.
-    fixed = {MULTITALK_SCHEDULE: len(MULTITALK_TIMESTEPS)}
-    widget.extra_dict = {"fixed_by": {"widget": "scheduler", "values": fixed}}
+def _schedule_widgets() -> list[io.Input]:
+    schedule = NoiseSchedule()
+    return [
+        io.Combo.Input("scheduler", options=[*OWN_SCHEDULES, *SCHEDULER_NAMES], tooltip=tips.SCHEDULER),
+        _fixed_by_scheduler(
+            io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
+            {name: len(timesteps) for name, timesteps in FIXED_TIMESTEPS.items()},
+        ),
+        _fixed_by_flashtalk(
+            io.Float.Input(
+                "shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT
+            ),
+            FLASHTALK_SHIFT,
+        ),
+        _fixed_by_flashtalk(
+            io.Combo.Input(
+                "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
+            ),
+            FLASHTALK_SAMPLER,
+        ),
+    ]
+
+
+def _fixed_by_scheduler(widget: Widget, values: Mapping[str, int | float | str]) -> Widget:
+    """A widget that is not used with these schedulers, which have values of their own."""
+    widget.extra_dict = {"fixed_by": {"widget": "scheduler", "values": dict(values)}}  # sampler_widgets.js
+    return widget
+
+
+def _fixed_by_flashtalk(widget: Widget, value: float | str) -> Widget:
+    return _fixed_by_scheduler(widget, dict.fromkeys(FLASHTALK_SCHEDULES, value))
+
+
+def _set_by_scheduler(widget: Widget, value: int) -> Widget:
+    """A widget that the editor sets when somebody chooses one of FlashTalk's schedulers."""
+    values = dict.fromkeys(FLASHTALK_SCHEDULES, value)
+    widget.extra_dict = {"set_by": {"widget": "scheduler", "values": values}}
     return widget
 
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..multitalk.common.errors import InputError
 from ..multitalk.windows.prompt_timeline import PromptTimeline
 from .host.report.node import EverTalkNode
-from .host.sampling.schedule import check_texts, encoded_prompts, scheduled_pictures
+from .host.sampling.schedule import check_end_image, check_texts, encoded_prompts, scheduled_pictures
 from .sockets import ScheduleSocket
 
 
@@ -51,6 +51,12 @@ class EverTalkSchedule(EverTalkNode):
                     tooltip="A batch of start pictures. Each is resized to cover the video's size, then cut "
                     "at the centre.",
                 ),
+                io.Image.Input(
+                    "end_image",
+                    optional=True,
+                    tooltip="The picture that the video ends on, such as the start image for a return to its "
+                    "pose: the last window is led to it. Resized and cut like pictures.",
+                ),
             ],
             outputs=[ScheduleSocket.Output(display_name="schedule", tooltip="For EverTalk Sampler.")],
         )
@@ -69,6 +75,7 @@ class EverTalkSchedule(EverTalkNode):
         """Refuse what is wrong before the text encoder loads, and load it only for prompts."""
         check_texts(prompts, picture_times)
         scheduled_pictures(inputs.get("pictures"), picture_times)
+        check_end_image(inputs.get("end_image"))
         return ["clip"] if "clip" in inputs and inputs["clip"] is None and prompts.strip() else []
 
     @classmethod
@@ -78,7 +85,9 @@ class EverTalkSchedule(EverTalkNode):
         picture_times: str,
         clip: io.Clip.Type | None = None,
         pictures: io.Image.Type | None = None,
+        end_image: io.Image.Type | None = None,
     ) -> io.NodeOutput:
         """Encode each prompt once."""
         cues = scheduled_pictures(pictures, picture_times)
-        return io.NodeOutput(PromptTimeline(encoded_prompts(clip, prompts), cues))
+        check_end_image(end_image)
+        return io.NodeOutput(PromptTimeline(encoded_prompts(clip, prompts), cues, end_image))

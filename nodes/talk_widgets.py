@@ -14,20 +14,25 @@ MAX_RESERVE_GB = 1024.0
 _BACKENDS = " ".join(f"{name}: {description}" for name, description in DESCRIPTION_OF.items())
 
 
-def talk_widgets() -> list[io.Input]:
-    """talk_model, mode, attention_mode and compile_blocks."""
+def talk_widgets(*more: str) -> list[io.Input]:
+    """talk_model, mode, attention_mode and compile_blocks.
+
+    Args:
+        more: choices of talk_model beside the files.
+    """
     return [
         io.Combo.Input(
             "talk_model",
-            options=list_talk_files(),
+            options=[*list_talk_files(), *more],
             tooltip="InfiniteTalk or MultiTalk weights (safetensors or GGUF), from models/model_patches or "
-            "models/diffusion_models, made for the base model's size.",
+            "models/diffusion_models, made for the base model's size. SoulX-FlashTalk has its own in "
+            "the base model.",
         ),
         io.Combo.Input(
             "mode",
             options=list(MODES),
-            tooltip="Whose windows: infinitetalk or multitalk. The weights do not say which they are; auto "
-            "goes by the file's name and shows what it picked.",
+            tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
+            "name, then by its config.json, and shows what it picked.",
         ),
         io.Combo.Input(
             "attention_mode",

@@ -73,13 +73,18 @@ def own_title(node: JsonObject, description: JsonObject) -> JsonObject:
 def model_names(node: JsonObject) -> list[str]:
     """The model files that a node's fields name."""
     values = node["inputs"].values()
-    return [value for value in values if isinstance(value, str) and value.endswith(MODEL_SUFFIXES)]
+    texts = [value for value in values if isinstance(value, str)]
+    return [text for text in texts if text.endswith(MODEL_SUFFIXES) or text in MODEL_FILES]
 
 
 def model_links(node: JsonObject) -> JsonObject:
     """What a node's properties say of its files: the editor offers those that are missing for download."""
     files = [MODEL_FILES[name] for name in model_names(node) if name in MODEL_FILES]
-    links = [{"name": file.name, "url": file.url, "directory": file.folder} for file in files]
+    links = [
+        {"name": file.name, "url": file.url, "directory": file.folder}
+        for file in files
+        if not file.is_repository
+    ]
     return {"models": links} if links else {}
 
 

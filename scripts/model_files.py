@@ -11,33 +11,40 @@ MADE_HERE = "evertalk_tiny_"
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A file that a user downloads.
+    """A file that a user downloads, or a whole repository that is one model.
 
     Attributes:
         folder: the folder in ComfyUI's models/ that it belongs into.
         repository: on Hugging Face, owner and name.
-        path: in that repository.
+        path: in that repository; empty for all of it, a folder of its name.
     """
 
     folder: str
     repository: str
-    path: str
+    path: str = ""
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is a folder of files, which ComfyUI's dialog does not download."""
+        return not self.path
 
     @property
     def name(self) -> str:
         """The file's name, as a loader shows it."""
-        return self.path.rpartition("/")[2]
+        return (self.path or self.repository).rpartition("/")[2]
 
     @property
     def url(self) -> str:
-        """Where the file itself is downloaded from, in the form that ComfyUI's dialog allows."""
-        return f"{HUGGING_FACE}/{self.repository}/resolve/main/{self.path}"
+        """Where the file itself is downloaded from, in the form that ComfyUI's dialog allows; or its page."""
+        page = f"{HUGGING_FACE}/{self.repository}"
+        return page if self.is_repository else f"{page}/resolve/main/{self.path}"
 
 
 _FILES = (
     ModelFile(
         "diffusion_models", COMFY, "split_files/diffusion_models/wan2.1_i2v_480p_14B_fp8_scaled.safetensors"
     ),
+    ModelFile("diffusion_models", "Soul-AILab/SoulX-FlashTalk-14B"),
     ModelFile("model_patches", KIJAI, "InfiniteTalk/Wan2_1-InfiniTetalk-Single_fp16.safetensors"),
     ModelFile("model_patches", KIJAI, "InfiniteTalk/Wan2_1-InfiniteTalk-Multi_fp16.safetensors"),
     ModelFile("model_patches", KIJAI, "WanVideo_2_1_Multitalk_14B_fp8_e4m3fn.safetensors"),

@@ -25,6 +25,11 @@ ABOUT = {
     "new sound.",
     "infinitetalk_directed": "Prompts over time, guidance, soft joins and a slow zoom.",
     "multitalk_image": "One person talks, with the MultiTalk weights (motion_frames 25).",
+    "flashtalk_image": "One person talks, with SoulX-FlashTalk: four steps a window, or two with scheduler "
+    "*flashtalk_2*; the sampler's strip plays the film while it is made. Download the repository's "
+    "*config.json*, *diffusion_pytorch_model...* files and their index into one folder; it is the base model "
+    "and the audio weights. Its code is Apache-2.0; the licence of its weights is on the model card: read it "
+    "before you use them.",
 }
 
 

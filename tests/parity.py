@@ -25,6 +25,7 @@ import parity_runners.guidance  # noqa: E402
 import parity_runners.loop  # noqa: E402
 import parity_runners.model  # noqa: E402
 import parity_runners.schedule  # noqa: E402
+import parity_runners.skyreels  # noqa: E402
 import parity_runners.step_cache  # noqa: E402
 import parity_runners.vae  # noqa: E402
 from parity_case import PUBLIC_CASES, Case, Runner, Tolerance, load_case  # noqa: E402
@@ -37,6 +38,7 @@ TOPICS = (
     parity_runners.loop,
     parity_runners.model,
     parity_runners.schedule,
+    parity_runners.skyreels,
     parity_runners.step_cache,
     parity_runners.vae,
 )
@@ -45,7 +47,9 @@ TOPICS = (
 RUNNERS: dict[str, Runner] = {kind: run for topic in TOPICS for kind, run in topic.RUNNERS.items()}
 """How each kind of case is run."""
 
-GIVEN: dict[str, dict[str, str]] = dict.fromkeys(parity_runners.loop.RUNNERS, parity_runners.loop.GIVEN)
+GIVEN: dict[str, dict[str, str]] = dict.fromkeys(
+    (*parity_runners.loop.RUNNERS, *parity_runners.skyreels.RUNNERS), parity_runners.loop.GIVEN
+)
 """Outputs of the reference that a run is given instead of computing them, by kind: pattern -> why."""
 
 

@@ -1,4 +1,4 @@
-"""Opens a model file just far enough to know what it is, and never unpickles."""
+"""Opens a model file, or a folder of them, just far enough to know what it is, and never unpickles."""
 
 import os
 import time
@@ -6,8 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from .errors import CheckpointError
+from .folder_header import read_folder_header
 from .gguf_header import GGUF_MAGIC, read_gguf_header
 from .header import CheckpointHeader
+from .model_folder import is_folder_of_weights, known_by
 from .plain_file import open_plain
 from .safetensors_header import LENGTH_BYTES, read_safetensors_header
 
@@ -20,6 +22,9 @@ PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x0
 Stamp = tuple[str, int, int, int, int]
 """Path, inode, size, and when content and entry changed: another file, or the file changed, has another."""
 
+Stamps = tuple[Stamp, ...]
+"""Of a model's files; of a model folder with its config and its index."""
+
 KEPT_HEADERS = 8
 """Of a prompt's model files: each is asked for in validation, and two or three times while it loads."""
 
@@ -28,26 +33,36 @@ SETTLED_S = 2.0
 
 
 def read_header(path: Path) -> CheckpointHeader:
-    """The names, types, shapes and remarks in the model file at `path`, without loading a tensor.
+    """The names, types, shapes and remarks in the model file or folder at `path`, without loading a tensor.
 
     The last few are kept, so that a file that did not change is read once.
 
     Raises:
         CheckpointError: a pickle, a file that is neither safetensors nor GGUF, one that has the other's
-            ending, or a damaged one.
+            ending, a damaged one, or a folder that holds no whole model.
     """
-    stamp = _stamp(path)
-    return _read(path) if stamp is None else _read_once(path, stamp)
+    stamps = _stamps(path)
+    return _read(path) if stamps is None else _read_once(path, stamps)
 
 
 @lru_cache(maxsize=KEPT_HEADERS)
-def _read_once(path: Path, _unchanged: Stamp) -> CheckpointHeader:
+def _read_once(path: Path, _unchanged: Stamps) -> CheckpointHeader:
     """The header of a file as it was; a refusal is not kept, for a disk may answer the next time."""
     return _read(path)
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamps(path: Path) -> Stamps | None:
     """None where there is no file, or one that may still change."""
+    try:
+        files = known_by(path) if path.is_dir() else (path,)
+    except (OSError, ValueError):
+        return None
+    stamps = [_stamp(file) for file in files]
+    known = tuple(stamp for stamp in stamps if stamp is not None)
+    return known if len(known) == len(stamps) else None
+
+
+def _stamp(path: Path) -> Stamp | None:
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -61,6 +76,8 @@ def _read(path: Path) -> CheckpointHeader:
     if path.suffix.lower() in PICKLE_SUFFIXES:
         raise _is_pickle(path)
     try:
+        if is_folder_of_weights(path):
+            return read_folder_header(path)
         with open_plain(path) as file:
             start = file.read(LENGTH_BYTES + 1)
         if start.startswith(GGUF_MAGIC):

@@ -28,6 +28,7 @@ class CheckpointKind(Enum):
     WAN_S2V = "a Wan 2.2 S2V model"
     WAN_HUMO = "a Wan HuMo model"
     WAN_ANIMATE = "a Wan Animate model"
+    WAN_LIVEACT = "a SoulX-LiveAct model"
     TALK_WEIGHTS = "a talk model (InfiniteTalk or MultiTalk audio weights)"
     LORA = "a LoRA"
     WAV2VEC2 = "a wav2vec2 speech encoder"
@@ -43,6 +44,7 @@ SPECIAL_WAN_MARKS = {
     "casual_audio_encoder.encoder.final_linear.weight": CheckpointKind.WAN_S2V,
     "audio_proj.audio_proj_glob_1.layer.bias": CheckpointKind.WAN_HUMO,
     "face_adapter.fuser_blocks.0.k_norm.weight": CheckpointKind.WAN_ANIMATE,
+    "blocks.0.self_attn.memory_proj_k.weight": CheckpointKind.WAN_LIVEACT,
     "img_emb.emb_pos": CheckpointKind.WAN_FLF2V,
     "ref_conv.weight": CheckpointKind.WAN_FUN_CONTROL,
 }

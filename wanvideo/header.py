@@ -22,6 +22,7 @@ class CheckpointHeader:
         metadata: the file's own remarks (text by text); may be empty.
         remarks: on how a layer is quantised, by the layer's name, where a tensor of the file says it.
         is_gguf: the file is GGUF, whose tensors are block-quantised.
+        config: of a model folder, what its config.json says; of a file nothing.
     """
 
     file_name: str
@@ -29,6 +30,7 @@ class CheckpointHeader:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     remarks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     is_gguf: bool = False
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of the tensor `name`, which must be there."""

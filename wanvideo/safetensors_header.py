@@ -6,6 +6,7 @@ Layout (public specification of the format): 8 bytes little-endian header length
 
 import math
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,6 +69,11 @@ def read_safetensors_header(path: Path) -> CheckpointHeader:
     except RemarkError as error:
         raise _damaged(path, f"its metadata on quantised layers is wrong: {error}") from error
     return CheckpointHeader(path.name, tensors, metadata, remarks)
+
+
+def stored_bytes(tensors: Iterable[TensorInfo]) -> int:
+    """How much tensors of a safetensors file take."""
+    return sum(math.prod(one.shape) * BITS_PER_ELEMENT[one.dtype] // 8 for one in tensors)
 
 
 def _remarks(path: Path, entries: dict[str, Any], data_start: int) -> dict[str, dict[str, Any]]:

@@ -1,13 +1,19 @@
-"""Timestep schedules of InfiniteTalk and MultiTalk, as sigmas for any flow-matching sampler.
+"""Timestep schedules of InfiniteTalk, MultiTalk and FlashTalk, as sigmas for any flow-matching sampler.
 
-A sigma is a timestep over 1000. Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
+A sigma is a timestep over 1000. Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py;
+Soul-AILab/SoulX-FlashTalk, flash_talk/src/pipeline/flash_talk_pipeline.py.
 """
+
+from collections.abc import Sequence
 
 import torch
 
 NUM_TIMESTEPS = 1000
 MULTITALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
 """The distilled list: what the `multitalk` schedule runs, whatever number of steps is asked for."""
+FLASHTALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
+FLASHTALK_2_TIMESTEPS = (1000.0, 500.0)
+"""The lists that FlashTalk's weights are distilled to, of four steps and of two."""
 
 
 def shift_timesteps(timesteps: torch.Tensor, shift: float) -> torch.Tensor:
@@ -16,9 +22,14 @@ def shift_timesteps(timesteps: torch.Tensor, shift: float) -> torch.Tensor:
     return shift * s / (1 + (shift - 1) * s) * NUM_TIMESTEPS
 
 
+def fixed_timesteps(timesteps: Sequence[float], shift: float) -> torch.Tensor:
+    """A fixed list and the final 0, shifted; float32, one value more than the list has."""
+    return shift_timesteps(torch.tensor([*timesteps, 0.0]), shift)
+
+
 def multitalk_timesteps(shift: float) -> torch.Tensor:
     """The four fixed timesteps and the final 0, shifted; float32, five values."""
-    return shift_timesteps(torch.tensor([*MULTITALK_TIMESTEPS, 0.0]), shift)
+    return fixed_timesteps(MULTITALK_TIMESTEPS, shift)
 
 
 def infinitetalk_timesteps(steps: int, shift: float) -> torch.Tensor:

@@ -171,8 +171,27 @@ def video_of(x_NCHW: torch.Tensor, batch: int) -> torch.Tensor:
 
 def double_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
     """Each pixel four times, then a convolution of single frames."""
-    pictures = functional.interpolate(frames_of(x_BCTHW), scale_factor=2.0, mode="nearest-exact")
+    pictures = each_pixel_four_times(frames_of(x_BCTHW))
     return video_of(convolve(pictures, kernel, (1, 1)), x_BCTHW.shape[0])
+
+
+def each_pixel_four_times(x_NCHW: torch.Tensor) -> torch.Tensor:
+    """Pictures of twice the rows and columns, as `interpolate` to the nearest gives them, in channels-last.
+
+    On a GPU a plain copy: torch's kernel for channels-last took 22 ms of the 311 ms in which 33 frames of
+    448x768 were decoded (NVIDIA H200, torch 2.11), several times what their bytes take.
+    """
+    if x_NCHW.device.type != "cuda":
+        return functional.interpolate(x_NCHW, scale_factor=2.0, mode="nearest-exact")
+    return repeated_pixels(x_NCHW)
+
+
+def repeated_pixels(x_NCHW: torch.Tensor) -> torch.Tensor:
+    """Each pixel in two rows and two columns, by a copy that reads the memory in its order."""
+    count, channels, rows, columns = x_NCHW.shape
+    x_NHWC = x_NCHW.permute(0, 2, 3, 1)
+    four = x_NHWC[:, :, None, :, None].expand(count, rows, 2, columns, 2, channels)
+    return four.reshape(count, 2 * rows, 2 * columns, channels).contiguous().permute(0, 3, 1, 2)
 
 
 def half_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:

@@ -4,7 +4,7 @@ import { api } from '../../scripts/api.js'
 import { gapBehind } from './gaps.js'
 import { idOf, sourceOf, valueHolder } from './graph.js'
 import { said } from './said.js'
-import { isLinked } from './sampler_widgets.js'
+import { isLinked, setWidgets } from './sampler_widgets.js'
 import { language, text } from './texts.js'
 
 // Only of these is it known what they give without running them; other nodes are left out and the server says less.
@@ -14,11 +14,13 @@ const KNOWN = new Set([
   'EverTalkSpeakers',
   'EverTalkVideoSource',
   'EverTalkLoadSpeech',
+  'EverTalkModelLoader',
+  'EverTalkApply',
   'LoadAudio',
   'LoadImage',
   'LoadVideo',
 ])
-const ASIDE = new Set(['model', 'positive', 'negative', 'vae', 'audio_encoder', 'clip_vision', 'clip_vision_output'])
+const ASIDE = new Set(['positive', 'negative', 'vae', 'audio_encoder', 'clip_vision', 'clip_vision_output'])
 
 /** Widgets and known inputs of the node at a place and of those before it, as the API format has them. */
 export function gather(place, nodes = {}) {
@@ -54,6 +56,15 @@ export function lineOf(estimate) {
 }
 
 const asked = new WeakMap() // strip -> what was asked last, as text
+const models = new WeakMap() // strip -> the widgets of its model's loader when it was asked last, as text
+
+/** The widgets that choose a sampler's model, as text; nothing while no loader of ours is connected. */
+function modelOf(nodes, id) {
+  const loader = nodes[nodes[id].inputs.model?.[0]]
+  if (!loader) return ''
+  const { base_model: base, talk_model: talk, mode } = loader.inputs
+  return JSON.stringify([base, talk, mode])
+}
 
 /** Asks the server anew for every strip whose sampler's inputs have changed. */
 export function watchEstimates(strips) {
@@ -64,14 +75,19 @@ export function watchEstimates(strips) {
       continue
     }
     strip.showGap(gapBehind(place))
-    const question = JSON.stringify({ node: idOf(place), prompt: gather(place), language: language() })
+    const [id, prompt] = [idOf(place), gather(place)]
+    const question = JSON.stringify({ node: id, prompt, language: language() })
     if (asked.get(strip) === question) continue
     asked.set(strip, question)
-    void ask(strip, question)
+    const model = modelOf(prompt, id)
+    // A workflow that is opened keeps what it says; only a model that is chosen here brings its settings.
+    const isChosen = models.has(strip) && model !== '' && models.get(strip) !== model
+    models.set(strip, model)
+    void ask(strip, question, isChosen)
   }
 }
 
-async function ask(strip, question) {
+async function ask(strip, question, isChosen) {
   const headers = { 'Content-Type': 'application/json' }
   let estimate = {}
   try {
@@ -80,5 +96,7 @@ async function ask(strip, question) {
   } catch {
     asked.delete(strip) // the server is away; ask again when it answers
   }
-  if (asked.get(strip) === question) strip.showEstimate(lineOf(estimate), Boolean(estimate.problem))
+  if (asked.get(strip) !== question) return
+  if (isChosen) setWidgets(strip.place.node, estimate.suggested ?? {}) // and is asked anew with them
+  strip.showEstimate(lineOf(estimate), Boolean(estimate.problem))
 }

@@ -1,4 +1,4 @@
-// EverTalk in the graph editor: fixed steps, what a run will be, how far it is, and its warnings.
+// EverTalk in the graph editor: fixed widgets, what a run will be, how far it is, and its warnings.
 //
 // Uses ComfyUI's public extension API alone. Where a part of it is missing, that part of the extension does nothing.
 
@@ -12,7 +12,7 @@ import { RunState } from './run_state.js'
 import { forgetRunsHere, noteTab, runningOnes, runOf, runsHere } from './runs.js'
 import { said } from './said.js'
 import { watchPrompts } from './same_seeds.js'
-import { fixedByOf, showFixedSteps } from './sampler_widgets.js'
+import { choosersOf, schedulerOptionsOf, setRecommended, showFixedWidgets } from './sampler_widgets.js'
 import { ownStrip, outerStrips } from './strip_stack.js'
 import { addStyle } from './style.js'
 import { text } from './texts.js'
@@ -20,7 +20,7 @@ import { text } from './texts.js'
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
 const IDLE = new RunState()
-let fixedBy // the sampler's option that says which schedulers have steps of their own
+let schedulerOptions = {} // of the sampler's widgets: what some schedulers fix or recommend
 
 /** The samplers that are nodes of a graph, each once; those in old group nodes are none. */
 function samplersAt(places) {
@@ -89,7 +89,7 @@ function look() {
   if (document.hidden) return
   const places = placesOfType(SAMPLER)
   const samplers = samplersAt(places)
-  for (const node of samplers) showFixedSteps(node, fixedBy)
+  for (const node of samplers) showFixedWidgets(node, schedulerOptions)
   watchEstimates([...samplers.map(ownStrip), ...outerStrips(places).map(({ strip }) => strip)])
   noteTab()
   showRuns()
@@ -110,22 +110,24 @@ app.registerExtension({
     setInterval(look, LOOK_EVERY_MS)
   },
   beforeRegisterNodeDef(nodeType, nodeData) {
-    if (nodeData.name === SAMPLER) fixedBy = fixedByOf(nodeData)
+    if (nodeData.name === SAMPLER) schedulerOptions = schedulerOptionsOf(nodeData)
   },
   nodeCreated(node) {
     if (node.type !== SAMPLER && node.comfyClass !== SAMPLER) return
     ownStrip(node)
-    showFixedSteps(node, fixedBy)
-    const chooser = node.widgets?.find((widget) => widget.name === fixedBy?.widget)
-    if (!chooser) return
-    const before = chooser.callback
-    chooser.callback = function (...values) {
-      const result = before?.apply(this, values)
-      showFixedSteps(node, fixedBy)
-      return result
+    showFixedWidgets(node, schedulerOptions)
+    const names = choosersOf(schedulerOptions)
+    for (const chooser of node.widgets?.filter((widget) => names.has(widget.name)) ?? []) {
+      const before = chooser.callback
+      chooser.callback = function (...values) {
+        const result = before?.apply(this, values)
+        setRecommended(node, schedulerOptions)
+        showFixedWidgets(node, schedulerOptions)
+        return result
+      }
     }
   },
   loadedGraphNode(node) {
-    if (node.type === SAMPLER) showFixedSteps(node, fixedBy)
+    if (node.type === SAMPLER) showFixedWidgets(node, schedulerOptions)
   },
 })

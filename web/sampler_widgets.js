@@ -1,7 +1,7 @@
-// Greys out `steps` while the scheduler has steps of its own, and says how many.
+// Greys out the widgets that a scheduler decides itself, and says what it takes; sets those it recommends.
 //
-// Which schedulers those are, and their steps, stands in the node's definition (option `fixed_by`), so that the
-// numbers have one owner: { "widget": "scheduler", "values": { "multitalk": 4 } }.
+// Which schedulers decide what stands in the node's definition, so that the numbers have one owner: the options
+// `fixed_by` and `set_by` of a widget, such as { "widget": "scheduler", "values": { "multitalk": 4 } }.
 
 import { text } from './texts.js'
 
@@ -18,10 +18,10 @@ export function isLinked(node, name) {
   return slot >= 0 && node.isInputConnected(slot)
 }
 
-/** The steps that the chosen scheduler insists on, or undefined. */
-function fixedSteps(node, fixedBy) {
+/** The value that the chosen scheduler insists on for a widget, or undefined. */
+function fixedValue(node, name, fixedBy) {
   const chooser = widgetOf(node, fixedBy.widget)
-  const isOpen = !isLinked(node, fixedBy.widget) && !isLinked(node, 'steps')
+  const isOpen = !isLinked(node, fixedBy.widget) && !isLinked(node, name)
   return chooser && isOpen ? fixedBy.values[chooser.value] : undefined
 }
 
@@ -31,13 +31,12 @@ function setDisabled(widget, isDisabled) {
   if (widget.options) widget.options.disabled = isDisabled
 }
 
-/** Brings the widget `steps` in line with the scheduler; its value stays as the user left it. */
-export function showFixedSteps(node, fixedBy) {
-  const widget = widgetOf(node, 'steps')
-  if (!widget || !fixedBy) return
-  const steps = fixedSteps(node, fixedBy)
+function showFixed(node, name, fixedBy) {
+  const widget = widgetOf(node, name)
+  if (!widget) return
+  const value = fixedValue(node, name, fixedBy)
   const isFixed = plainLabels.has(widget)
-  if (steps === undefined) {
+  if (value === undefined) {
     if (!isFixed) return
     widget.label = plainLabels.get(widget)
     setDisabled(widget, false)
@@ -45,7 +44,7 @@ export function showFixedSteps(node, fixedBy) {
     plainLabels.delete(widget)
   } else {
     if (!isFixed) plainLabels.set(widget, widget.label)
-    const label = text('fixed', { name: plainLabels.get(widget) ?? widget.name, steps })
+    const label = text('fixed', { name: plainLabels.get(widget) ?? widget.name, value })
     if (widget.disabled && widget.label === label) return
     widget.label = label
     setDisabled(widget, true)
@@ -56,8 +55,40 @@ export function showFixedSteps(node, fixedBy) {
   node.setDirtyCanvas?.(true, true)
 }
 
-/** The option `fixed_by` of a node definition's widget `steps`, or undefined. */
-export function fixedByOf(nodeData) {
+/** Brings a node's widgets in line with its scheduler; their values stay as the user left them. */
+export function showFixedWidgets(node, options) {
+  for (const [name, { fixed_by: fixedBy }] of Object.entries(options)) {
+    if (fixedBy) showFixed(node, name, fixedBy)
+  }
+}
+
+/** Sets a node's widgets, by name; those that a link brings stay. */
+export function setWidgets(node, values) {
+  for (const [name, value] of Object.entries(values)) {
+    const widget = widgetOf(node, name)
+    if (value === undefined || !widget || widget.value === value || isLinked(node, name)) continue
+    widget.value = value
+    widget.callback?.(value)
+  }
+}
+
+/** Sets what is recommended with the scheduler that the user has just chosen. */
+export function setRecommended(node, options) {
+  const chosen = Object.entries(options).map(([name, { set_by: setBy }]) => [
+    name,
+    setBy?.values[widgetOf(node, setBy.widget)?.value],
+  ])
+  setWidgets(node, Object.fromEntries(chosen))
+}
+
+/** The options `fixed_by` and `set_by` of a node definition's widgets, by the widgets' names. */
+export function schedulerOptionsOf(nodeData) {
   const inputs = { ...nodeData.input?.required, ...nodeData.input?.optional }
-  return inputs.steps?.[1]?.fixed_by
+  const options = Object.entries(inputs).map(([name, [, option]]) => [name, option ?? {}])
+  return Object.fromEntries(options.filter(([, option]) => option.fixed_by || option.set_by))
+}
+
+/** The widgets that decide over others: the scheduler. */
+export function choosersOf(options) {
+  return new Set(Object.values(options).map((option) => (option.fixed_by ?? option.set_by).widget))
 }

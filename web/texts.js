@@ -5,7 +5,7 @@ import { app } from '../../scripts/app.js'
 /** All texts by language. */
 export const TEXTS = {
   en: {
-    fixed: '{name}: {steps} (fixed)',
+    fixed: '{name}: {value} (fixed)',
     estimate: '{seconds} s of audio -> {frames} frames, {windows} windows, {width}x{height}',
     estimateOne: '{seconds} s of audio -> {frames} frames, 1 window, {width}x{height}',
     estimateAtLeast: '{seconds} s of audio -> {frames} frames, {windows} windows or more, {width}x{height}',
@@ -47,7 +47,7 @@ export const TEXTS = {
     levels: { lost: 'lost', changed: 'changed', 'missing file': 'missing file', 'not needed': 'not needed' },
   },
   zh: {
-    fixed: '{name}：{steps}（固定）',
+    fixed: '{name}：{value}（固定）',
     estimate: '{seconds} 秒音频 -> {frames} 帧，{windows} 个窗口，{width}x{height}',
     estimateOne: '{seconds} 秒音频 -> {frames} 帧，1 个窗口，{width}x{height}',
     estimateAtLeast: '{seconds} 秒音频 -> {frames} 帧，至少 {windows} 个窗口，{width}x{height}',

@@ -84,12 +84,40 @@ class VoiceMarks:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveForm:
+    """The windows that speech was heard for while it was being made, see live_speech.
+
+    Attributes:
+        window_frames: frames of a window.
+        motion_frames: frames that it shares with the one before.
+    """
+
+    window_frames: int
+    motion_frames: int
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames from one window to the next."""
+        return self.window_frames - self.motion_frames
+
+    @property
+    def kept_frames(self) -> int:
+        """Features that a window keeps: its own, and those before that its first frame's context reaches."""
+        return self.window_frames + CONTEXT_FRAMES // 2
+
+    def windows_in(self, video_frames: int) -> int:
+        """How many windows a video takes."""
+        return -(-video_frames // self.chunk_frames)
+
+
+@dataclass(frozen=True, slots=True)
 class AudioEmbeds:
     """Encoded speech, ready for the sampler.
 
     Attributes:
         tracks_NLC: one tensor a speaker, (video_frames + TAIL_FRAMES, encoder layers, channels), float32 on
-            the CPU. The tail is encoded silence.
+            the CPU. The tail is encoded silence. With `live`, (windows * live.kept_frames, ...): what each
+            window hears by itself, one behind the other.
         video_frames: length of the video: round(FPS * seconds of the audio).
         sound: the sound as it is muxed into the file; with several voices, their mix.
         activity_SF: power of each track in each video frame, (speakers, video_frames) float32; it decides
@@ -97,6 +125,7 @@ class AudioEmbeds:
         places: where the speakers are, see Speakers.
         notes: sentences for the user.
         marks: what was encoded, or None where that is not known.
+        live: the windows that the speech was heard for one by one; None: it was heard as a whole.
     """
 
     tracks_NLC: tuple[torch.Tensor, ...]
@@ -106,10 +135,18 @@ class AudioEmbeds:
     places: tuple[Place, ...] = ()
     notes: tuple[str, ...] = ()
     marks: VoiceMarks | None = None
+    live: LiveForm | None = None
 
     def __post_init__(self) -> None:
         assert self.tracks_NLC, "at least one speaker"
         for track_NLC in self.tracks_NLC:
             assert track_NLC.ndim == 3, f"(frames, layers, channels), not {tuple(track_NLC.shape)}"
-            assert track_NLC.shape[0] == self.video_frames + TAIL_FRAMES, "video frames and the silent tail"
+            assert track_NLC.shape[0] == self.track_frames, "video frames and the silent tail"
         assert len(self.places) in {0, len(self.tracks_NLC)}, "a place a speaker, or none at all"
+
+    @property
+    def track_frames(self) -> int:
+        """How many frames of features a track has."""
+        if self.live is None:
+            return self.video_frames + TAIL_FRAMES
+        return self.live.windows_in(self.video_frames) * self.live.kept_frames

@@ -170,7 +170,7 @@ class Dub:
         if self.source.region is None:
             return frames_FHWC
         drifts: list[float] = []
-        for number, frame_HWC in enumerate(self.frames(window, window.motion + window.new)):
+        for number, frame_HWC in enumerate(self.frames(window, window.skipped + window.new)):
             made_HWC = frames_FHWC[number]
             source_HWC = frame_HWC.to(made_HWC)
             alpha_HW = self._alpha(self.source.region, self._time_s(window, number)).to(made_HWC)
@@ -185,7 +185,9 @@ class Dub:
         return frames_FHWC
 
     def _time_s(self, window: Window, number: int) -> float:
-        return self.source.start_s + min(window.start + number, window.end - 1) / FPS
+        # Frames that lead in to a scene see its first one: those before it are another scene, or none.
+        frame = min(window.start + max(number, window.lead), window.end - 1)
+        return self.source.start_s + frame / FPS
 
     def _alpha(self, region: Region, time_s: float) -> torch.Tensor:
         number = mask_number(region, time_s, self.source.video.fps)

@@ -1,11 +1,12 @@
 """What the talk weights' shapes say, and whether they fit a base model.
 
-The same modules serve InfiniteTalk and MultiTalk; only the values differ, so a file cannot tell which it is.
+The same modules serve InfiniteTalk, MultiTalk and FlashTalk; only the values differ, so shapes cannot tell
+which they are (origin.py).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ...wanvideo.checkpoint_kind import CheckpointDescription, count_blocks
 from ...wanvideo.errors import CheckpointError
@@ -19,7 +20,15 @@ VAE_SCALE_FRAMES = 8
 TALK_PARTS = ("audio_proj.", ".audio_cross_attn.", ".norm_x.")
 """What the names of talk weights contain, in a file of their own or merged into a base."""
 
-TalkMode = Literal["infinitetalk", "multitalk"]
+TalkMode = Literal["infinitetalk", "multitalk", "flashtalk"]
+TALK_MODES: tuple[TalkMode, ...] = get_args(TalkMode)
+
+NAMED: Mapping[str, TalkMode] = {
+    "flashtalk": "flashtalk",
+    "infinite": "infinitetalk",
+    "multitalk": "multitalk",
+}
+"""What a file's name holds, in small letters, and whose weights that speaks of; the first counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +143,9 @@ def check_fits(base: BaseSize, talk_name: str, talk: TalkConfig) -> None:
 
 
 def mode_from_name(file_name: str) -> TalkMode | None:
-    """Which weights a file's name speaks of, or None; no more than the default of `auto` hangs on it."""
+    """Which weights a file's name speaks of, or None."""
     name = file_name.lower()
-    if "infinite" in name:
-        return "infinitetalk"
-    return "multitalk" if "multitalk" in name else None
+    return next((mode for part, mode in NAMED.items() if part in name), None)
 
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[int, ...]]:

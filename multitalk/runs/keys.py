@@ -11,6 +11,7 @@ from typing import Any
 from ..common.fingerprint import chained, fingerprint
 from ..common.types import CONTEXT_FRAMES, AudioEmbeds
 from ..windows.plan import Window
+from ..windows.voices import heard_by
 
 RESULT_VERSION = 4
 """Raised whenever the same inputs give another result, so that no run goes on with older windows."""
@@ -38,7 +39,9 @@ def window_keys(
     keys: list[str] = []
     for window in windows:
         waits = window is not windows[-1] and blend_frames > 0
-        place = (window.start, window.frames, window.motion, window.new, waits)
+        # A lead enters where there is one: windows without are known by what they always were.
+        lead = (window.lead,) if window.lead else ()
+        place = (window.start, window.frames, window.motion, window.new, waits, *lead)
         before = keys[-1] if keys else constants
         keys.append(chained(before, place, own(window), heard(embeds, window)))
     return tuple(keys)
@@ -55,4 +58,6 @@ def heard(embeds: AudioEmbeds, window: Window) -> tuple[Any, ...]:
     activity = None if embeds.activity_SF is None else embeds.activity_SF[:, start:end]
     if embeds.marks is not None:
         return embeds.marks.maker, embeds.marks.marks_SFD[:, start:end], activity
+    if embeds.live is not None or window.lead:
+        return tuple(heard_by(window, track_NLC, embeds.live) for track_NLC in embeds.tracks_NLC), activity
     return tuple(track_NLC[start:end] for track_NLC in embeds.tracks_NLC), activity

@@ -5,14 +5,16 @@ speakers.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from ..common.tensor_file import gathered
-from ..common.types import TAIL_FRAMES, AudioEmbeds, Speakers, Waveform
+from ..common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Speakers, Waveform
 from .active_pair import track_activity
+from .live import live_features
 from .loudness import loudness_of_pieces, speech_gain, with_gain
 from .voice_marks import mark_voices
 from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ, speech_pieces, video_frames_of
@@ -42,6 +44,7 @@ def encode_voices(
     normalise: bool = True,
     maker: str = "",
     folder: Path | None = None,
+    live: LiveForm | None = None,
 ) -> AudioEmbeds:
     """Encodes one track a voice, each followed by real silence for the last window's tail.
 
@@ -52,16 +55,21 @@ def encode_voices(
         normalise: bring each voice to -23 LUFS before encoding, as the weights were trained.
         maker: stands for the encoder, so that the same sound can be known again; empty if nothing does.
         folder: where long tracks are kept; None: in memory.
+        live: hear the speech window by window as if it were still being made, without a look ahead; None: as
+            a whole.
 
     Raises:
         InputError: the folder's disk is full or gone.
     """
     video_frames = video_frames_of(speakers.sound)
-    gains = [_gain(voice) if normalise else 1.0 for voice in speakers.voices]
-    tracks = tuple(
-        _encoded(encoder, voice, gain, video_frames, folder)
-        for voice, gain in zip(speakers.voices, gains, strict=True)
-    )
+
+    def track_of(voice: Waveform) -> torch.Tensor:
+        if live is None:
+            return _encoded(encoder, voice, _gain(voice) if normalise else 1.0, video_frames, folder)
+        return _heard_live(encoder, voice, live, video_frames, folder, normalise=normalise)
+
+    tracks = tuple(map(track_of, speakers.voices))
+    made_by = f"{maker} {normalise}" if live is None else f"{maker} {normalise} {live}"
     return AudioEmbeds(
         tracks_NLC=tracks,
         video_frames=video_frames,
@@ -69,7 +77,8 @@ def encode_voices(
         activity_SF=torch.stack([track_activity(voice, video_frames) for voice in speakers.voices]),
         places=speakers.places,
         notes=speakers.notes,
-        marks=mark_voices(speakers.voices, video_frames, f"{maker} {normalise}") if maker else None,
+        marks=mark_voices(speakers.voices, video_frames, made_by) if maker else None,
+        live=live,
     )
 
 
@@ -93,3 +102,24 @@ def _encoded(
 
     speech = Waveform(gathered(with_tail(), folder)[None], SPEECH_RATE_HZ)
     return gathered(encoder.encode(speech, num_frames, real_samples, folder), folder)
+
+
+def _heard_live(
+    encoder: EncodesSpeech,
+    voice: Waveform,
+    live: LiveForm,
+    video_frames: int,
+    folder: Path | None,
+    *,
+    normalise: bool,
+) -> torch.Tensor:
+    """What each window hears of a voice, one behind the other; silent where it ends before the video."""
+    samples_T = gathered(speech_pieces(voice), folder)
+    missing = max(0, video_frames * SAMPLES_PER_FRAME - samples_T.shape[0])
+    samples_T = torch.nn.functional.pad(samples_T, (0, missing)) if missing else samples_T
+
+    def encode(buffer_T: torch.Tensor, num_frames: int) -> Iterator[torch.Tensor]:
+        return encoder.encode(Waveform(buffer_T[None], SPEECH_RATE_HZ), num_frames, len(buffer_T), folder)
+
+    features = live_features(samples_T, live, encode, normalise=normalise)
+    return gathered(islice(features, live.windows_in(video_frames)), folder)

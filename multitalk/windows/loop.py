@@ -12,6 +12,7 @@ import torch
 
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
 from ..common.errors import WINDOWS_KEPT, InputError
+from .ending import Ending
 from .modes import WindowCondition, WindowInputs, WindowMode
 from .plan import Window
 from .seeds import Draw
@@ -60,8 +61,8 @@ class FinishedWindow:
     Attributes:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
-        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, those
-            that it adds to the video, and, where it ends early, those behind.
+        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, or
+            that lead in, those that it adds to the video, and, where it ends early, those behind.
         motion_FHWC: the last of them, which the next window begins from; None if it begins afresh, or there
             is none.
     """
@@ -79,7 +80,8 @@ class FinishedWindow:
     @property
     def frames_FHWC(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
         """The frames that it adds to the video."""
-        return self.made_FHWC[self.window.motion : self.window.motion + self.window.new]
+        first = self.window.skipped
+        return self.made_FHWC[first : first + self.window.new]
 
 
 class SamplingBackend(Protocol):
@@ -113,6 +115,7 @@ class RunSpec:
             may change them in place.
         noise: a window's noise; the first draw is the starting noise.
         start: frames (F, H, W, 3), 0..1, of a window that is made over rather than made, or None.
+        ending: what a window ends on, or None.
     """
 
     windows: tuple[Window, ...]
@@ -124,6 +127,7 @@ class RunSpec:
     finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
     start: Callable[[Window], torch.Tensor] | None = None
+    ending: Callable[[Window], Ending | None] = lambda _window: None
 
 
 def generate(
@@ -172,7 +176,7 @@ def request_window(
     spec: RunSpec, sampling_backend: SamplingBackend, window: Window, motion_FHWC: torch.Tensor | None
 ) -> WindowRequest:
     """Gather what a window needs: condition, audio and noise."""
-    known = WindowInputs(spec.reference(window), motion_FHWC, window.frames)
+    known = WindowInputs(spec.reference(window), motion_FHWC, window.frames, spec.ending(window))
     condition = spec.mode.condition(known, sampling_backend.encode)
     grid = LatentShape.of_video(window.frames, spec.height_px, spec.width_px)
     start = None if spec.start is None else sampling_backend.encode(spec.start(window))

@@ -1,4 +1,4 @@
-"""What a window is conditioned on: InfiniteTalk's way and MultiTalk's.
+"""What a window is conditioned on: InfiniteTalk's way, which FlashTalk shares, and MultiTalk's.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames. Frames hold 0..1; the VAE's mid-grey is 0.5.
@@ -7,11 +7,13 @@ Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
 from ...wanvideo.geometry import latent_frames
+from ..model.checkpoint import TalkMode
+from .ending import Ending, unknown_mask
 
 GREY = 0.5
 
@@ -41,12 +43,21 @@ class WindowCondition:
         known_latents: how many latent frames at the start the mask marks as known.
         pin: latents that are held at the window's start, or None.
         clip_frame_HWC: the frame that CLIP sees.
+        known_at_end: how many frames at the end the mask marks as known.
     """
 
     picture_BCTHW: torch.Tensor
     known_latents: int
     pin: Pin | None
     clip_frame_HWC: torch.Tensor
+    known_at_end: int = 0
+
+    @property
+    def unknown_BCTHW(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
+        """1 for what is to be made, 0 for what is known; of the picture's height and width."""
+        picture = self.picture_BCTHW
+        mask = unknown_mask(picture.shape[2], self.known_latents, self.known_at_end)
+        return mask.to(picture).expand(-1, -1, -1, *picture.shape[3:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +68,40 @@ class WindowInputs:
         reference_HWC: its picture.
         motion_FHWC: last frames of the window before; None in the first window and at a cut.
         window_frames: how many frames it will have.
+        ending: what it ends on, or None.
     """
 
     reference_HWC: torch.Tensor
     motion_FHWC: torch.Tensor | None
     window_frames: int
+    ending: Ending | None = None
+
+    @property
+    def known_at_end(self) -> int:
+        """How many frames at its end are known."""
+        return 0 if self.ending is None else self.ending.frames
 
 
 class WindowMode(Protocol):
-    """Builds the condition of each window."""
+    """Builds the condition of each window.
+
+    Attributes:
+        sees_reference: every window sees its reference; else those after the first see frames before them.
+    """
+
+    sees_reference: ClassVar[bool]
 
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """The condition of a window; `encode` is the VAE's encoder."""
         ...
 
 
-def padded_with_grey(frames_FHWC: torch.Tensor, count: int) -> torch.Tensor:
-    """`count` frames: the given ones, then mid-grey."""
+def padded_with_grey(frames_FHWC: torch.Tensor, count: int, ending: Ending | None = None) -> torch.Tensor:
+    """`count` frames: the given ones, then mid-grey, and what the window ends on."""
     padded_FHWC = frames_FHWC.new_full((count, *frames_FHWC.shape[1:]), GREY)
     padded_FHWC[: len(frames_FHWC)] = frames_FHWC
+    if ending is not None:
+        padded_FHWC[-ending.frames :] = ending.picture_HWC
     return padded_FHWC
 
 
@@ -85,34 +111,49 @@ class InfiniteTalkMode:
     Holds the encoded reference of the last window: with a still picture it is the same in all of them.
     """
 
+    sees_reference: ClassVar[bool] = True
+
     def __init__(self) -> None:
         self._reference_HWC: torch.Tensor | None = None
         self._picture_BCTHW: torch.Tensor | None = None
 
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins the reference itself."""
-        picture = self._encoded(known.reference_HWC, known.window_frames, encode)
+        picture = self._encoded(known, encode)
         # The VAE is causal: the first latent of the padded picture is the latent of the picture alone.
         motion = picture[:, :, :1] if known.motion_FHWC is None else encode(known.motion_FHWC)
-        return WindowCondition(picture, 1, Pin(motion, noised=False), known.reference_HWC)
+        pin = Pin(motion, noised=False)
+        return WindowCondition(picture, 1, pin, known.reference_HWC, known.known_at_end)
 
-    def _encoded(self, reference_HWC: torch.Tensor, window_frames: int, encode: Encode) -> torch.Tensor:
-        if self._picture_BCTHW is None or self._reference_HWC is not reference_HWC:
-            self._picture_BCTHW = encode(padded_with_grey(reference_HWC[None], window_frames))
-            self._reference_HWC = reference_HWC
+    def _encoded(self, known: WindowInputs, encode: Encode) -> torch.Tensor:
+        if known.ending is not None:  # one window of a run
+            return encode(padded_with_grey(known.reference_HWC[None], known.window_frames, known.ending))
+        if self._picture_BCTHW is None or self._reference_HWC is not known.reference_HWC:
+            self._picture_BCTHW = encode(padded_with_grey(known.reference_HWC[None], known.window_frames))
+            self._reference_HWC = known.reference_HWC
         return self._picture_BCTHW
 
 
 class MultiTalkMode:
     """The motion frames themselves condition each later window and are pinned with noise."""
 
+    sees_reference: ClassVar[bool] = False
+
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
         begins = known.motion_FHWC is None
         frames_FHWC = known.reference_HWC[None] if known.motion_FHWC is None else known.motion_FHWC
-        picture = encode(padded_with_grey(frames_FHWC, known.window_frames))
+        picture = encode(padded_with_grey(frames_FHWC, known.window_frames, known.ending))
         known_latents = latent_frames(len(frames_FHWC))
         pin = None if begins else Pin(picture[:, :, :known_latents], noised=True)
         # A copy: whoever remembers what CLIP saw would keep all motion frames with it.
         clip_frame_HWC = known.reference_HWC if begins else frames_FHWC[-1].clone()
-        return WindowCondition(picture, known_latents, pin, clip_frame_HWC)
+        return WindowCondition(picture, known_latents, pin, clip_frame_HWC, known.known_at_end)
+
+
+MODES: dict[TalkMode, Callable[[], WindowMode]] = {
+    "infinitetalk": InfiniteTalkMode,
+    "multitalk": MultiTalkMode,
+    "flashtalk": InfiniteTalkMode,
+}
+"""How the windows of each mode are conditioned; what else FlashTalk does otherwise, its schedule brings."""

@@ -8,8 +8,8 @@ import torch
 from ..common.errors import InputError
 
 
-def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """The first picture (H, W, 3) of an IMAGE, and a sentence if there are more.
+def checked_picture(image_BHWC: object, socket: str = "start_image") -> tuple[torch.Tensor, tuple[str, ...]]:
+    """The first picture (H, W, 3) of an IMAGE, and a sentence, which begins with `socket`, if there are more.
 
     Raises:
         InputError: no picture, no pixels, too few channels, or values that are no numbers.
@@ -17,24 +17,23 @@ def checked_picture(image_BHWC: object) -> tuple[torch.Tensor, tuple[str, ...]]:
     if not isinstance(image_BHWC, torch.Tensor) or image_BHWC.ndim != 4:
         found = tuple(image_BHWC.shape) if isinstance(image_BHWC, torch.Tensor) else type(image_BHWC).__name__
         raise InputError(
-            f"start_image: {found}, expected an IMAGE (pictures, height, width, 3). Connect Load Image."
+            f"{socket}: {found}, expected an IMAGE (pictures, height, width, 3). Connect Load Image."
         )
     if 0 in image_BHWC.shape:
         raise InputError(
-            f"start_image: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image "
-            f"with a "
+            f"{socket}: a picture of size {tuple(image_BHWC.shape)} has no pixels. Connect Load Image with a "
             "picture of at least 16x16 pixels."
         )
     if image_BHWC.shape[-1] < 3:
         raise InputError(
-            f"start_image: {image_BHWC.shape[-1]} colour channels, expected 3. Convert the picture to RGB."
+            f"{socket}: {image_BHWC.shape[-1]} colour channels, expected 3. Convert the picture to RGB."
         )
     picture_HWC = image_BHWC[0, ..., :3].float()
     if not torch.isfinite(picture_HWC).all():
         raise InputError(
-            "start_image: the picture holds NaN or infinite values. Load it again, or look at the node that "
+            f"{socket}: the picture holds NaN or infinite values. Load it again, or look at the node that "
             "made it."
         )
     count = len(image_BHWC)
-    notes = (f"start_image holds {count} pictures; the first is used",) if count > 1 else ()
+    notes = (f"{socket} holds {count} pictures; the first is used",) if count > 1 else ()
     return picture_HWC, notes

@@ -14,8 +14,10 @@ class Window:
         start: position in the video of the window's first frame.
         frames: how many the window computes; the same for all windows of a run.
         motion: how many of its first frames repeat the end of the window before; 0 in the first and at a cut.
-        new: how many it adds to the video, from `start + motion` on; fewer than it computes at the very end
-            and before a cut.
+        new: how many it adds to the video, behind those that it does not give (see `skipped`); fewer than it
+            computes at the very end and before a cut.
+        lead: how many of its first frames are dropped though no window before has them: they lead in to the
+            video, or to a scene, for weights whose first frames are not to be seen. 0 where motion is not.
     """
 
     index: int
@@ -23,15 +25,26 @@ class Window:
     frames: int
     motion: int
     new: int
+    lead: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many of its first frames are none of those that it adds."""
+        return self.motion + self.lead
 
     @property
     def end(self) -> int:
         """Position in the video just behind the last frame that it gives."""
-        return self.start + self.motion + self.new
+        return self.start + self.skipped + self.new
 
 
 def plan_windows(
-    video_frames: int, window_frames: int, motion_frames: int, cuts: Sequence[int] = ()
+    video_frames: int,
+    window_frames: int,
+    motion_frames: int,
+    cuts: Sequence[int] = (),
+    *,
+    leads: bool = False,
 ) -> tuple[Window, ...]:
     """Windows that together give exactly `video_frames` frames.
 
@@ -41,23 +54,28 @@ def plan_windows(
         motion_frames: frames that each later window shares with the one before; fewer than window_frames.
         cuts: rising positions in the video at which the picture changes to another scene. A window begins
             afresh at each, and the one before gives no frame past it.
+        leads: a window that begins afresh drops as many first frames as others share with the one before, and
+            so begins that much earlier, the first of all before the video.
     """
     assert video_frames >= 1, "a video has a frame"
     assert 0 < motion_frames < window_frames, "each window must add frames"
     inner = [cut for cut in cuts if 0 < cut < video_frames]
     assert inner == sorted(set(inner)), "cuts rise"
     windows: list[Window] = []
+    first_lead = motion_frames if leads else 0
     for start, end in pairwise((0, *inner, video_frames)):
-        windows += scene_windows(len(windows), start, end, window_frames, motion_frames)
+        windows += scene_windows(len(windows), (start, end), window_frames, motion_frames, first_lead)
     return tuple(windows)
 
 
 def scene_windows(
-    first_index: int, start: int, end: int, window_frames: int, motion_frames: int
+    first_index: int, scene: tuple[int, int], window_frames: int, motion_frames: int, lead: int
 ) -> list[Window]:
-    """Windows of the frames from `start` up to `end`, the first of which begins afresh."""
+    """Windows of the frames of a scene, from its start up to its end; the first begins afresh."""
+    start, end = scene
     advance = window_frames - motion_frames
-    windows = [Window(first_index, start, window_frames, 0, min(window_frames, end - start))]
+    first_new = min(window_frames - lead, end - start)
+    windows = [Window(first_index, start - lead, window_frames, 0, first_new, lead)]
     while (done := windows[-1].end) < end:
         before = windows[-1]
         new = min(advance, end - done)

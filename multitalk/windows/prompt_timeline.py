@@ -36,10 +36,12 @@ class PromptTimeline:
     Attributes:
         prompts: encoded prompts, as the sampler takes them; empty: one prompt for the whole video.
         pictures: start pictures (height, width, 3), 0..1; empty: one picture for the whole video.
+        end_BHWC: the IMAGE that the video ends on, 0..1, or None.
     """
 
     prompts: tuple[Keyframe[Any], ...] = ()
     pictures: tuple[Keyframe[torch.Tensor], ...] = ()
+    end_BHWC: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         for cues in (self.prompts, self.pictures):
@@ -50,7 +52,7 @@ class PromptTimeline:
 
 def first_new_s(window: Window) -> float:
     """The time of the first frame that a window adds to the video, in seconds."""
-    return (window.start + window.motion) / FPS
+    return (window.start + window.skipped) / FPS
 
 
 def cue_at(cues: Sequence[Keyframe[Value]], time_s: float) -> Keyframe[Value]:

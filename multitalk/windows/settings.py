@@ -4,21 +4,40 @@ Snapped numbers come with a sentence that says so; numbers that contradict each 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...wanvideo.geometry import SIZE_MULTIPLE, TIME_STRIDE, snap_frames, snap_size
-from ...wanvideo.schedule import MULTITALK_TIMESTEPS
+from ...wanvideo.schedule import FLASHTALK_2_TIMESTEPS, FLASHTALK_TIMESTEPS, MULTITALK_TIMESTEPS
 from ..common.errors import InputError
 from ..common.types import MOTION_FRAMES, WINDOW_FRAMES
 
 MULTITALK_SCHEDULE = "multitalk"
 INFINITETALK_SCHEDULE = "infinitetalk"
-OWN_SCHEDULES = (MULTITALK_SCHEDULE, INFINITETALK_SCHEDULE)
-FIXED_STEPS = f"scheduler {MULTITALK_SCHEDULE} always runs its"
-"""How the sentence begins that is told of every such run: it says how things are, and warns of nothing."""
+FLASHTALK_SCHEDULE = "flashtalk"
+FLASHTALK_2_SCHEDULE = "flashtalk_2"
+FLASHTALK_SCHEDULES = {
+    FLASHTALK_SCHEDULE: FLASHTALK_TIMESTEPS,
+    FLASHTALK_2_SCHEDULE: FLASHTALK_2_TIMESTEPS,
+}
+FLASHTALK_SHIFT = 5.0
+FLASHTALK_SAMPLER = "lcm"
+"""ComfyUI's name for: predict the clean latents, then mix in fresh noise of the next level."""
+
+OWN_SCHEDULES = (MULTITALK_SCHEDULE, INFINITETALK_SCHEDULE, *FLASHTALK_SCHEDULES)
+FIXED_TIMESTEPS = {MULTITALK_SCHEDULE: MULTITALK_TIMESTEPS, **FLASHTALK_SCHEDULES}
+"""The schedules whose steps are not asked for, with their timesteps before the shift."""
+
+FIXED_STEPS = tuple(f"scheduler {name} always runs its" for name in FIXED_TIMESTEPS)
+"""How the sentences begin that are told of every such run: they say how things are, and warn of nothing."""
 
 MIN_WINDOW_FRAMES = 2 * TIME_STRIDE + 1
 MAX_SIZE_PX = 4096
+
+
+def is_flashtalk(scheduler: str) -> bool:
+    """Whether a scheduler is one of FlashTalk's, whose windows are planned and finished otherwise."""
+    return scheduler in FLASHTALK_SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +58,9 @@ class NoiseSchedule:
     """The noise levels that a window is sampled at.
 
     Attributes:
-        scheduler: `multitalk` (four fixed timesteps), `infinitetalk` (evenly spaced), or one of the host's.
-        steps: how many; `multitalk` does not use it.
+        scheduler: `multitalk` (four fixed timesteps), `infinitetalk` (evenly spaced), FlashTalk's (four or
+            two fixed timesteps), or one of the host's.
+        steps: how many; schedules with fixed timesteps do not use it.
         shift: moves the levels toward noise; 11 with the lightx2v LoRA or at 720p, 7 at 480p, 2 with FusionX.
         sampler: the host's sampler.
         denoise: part of the way from noise to picture that is gone, above 0, up to 1; below 1 a window starts
@@ -56,7 +76,12 @@ class NoiseSchedule:
     @property
     def steps_are_fixed(self) -> bool:
         """Whether the scheduler has steps of its own and `steps` is not used."""
-        return self.scheduler == MULTITALK_SCHEDULE
+        return self.scheduler in FIXED_TIMESTEPS
+
+    @property
+    def renews_noise(self) -> bool:
+        """Whether every step mixes in noise of its own, which is then the window's."""
+        return is_flashtalk(self.scheduler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +144,7 @@ def checked_size(height_px: int, width_px: int) -> tuple[FrameSize, tuple[str, .
 
 
 def checked_schedule(asked: NoiseSchedule) -> tuple[NoiseSchedule, tuple[str, ...]]:
-    """The schedule as it will run; says that `multitalk` has four steps of its own.
+    """The schedule as it will run; says what a schedule with fixed timesteps does not use.
 
     Raises:
         InputError: fewer than one step, or a shift that is not positive.
@@ -127,22 +152,40 @@ def checked_schedule(asked: NoiseSchedule) -> tuple[NoiseSchedule, tuple[str, ..
     if not 0 < asked.shift < math.inf:
         raise InputError(f"shift: {asked.shift:g}, expected more than 0. Use 11 with a 4-step LoRA, else 7.")
     if asked.steps_are_fixed:
-        steps = len(MULTITALK_TIMESTEPS)
-        listed = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)
-        note = f"{FIXED_STEPS} {steps} timesteps ({listed}); steps={asked.steps} is not used"
-        kept = kept_timesteps(asked.denoise)
-        listed = ", ".join(f"{timestep:g}" for timestep in kept)
-        kept_note = f"denoise {asked.denoise:g}: the last {len(kept)} of multitalk's timesteps run ({listed})"
-        return replace(asked, steps=steps), (note,) if asked.denoise == 1 else (note, kept_note)
+        timesteps = FIXED_TIMESTEPS[asked.scheduler]
+        used = replace(asked, steps=len(timesteps))
+        note = (
+            f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps ({_listed(timesteps)}); "
+            f"steps={asked.steps} is not used"
+        )
+        if is_flashtalk(asked.scheduler):
+            note = (
+                f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps "
+                f"({_listed(timesteps)}) at shift {FLASHTALK_SHIFT:g} with sampler {FLASHTALK_SAMPLER}; "
+                f"steps={asked.steps}, shift={asked.shift:g} and sampler_name={asked.sampler} are not used"
+            )
+            used = replace(used, shift=FLASHTALK_SHIFT, sampler=FLASHTALK_SAMPLER)
+        if asked.denoise == 1:
+            return used, (note,)
+        kept = kept_timesteps(asked.scheduler, asked.denoise)
+        kept_note = (
+            f"denoise {asked.denoise:g}: the last {len(kept)} of {asked.scheduler}'s timesteps run "
+            f"({_listed(kept)})"
+        )
+        return used, (note, kept_note)
     if asked.steps < 1:
         raise InputError(f"steps: {asked.steps}, expected 1 or more. Use 4 with a 4-step LoRA, else 40.")
     return asked, ()
 
 
-def kept_timesteps(denoise: float) -> tuple[float, ...]:
-    """Those of `multitalk`'s timesteps, before the shift, that run with `denoise`: always the last."""
-    first, *others, last = MULTITALK_TIMESTEPS
+def kept_timesteps(scheduler: str, denoise: float) -> tuple[float, ...]:
+    """Those of a schedule's fixed timesteps, before the shift, that run with `denoise`: always the last."""
+    first, *others, last = FIXED_TIMESTEPS[scheduler]
     return (*(timestep for timestep in (first, *others) if timestep <= first * denoise), last)
+
+
+def _listed(timesteps: Sequence[float]) -> str:
+    return ", ".join(f"{timestep:g}" for timestep in timesteps)
 
 
 def snapped_note(name: str, asked: int, used: int, reason: str) -> str:

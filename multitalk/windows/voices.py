@@ -11,13 +11,22 @@ import torch
 
 from ..common.size_buckets import Size
 from ..common.tensor_file import drop_page_cache
-from ..common.types import AudioEmbeds
+from ..common.types import AudioEmbeds, LiveForm
 from ..speakers.masks import SpeakerMasks, make_speaker_masks
 from ..speakers.places import frames_at, masks_at, one_of_a_kind
 from ..speech.active_pair import PAIR, active_pair
-from .audio_frames import window_of_frames
+from .audio_frames import newest_frames, window_after_silence, window_of_frames
 from .loop import WindowVoices
 from .plan import Window
+
+
+def heard_by(window: Window, track_NLC: torch.Tensor, live: LiveForm | None) -> torch.Tensor:
+    """The features (F, K, L, C) of a voice in a window."""
+    if live is not None:
+        kept = track_NLC[window.index * live.kept_frames : (window.index + 1) * live.kept_frames]
+        return newest_frames(kept, window.frames)
+    cut_out = window_after_silence if window.lead else window_of_frames
+    return cut_out(track_NLC, window.start, window.frames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class VoicePlan:
         speakers = len(self.embeds.tracks_NLC)
         heard = self.heard(window)
         tracks = [self.embeds.tracks_NLC[speaker] for speaker in heard]
-        audio_SFKLC = torch.stack([window_of_frames(track, window.start, window.frames) for track in tracks])
+        audio_SFKLC = torch.stack([heard_by(window, track, self.embeds.live) for track in tracks])
         drop_page_cache()
         if speakers == 1:
             return WindowVoices(audio_SFKLC)

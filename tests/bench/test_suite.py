@@ -52,7 +52,7 @@ def test_the_first_half_of_a_gpu_s_time(tmp_path: Path) -> None:
 def test_the_second_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     code, runs = run_suite(tmp_path / "rows.jsonl", "--parts", "second")
     assert {name: rows[-1]["ended"] for name, rows in runs.items()} == dict.fromkeys(
-        ("small cards", "LoRA offloaded", "TeaCache"), "exit status 0"
+        ("small cards", "LoRA offloaded", "FlashTalk", "TeaCache"), "exit status 0"
     )
     assert code == 0
     unlimited, limited = told(runs["small cards"], "windows")
@@ -62,6 +62,11 @@ def test_the_second_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     for name, kind in (("ours", "OffloadedPatch"), ("host", "LowVramPatch")):
         (row,) = told(runs["LoRA offloaded"], name)
         assert row["patches_on_the_way"] == {kind: 24}, "two blocks' twelve matrices"
+    four, two = told(runs["FlashTalk"], "windows")
+    assert [row["schedule"] for row in (four, two)] == ["flashtalk", "flashtalk_2"]
+    for row in (four, two):
+        assert row["parts_s"].keys() == {"encode", "sample", "decode", "finish"}
+        assert row["frames_a_second"] == pytest.approx(4 / row["window_s"], rel=0.02)
     exact, *cached = told(runs["TeaCache"], "teacache")
     assert exact["relative_difference"] == 0
     assert all(row["computed"] + row["left_out"] == 8 for row in cached)
@@ -79,7 +84,7 @@ def test_what_finds_no_time_is_said_and_counts_as_not_done(tmp_path: Path) -> No
     code, runs = run_suite(tmp_path / "rows.jsonl", "--parts", "second", "--seconds", "1")
     assert code == 1
     assert all(rows[-1]["ended"] == "not begun: no time left" for rows in runs.values())
-    assert list(runs) == ["small cards", "LoRA offloaded", "TeaCache"]
+    assert list(runs) == ["small cards", "LoRA offloaded", "FlashTalk", "TeaCache"]
 
 
 def test_a_bench_that_is_stopped_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from server_run import Graph, Stage, frames_of
+from tiny_folder import write_flashtalk
 
 pytestmark = pytest.mark.host
 
@@ -27,6 +28,9 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """There is no tiny text encoder that a loader would take: the prompt is a prepared one."""
 
+FLASHTALK = {"base_model": "SoulX-FlashTalk-14B", "talk_model": "in the base model"}
+"""As in the workflow: the tiny folder has the name of the real one."""
+
 MISSING = {"CLIPLoader", "CLIPVisionLoader", "CLIPVisionEncode", "LoraLoaderModelOnly"}
 """What there is no tiny file for."""
 
@@ -37,6 +41,8 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
     lost = {node_id: node for node_id, node in graph.items() if node["class_type"] in MISSING}
     for node in graph.values():
         node["inputs"] |= TINY.get(node["class_type"], {})
+        if node["class_type"] == "EverTalkModelLoader" and name.startswith("flashtalk"):
+            node["inputs"] |= FLASHTALK
         if node["class_type"] == "LoadAudio":
             node["inputs"]["audio"] = stage.speech(VIDEO_FRAMES * 640)
         if node["class_type"] == "CLIPTextEncode":
@@ -61,20 +67,28 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
         ("infinitetalk_dub_video", 1),
         ("infinitetalk_directed", 1),
         ("multitalk_image", 1),
+        ("flashtalk_image", 1),
     ],
 )
 def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str, voices: int) -> None:
     for media in ("two_people.jpg", "clip.mp4"):
         stage.client.upload(MEDIA / media)
+    write_flashtalk(stage.server.models, FLASHTALK["base_model"])
     graph = tiny_graph(stage, name)
     run = stage.run(graph)
     assert run.error is None, run.error
-    (decode,) = [node_id for node_id, node in graph.items() if node["class_type"] == "EverTalkDecode"]
     assert run.outcome is not None
-    (shown,) = run.outcome.outputs[decode]["images"]
-    path = stage.server.output / shown["subfolder"] / shown["filename"]
+    kinds = {node["class_type"]: node_id for node_id, node in graph.items()}
+    (summary,) = run.outcome.outputs[kinds["EverTalkSampler"]]["evertalk"]
+    path = Path(summary["path"])
     assert frames_of(path).shape == (VIDEO_FRAMES * voices, 64, 64, 3)
+    if "EverTalkDecode" in kinds:
+        (shown,) = run.outcome.outputs[kinds["EverTalkDecode"]]["images"]
+        assert path == stage.server.output / shown["subfolder"] / shown["filename"]
     told = "\n".join(run.texts)
-    assert f"{name.partition('_')[0]} mode" in told
-    num_windows = 1 + (VIDEO_FRAMES * voices - 9 + 3) // 4
+    mode = name.partition("_")[0]
+    assert f"{mode} mode" in told
+    # FlashTalk's first window gives up its first frames too.
+    unseen = 0 if mode == "flashtalk" else 5
+    num_windows = (VIDEO_FRAMES * voices - unseen + 3) // 4
     assert f"Window {num_windows} of {num_windows} made" in told

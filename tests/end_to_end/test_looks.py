@@ -88,6 +88,24 @@ def test_pictures_change_with_the_windows(stage: Stage) -> None:
     assert drifts[2] > drifts[0] + 5
 
 
+@pytest.mark.parametrize("scheduler", ["multitalk", "infinitetalk"])
+def test_the_video_ends_on_the_end_image_and_other_windows_stay(stage: Stage, scheduler: str) -> None:
+    levels: list[Any] = []
+    for end_image in ({}, {"end_image": [WHITE, 0]}):
+        graph = graph_with(stage, STILL, times="0s: 1")
+        graph[SCHEDULE]["inputs"] |= {"pictures": [BLACK, 0], **end_image}
+        graph[SAMPLER]["inputs"] |= {"scheduler": scheduler, "steps": 4}
+        run = stage.run(graph)
+        assert run.error is None, run.error
+        levels.append(frames_of(stage.video_path(run)).float().mean(dim=(1, 2, 3)))
+        told = "\n".join(run.texts)
+        assert ("end_image: the last window adds 4 frames" in told) == bool(end_image)
+        assert bool(end_image) == ("resumed: 2 of 3 windows were finished by" in told), "only the last is new"
+    plain, ended = levels
+    assert (plain[:13] - ended[:13]).abs().max() < 1, "the same frames, in another file"
+    assert ended[-1] > plain[-1] + 5
+
+
 def test_colour_match_holds_the_first_picture_against_the_second(stage: Stage) -> None:
     free, held = (stage.run(graph_with(stage, STILL | {"colour_match": name})) for name in ("off", "mkl"))
     assert held.error is None, held.error

@@ -107,9 +107,9 @@ def test_the_encoder_is_a_lazy_input() -> None:
     from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
 
     inputs = {each.id: each for each in Node.define_schema().inputs}
-    assert list(inputs) == ["audio_encoder", "audio", "loudness", "speakers"]
+    assert list(inputs) == ["audio_encoder", "audio", "loudness", "speakers", "hearing"]
     assert [name for name, each in inputs.items() if each.lazy] == ["audio_encoder"]
-    assert [name for name, each in inputs.items() if each.optional] == ["audio", "speakers"]
+    assert [name for name, each in inputs.items() if each.optional] == ["audio", "speakers", "hearing"]
 
 
 def two_speakers() -> Any:
@@ -144,3 +144,32 @@ def test_audio_and_speakers_together_are_refused() -> None:
         InputError, match=r"audio: there is no sound; connect .* to audio, or EverTalk Speakers"
     ):
         Node.check_lazy_status(loudness=True)
+
+
+def test_stream_hears_each_window_of_flashtalk_by_itself(encoder: "SpeechEncoderModel") -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds
+
+    sound = audio(16000 * 3, 16000)
+    output = EverTalkAudioEmbeds.execute(audio_encoder=encoder, audio=sound, loudness=True, hearing="stream")
+    assert output.result is not None
+    live, _, frames = output.result
+    assert (frames, live.video_frames) == (75, 75)
+    assert live.live is not None
+    assert live.live.chunk_frames == 28
+    assert live.tracks_NLC[0].shape == (3 * 35, 2, 128)
+    whole, _, _ = run(encoder, sound, loudness=True)
+    assert not torch.allclose(live.tracks_NLC[0][7 : 7 + 28], whole.tracks_NLC[0][:28], atol=1e-2)
+    assert live.marks != whole.marks
+
+
+def test_stream_of_several_voices_is_refused() -> None:
+    from evertalk_pack.multitalk.common.types import Speakers, Waveform
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    voice = Waveform(speech_like(1600)[None], 16000)
+    speakers = Speakers(("A", "B"), (voice, voice), voice)
+    with pytest.raises(InputError, match=r"hearing: stream is for FlashTalk's weights, .* 2 speakers"):
+        Node.check_lazy_status(loudness=True, speakers=speakers, hearing="stream")
+    with pytest.raises(InputError, match=r"hearing: 'live' is unknown here. Choose one of whole, stream"):
+        Node.check_lazy_status(loudness=True, speakers=speakers, hearing="live")
+    assert Node.check_lazy_status(loudness=True, speakers=speakers, hearing="whole") == ["audio_encoder"]

@@ -16,6 +16,7 @@ from kill_runs import (
     Moment,
     finished_windows,
     moments,
+    named,
     prepare,
     run_folders,
     run_until_killed,
@@ -24,6 +25,7 @@ from kill_runs import (
     write_speech,
 )
 from media_check import measure_video
+from tiny_folder import write_flashtalk
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -114,6 +116,35 @@ def test_killed_run_goes_on_and_gives_the_same_bytes(
     (video,) = server.output.glob("talk_0*.mp4")
     assert video.read_bytes() == expected
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
+
+
+def flashtalk_run(server: ComfyServer) -> dict[str, Any]:
+    """A run of FlashTalk's windows, of the tiny models as one model folder of its form."""
+    name = "tiny-flashtalk"
+    if not (server.models / "diffusion_models" / name).exists():
+        write_flashtalk(server.models, name)
+    workflow = tiny_run(SECONDS, "talk", scheduler="flashtalk_2")
+    loader = next(node for node in workflow.values() if node["class_type"] == "EverTalkModelLoader")
+    loader["inputs"] |= {"base_model": name, "talk_model": "in the base model"}
+    return workflow
+
+
+def test_killed_run_of_flashtalk_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:
+    workflow = flashtalk_run(server)
+    restart(server)  # the host lists models once
+    server.client.run(workflow)
+    (video,) = server.output.glob("talk_0*.mp4")
+    expected = video.read_bytes()
+    set_aside(server, "whole_flashtalk")
+    killed = run_until_killed(server, workflow, "talk", Moment("window", named(2), 0.1))
+    assert killed, "the run was over before its third window was seen"
+    (folder,) = run_folders(server, "talk")
+    finished = finished_windows(folder)
+    server.start()
+    server.client.run(workflow)
+    assert sampled_windows(server.log) == list(range(finished, WINDOWS))
+    (video,) = server.output.glob("talk_0*.mp4")
+    assert video.read_bytes() == expected
 
 
 def test_interrupted_run_leaves_a_playable_video_and_goes_on(server: ComfyServer, expected: bytes) -> None:

@@ -124,3 +124,18 @@ def test_wrong_picture_number_is_refused_before_the_text_encoder_is_asked_for() 
 
     with pytest.raises(InputError, match="'4' is not a picture"):
         EverTalkSchedule.check_lazy_status("0s: a", "0s: 4", clip=None, pictures=PICTURES)
+
+
+def test_the_picture_that_the_video_ends_on_is_handed_on(tiny_clip: Any) -> None:
+    del tiny_clip
+    end_BHWC = PICTURES[:1]
+    assert execute(end_image=end_BHWC).end_BHWC is end_BHWC
+    assert execute().end_BHWC is None
+
+
+def test_an_end_image_that_is_no_picture_is_refused_before_anything_loads() -> None:
+    from evertalk_pack.nodes.schedule import EverTalkSchedule
+
+    with pytest.raises(InputError, match=r"end_image: .* holds NaN or infinite values"):
+        EverTalkSchedule.check_lazy_status("", "", end_image=torch.full((1, 8, 8, 3), torch.nan))
+    assert EverTalkSchedule.check_lazy_status("", "", end_image=PICTURES[:1]) == []

@@ -1,16 +1,18 @@
 """Runs the golden cases of sound and speech."""
 
 from dataclasses import replace
+from itertools import islice
 
 import torch
-from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.common.types import LiveForm, Waveform
 from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voices, mix_voices, silence_like
 from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 from evertalk_pack.multitalk.speech.features import in_norm, samples_stats
+from evertalk_pack.multitalk.speech.live import buffers
 from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
-from evertalk_pack.multitalk.windows.audio_frames import context_indices, window_of_frames
+from evertalk_pack.multitalk.windows.audio_frames import context_indices, newest_frames, window_of_frames
 from parity_case import Case, Runner
 
 Tensors = dict[str, torch.Tensor]
@@ -85,6 +87,40 @@ def run_wav2vec2(case: Case) -> Tensors:
     }
 
 
+def run_flashtalk_audio(case: Case) -> Tensors:
+    """Both ways of hearing one sound. The pack makes a window of what is left at the end too; here as many
+    windows are compared as the reference makes.
+    """
+    run, encoder = case.config["run"], encoder_of(case)
+    frames, motion = run["frame_num"], run["motion_frame"]
+    fps, rate_hz = case.config["fps"], case.config["sampling_rate"]
+    samples_T = case.inputs["in_waveform"]
+    form = LiveForm(frames, motion)
+    kept = buffers(samples_T, form.chunk_frames, run["cached_audio_s"] * fps, normalise=True)
+    outputs: Tensors = {}
+    gains: list[float] = []
+    for number, buffer in enumerate(islice(kept, len(case.outputs["out_stream_gain"]))):
+        gains.append(buffer.gain)
+        states_NLC = encoder(buffer.heard_T, run["cached_audio_s"] * fps)
+        name = f"out_stream_w{number}"
+        tail = case.outputs.get(f"{name}_embedding_tail")
+        outputs[f"{name}_embedding_tail"] = states_NLC[-form.kept_frames if tail is None else -len(tail) :]
+        outputs[f"{name}_audio"] = newest_frames(states_NLC[-form.kept_frames :], frames)[None]
+        values = case.outputs.get(f"{name}_input_values_tail")
+        if values is not None:
+            heard_T = in_norm(buffer.heard_T, samples_stats(buffer.heard_T))
+            outputs[f"{name}_input_values_tail"] = heard_T[-len(values) :]
+    outputs["out_stream_gain"] = torch.tensor(gains)
+    gain = speech_gain(loudness_of_pieces([samples_T], rate_hz))
+    whole_NLC = encoder(with_gain(samples_T, gain), int(len(samples_T) / rate_hz * fps))
+    outputs |= {"out_once_embedding": whole_NLC, "out_once_gain": torch.tensor(gain)}
+    for number in range((len(whole_NLC) - frames) // form.chunk_frames):
+        outputs[f"out_once_w{number}_audio"] = window_of_frames(
+            whole_NLC, number * form.chunk_frames, frames
+        )[None]
+    return outputs
+
+
 def encoder_of(case: Case) -> SpeechEncoder:
     """The case's encoder: what its weights tell, checked against what its config says and they do not."""
     sizes = case.config["wav2vec2"]
@@ -107,6 +143,7 @@ def encoder_of(case: Case) -> SpeechEncoder:
 RUNNERS: dict[str, Runner] = {
     "audio_mix": run_audio_mix,
     "audio_window": run_audio_window,
+    "flashtalk_audio": run_flashtalk_audio,
     "loudness": run_loudness,
     "wav2vec2_group": run_wav2vec2,
     "wav2vec2_layer": run_wav2vec2,

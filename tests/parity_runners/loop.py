@@ -14,13 +14,14 @@ from evertalk_pack.multitalk.common.mask_places import default_masks
 from evertalk_pack.multitalk.model.audio_model import AudioModel
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.speakers.masks import SpeakerMasks, make_speaker_masks, token_masks
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
+from evertalk_pack.multitalk.windows.audio_frames import newest_frames, window_of_frames
 from evertalk_pack.multitalk.windows.colour import match_colour
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate
-from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowCondition
+from evertalk_pack.multitalk.windows.modes import MODES, WindowCondition
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.settings import FLASHTALK_SAMPLER
 from evertalk_pack.wanvideo.geometry import SPACE_STRIDE
-from evertalk_pack.wanvideo.schedule import infinitetalk_timesteps, sigmas_of
+from evertalk_pack.wanvideo.schedule import fixed_timesteps, infinitetalk_timesteps, sigmas_of
 from parity_case import Case, Runner, use_comfyui
 from torch import nn
 
@@ -116,7 +117,7 @@ def frame_of(clip_input_BCTHW: torch.Tensor) -> torch.Tensor:
 def spec_of(case: Case, windows: tuple[Window, ...]) -> RunSpec:
     """The run as the golden describes it."""
     run, outputs = case.config["run"], case.outputs
-    infinite = run["repo"] == "infinitetalk"
+    infinite, flash = run["repo"] == "infinitetalk", run["repo"] == "flashtalk"
     still = frame_of(outputs["out_w0_clip_input"])
 
     def reference(window: Window) -> torch.Tensor:
@@ -124,21 +125,25 @@ def spec_of(case: Case, windows: tuple[Window, ...]) -> RunSpec:
         return still if changed is None or window.index == 0 else frame_of(changed)
 
     def noise(window: Window) -> Callable[[tuple[int, ...]], torch.Tensor]:
+        name = f"out_w{window.index}"
+        steps = [outputs[f"{name}_step{step}_noise"] for step in range(run["steps"])] if flash else ()
         draws: Iterator[torch.Tensor] = iter(
-            (outputs[f"out_w{window.index}_noise"], *outputs.get(f"out_w{window.index}_motion_noise", ()))
+            (outputs[f"{name}_noise"], *outputs.get(f"{name}_motion_noise", ()), *steps)
         )
         return lambda shape: next(draws).reshape(shape)
 
     masks = speaker_masks(case)
 
     def voices(window: Window) -> WindowVoices:
+        if flash:
+            return WindowVoices(flashtalk_audio(case, window)[None])
         tracks = golden_tracks(case, padded=window.index + 1 == len(windows))
         audio = torch.stack([window_of_frames(track, window.start, window.frames) for track in tracks])
         return WindowVoices(audio, masks.token_MK if len(tracks) > 1 else None)
 
     return RunSpec(
         windows=windows,
-        mode=InfiniteTalkMode() if infinite else MultiTalkMode(),
+        mode=MODES[run["repo"]](),
         height_px=run["target"][0],
         width_px=run["target"][1],
         reference=reference,
@@ -148,12 +153,26 @@ def spec_of(case: Case, windows: tuple[Window, ...]) -> RunSpec:
     )
 
 
+def flashtalk_audio(case: Case, window: Window) -> torch.Tensor:
+    """What a window hears in FlashTalk's two ways, neither of which is the pack's: from where the video, not
+    the window, begins in the whole track; or the end of the window's own buffer, which hears no future.
+    """
+    if case.config["run"]["audio_mode"] == "stream":
+        return newest_frames(case.inputs[f"in_w{window.index}_audio_buffer"], window.frames)
+    return window_of_frames(case.inputs["in_audio_emb_1"], window.start + windows_lead(case), window.frames)
+
+
+def windows_lead(case: Case) -> int:
+    """How many first frames each window drops, and so the first leads in by."""
+    return case.config["run"]["motion_frame"]
+
+
 def speaker_masks(case: Case) -> SpeakerMasks:
     """Where the speakers are: the case's boxes, the default places of two, or everywhere for one."""
     run = case.config["run"]
     height_px, width_px = run["target"]
     speakers = len(run["n_audio"])
-    if speakers == 1:
+    if speakers <= 1:
         everywhere = torch.ones(3, height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)
         return SpeakerMasks(everywhere, token_masks(everywhere))
     boxes = run.get("bbox")
@@ -176,7 +195,7 @@ def finish_of(case: Case) -> Callable[[Window, torch.Tensor], torch.Tensor]:
     strength = case.config["run"]["cc"]
     if strength == 0:
         return lambda _window, frames_FHWC: frames_FHWC
-    reference_HWC = frame_of(case.outputs["out_color_reference"])
+    reference_HWC = frame_of(case.outputs.get("out_color_reference", case.outputs["out_w0_clip_input"]))
     return lambda _window, frames_FHWC: match_colour(frames_FHWC, reference_HWC, strength)
 
 
@@ -190,8 +209,41 @@ def conditionings(case: Case) -> tuple[Any, Any, Any]:
     padded = [
         nn.functional.pad(case.inputs[name], (0, 0, 0, length - len(case.inputs[name])))[None]
         for name in ("in_context", "in_context_null")
+        if name in case.inputs
     ]
-    return [[padded[0], {}]], [[padded[1], {}]], seen
+    return [[padded[0], {}]], [[padded[1], {}]] if len(padded) > 1 else None, seen
+
+
+def sampling_of(case: Case) -> tuple[torch.Tensor, Any]:
+    """Timesteps and settings of the case's sampler."""
+    from evertalk_pack.nodes.host.sampling.comfy_backend import SamplingSettings
+
+    run = case.config["run"]
+    if run["repo"] == "flashtalk":
+        listed = run.get("step_list")
+        timesteps = fixed_timesteps(listed, run["shift"]) if listed else even_timesteps(run)
+        settings = SamplingSettings(
+            sigmas_of(timesteps), FLASHTALK_SAMPLER, GuidanceSettings(), run["seed"], renews_noise=True
+        )
+        return timesteps, settings
+    audio_scale = A_HAIR_ABOVE_ONE if run["audio"] == 1 else run["audio"]
+    guidance = GuidanceSettings(run["text"], audio_scale, apg=run["apg"])
+    timesteps = even_timesteps(run)
+    return timesteps, SamplingSettings(sigmas_of(timesteps), "euler", guidance, run["seed"])
+
+
+def even_timesteps(run: Mapping[str, Any]) -> torch.Tensor:
+    """Evenly spaced timesteps, shifted."""
+    return infinitetalk_timesteps(run["steps"], run["shift"])
+
+
+def windows_of(case: Case) -> tuple[Window, ...]:
+    """The windows that the reference makes."""
+    run = case.config["run"]
+    frames, motion = run["frame_num"], run["motion_frame"]
+    if run["repo"] == "flashtalk":
+        return plan_windows(run["windows"] * (frames - motion), frames, motion, leads=True)
+    return plan_windows(min(run["n_audio"][0], run["max_frames"]), frames, motion)
 
 
 def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
@@ -199,19 +251,17 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     use_comfyui()
     from evertalk_pack.nodes.host.model.backend import backend_for
     from evertalk_pack.nodes.host.report.progress import RunProgress
-    from evertalk_pack.nodes.host.sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings
+    from evertalk_pack.nodes.host.sampling.comfy_backend import ComfyBackend, RunModels
 
     run = case.config["run"]
     recorder = Recorder(case.info["info"]["calls_per_step"])
     model, vae = host_models(case, recorder)
     positive, negative, seen = conditionings(case)
-    timesteps = infinitetalk_timesteps(run["steps"], run["shift"])
-    audio_scale = A_HAIR_ABOVE_ONE if run["audio"] == 1 else run["audio"]
-    guidance = GuidanceSettings(run["text"], audio_scale, apg=run["apg"])
-    windows = plan_windows(min(run["n_audio"][0], run["max_frames"]), run["frame_num"], run["motion_frame"])
+    timesteps, settings = sampling_of(case)
+    windows = windows_of(case)
     sampling_backend = ComfyBackend(
         RunModels(model, vae, lambda _window: positive, negative, lambda _frame: seen),
-        SamplingSettings(sigmas_of(timesteps), "euler", guidance, run["seed"]),
+        settings,
         backend_for(model, "sdpa"),
         RunProgress(model, len(windows), run["steps"]),
     )
@@ -230,22 +280,29 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
 def video_index(windows: tuple[Window, ...]) -> torch.Tensor:
     """(window, frame in window) of each frame that the windows add, those past the end of the sound too."""
     return torch.tensor(
-        [(window.index, frame) for window in windows for frame in range(window.motion, window.frames)]
+        [(window.index, frame) for window in windows for frame in range(window.skipped, window.frames)]
     )
 
 
 class ObservedBackend:
     """A backend that notes what passes through it under the golden names."""
 
-    def __init__(self, sampling_backend: Any, recorder: Recorder, outputs: dict[str, torch.Tensor]) -> None:
+    def __init__(
+        self,
+        sampling_backend: Any,
+        recorder: Recorder,
+        outputs: dict[str, torch.Tensor],
+        name: Callable[[Window], str] = lambda window: f"out_w{window.index}",
+    ) -> None:
         self.sampling_backend, self.recorder, self.outputs = sampling_backend, recorder, outputs
+        self.name = name
         self.prefix = ""
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         return self.sampling_backend.encode(frames_FHWC)
 
     def sample(self, request: Any) -> torch.Tensor:
-        self.prefix = f"out_w{request.window.index}"
+        self.prefix = self.name(request.window)
         normalise = self.sampling_backend.run_models.model.model.process_latent_in
         latents = self.sampling_backend.sample(request)
         condition: WindowCondition = request.condition
@@ -289,11 +346,16 @@ def golden_frames(frames_FHWC: torch.Tensor) -> torch.Tensor:
     return (frames_FHWC * 2 - 1).movedim(-1, 0)
 
 
-RUNNERS: dict[str, Runner] = {"loop_infinitetalk": run_loop, "loop_multitalk": run_loop}
+RUNNERS: dict[str, Runner] = {
+    "loop_flashtalk": run_loop,
+    "loop_infinitetalk": run_loop,
+    "loop_multitalk": run_loop,
+}
 """Kinds of cases of the whole loop."""
 
 GIVEN = {
     "out_w*_motion_noise": "the draws are given to the run; InfiniteTalk never uses them",
+    "out_w*_step*_noise": "the draws are given to the run",
     "out_audio_pad_*": "the reference's mirrored tail is given to the run; the pack encodes real silence "
     "instead",
 }

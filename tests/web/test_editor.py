@@ -12,6 +12,7 @@ from editor_page import SAMPLER_JS, WIDGET_JS, Editor
 from editor_reports import read_report
 from editors import NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
+from tiny_folder import write_flashtalk
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -80,6 +81,59 @@ def test_multitalk_greys_out_the_steps_and_another_scheduler_gives_them_back(edi
     assert editor.widget("steps") == {"value": 7, "label": "steps: 4 (fixed)", "disabled": True}
     editor.set(scheduler="simple")
     assert editor.widget("steps") == {"value": 7, "label": "steps", "disabled": False}
+
+
+@each_editor()
+def test_flashtalk_greys_out_what_its_weights_decide_and_sets_its_windows(editor: Editor) -> None:
+    editor.load_demo(SOUND, scheduler="simple", steps=7, shift=11, text_scale=3, window_frames=81)
+    editor.set(scheduler="flashtalk_2")
+    fixed = {
+        "steps": (7, "steps: 2 (fixed)"),
+        "shift": (11, "shift: 5 (fixed)"),
+        "sampler_name": ("euler", "sampler_name: lcm (fixed)"),
+        "text_scale": (3, "text_scale: 1 (fixed)"),
+    }
+    for name, (value, label) in fixed.items():
+        assert editor.widget(name) == {"value": value, "label": label, "disabled": True}
+    assert editor.widget("window_frames") == {"value": 33, "label": "window_frames", "disabled": False}
+    assert editor.widget("motion_frames")["value"] == 5
+    editor.wait_for_estimate("scheduler: flashtalk_2 belongs to FlashTalk's weights, but evertalk_tiny")
+    editor.set(window_frames=17)
+    editor.load(editor.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))"))
+    assert editor.widget("window_frames")["value"] == 17, "what a workflow holds is not replaced"
+    assert editor.widget("shift")["label"] == "shift: 5 (fixed)"
+    editor.set(scheduler="multitalk")
+    assert editor.widget("shift") == {"value": 11, "label": "shift", "disabled": False}
+    assert editor.widget("steps")["label"] == "steps: 4 (fixed)"
+
+
+@each_editor()
+def test_a_model_that_is_chosen_brings_its_settings_and_an_opened_workflow_keeps_its_own(
+    editor: Editor, server: ComfyServer
+) -> None:
+    write_flashtalk(server.models, "web-flashtalk-14B")
+    editor.load_demo(SOUND, scheduler="simple", window_frames=81)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 1 window, 64x64")
+    choose = """(names) => {
+      const loader = window.app.graph.nodes.find((one) => one.type === 'EverTalkModelLoader')
+      for (const [name, value] of Object.entries(names)) {
+        const widget = loader.widgets.find((one) => one.name === name)
+        widget.value = value
+        widget.callback?.(value)
+      }
+    }"""
+    whole = {"base_model": "web-flashtalk-14B", "talk_model": "in the base model", "mode": "auto"}
+    editor.page.evaluate(choose, whole)
+    editor.wait_for_estimate("2.3 s of audio -> 57 frames, 3 windows, 448x768")
+    assert editor.widget("scheduler")["value"] == "flashtalk"
+    assert editor.widget("window_frames")["value"] == 33
+    editor.set(scheduler="simple")
+    editor.wait_for_estimate("scheduler: simple, but web-flashtalk-14B is loaded with mode flashtalk")
+    saved = editor.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+    editor.clear()
+    editor.load(saved)
+    editor.wait_for_estimate("scheduler: simple, but web-flashtalk-14B is loaded with mode flashtalk")
+    assert editor.widget("scheduler")["value"] == "simple"
 
 
 @each_editor()

@@ -4,21 +4,24 @@ Each is read as the host reads it, and renamed or marked so that the host's load
 - names that begin with `diffusion_model.`: the host knows a model without it;
 - e5m2 with scales in the old form: newer hosts take every such file for e4m3fn, whose greatest value is 448
   instead of 57,344; and scales without a remark, which hosts leave out;
-- for fp8_rowwise: scaled fp8 under the names that its layers know, and whatever else is scaled, plainly.
+- for fp8_rowwise: scaled fp8 under the names that its layers know, and whatever else is scaled, plainly;
+- a model folder, whose files are read one after another;
+- audio weights beside the base's: they are for a model of their own (loaders.py), and left out here.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import torch
 from comfy.utils import load_torch_file
 
 from ....multitalk.common.errors import ModelFileError
+from ....multitalk.model.checkpoint import strip_prefix
 from ....wanvideo.checkpoint import read_header
 from ....wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
-from ....wanvideo.quantised_layers import FP8_FORMATS, Marking, QuantisedLayer
+from ....wanvideo.model_folder import weight_files
+from ....wanvideo.quantised_layers import FP8_FORMATS, Marking, QuantisedLayer, formats_of
 from ..compat.quantised import Weights, as_scaled_fp8, reads_remarks, told
 from .files import BASE_LABEL, with_label
 from .rowwise_fp8 import QUANTISED as ROWWISE_PART
@@ -44,11 +47,12 @@ def base_state(path: Path, *, rowwise: bool) -> BaseState | None:
     found = with_label(BASE_LABEL, lambda: describe_checkpoint(read_header(path)))
     layers = bare_layers(found)
     if rowwise and layers:
-        check_for_rowwise(found)
+        check_for_rowwise(found.file_name, layers)
         weights, metadata = read_base(path, found.prefix)
         name_for_rowwise(weights, layers)
         return BaseState(weights, {})
-    if found.prefix == "diffusion_model." or any(_is_misread(layer) for layer in layers.values()):
+    is_joined = path.is_dir() or found.has_talk_weights
+    if is_joined or found.prefix == "diffusion_model." or any(map(_is_misread, layers.values())):
         weights, metadata = read_base(path, found.prefix)
         # Old marks that the host reads rightly stay: it knows more of them than is in the layers.
         remarked = layers if reads_remarks() and any(_needs_remark(one) for one in layers.values()) else {}
@@ -57,28 +61,38 @@ def base_state(path: Path, *, rowwise: bool) -> BaseState | None:
 
 
 def bare_layers(found: CheckpointDescription) -> dict[str, QuantisedLayer]:
-    """The quantised layers of a file, by their names without prefix."""
-    return {name.removeprefix(found.prefix): layer for name, layer in found.layers.items()}
+    """The quantised layers of a base model, by their names without prefix."""
+    return {
+        name.removeprefix(found.prefix): layer
+        for name, layer in found.layers.items()
+        if strip_prefix(name, found.prefix) is None
+    }
 
 
 def read_base(path: Path, prefix: str) -> tuple[Weights, dict[str, str]]:
-    """A file's weights, by their names without prefix, and its metadata."""
-    read: Any = load_torch_file(str(path), return_metadata=True)
-    stored, metadata = cast("tuple[Weights, dict[str, str] | None]", read)
-    return {name.removeprefix(prefix): value for name, value in stored.items()}, metadata or {}
+    """A base model's weights, by their names without prefix and without audio weights, and its metadata."""
+    weights: Weights = {}
+    for file in with_label(BASE_LABEL, lambda: weight_files(path)):
+        stored: Weights = load_torch_file(str(file))  # pyright: ignore[reportAssignmentType]
+        weights |= {
+            name.removeprefix(prefix): value
+            for name, value in stored.items()
+            if strip_prefix(name, prefix) is None
+        }
+    return weights, dict(with_label(BASE_LABEL, lambda: read_header(path)).metadata)
 
 
-def check_for_rowwise(found: CheckpointDescription) -> None:
+def check_for_rowwise(file_name: str, layers: Mapping[str, QuantisedLayer]) -> None:
     """Refuse layers of which fp8_rowwise cannot be made.
 
     Raises:
         ModelFileError: one is quantised otherwise than in fp8 with one scale.
     """
-    other = [name for name in found.formats if name not in FP8_FORMATS.values()]
+    other = [name for name in formats_of(layers) if name not in FP8_FORMATS.values()]
     if other:
         raise ModelFileError(
             f"quantization: fp8_rowwise is made from weights in fp16, bf16, fp32 or fp8, and "
-            f"`{found.file_name}` holds them as {', '.join(other)}. Choose `as stored`, or a base model in "
+            f"`{file_name}` holds them as {', '.join(other)}. Choose `as stored`, or a base model in "
             "one of those."
         )
 

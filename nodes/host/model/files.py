@@ -8,11 +8,14 @@ import folder_paths
 
 from ....multitalk.common.errors import ModelFileError
 from ....multitalk.model.checkpoint import BaseSize, TalkConfig, check_fits, read_talk_config, talk_layers
+from ....multitalk.model.origin import TalkOrigin, origin_of
 from ....wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ....wanvideo.checkpoint_kind import CheckpointDescription, describe_checkpoint
 from ....wanvideo.checkpoint_layout import CheckpointKind, folder_of
 from ....wanvideo.errors import CheckpointError
+from ....wanvideo.model_folder import known_by
 from ..compat.quantised import check_formats
+from .folders import folder_at, with_folders
 
 BASE_LABEL = "base_model"
 TALK_LABEL = "talk_model"
@@ -26,20 +29,21 @@ _T = TypeVar("_T")
 
 
 def list_base_files() -> list[str]:
-    """Names of the files that ComfyUI lists as diffusion models."""
-    return folder_paths.get_filename_list(BASE_FOLDERS[0])
+    """Names of the files that ComfyUI lists as diffusion models; a model folder is one."""
+    return with_folders(BASE_FOLDERS[0], folder_paths.get_filename_list(BASE_FOLDERS[0]))
 
 
 def list_talk_files() -> list[str]:
-    """Names of the files that may be talk models: model patches, then diffusion models, with GGUF."""
+    """Names of what may be a talk model: model patches, then diffusion models; GGUF and folders too."""
     names: dict[str, None] = {}
     for folder in TALK_FOLDERS:
-        names |= dict.fromkeys(sorted([*folder_paths.get_filename_list(folder), *_gguf_files(folder)]))
+        listed = [*folder_paths.get_filename_list(folder), *_gguf_files(folder)]
+        names |= dict.fromkeys(with_folders(folder, listed))
     return list(names)
 
 
 def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
-    """The path of the file `name`, as a combo lists it, in the first of ComfyUI's `folders` that has it.
+    """The path of the file or model folder `name`, as a combo lists it, in the first folder that has it.
 
     Args:
         label: what the file is chosen as; begins the message.
@@ -51,8 +55,9 @@ def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
     """
     for folder in folders:
         found = folder_paths.get_full_path(folder, name)
-        if found is not None:
-            return Path(found)
+        path = folder_at(folder, name) if found is None else Path(found)
+        if path is not None:
+            return path
     looked_in = ", ".join(path for folder in folders for path in folder_paths.get_folder_paths(folder))
     raise ModelFileError(
         f"{label}: there is no file `{name}` in {looked_in}. Put it there and refresh (key R), or choose "
@@ -60,11 +65,13 @@ def find_model_file(label: str, name: str, folders: Sequence[str]) -> Path:
     )
 
 
-def file_stamp(path: Path) -> tuple[str, int, int]:
+def file_stamp(path: Path) -> tuple[object, ...]:
     """What changes when another file is put in the place of this one; for nodes' fingerprint_inputs.
 
-    The bytes are not read: weights have tens of gigabytes.
+    The bytes are not read: weights have tens of gigabytes. Of a model folder every file counts.
     """
+    if path.is_dir():
+        return tuple(file_stamp(file) for file in known_by(path))
     stat = path.stat()
     return str(path), stat.st_mtime_ns, stat.st_size
 
@@ -87,6 +94,16 @@ def check_talk_file(path: Path, base: BaseSize | None) -> TalkConfig:
             quantised in a form that this ComfyUI does not know.
     """
     return with_label(TALK_LABEL, lambda: _read_talk(path, base))
+
+
+def check_origin(path: Path) -> TalkOrigin:
+    """Whose audio weights the talk model at `path`, which check_talk_file has passed, holds."""
+
+    def read() -> TalkOrigin:
+        header = read_header(path)
+        return origin_of(header, describe_checkpoint(header))
+
+    return with_label(TALK_LABEL, read)
 
 
 def check_readable(label: str, path: Path) -> None:

@@ -22,11 +22,13 @@ from ....multitalk.model.checkpoint import TalkConfig, strip_prefix, talk_layers
 from ....wanvideo.checkpoint import GGUF_SUFFIX, read_header
 from ....wanvideo.checkpoint_kind import describe_checkpoint
 from ....wanvideo.gguf_weights import read_gguf_tensors
+from ....wanvideo.model_folder import weight_files
 from ....wanvideo.quantised_layers import QuantisedLayer
+from ....wanvideo.safetensors_header import stored_bytes
 from ..compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
 from ..compat.precision import note_precision, precision_of, settle_precision
 from ..compat.quantised import form_of, hold_quantised
-from .base_state import base_state
+from .base_state import bare_layers, base_state
 from .files import BASE_LABEL, TALK_LABEL, with_label
 from .rowwise_fp8 import RowwiseFp8, has_fp8_product
 
@@ -99,10 +101,20 @@ def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -
 def expected_bytes(path: Path, quantization: Quantization) -> int:
     """What a base model's weights will take, told by its header; what is quantised keeps its form."""
     header = with_label(BASE_LABEL, lambda: read_header(path))
-    if quantization not in _DTYPES or describe_checkpoint(header).layers:
-        return path.stat().st_size
+    found = describe_checkpoint(header)
+    names = [name for name in header.tensors if strip_prefix(name, found.prefix) is None]
+    if quantization not in _DTYPES or bare_layers(found):
+        return stored_bytes(header.tensors[name] for name in names)
     held = torch.float8_e4m3fn if quantization is Quantization.FP8_ROWWISE else _DTYPES[quantization]
-    return held.itemsize * sum(prod(tensor.shape) for tensor in header.tensors.values())
+    return held.itemsize * sum(prod(header.tensors[name].shape) for name in names)
+
+
+def talk_bytes(path: Path, config: TalkConfig) -> int:
+    """What audio weights take, which are held as they are stored."""
+    if path.suffix.lower() == GGUF_SUFFIX:
+        return path.stat().st_size
+    tensors = with_label(TALK_LABEL, lambda: read_header(path)).tensors
+    return stored_bytes(one for name, one in tensors.items() if strip_prefix(name, config.prefix) is not None)
 
 
 def reload_base(
@@ -156,12 +168,15 @@ def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
         return with_label(
             TALK_LABEL, lambda: read_gguf_tensors(path, lambda name: strip_prefix(name, config.prefix))
         )
-    stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
-    return {
-        bare: value
-        for name, value in stored.items()
-        if (bare := strip_prefix(name, config.prefix)) is not None
-    }
+    weights: dict[str, torch.Tensor] = {}
+    for file in with_label(TALK_LABEL, lambda: weight_files(path)):
+        stored: dict[str, torch.Tensor] = load_torch_file(str(file), safe_load=True)  # pyright: ignore[reportAssignmentType]
+        weights |= {
+            bare: value
+            for name, value in stored.items()
+            if (bare := strip_prefix(name, config.prefix)) is not None
+        }
+    return weights
 
 
 def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 
 from ....attention.registry import COMFY
-from ....multitalk.model.checkpoint import BaseSize, TalkMode, mode_from_name
+from ....multitalk.common.errors import ModelFileError
+from ....multitalk.model.checkpoint import TALK_MODES, BaseSize, TalkMode
+from ....multitalk.model.origin import PUBLISHED_AS, WHOLE_MODES, TalkOrigin, check_mode
 from ..compat.patchers import is_dynamic
 from ..compat.plain_memory import in_plain_memory, too_large_to_compile
 from ..compat.precision import held_bytes
@@ -18,17 +22,22 @@ from .files import (
     TALK_LABEL,
     base_size,
     check_base_file,
+    check_origin,
     check_readable,
     check_talk_file,
     file_stamp,
     find_model_file,
+    with_label,
 )
-from .loaders import Quantization, expected_bytes, load_base, load_talk
+from .loaders import Quantization, expected_bytes, load_base, load_talk, talk_bytes
 from .lora import load_lora, patched_note
 from .patcher import AudioAttachment, apply_talk, check_base
 
 AUTO_MODE = "auto"
-MODES: tuple[str, ...] = (AUTO_MODE, "infinitetalk", "multitalk")
+MODES: tuple[str, ...] = (AUTO_MODE, *TALK_MODES)
+MODE_LABEL = "mode"
+IN_BASE = "in the base model"
+"""Chosen in the place of a file of audio weights, when the base model's own file holds them."""
 NO_LORA = "none"
 LORA_LABEL = "lora"
 LORA_FOLDERS = ("loras",)
@@ -39,8 +48,8 @@ class TalkChoice:
     """What the user chose about the audio weights.
 
     Attributes:
-        talk_model: file name as the combo lists it.
-        mode: whose windows: auto, infinitetalk or multitalk.
+        talk_model: file name as the combo lists it, or IN_BASE.
+        mode: whose windows: auto, or one of TalkMode.
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
@@ -80,18 +89,26 @@ class BaseChoice:
     lora_strength: float
 
 
-def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
-    """Whose windows to use, and a sentence on how that was decided: the weights themselves do not tell."""
-    if choice.mode in ("infinitetalk", "multitalk"):
-        mode: TalkMode = "infinitetalk" if choice.mode == "infinitetalk" else "multitalk"
-        return mode, f"mode {mode}: as chosen"
-    named = mode_from_name(choice.talk_model)
-    if named is None:
+def resolved_mode(asked: str, origin: TalkOrigin) -> tuple[TalkMode, str]:
+    """Whose windows to use, and a sentence on how that was decided: the weights themselves do not tell.
+
+    Raises:
+        ModelFileError: the mode is unknown, or the weights are surely of another.
+    """
+    for mode in TALK_MODES:
+        if mode == asked:
+            with_label(MODE_LABEL, partial(check_mode, mode, origin))
+            return mode, f"mode {mode}: as chosen"
+    if asked != AUTO_MODE:
+        raise ModelFileError(f"mode: {asked[:100]!r} is unknown here. Choose one of {', '.join(MODES)}.")
+    if origin.mode is None:
         return (
             "infinitetalk",
-            f"mode infinitetalk: auto, the name {choice.talk_model} does not say; choose it",
+            f"mode infinitetalk: auto, the name {origin.file_name} does not say; choose it",
         )
-    return named, f"mode {named}: auto, from the name {choice.talk_model}"
+    if origin.is_named:
+        return origin.mode, f"mode {origin.mode}: auto, from the name {origin.file_name}"
+    return origin.mode, f"mode {origin.mode}: auto, from the config.json of {origin.file_name}"
 
 
 def apply_choice(
@@ -103,17 +120,23 @@ def apply_choice(
         InputError: the MODEL is something else.
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
+    return apply_file(model, find_talk(None, choice.talk_model), choice, notes, warnings)
+
+
+def apply_file(
+    model: ModelPatcher, path: Path, choice: TalkChoice, notes: tuple[str, ...], warnings: tuple[str, ...]
+) -> ModelPatcher:
+    """Put the audio weights at `path` on a MODEL; see apply_choice."""
     check_base(model)
     tree = model.model.diffusion_model
-    path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
     notes = notes or patched_note(model)
+    config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
+    mode, mode_note = resolved_mode(choice.mode, check_origin(path))
     if is_dynamic(model):
-        choice, why_not = compiled_if_it_fits(choice, held_bytes(tree) + path.stat().st_size)
+        choice, why_not = compiled_if_it_fits(choice, held_bytes(tree) + talk_bytes(path, config))
         notes = (*notes, *why_not)
     if choice.needs_plain_memory:
         model = in_plain_memory(model)
-    config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
-    mode, mode_note = resolved_mode(choice)
     attachment = AudioAttachment(
         talk_name=path.name,
         mode=mode,
@@ -133,19 +156,58 @@ def compiled_if_it_fits(choice: TalkChoice, weights_bytes: int) -> tuple[TalkCho
     return (choice, ()) if why_not is None else (replace(choice, compile_blocks=False), (why_not,))
 
 
-def check_files(base_model: str | None, talk_model: str | None, lora: str | None = None) -> None:
+def find_talk(base_model: str | None, talk_model: str) -> Path:
+    """The path of the audio weights that are chosen; `base_model` is None where there is no choice of it.
+
+    Raises:
+        ModelFileError: there is no such file.
+    """
+    if talk_model == IN_BASE and base_model is not None:
+        return find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)
+    return find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS)
+
+
+def check_files(
+    base_model: str | None, talk_model: str | None, lora: str | None = None, mode: str | None = None
+) -> None:
     """Refuse files that cannot be used, by their headers, in milliseconds; None is a name not known yet.
 
     Raises:
-        ModelFileError: a file is missing, damaged, something else, or does not fit the others.
+        ModelFileError: a file is missing, damaged, something else, or does not fit the others or the mode.
     """
     base = None
     if base_model is not None:
-        base = base_size(check_base_file(find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)))
-    if talk_model is not None:
-        check_talk_file(find_model_file(TALK_LABEL, talk_model, TALK_FOLDERS), base)
+        base_path = find_model_file(BASE_LABEL, base_model, BASE_FOLDERS)
+        found = check_base_file(base_path)
+        base = base_size(found)
+        if found.has_talk_weights and talk_model not in (None, IN_BASE):
+            _check_not_whole(base_path)
+    # A base model that a link will bring is not known yet, and what is in it neither.
+    if talk_model is not None and not (talk_model == IN_BASE and base_model is None):
+        path = find_talk(base_model, talk_model)
+        check_talk_file(path, base)
+        if mode is not None:
+            resolved_mode(mode, check_origin(path))
     if lora not in (None, NO_LORA):
         check_readable(LORA_LABEL, find_model_file(LORA_LABEL, lora, LORA_FOLDERS))
+
+
+def _check_not_whole(base_path: Path) -> None:
+    """Refuse other audio weights beside those that the base model was trained with."""
+    origin = check_origin(base_path)
+    if origin.mode in WHOLE_MODES:
+        raise ModelFileError(
+            f"talk_model: `{origin.file_name}` is {PUBLISHED_AS[origin.mode]} by {origin.shown_by} and holds "
+            f"audio weights of its own, which it was trained with. Choose `{IN_BASE}`, or another base_model."
+        )
+
+
+def _own_weights_note(base_path: Path, talk_path: Path) -> tuple[str, ...]:
+    """Says that other audio weights than the base model's own are used."""
+    if base_path == talk_path or not check_base_file(base_path).has_talk_weights:
+        return ()
+    note = f"the audio weights in {base_path.name} are not used; choose `{IN_BASE}` as talk_model for them"
+    return (note,)
 
 
 def file_stamps(base_model: str | None, talk_model: str | None, lora: str | None = None) -> list[object]:
@@ -156,7 +218,7 @@ def file_stamps(base_model: str | None, talk_model: str | None, lora: str | None
     """
     asked = (
         (BASE_LABEL, base_model, BASE_FOLDERS),
-        (TALK_LABEL, talk_model, TALK_FOLDERS),
+        (TALK_LABEL, None if talk_model == IN_BASE else talk_model, TALK_FOLDERS),
         (LORA_LABEL, None if lora == NO_LORA else lora, LORA_FOLDERS),
     )
     return [
@@ -173,15 +235,16 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
         ModelFileError: a file is missing, damaged, something else, or does not fit the other.
     """
     base_path = find_model_file(BASE_LABEL, base.base_model, BASE_FOLDERS)
-    check_files(base.base_model, talk.talk_model, base.lora)
-    talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
-    weights_bytes = expected_bytes(base_path, base.quantization) + talk_path.stat().st_size
+    check_files(base.base_model, talk.talk_model, base.lora, talk.mode)
+    talk_path = find_talk(base.base_model, talk.talk_model)
+    weights_bytes = expected_bytes(base_path, base.quantization)
+    weights_bytes += talk_bytes(talk_path, check_talk_file(talk_path, None))
     talk, why_not = compiled_if_it_fits(talk, weights_bytes)
     model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
-    notes, warnings = [precision_note, *why_not], ()
+    notes, warnings = [precision_note, *why_not, *_own_weights_note(base_path, talk_path)], ()
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
         model, report = load_lora(model, lora_path, base.lora_strength)
         notes.append(report.note)
         warnings = report.warnings
-    return apply_choice(model, talk, tuple(notes), warnings)
+    return apply_file(model, talk_path, talk, tuple(notes), warnings)

@@ -18,7 +18,6 @@ from ....multitalk.runs.keys import run_key, window_keys
 from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.seeds import WindowSeeds
 from ..model.patcher import AudioAttachment, attachment_of
 from ..report.progress import show_on_node
 from ..report.run_events import RunEventSender
@@ -27,7 +26,7 @@ from .identity import model_identity, outline, sight_identity, vae_identity, wei
 from .review import REVIEWS
 from .windowed_run import RunPlan, check_cast, lora_warnings, run_windows, tell_notes
 
-OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds"}
+OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds", "end_HWC"}
 """Of a plan: what depends on its length or is told by itself; all other fields shape every window."""
 
 
@@ -131,7 +130,7 @@ def identity_of(plan: RunPlan, run_models: RunModels, output: OutputFormat = MP4
         *models_of(run_models, attachment),
         conditioning_identity(run_models.negative),
     )
-    own_of = WindowIdentity(run_models, plan.window_seeds)
+    own_of = WindowIdentity(run_models, plan)
     keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
     return RunIdentity(run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment))
 
@@ -160,18 +159,20 @@ def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, 
 
 
 class WindowIdentity:
-    """What stands for a window's own prompt and seed; a prompt that stays the same is read once."""
+    """What stands for a window's own prompt, seed and end; a prompt that stays the same is read once."""
 
-    def __init__(self, run_models: RunModels, window_seeds: WindowSeeds) -> None:
+    def __init__(self, run_models: RunModels, plan: RunPlan) -> None:
         self._cast = run_models
-        self._window_seeds = window_seeds
+        self._plan = plan
         self._prompt: Any = None
         self._identity = ""
 
-    def __call__(self, window: Window) -> str | tuple[str, int]:
-        """The fingerprint of the prompt that a window is sampled with, and its seed if it is its own."""
-        prompt_identity, seed = self._of_prompt(window), self._window_seeds.of(window.index)
-        return prompt_identity if seed is None else (prompt_identity, seed)
+    def __call__(self, window: Window) -> Any:
+        """The fingerprint of the prompt that a window is sampled with, its seed if it is its own, its end."""
+        prompt_identity, seed = self._of_prompt(window), self._plan.window_seeds.of(window.index)
+        ending = self._plan.ending(window)
+        own = prompt_identity if seed is None else (prompt_identity, seed)
+        return own if ending is None else (own, ending)
 
     def _of_prompt(self, window: Window) -> str:
         prompt = self._cast.prompt(window)

@@ -9,7 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,11 +27,19 @@ from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.plan import plan_windows
-from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_size, checked_windows
+from ....multitalk.windows.settings import (
+    FrameSize,
+    WindowSettings,
+    checked_size,
+    checked_windows,
+    is_flashtalk,
+)
 from ....wanvideo.plain_file import open_plain
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
+from .model_defaults import fit_of
+from .posted_modes import LOADERS
 from .request import CUSTOM_SIZE, SIZES
 
 ROUTE = "/evertalk/estimate"
@@ -76,6 +84,7 @@ class Estimate:
         width: of the video, in pixels.
         height: of the video, in pixels.
         problem: why it cannot run; empty if nothing speaks against it.
+        suggested: the sampler's widgets that go with its model, where others are set.
     """
 
     seconds: float | None = None
@@ -85,6 +94,7 @@ class Estimate:
     width: int | None = None
     height: int | None = None
     problem: str = ""
+    suggested: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
 
 class SentGraph:
@@ -144,6 +154,11 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if sampler is None:
         return Estimate()
     sampler = graph.with_values(sampler)
+    loader = graph.source(sampler, "model", *LOADERS)
+    if loader is not None:
+        problem, suggested = fit_of(graph.with_values(loader)["inputs"], sampler["inputs"].get("scheduler"))
+        if problem:
+            return Estimate(problem=problem, suggested=suggested)
     try:
         size = size_of_video(graph, sampler)
         seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
@@ -154,7 +169,8 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
+    leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
+    windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

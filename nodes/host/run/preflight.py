@@ -27,6 +27,8 @@ from ....multitalk.runs.preflight import (
     estimate_run,
     offload_warnings,
 )
+from ....wanvideo.model_folder import known_by
+from ..model.folders import folder_at
 from ..report.progress import show_on_node
 from .request import SamplerWidgets
 from .windowed_run import RunPlan
@@ -100,7 +102,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: Ou
     embeds = plan.embeds
     heard = embeds.tracks_NLC if embeds.marks is None else embeds.marks
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
-    request = fingerprint(asked, plan.picture_HWC, heard, embeds.video_frames, loaders, output.name)
+    pictures = plan.picture_HWC if plan.end_HWC is None else (plan.picture_HWC, plan.end_HWC)
+    request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name)
     return RunMarks(pace, f"{size}, {output.name}", request)
 
 
@@ -110,10 +113,13 @@ def weight_files(nodes: list[dict[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in sorted(names):
         for kind in WEIGHT_FOLDERS:
-            known = kind in folder_paths.folder_names_and_paths
-            path = folder_paths.get_full_path(kind, name) if known and name else None
-            if path is not None and Path(path).is_file():
-                found[name] = Path(path).stat().st_size
+            if not name or kind not in folder_paths.folder_names_and_paths:
+                continue
+            file, folder = folder_paths.get_full_path(kind, name), folder_at(kind, name)
+            if file is not None and Path(file).is_file():
+                found[name] = Path(file).stat().st_size
+            elif folder is not None:
+                found[name] = sum(one.stat().st_size for one in known_by(folder))
     return found
 
 

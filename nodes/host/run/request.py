@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,6 +13,8 @@ from ....multitalk.common.types import AudioEmbeds
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
+from ....multitalk.windows import flashtalk
+from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
@@ -24,6 +26,7 @@ from ....multitalk.windows.settings import (
     checked_schedule,
     checked_size,
     checked_windows,
+    is_flashtalk,
 )
 from ....multitalk.windows.voices import VoicePlan
 from .options import RunOptions
@@ -111,6 +114,42 @@ class RunSettings:
     window_seeds: WindowSeeds
 
 
+class Wanted(NamedTuple):
+    """What depends on whose schedule it is: guidance, look, and sentences on what was made of them."""
+
+    guidance: GuidanceSettings
+    look: LookSettings
+    notes: tuple[str, ...]
+
+
+def wanted_of_weights(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """Guidance and look as they were asked for."""
+    del windows, has_negative
+    guidance, notes = options.guidance_instead_of(widgets.guidance)
+    return Wanted(guidance, options.look or LookSettings(), notes)
+
+
+def wanted_of_flashtalk(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """No guidance, and colours matched.
+
+    Raises:
+        InputError: a negative prompt, guidance, or raw latents, of which these weights make nothing.
+    """
+    flashtalk.check_sockets(negative=has_negative, guidance=options.guidance is not None)
+    if widgets.form is OutputForm.LATENT:
+        raise InputError(
+            f"output: 'latent', but scheduler {widgets.scheduler} drops the first frames of every window and "
+            "matches colours, which is done to decoded frames. Choose 'video'."
+        )
+    guidance, guidance_notes = flashtalk.unguided(widgets.guidance)
+    look, look_notes = flashtalk.look_of(options.look)
+    return Wanted(guidance, look, (*flashtalk.window_notes(windows), *guidance_notes, *look_notes))
+
+
 def checked_settings(
     widgets: SamplerWidgets, start_image: object, options: RunOptions | None = None, *, has_negative: bool
 ) -> RunSettings:
@@ -125,7 +164,9 @@ def checked_settings(
     schedule, schedule_notes = checked_schedule(
         NoiseSchedule(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise)
     )
-    guidance, guidance_notes = options.guidance_instead_of(widgets.guidance)
+    asked_of = wanted_of_flashtalk if is_flashtalk(widgets.scheduler) else wanted_of_weights
+    wanted = asked_of(widgets, options, windows, has_negative=has_negative)
+    guidance = wanted.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
@@ -137,10 +178,10 @@ def checked_settings(
         check_side(widgets.written_as, size)
     _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
-    look, look_notes = look_for_windows(options.look or LookSettings(), windows)
+    look, look_notes = look_for_windows(wanted.look, windows)
     shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
-    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *guidance_notes, *look_notes)
+    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
     return RunSettings(
         windows,
         schedule,
@@ -185,11 +226,15 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
+    flash = is_flashtalk(widgets.scheduler)
+    if flash:
+        flashtalk.check_speakers(audio_embeds)
     options = options or RunOptions()
     cues, size, picture_BHWC = options.schedule or PromptTimeline(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
-    windows = windows_of(audio_embeds, settings.windows, pictures.cuts)
+    flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
+    windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
     settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
@@ -207,11 +252,13 @@ def plan_run(
             *unused_cues("prompt", cues.prompts, windows),
             *unused_cues("picture", cues.pictures, windows),
             *replaced_picture_notes(cues),
+            *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
             *moving_places_notes(audio_embeds, settings.look),
         ),
         look=settings.look,
         dub=pictures.dub,
         window_seeds=settings.window_seeds,
+        end_HWC=pictures.end_HWC,
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

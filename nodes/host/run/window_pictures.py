@@ -28,11 +28,13 @@ class RunPictures:
         reference: each window's picture.
         dub: the clip that is dubbed, or None.
         notes: what was not as expected, a sentence each.
+        end_HWC: the picture that the video ends on, or None.
     """
 
     reference: Reference
     dub: Dub | None
     notes: tuple[str, ...]
+    end_HWC: torch.Tensor | None = None
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -78,8 +80,12 @@ def run_pictures(
     """
     if source is None:
         reference = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
-        return RunPictures(reference, None, ())
-    for name, given in (("schedule", bool(cues.pictures)), ("look", not look.camera.is_still)):
+        if cues.end_BHWC is None:
+            return RunPictures(reference, None, ())
+        end_HWC, notes = fit_picture(cues.end_BHWC, size, "end_image")
+        return RunPictures(reference, None, notes, end_HWC)
+    brings_pictures = bool(cues.pictures) or cues.end_BHWC is not None
+    for name, given in (("schedule", brings_pictures), ("look", not look.camera.is_still)):
         if given:
             raise InputError(
                 f"{name}: it brings pictures or a camera move of its own, but with a source every window's "

@@ -18,10 +18,12 @@ from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
+from ....multitalk.windows.ending import Ending, ending_of
 from ....multitalk.windows.finish import LookSettings
+from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
-from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
+from ....multitalk.windows.modes import MODES
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.references import Reference
@@ -62,6 +64,7 @@ class RunPlan:
         look: colour, joins and camera.
         dub: the clip that is dubbed, or None.
         window_seeds: windows with a seed of their own.
+        end_HWC: the picture that the video ends on, at its size, or None.
     """
 
     embeds: AudioEmbeds
@@ -77,6 +80,13 @@ class RunPlan:
     look: LookSettings
     dub: Dub | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
+    end_HWC: torch.Tensor | None = None
+
+    def ending(self, window: Window) -> Ending | None:
+        """What a window ends on: the last one on the picture that the video ends on."""
+        if self.end_HWC is None or window is not self.windows[-1]:
+            return None
+        return ending_of(window, self.end_HWC)
 
     def scene_picture(self) -> torch.Tensor:
         """The first picture of the scene that plays now: colours are matched to it."""
@@ -88,9 +98,11 @@ class RunPlan:
             self.dub.reference(next(one for one in self.windows[first::-1] if one.motion == 0))
 
 
-def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """The start picture (H, W, 3), resized to cover the video's size and cut at the centre."""
-    picture_HWC, notes = checked_picture(image_BHWC)
+def fit_picture(
+    image_BHWC: object, size: FrameSize, socket: str = "start_image"
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """A picture (H, W, 3), resized to cover the video's size and cut at the centre."""
+    picture_HWC, notes = checked_picture(image_BHWC, socket)
     if picture_HWC.shape[:2] != (size.height_px, size.width_px):
         # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
         # of the picture, which in an enlarged one are several of the video.
@@ -104,10 +116,12 @@ def fit_picture(image_BHWC: object, size: FrameSize) -> tuple[torch.Tensor, tupl
 
 
 def windows_of(
-    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = ()
+    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = (), *, leads: bool = False
 ) -> tuple[Window, ...]:
     """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
-    return plan_windows(embeds.video_frames, settings.window_frames, settings.motion_frames, cuts)
+    return plan_windows(
+        embeds.video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads
+    )
 
 
 def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
@@ -118,6 +132,7 @@ def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
             EverTalk has no place for.
     """
     attachment = attachment_of(run_models.model)
+    check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
@@ -210,7 +225,14 @@ def comfy_backend_for(
         show_on_node(note)
     tell_notes((*lora_warnings(run_models), *backend.choice.notes))
     tell_notes((*plan.notes, *mode_notes(plan, run_models, attachment)))
-    settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
+    settings = SamplingSettings(
+        sigmas,
+        plan.schedule.sampler,
+        plan.guidance,
+        plan.seed,
+        plan.window_seeds,
+        plan.schedule.renews_noise,
+    )
     return ComfyBackend(run_models, settings, backend, progress)
 
 
@@ -241,16 +263,16 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """Settings that this mode ignores, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
-    if attachment.mode == "infinitetalk":
+    if MODES[attachment.mode]().sees_reference:
         return sight_notes(run_models.see, frames_change=picture_changes)
     notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not picture_changes:
         return notes
-    return (
-        "mode multitalk: windows after the first see only the frames before them, so pictures over time and "
-        "camera moves show in the first window alone. Use InfiniteTalk weights for them",
-        *notes,
+    note = (
+        f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
+        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them"
     )
+    return (note, *notes)
 
 
 def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
@@ -271,7 +293,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
 
 def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
     """The run as the window loop reads it."""
-    mode: WindowMode = InfiniteTalkMode() if attachment.mode == "infinitetalk" else MultiTalkMode()
+    mode = MODES[attachment.mode]()
     match = finishing(plan.look, plan.scene_picture)
 
     def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
@@ -288,6 +310,7 @@ def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
         finish=finish,
         noise=lambda window: seeded_noise(plan.window_seeds.of_run(plan.seed, window.index), window.index),
         start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
+        ending=plan.ending,
     )
 
 

@@ -13,7 +13,7 @@ import comfy.model_management
 import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.model_sampling import ModelSamplingDiscreteFlow
-from comfy.samplers import calculate_sigmas, sampler_object
+from comfy.samplers import calculate_sigmas, ksampler, sampler_object
 from node_helpers import conditioning_set_values
 
 from ....multitalk.model.guidance import GuidanceSettings
@@ -22,14 +22,14 @@ from ....multitalk.windows.modes import WindowCondition
 from ....multitalk.windows.plan import Window
 from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
+    FIXED_TIMESTEPS,
     INFINITETALK_SCHEDULE,
-    MULTITALK_SCHEDULE,
     NoiseSchedule,
     kept_timesteps,
 )
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
-from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ....wanvideo.schedule import NUM_TIMESTEPS, fixed_timesteps, infinitetalk_timesteps, sigmas_of
 from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
 from ..compat.out_of_memory import is_out_of_memory
@@ -85,6 +85,7 @@ class SamplingSettings:
         guidance: text and audio scales.
         seed: of the noise that samplers add themselves.
         window_seeds: windows with a seed of their own.
+        renews_noise: the noise that the sampler adds at every step is the window's own.
     """
 
     sigmas: torch.Tensor
@@ -92,16 +93,18 @@ class SamplingSettings:
     guidance: GuidanceSettings
     seed: int
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
+    renews_noise: bool = False
 
 
 def sigmas_for(schedule: NoiseSchedule) -> torch.Tensor:
     """Noise levels of a schedule, steps + 1 values from 1 to 0; with denoise below 1 from a lower level.
 
     As with the host's own samplers, the levels are then the last ones of a list that is longer by
-    1 / denoise; MultiTalk's fixed list becomes shorter instead.
+    1 / denoise; a fixed list becomes shorter instead.
     """
-    if schedule.scheduler == MULTITALK_SCHEDULE:
-        return sigmas_of(multitalk_timesteps(schedule.shift))[-len(kept_timesteps(schedule.denoise)) - 1 :]
+    if schedule.steps_are_fixed:
+        whole = sigmas_of(fixed_timesteps(FIXED_TIMESTEPS[schedule.scheduler], schedule.shift))
+        return whole[-len(kept_timesteps(schedule.scheduler, schedule.denoise)) - 1 :]
     return all_sigmas(schedule, int(schedule.steps / schedule.denoise))[-schedule.steps - 1 :]
 
 
@@ -225,7 +228,7 @@ class ComfyBackend:
         latents = guider.sample(
             request.noise_BCTHW,
             torch.zeros_like(request.noise_BCTHW) if start is None else start,
-            sampler_object(self.settings.sampler),
+            self.sampler_of(request),
             self.settings.sigmas,
             callback=after_step,
             disable_pbar=True,
@@ -237,11 +240,23 @@ class ComfyBackend:
             show_on_node(window_note(guider.step_cache))
         return latents.to(comfy.model_management.intermediate_device())
 
+    def sampler_of(self, request: WindowRequest) -> Any:
+        """The host's sampler; where its steps add noise that belongs to the window, it draws that.
+
+        Left alone it would draw on the GPU, which gives other numbers than a CPU.
+        """
+        if not self.settings.renews_noise:
+            return sampler_object(self.settings.sampler)
+        draw, shape = request.more_noise(), tuple(request.noise_BCTHW.shape)
+        device = self.run_models.model.load_device
+
+        def fresh_noise(_sigma: torch.Tensor, _next: torch.Tensor) -> torch.Tensor:
+            return draw(shape).to(device)
+
+        return ksampler(self.settings.sampler, {"noise_sampler": fresh_noise})
+
     def conditions(self, condition: WindowCondition) -> dict[str, Any]:
         """A window's entries of the host's CONDITIONING."""
-        picture = condition.picture_BCTHW
-        unknown = torch.ones((1, 1, *picture.shape[2:]), dtype=picture.dtype, device=picture.device)
-        unknown[:, :, : condition.known_latents] = 0
-        values = {"concat_latent_image": picture, "concat_mask": unknown}
+        values = {"concat_latent_image": condition.picture_BCTHW, "concat_mask": condition.unknown_BCTHW}
         seen = self.run_models.see(condition.clip_frame_HWC)
         return values if seen is None else {**values, "clip_vision_output": seen}

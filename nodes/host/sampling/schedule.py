@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from ....multitalk.common.errors import InputError
+from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
 from .comfy_backend import HostConditioning, Prompt
@@ -49,6 +50,16 @@ def scheduled_pictures(pictures_BHWC: torch.Tensor | None, times: str) -> tuple[
         Keyframe(start_s, pictures_BHWC[index, ..., :3].float())
         for start_s, index in parse_image_schedule(times, count, PICTURE_TIMES)
     )
+
+
+def check_end_image(end_BHWC: object) -> None:
+    """Refuse what is no picture, before a text encoder or weights load.
+
+    Raises:
+        InputError: says what came.
+    """
+    if end_BHWC is not None:
+        checked_picture(end_BHWC, "end_image")
 
 
 def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning], ...]:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.windows.settings import (
+    FIXED_STEPS,
     FrameSize,
     NoiseSchedule,
     WindowSettings,
@@ -75,6 +76,7 @@ def test_multitalk_takes_its_four_steps_and_says_that_steps_is_not_used(steps: i
     assert notes == (
         f"scheduler multitalk always runs its 4 timesteps (1000, 750, 500, 250); steps={steps} is not used",
     )
+    assert notes[0].startswith(FIXED_STEPS), "it is told as no warning"
 
 
 def test_other_schedules_take_the_steps_asked_for() -> None:

@@ -45,6 +45,17 @@ def test_one_speaker_is_heard_everywhere() -> None:
     assert plan.notes(WINDOWS) == ()
 
 
+def test_a_window_that_leads_in_hears_silence_before_the_video_begins() -> None:
+    plan = VoicePlan(embeds(1), PICTURE, VIDEO)
+    [track_NLC] = plan.embeds.tracks_NLC
+    first, second = plan_windows(FRAMES, 17, 5, leads=True)
+    audio_FKLC = plan(first).audio_SFKLC[0]
+    assert torch.equal(audio_FKLC[:5, 2], track_NLC[-5:]), "the end of the encoded silence"
+    assert torch.equal(audio_FKLC[5:, 2], track_NLC[:12])
+    assert torch.equal(audio_FKLC[5], track_NLC[[-2, -1, 0, 1, 2]])
+    assert torch.equal(plan(second).audio_SFKLC[0], window_of_frames(track_NLC, 7, 17))
+
+
 def test_two_speakers_without_places_have_the_halves() -> None:
     plan = VoicePlan(embeds(2), PICTURE, VIDEO)
     voices = plan(WINDOWS[2])

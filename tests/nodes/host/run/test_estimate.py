@@ -204,3 +204,15 @@ def test_sound_of_more_than_a_day_is_told(folder: Path) -> None:
         n2=("LoadAudio", {"audio": "day.wav"}),
     )
     assert told.problem == "audio: day.wav is longer than 24 hours; cut it, and make a video of each part"
+
+
+@pytest.mark.parametrize(("scheduler", "windows"), [("flashtalk", 3), ("flashtalk_2", 3), ("multitalk", 2)])
+def test_first_window_of_flashtalk_drops_frames_too(folder: Path, scheduler: str, windows: int) -> None:
+    write_sound(folder / "exact.wav", 61 / 25)
+    sampler = {**CUSTOM, **SPEECH, "scheduler": scheduler, "window_frames": 33, "motion_frames": 5}
+    made = estimate(
+        sampler,
+        n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
+        n2=("LoadAudio", {"audio": "exact.wav"}),
+    )
+    assert (made.frames, made.windows) == (61, windows)

@@ -184,16 +184,24 @@ def test_weights_stay_where_they_are(tiny: TinyFiles) -> None:
 
 
 def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) -> None:
+    from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
     from evertalk_pack.nodes.host.run.durable_run import identity_of
+    from evertalk_pack.nodes.host.run.options import RunOptions
     from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
     from evertalk_pack.nodes.host.sampling.clip_vision import FixedClipVision
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     model, prompt, embeds = load_model(tiny), conditioning(), speech(tiny, 21)
 
-    def card(image: torch.Tensor | None = None, run_models: RunModels | None = None, **changed: Any) -> str:
+    def card(
+        image: torch.Tensor | None = None,
+        run_models: RunModels | None = None,
+        end: torch.Tensor | None = None,
+        **changed: Any,
+    ) -> str:
         asked = SamplerWidgets.of(widgets(scheduler="infinitetalk", **changed))
-        plan = plan_run(asked, embeds, picture() if image is None else image, has_negative=True)
+        options = RunOptions(schedule=PromptTimeline(end_BHWC=end))
+        plan = plan_run(asked, embeds, picture() if image is None else image, options, has_negative=True)
         return identity_of(plan, run_models or base).fingerprint
 
     base = RunModels(model, vae, always(prompt), conditioning(1), FixedClipVision(None))
@@ -208,6 +216,8 @@ def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) 
         card(width=48),
         card(window_frames=13),
         card(image=picture().flip(1)),
+        card(end=picture().flip(1)),
+        card(end=picture().flip(2)),
         card(run_models=replace(base, prompt=always(other_prompt))),
         card(run_models=replace(base, negative=conditioning(3))),
         card(run_models=replace(base, model=with_lora(model, 0.5))),

@@ -70,6 +70,14 @@ def test_pictures_of_a_schedule_over_a_clip_are_refused(source: Any) -> None:
         pictures_of(source, cues=cues)
 
 
+def test_end_image_over_a_clip_is_refused(source: Any) -> None:
+    from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
+
+    cues = PromptTimeline(end_BHWC=torch.zeros(1, 32, 32, 3))
+    with pytest.raises(InputError, match=r"schedule: it brings pictures .* disconnect the source"):
+        pictures_of(source, cues=cues)
+
+
 def test_camera_move_over_a_clip_is_refused(source: Any) -> None:
     from evertalk_pack.multitalk.windows.camera import CameraMove
     from evertalk_pack.multitalk.windows.finish import LookSettings
