@@ -12,7 +12,7 @@ from .host.patcher import attachment_of
 from .host.progress import show_on_node, warn_on_node
 from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
 from .host.widgets import check_widgets
-from .talk_widgets import reserve_widget, talk_widgets, without_file
+from .talk_widgets import compute_widget, reserve_widget, talk_widgets, without_file
 
 
 class EverTalkApply(EverTalkNode):
@@ -32,6 +32,7 @@ class EverTalkApply(EverTalkNode):
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
                 *talk_widgets(),
                 reserve_widget(),
+                compute_widget(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
         )

@@ -22,7 +22,7 @@ from .host.talking_model import (
     load_choice,
 )
 from .host.widgets import check_widgets
-from .talk_widgets import reserve_widget, talk_widgets, without_file
+from .talk_widgets import compute_widget, reserve_widget, talk_widgets, without_file
 
 
 class EverTalkModelLoader(EverTalkNode):
@@ -69,6 +69,7 @@ class EverTalkModelLoader(EverTalkNode):
                     tooltip="Strength of the LoRA.",
                 ),
                 reserve_widget(),
+                compute_widget(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
         )

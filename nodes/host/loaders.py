@@ -25,7 +25,7 @@ from ...wanvideo.gguf_weights import read_gguf_tensors
 from ...wanvideo.quantised_layers import QuantisedLayer
 from .base_state import base_state
 from .compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
-from .compat.precision import note_precision, precision_of, settle_precision
+from .compat.precision import computed_in, note_precision, precision_of, settle_precision
 from .compat.quantised import form_of, hold_quantised
 from .files import BASE_LABEL, TALK_LABEL, with_label
 from .rowwise_fp8 import RowwiseFp8, has_fp8_product
@@ -119,7 +119,7 @@ def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     kept = ""
     if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != _name(_DTYPES[asked]):
         kept = " as in the file"
-    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    computed = computed_in(model)
     fast = ""
     if asked is Quantization.FP8_E4M3FN_FAST:
         fast = f", {_fast_note(model)}"

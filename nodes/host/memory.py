@@ -18,7 +18,7 @@ from ...multitalk.generate import WindowVoices
 from ...wanvideo.geometry import PATCH_HW
 from ...wanvideo.memory import ForwardSize, forward_bytes
 from .compat.feed_forward import holds_hidden
-from .compat.precision import precision_of
+from .compat.precision import computed_in, precision_of
 from .lora_patch import patch_bytes
 from .patcher import compiles
 
@@ -40,7 +40,7 @@ def forward_size(
     """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
     tree = model.model.diffusion_model
     held = precision_of(tree.blocks[0].ffn[0])
-    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    computed = computed_in(model)
     frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
         tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),

@@ -91,6 +91,7 @@ class TalkAttachment:
         step_cache: when steps are left out; None computes them all.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
         warnings: what of the user's choices has no effect.
+        compute: the precision to compute in that was asked for.
     """
 
     talk_name: str
@@ -102,6 +103,7 @@ class TalkAttachment:
     step_cache: StepCacheSettings | None = None
     reserve_vram_gb: float = 0.0
     warnings: tuple[str, ...] = ()
+    compute: str = "auto"
 
     @property
     def talk_model(self) -> TalkModel:

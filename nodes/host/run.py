@@ -30,8 +30,9 @@ from ...multitalk.window_report import WindowReport, WindowReporter
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
-from .backend import attention_notes, backend_for
+from .backend import Backend, attention_notes, backend_for
 from .codecs import check_vae
+from .compute import name_of_dtype
 from .connected import check_model, check_prompt
 from .events import RunEvent, send_event
 from .looks import drift_from, finishing
@@ -196,7 +197,7 @@ def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
-    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    progress.plan(summary_of(plan, attachment, backend, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(cast.model, attachment, backend.choice.ran)
     for note in (*attachment.notes, *own_notes, *cache_notes):
@@ -219,7 +220,7 @@ def lora_warnings(cast: Cast) -> tuple[str, ...]:
     return (*attachment_of(cast.model).warnings, *patch_warnings(cast.model))
 
 
-def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps: int) -> str:
+def summary_of(plan: RunPlan, attachment: TalkAttachment, backend: Backend, steps: int) -> str:
     """One line that says what will run."""
     frames = plan.embeds.video_frames
     return (
@@ -227,7 +228,8 @@ def summary_of(plan: RunPlan, attachment: TalkAttachment, attention: str, steps:
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
         f"mode, "
         f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
-        f"attention {attention} (asked: {attachment.attention_mode})"
+        f"attention {backend.choice.ran} (asked: {attachment.attention_mode}), "
+        f"computed in {name_of_dtype(backend.dtype)} (asked: {attachment.compute})"
     )
 
 

@@ -11,6 +11,8 @@ from ...multitalk.talk_checkpoint import BaseSize, TalkMode, mode_from_name
 from .compat.patchers import is_dynamic
 from .compat.plain_memory import in_plain_memory, too_large_to_compile
 from .compat.precision import held_bytes
+from .compute import AUTO as AUTO_COMPUTE
+from .compute import in_precision
 from .files import (
     BASE_FOLDERS,
     BASE_LABEL,
@@ -23,7 +25,7 @@ from .files import (
     file_stamp,
     find_model_file,
 )
-from .loaders import Quantization, expected_bytes, load_base, load_talk
+from .loaders import Quantization, expected_bytes, load_base, load_talk, precision_note
 from .lora import load_lora, patched_note
 from .patcher import TalkAttachment, apply_talk, check_base
 
@@ -44,6 +46,7 @@ class TalkChoice:
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
+        compute: the precision to compute in.
     """
 
     talk_model: str
@@ -51,6 +54,7 @@ class TalkChoice:
     attention_mode: str
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
+    compute: str = AUTO_COMPUTE
 
     @property
     def needs_plain_memory(self) -> bool:
@@ -94,19 +98,27 @@ def resolved_mode(choice: TalkChoice) -> tuple[TalkMode, str]:
     return named, f"mode {named}: auto, from the name {choice.talk_model}"
 
 
-def apply_choice(
-    model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
-) -> ModelPatcher:
-    """Put audio weights on any Wan 2.1 I2V MODEL; `notes` and `warnings` are shown by the sampler too.
+def apply_choice(model: ModelPatcher, choice: TalkChoice) -> ModelPatcher:
+    """Put audio weights on any Wan 2.1 I2V MODEL.
 
     Raises:
         InputError: the MODEL is something else.
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
     check_base(model)
+    model, compute_notes, warnings = in_precision(model, choice.compute, choice.attention_mode)
+    return put_talk(model, choice, (*patched_note(model), *compute_notes), warnings)
+
+
+def put_talk(
+    model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...], warnings: tuple[str, ...]
+) -> ModelPatcher:
+    """Put audio weights on a MODEL that computes in the precision it is to; raises as apply_choice.
+
+    `notes` and `warnings` are shown by the sampler too.
+    """
     tree = model.model.diffusion_model
     path = find_model_file(TALK_LABEL, choice.talk_model, TALK_FOLDERS)
-    notes = notes or patched_note(model)
     if is_dynamic(model):
         choice, why_not = compiled_if_it_fits(choice, held_bytes(tree) + path.stat().st_size)
         notes = (*notes, *why_not)
@@ -123,6 +135,7 @@ def apply_choice(
         notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
         warnings=warnings,
+        compute=choice.compute,
     )
     return apply_talk(model, attachment)
 
@@ -177,11 +190,12 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     talk_path = find_model_file(TALK_LABEL, talk.talk_model, TALK_FOLDERS)
     weights_bytes = expected_bytes(base_path, base.quantization) + talk_path.stat().st_size
     talk, why_not = compiled_if_it_fits(talk, weights_bytes)
-    model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
-    notes, warnings = [precision_note, *why_not], ()
+    model, _ = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
+    model, compute_notes, warnings = in_precision(model, talk.compute, talk.attention_mode)
+    notes = [precision_note(model, base.quantization), *compute_notes, *why_not]
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
         model, report = load_lora(model, lora_path, base.lora_strength)
         notes.append(report.note)
-        warnings = report.warnings
-    return apply_choice(model, talk, tuple(notes), warnings)
+        warnings = (*warnings, *report.warnings)
+    return put_talk(model, talk, tuple(notes), warnings)
