@@ -4,7 +4,6 @@ For Wan files in fp16 and fp8 the host computes in float16, the first of its lis
 weights were trained in, and all kernels of attention take it.
 """
 
-import logging
 from functools import cache
 
 import comfy.model_management
@@ -20,16 +19,13 @@ from .compat.precision import compute_in, computed_in, is_chosen_by_node
 from .compat.quantised import form_of
 from .rowwise_fp8 import RowwiseFp8
 
-LOG = logging.getLogger("evertalk")
-
+Notes = tuple[str, ...]
 AUTO = "auto"
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 CHOICES = (AUTO, *PRECISIONS)
 
 
-def in_precision(
-    model: ModelPatcher, asked: str, attention_mode: str
-) -> tuple[ModelPatcher, tuple[str, ...], tuple[str, ...]]:
+def in_precision(model: ModelPatcher, asked: str, attention_mode: str) -> tuple[ModelPatcher, Notes, Notes]:
     """The MODEL, or a clone that computes in another precision; a note on why, and what that costs.
 
     Args:
@@ -39,8 +35,7 @@ def in_precision(
     """
     own = computed_in(model)
     if asked == AUTO:
-        wanted, why = fastest(model, own, attention_mode)
-        notes = (f"compute auto: {name_of_dtype(wanted)}, {why}",) if why else ()
+        wanted, notes = fastest(model, own, attention_mode)
     else:
         wanted = PRECISIONS[asked]
         notes = (f"compute {asked}: as chosen; ComfyUI's own choice was {name_of_dtype(own)}",)
@@ -48,50 +43,52 @@ def in_precision(
     return (model if wanted is own else compute_in(model, wanted)), notes, warnings
 
 
-def costs(model: ModelPatcher, wanted: torch.dtype) -> tuple[str, ...]:
+def costs(model: ModelPatcher, wanted: torch.dtype) -> Notes:
     """What a precision takes away from a MODEL."""
     layer = model.model.diffusion_model.blocks[0].self_attn.q
-    if isinstance(layer, RowwiseFp8.Linear) and layer.multiplies and wanted is not torch.bfloat16:
-        return (
-            f"compute {name_of_dtype(wanted)}: fp8_rowwise multiplies in fp8 only where bfloat16 is computed "
-            "in; weights are cast at each use, which takes longer. Choose bfloat16 or auto",
-        )
-    return ()
+    if not isinstance(layer, RowwiseFp8.Linear) or not layer.multiplies or wanted is torch.bfloat16:
+        return ()
+    note = (
+        f"compute {name_of_dtype(wanted)}: fp8_rowwise multiplies in fp8 only where bfloat16 is computed in; "
+        "weights are cast at each use, which takes longer. Choose bfloat16 or auto"
+    )
+    return (note,)
 
 
-def fastest(model: ModelPatcher, own: torch.dtype, attention_mode: str) -> tuple[torch.dtype, str]:
-    """The precision for `auto` and why; without a reason where there was nothing to choose between."""
+def fastest(model: ModelPatcher, own: torch.dtype, attention_mode: str) -> tuple[torch.dtype, Notes]:
+    """The precision for `auto` and why; without a note where there was nothing to choose between."""
     host, device = comfy.model_management, torch.device(model.load_device)
     has_both = device.type == "cuda" and host.should_use_bf16(device) and host.should_use_fp16(device)
-    if not has_both or own not in HALVES:
-        return own, ""
-    if is_chosen_by_node(model):
-        return own, "as a node put on the MODEL"
-    tree = model.model.diffusion_model
+    tree, name = model.model.diffusion_model, name_of_dtype(own)
     layer = tree.blocks[0].self_attn.q
-    if isinstance(layer, RowwiseFp8.Linear):  # its products want bfloat16, which it was loaded for
-        return own, ""
+    # Row-scaled products want bfloat16, which their model was loaded for.
+    if not has_both or own not in HALVES or isinstance(layer, RowwiseFp8.Linear):
+        return own, ()
+    if is_chosen_by_node(model):
+        note = f"compute auto: {name}, as a node put on the MODEL"
+        return own, (note,)
     if attention_mode == COMFY or has_own_attention(model):
-        return own, "ComfyUI's own choice, since its own attention runs"
-    head_dim = tree.dim // tree.num_heads
+        note = f"compute auto: {name}, ComfyUI's choice, since its own attention runs"
+        return own, (note,)
     in_fp8 = isinstance(layer, comfy.ops.fp8_ops.Linear) or form_of(layer) is not None
     # A kernel may refuse anything, or find no memory on a full GPU: then there is nothing to compare.
     try:
-        return measured(attention_mode, device, tree.dim, head_dim, not in_fp8)
+        return measured(attention_mode, device, tree.dim, tree.dim // tree.num_heads, not in_fp8)
     except (RuntimeError, ValueError, NotImplementedError) as error:
-        return own, f"ComfyUI's own choice, since none could be measured: {first_line(error)}"
+        note = (
+            f"compute auto: {name}, ComfyUI's choice, since the GPU could not be timed: {first_line(error)}"
+        )
+        return own, (note,)
 
 
 @cache
 def measured(
     attention_mode: str, device: torch.device, channels: int, head_dim: int, products: bool
-) -> tuple[torch.dtype, str]:
+) -> tuple[torch.dtype, Notes]:
     """The faster half precision of a GPU and what was measured, once a process."""
     best, other = measure_halves(attention_mode, device, channels, head_dim, products=products)
-    what = "self-attention and products" if products else "self-attention"
-    why = f"the faster one here: {what} of a block take {best}, {other}"
-    LOG.info("compute auto: %s", why)
-    return best.dtype, why
+    note = f"compute auto: {name_of_dtype(best.dtype)}, the faster one here; a block takes {best}, {other}"
+    return best.dtype, (note,)
 
 
 def name_of_dtype(dtype: torch.dtype) -> str:
