@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from .backend import Backend
-from .choice import Site
+from .choice import AttentionSpec
 from .registry import AUTO, BACKEND_OF, BACKENDS, why_not
 from .speed import MARGIN, measure_ms
 
@@ -61,7 +61,7 @@ def measure_halves(
     """
     speeds: list[HalfSpeed] = []
     for dtype in HALVES:
-        name, attention_ms = fastest_of(asked, Site(device, dtype, head_dim))
+        name, attention_ms = fastest_of(asked, AttentionSpec(device, dtype, head_dim))
         heads = channels // head_dim
         block_ms = attention_ms * (BLOCK_TOKENS / _PROBE_TOKENS) ** 2 * heads / _PROBE_HEADS
         if products:
@@ -71,14 +71,14 @@ def measure_halves(
     return (second, first) if second.block_ms < first.block_ms * (1 - MARGIN) else (first, second)
 
 
-def fastest_of(asked: str, site: Site) -> tuple[str, float]:
+def fastest_of(asked: str, site: AttentionSpec) -> tuple[str, float]:
     """Name and milliseconds of the backend that would run there."""
     times = {backend.name: measure_ms(backend.attention, site) for backend in candidates(asked, site)}
     name = min(times, key=lambda one: times[one])
     return name, times[name]
 
 
-def candidates(asked: str, site: Site) -> tuple[Backend, ...]:
+def candidates(asked: str, site: AttentionSpec) -> tuple[Backend, ...]:
     """What may run for a name: all exact backends, or the first of a chain of fallbacks that can."""
 
     def runs(backend: Backend) -> bool:

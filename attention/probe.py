@@ -2,13 +2,13 @@
 
 from . import self_test
 from .backend import Backend
-from .choice import Site
+from .choice import AttentionSpec
 from .hardware import Hardware
 
 ADVICE = "choose auto for the fastest exact one here"
 
 
-def obstacle(backend: Backend, site: Site, hardware: Hardware) -> str | None:
+def unavailable_reason(backend: Backend, site: AttentionSpec, hardware: Hardware) -> str | None:
     """Why `backend` cannot run at `site` on `hardware`, and the remedy, as sentences; None if it can.
 
     Asks the cheapest questions first, and about the package only where the GPU could run it, so that nobody

@@ -16,10 +16,10 @@ import torch
 
 from . import cudnn, flash2, flash3, flash4, sage, sage3, sdpa
 from .backend import Backend, first_line
-from .choice import AttentionChoice, Site
+from .choice import AttentionChoice, AttentionSpec
 from .errors import UnknownBackendError
 from .hardware import Hardware, hardware_of
-from .probe import ADVICE, obstacle
+from .probe import ADVICE, unavailable_reason
 from .protocol import Attention
 from .speed import measure_ms, pick_fastest
 
@@ -50,8 +50,8 @@ class Resolver:
 
     def __init__(self, hardware_of: Callable[[torch.device], Hardware] = hardware_of) -> None:
         self._hardware_of = hardware_of
-        self._obstacles: dict[tuple[str, Site], str | None] = {}
-        self._fastest: dict[Site, str] = {}
+        self._obstacles: dict[tuple[str, AttentionSpec], str | None] = {}
+        self._fastest: dict[AttentionSpec, str] = {}
 
     def resolve(
         self,
@@ -117,7 +117,7 @@ class Resolver:
         """Why the kernel backend `name` cannot run there, with the remedy, or None if it can."""
         return self._obstacle(BACKEND_OF[name], _site(device, dtype, head_dim))
 
-    def _choose(self, asked: str, first: str, site: Site, notes: tuple[str, ...]) -> AttentionChoice:
+    def _choose(self, asked: str, first: str, site: AttentionSpec, notes: tuple[str, ...]) -> AttentionChoice:
         backend = BACKEND_OF[first]
         while backend.fallback is not None:
             why_not = self._obstacle(backend, site)
@@ -127,18 +127,18 @@ class Resolver:
             backend = BACKEND_OF[backend.fallback]
         return AttentionChoice(asked, backend.name, backend.attention, backend.exact, notes)
 
-    def _obstacle(self, backend: Backend, site: Site) -> str | None:
+    def _obstacle(self, backend: Backend, site: AttentionSpec) -> str | None:
         key = (backend.name, site)
         if key not in self._obstacles:
-            self._obstacles[key] = obstacle(backend, site, self._hardware_of(site.device))
+            self._obstacles[key] = unavailable_reason(backend, site, self._hardware_of(site.device))
         return self._obstacles[key]
 
-    def _fastest_exact(self, site: Site) -> str:
+    def _fastest_exact(self, site: AttentionSpec) -> str:
         if site not in self._fastest:
             self._fastest[site] = self._measure(site)
         return self._fastest[site]
 
-    def _measure(self, site: Site) -> str:
+    def _measure(self, site: AttentionSpec) -> str:
         usable = [b for b in BACKENDS if b.exact and self._obstacle(b, site) is None]
         if len(usable) == 1 or site.device.type != "cuda":
             return sdpa.BACKEND.name
@@ -157,10 +157,10 @@ resolve_next = _RESOLVER.resolve_next
 why_not = _RESOLVER.why_not
 
 
-def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> Site:
+def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionSpec:
     if device == torch.device("cuda"):  # an alias of one with a number: both shall share their probes
         device = torch.device("cuda", torch.cuda.current_device())
-    return Site(device, dtype, head_dim)
+    return AttentionSpec(device, dtype, head_dim)
 
 
 def _warn(label: str, fallback: str, why_not: str) -> str:
@@ -170,7 +170,7 @@ def _warn(label: str, fallback: str, why_not: str) -> str:
     return note
 
 
-def _time_ms(backend: Backend, site: Site) -> float | None:
+def _time_ms(backend: Backend, site: AttentionSpec) -> float | None:
     # What passed its self-test can still refuse the larger tensor, or find no memory for it.
     try:
         return measure_ms(backend.attention, site)

@@ -15,7 +15,7 @@ import torch
 
 from . import sdpa
 from .backend import first_line
-from .choice import Site
+from .choice import AttentionSpec
 from .protocol import Attention
 
 EXACT_TOLERANCE = 0.01
@@ -28,7 +28,7 @@ _SHAPES = ((2, 390, 520, 3), (5, 130, 32, 4))
 _SEED = 20_250_525
 
 
-def failure(attention: Attention, site: Site, tolerance: float) -> str | None:
+def failure(attention: Attention, site: AttentionSpec, tolerance: float) -> str | None:
     """Why `attention` is not fit for use at `site`, as the end of a sentence, or None if it is."""
     for b, q, k, h in _SHAPES:
         generator = torch.Generator().manual_seed(_SEED)

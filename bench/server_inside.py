@@ -275,7 +275,7 @@ def find(name: str) -> Any:
 
 def hook(profile: WindowProfile) -> None:
     """Put the profile around the pack's own functions, as soon as they are there."""
-    wanted = dict.fromkeys(("HostStudio", "Codec", "TalkForward"))
+    wanted = dict.fromkeys(("ComfyBackend", "Codec", "TalkForward"))
     while not all(wanted.values()):
         time.sleep(POLL_S)
         wanted = {name: found or find(name) for name, found in wanted.items()}

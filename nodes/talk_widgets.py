@@ -8,8 +8,8 @@ from comfy_api.latest import io
 from ..attention.registry import DESCRIPTION_OF, NAMES
 from .host.compute import AUTO as AUTO_COMPUTE
 from .host.compute import CHOICES
-from .host.files import list_talk_files
-from .host.talking_model import MODES
+from .host.model.files import list_talk_files
+from .host.model.talking_model import MODES
 
 MAX_RESERVE_GB = 1024.0
 

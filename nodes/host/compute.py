@@ -14,10 +14,10 @@ from comfy.model_patcher import ModelPatcher
 from ...attention.backend import first_line
 from ...attention.half_precisions import HALVES, measure_halves
 from ...attention.registry import COMFY
-from .backend import has_own_attention
 from .compat.precision import compute_in, computed_in, is_chosen_by_node
 from .compat.quantised import form_of
-from .rowwise_fp8 import RowwiseFp8
+from .model.backend import has_own_attention
+from .model.rowwise_fp8 import RowwiseFp8
 
 Notes = tuple[str, ...]
 AUTO = "auto"

@@ -12,8 +12,8 @@ BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
 
 
 def load(tiny: TinyFiles, quantization: str, compute: str) -> Any:
-    from evertalk_pack.nodes.host.loaders import Quantization
-    from evertalk_pack.nodes.host.talking_model import BaseChoice, TalkChoice, load_choice
+    from evertalk_pack.nodes.host.model.loaders import Quantization
+    from evertalk_pack.nodes.host.model.talking_model import BaseChoice, TalkChoice, load_choice
 
     base = BaseChoice(tiny.base.name, Quantization(quantization), "none", 1.0)
     return load_choice(base, TalkChoice(tiny.talk.name, "infinitetalk", "sdpa", compute=compute))
@@ -33,8 +33,8 @@ def listed(tiny: TinyFiles, monkeypatch: pytest.MonkeyPatch) -> TinyFiles:
 def test_every_form_of_weights_computes_in_the_precision_chosen(listed: TinyFiles, quantization: str) -> None:
     import comfy.model_management
     from evertalk_pack.nodes.host.compat.precision import computed_in
-    from evertalk_pack.nodes.host.patcher import attachment_of
-    from evertalk_pack.nodes.host.run_summary import precision_of
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
+    from evertalk_pack.nodes.host.run.summary import precision_of
 
     seen: dict[str, torch.dtype] = {}
     for name, dtype in (("bfloat16", BF16), ("float16", FP16), ("float32", FP32)):
@@ -52,8 +52,8 @@ def test_every_form_of_weights_computes_in_the_precision_chosen(listed: TinyFile
 
 def test_a_choice_leaves_the_given_model_as_it_was(listed: TinyFiles) -> None:
     from evertalk_pack.nodes.host.compat.precision import computed_in
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base
-    from evertalk_pack.nodes.host.talking_model import TalkChoice, apply_choice
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
+    from evertalk_pack.nodes.host.model.talking_model import TalkChoice, apply_choice
 
     given, _ = load_base(listed.base, Quantization.AS_STORED)
     choice = TalkChoice(listed.talk.name, "infinitetalk", "sdpa", compute="bfloat16")
@@ -62,7 +62,7 @@ def test_a_choice_leaves_the_given_model_as_it_was(listed: TinyFiles) -> None:
 
 
 def test_a_model_in_another_precision_is_another_run(listed: TinyFiles) -> None:
-    from evertalk_pack.nodes.host.identity import model_identity
+    from evertalk_pack.nodes.host.run.identity import model_identity
 
     choices = ("auto", "bfloat16", "float16")
     assert len({model_identity(load(listed, "as stored", choice)) for choice in choices}) == len(choices)
@@ -70,7 +70,7 @@ def test_a_model_in_another_precision_is_another_run(listed: TinyFiles) -> None:
 
 def test_auto_is_the_host_s_choice_where_there_is_no_gpu(listed: TinyFiles) -> None:
     from evertalk_pack.nodes.host.compat.precision import computed_in
-    from evertalk_pack.nodes.host.patcher import attachment_of
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
 
     model = load(listed, "as stored", "auto")
     assert computed_in(model) is FP32
@@ -87,14 +87,16 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, model: Any, own: torch.dtype) -
     monkeypatch.setattr(model.model, "manual_cast_dtype", own)
 
 
-@pytest.mark.parametrize(("bf16_ms", "fp16_ms", "best"), [(1.0, 1.5, BF16), (1.0, 0.8, FP16), (1.0, 0.99, BF16)])
+@pytest.mark.parametrize(
+    ("bf16_ms", "fp16_ms", "best"), [(1.0, 1.5, BF16), (1.0, 0.8, FP16), (1.0, 0.99, BF16)]
+)
 def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
     listed: TinyFiles, monkeypatch: pytest.MonkeyPatch, bf16_ms: float, fp16_ms: float, best: torch.dtype
 ) -> None:
     from evertalk_pack.attention import half_precisions
     from evertalk_pack.nodes.host import compute
     from evertalk_pack.nodes.host.compat.precision import computed_in
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
 
     times = {BF16: bf16_ms, FP16: fp16_ms}
     monkeypatch.setattr(half_precisions, "fastest_of", lambda _asked, site: ("sdpa", times[site.dtype]))
@@ -111,7 +113,7 @@ def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
 def test_auto_leaves_what_a_node_chose(listed: TinyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     from evertalk_pack.nodes.host import compute
     from evertalk_pack.nodes.host.compat.precision import computed_in
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
 
     model, _ = load_base(listed.base, Quantization.FP8_E4M3FN)
     model.set_model_compute_dtype(FP16)
@@ -125,8 +127,8 @@ def test_rowwise_products_in_another_half_are_warned_of(
     listed: TinyFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from evertalk_pack.nodes.host import compute
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base
-    from evertalk_pack.nodes.host.rowwise_fp8 import RowwiseFp8
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
+    from evertalk_pack.nodes.host.model.rowwise_fp8 import RowwiseFp8
 
     model, _ = load_base(listed.base, Quantization.FP8_ROWWISE)
     monkeypatch.setattr(RowwiseFp8.Linear, "multiplies", True)
