@@ -38,12 +38,12 @@ PHASES = (
     ("compile: generate and build kernels", ("compile_fx", "async_compile", "codecache")),
     ("compile: trace", ("_dynamo/convert_frame", "aot_autograd")),
     ("bring weights to the GPU", ("load_models_gpu",)),
-    ("probe attention", ("registry.py",)),
+    ("probe attention", ("attention/registry.py", "attention/half_precisions.py")),
     ("check values (waits for the GPU)", ("check_finite",)),
-    ("decode", ("codecs.py:decode",)),
-    ("encode", ("codecs.py:encode",)),
-    ("forward", ("patcher.py:__call__",)),
-    ("identity of files and models", ("identity.py",)),
+    ("decode", ("codecs/vae.py:decode",)),
+    ("encode", ("codecs/vae.py:encode",)),
+    ("forward", ("model/patcher.py:__call__",)),
+    ("identity of files and models", ("run/identity.py",)),
 )
 """What a stack is doing, by words in it; the first that fits counts."""
 

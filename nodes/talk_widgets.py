@@ -6,8 +6,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
-from .host.compute import AUTO as AUTO_COMPUTE
-from .host.compute import CHOICES
+from .host.model.compute import AUTO as AUTO_COMPUTE
+from .host.model.compute import CHOICES
 from .host.model.files import list_talk_files
 from .host.model.talking_model import MODES
 

@@ -11,8 +11,8 @@ from ....multitalk.model.checkpoint import BaseSize, TalkMode, mode_from_name
 from ..compat.patchers import is_dynamic
 from ..compat.plain_memory import in_plain_memory, too_large_to_compile
 from ..compat.precision import held_bytes
-from ..compute import AUTO as AUTO_COMPUTE
-from ..compute import in_precision
+from .compute import AUTO as AUTO_COMPUTE
+from .compute import in_precision
 from .files import (
     BASE_FOLDERS,
     BASE_LABEL,

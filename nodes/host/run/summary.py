@@ -11,7 +11,7 @@ from comfy_api.latest import io, ui
 from ....multitalk.common.types import FPS
 from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
-from ..compute import name_of_dtype
+from ..model.compute import name_of_dtype
 from ..model.patcher import attachment_of
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks

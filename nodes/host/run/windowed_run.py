@@ -32,8 +32,8 @@ from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule
 from ....multitalk.windows.voices import VoicePlan
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
-from ..compute import name_of_dtype
 from ..model.backend import Backend, attention_notes, backend_for
+from ..model.compute import name_of_dtype
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of

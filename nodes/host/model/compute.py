@@ -11,13 +11,13 @@ import comfy.ops
 import torch
 from comfy.model_patcher import ModelPatcher
 
-from ...attention.backend import first_line
-from ...attention.half_precisions import HALVES, measure_halves
-from ...attention.registry import COMFY
-from .compat.precision import compute_in, computed_in, is_chosen_by_node
-from .compat.quantised import form_of
-from .model.backend import has_own_attention
-from .model.rowwise_fp8 import RowwiseFp8
+from ....attention.backend import first_line
+from ....attention.half_precisions import HALVES, measure_halves
+from ....attention.registry import COMFY
+from ..compat.precision import compute_in, computed_in, is_chosen_by_node
+from ..compat.quantised import form_of
+from .backend import has_own_attention
+from .rowwise_fp8 import RowwiseFp8
 
 Notes = tuple[str, ...]
 AUTO = "auto"

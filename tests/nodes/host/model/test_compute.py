@@ -94,8 +94,8 @@ def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
     listed: TinyFiles, monkeypatch: pytest.MonkeyPatch, bf16_ms: float, fp16_ms: float, best: torch.dtype
 ) -> None:
     from evertalk_pack.attention import half_precisions
-    from evertalk_pack.nodes.host import compute
     from evertalk_pack.nodes.host.compat.precision import computed_in
+    from evertalk_pack.nodes.host.model import compute
     from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
 
     times = {BF16: bf16_ms, FP16: fp16_ms}
@@ -111,8 +111,8 @@ def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
 
 
 def test_auto_leaves_what_a_node_chose(listed: TinyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
-    from evertalk_pack.nodes.host import compute
     from evertalk_pack.nodes.host.compat.precision import computed_in
+    from evertalk_pack.nodes.host.model import compute
     from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
 
     model, _ = load_base(listed.base, Quantization.FP8_E4M3FN)
@@ -126,7 +126,7 @@ def test_auto_leaves_what_a_node_chose(listed: TinyFiles, monkeypatch: pytest.Mo
 def test_rowwise_products_in_another_half_are_warned_of(
     listed: TinyFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from evertalk_pack.nodes.host import compute
+    from evertalk_pack.nodes.host.model import compute
     from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
     from evertalk_pack.nodes.host.model.rowwise_fp8 import RowwiseFp8
 
