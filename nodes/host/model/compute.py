@@ -7,7 +7,6 @@ weights were trained in, and all kernels of attention take it.
 from functools import cache
 
 import comfy.model_management
-import comfy.ops
 import torch
 from comfy.model_patcher import ModelPatcher
 
@@ -15,9 +14,8 @@ from ....attention.backend import first_line
 from ....attention.half_precisions import HALVES, measure_halves
 from ....attention.registry import COMFY
 from ..compat.precision import compute_in, computed_in, is_chosen_by_node
-from ..compat.quantised import form_of
 from .backend import has_own_attention
-from .rowwise_fp8 import RowwiseFp8
+from .rowwise_fp8 import RowwiseFp8, multiplies_in_fp8
 
 Notes = tuple[str, ...]
 AUTO = "auto"
@@ -70,10 +68,10 @@ def fastest(model: ModelPatcher, own: torch.dtype, attention_mode: str) -> tuple
     if attention_mode == COMFY or has_own_attention(model):
         note = f"compute auto: {name}, ComfyUI's choice, since its own attention runs"
         return own, (note,)
-    in_fp8 = isinstance(layer, comfy.ops.fp8_ops.Linear) or form_of(layer) is not None
+    head_dim = tree.dim // tree.num_heads
     # A kernel may refuse anything, or find no memory on a full GPU: then there is nothing to compare.
     try:
-        return measured(attention_mode, device, tree.dim, tree.dim // tree.num_heads, not in_fp8)
+        return measured(attention_mode, device, tree.dim, head_dim, not multiplies_in_fp8(layer))
     except (RuntimeError, ValueError, NotImplementedError) as error:
         note = (
             f"compute auto: {name}, ComfyUI's choice, since the GPU could not be timed: {first_line(error)}"

@@ -164,13 +164,14 @@ def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
     }
 
 
-def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:
+def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True, in_fp8: bool = False) -> ModelPatcher:
     """Load audio weights in their own precision, for the host's memory manager to move.
 
     Args:
         path: a file that check_talk_file has passed.
         config: what it found.
         dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+        in_fp8: their products over the video's tokens are fp8 ones, as the base's are.
 
     Raises:
         ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
@@ -181,6 +182,8 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelP
     # Made without memory and given the file's own tensors, each of its own type: the layers have none.
     model = AudioModel(config, Layers(comfy.ops.manual_cast, device=torch.device("meta")))
     hold_quantised(model, state, layers)
+    if in_fp8:
+        multiply_in_fp8(model, [name for name in layers_over_tokens(config) if name not in layers])
     model.eval()
     patcher = new_patcher(
         model,
@@ -195,7 +198,7 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelP
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
     note_precision(model)
-    can_be_loaded_again(patcher, reload_talk, path, config, dynamic)
+    can_be_loaded_again(patcher, reload_talk, path, config, dynamic, in_fp8)
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, held, config.num_layers)
     return patcher
 
@@ -210,6 +213,23 @@ def held_as(state: Mapping[str, torch.Tensor], layers: Mapping[str, QuantisedLay
     return ", ".join(form for form, _ in forms.most_common())
 
 
-def reload_talk(path: Path, config: TalkConfig, dynamic: bool, disable_dynamic: bool = False) -> ModelPatcher:
+def reload_talk(
+    path: Path, config: TalkConfig, dynamic: bool, in_fp8: bool, disable_dynamic: bool = False
+) -> ModelPatcher:
     """Load audio weights once more; the host calls it for a copy of its own."""
-    return load_talk(path, config, dynamic=dynamic and not disable_dynamic)
+    return load_talk(path, config, dynamic=dynamic and not disable_dynamic, in_fp8=in_fp8)
+
+
+def layers_over_tokens(config: TalkConfig) -> list[str]:
+    """The audio weights' layers through which the video's tokens go: all but a hundredth of the work."""
+    blocks = range(config.num_layers)
+    return [f"blocks.{block}.audio_cross_attn.{name}" for block in blocks for name in ("q_linear", "proj")]
+
+
+def multiply_in_fp8(model: AudioModel, names: list[str]) -> None:
+    """Put layers in the place of plain ones whose weights become fp8 ones with a scale a row as they load."""
+    for name in names:
+        above, _, last = name.rpartition(".")
+        plain: Any = model.get_submodule(name)
+        linear = RowwiseFp8.Linear(plain.in_features, plain.out_features, device=torch.device("meta"))
+        setattr(model.get_submodule(above), last, linear)

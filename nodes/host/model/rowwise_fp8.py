@@ -20,7 +20,8 @@ import torch
 from comfy.model_management import get_torch_device
 from torch import nn
 
-from ..compat.precision import note_precision
+from ..compat.precision import note_precision, precision_of
+from ..compat.quantised import form_of
 from .row_scaled_patch import FLOAT8, GREATEST, scale_the_patches
 
 LOG = logging.getLogger("evertalk")
@@ -107,6 +108,15 @@ def has_fp8_product(device: torch.device) -> bool:
         return False
     expected = x_TI.float() @ weight_OI.T
     return float((got - expected).norm() / expected.norm()) < PROBE_TOLERANCE
+
+
+def multiplies_in_fp8(layer: Any) -> bool:
+    """Whether a layer of the base multiplies in fp8, by the host's means or by the pack's."""
+    if isinstance(layer, RowwiseFp8.Linear):
+        return layer.multiplies
+    if isinstance(layer, comfy.ops.fp8_ops.Linear):
+        return precision_of(layer) is FLOAT8
+    return form_of(layer) == "float8_e4m3fn" and not getattr(layer, "_full_precision_mm", True)
 
 
 class RowwiseFp8(comfy.ops.manual_cast):

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import torch
 from comfy.model_patcher import ModelPatcher
 
 from ....attention.registry import COMFY
 from ....multitalk.model.checkpoint import BaseSize, TalkMode, mode_from_name
 from ..compat.patchers import is_dynamic
 from ..compat.plain_memory import in_plain_memory, too_large_to_compile
-from ..compat.precision import held_bytes
+from ..compat.precision import computed_in, held_bytes
 from .compute import AUTO as AUTO_COMPUTE
 from .compute import in_precision
 from .files import (
@@ -28,6 +29,7 @@ from .files import (
 from .loaders import Quantization, expected_bytes, load_base, load_talk, precision_note
 from .lora import load_lora, patched_note
 from .patcher import AudioAttachment, apply_talk, check_base
+from .rowwise_fp8 import has_fp8_product, multiplies_in_fp8
 
 AUTO_MODE = "auto"
 MODES: tuple[str, ...] = (AUTO_MODE, "infinitetalk", "multitalk")
@@ -124,13 +126,17 @@ def put_talk(
         notes = (*notes, *why_not)
     if choice.needs_plain_memory:
         model = in_plain_memory(model)
+    in_fp8 = audio_in_fp8(model)
+    if in_fp8:
+        note = "audio weights: products over the video's tokens in fp8 with a scale a row, as the base's are"
+        notes = (*notes, note)
     config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
     mode, mode_note = resolved_mode(choice)
     attachment = AudioAttachment(
         talk_name=path.name,
         mode=mode,
         attention_mode=choice.attention_mode,
-        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory),
+        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory, in_fp8=in_fp8),
         compile_blocks=choice.compile_blocks,
         notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
@@ -138,6 +144,14 @@ def put_talk(
         compute=choice.compute,
     )
     return apply_talk(model, attachment)
+
+
+def audio_in_fp8(model: ModelPatcher) -> bool:
+    """Whether the audio weights' large products are to be fp8 ones: where the base's are, in bfloat16."""
+    layer = model.model.diffusion_model.blocks[0].self_attn.q
+    if not multiplies_in_fp8(layer) or computed_in(model) is not torch.bfloat16:
+        return False
+    return has_fp8_product(torch.device(model.load_device))
 
 
 def compiled_if_it_fits(choice: TalkChoice, weights_bytes: int) -> tuple[TalkChoice, tuple[str, ...]]:

@@ -74,7 +74,7 @@ def test_auto_is_the_host_s_choice_where_there_is_no_gpu(listed: TinyFiles) -> N
 
     model = load(listed, "as stored", "auto")
     assert computed_in(model) is FP32
-    assert not any("compute" in note for note in attachment_of(model).notes)
+    assert not any(note.startswith("compute ") for note in attachment_of(model).notes)
 
 
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, model: Any, own: torch.dtype) -> None:
