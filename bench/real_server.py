@@ -15,7 +15,7 @@ A variant is words joined by `+`, each of them at most once:
     seconds=S             of sound                  runs=N               queued N times, another seed each
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
-    profile=N             where the time of window N goes, 0 the first, and of all before the second
+    profile=N             where the time of window N goes, 0 the first, and of all before a server's second
     kill=N                after N windows end the server as a crash would, start another, queue again
 
 Each variant has a server of its own, started anew and stopped at its limit; the next goes on after a failure.
@@ -311,7 +311,8 @@ def server_of(variant: Variant, place: Place, base: Path, row: dict[str, Any]) -
         row["complaints"] = complaints_of(log)
         row["host_memory"] = host_memory_of(log)
         with suppress(FileNotFoundError):
-            row["profile"] = json.loads((base / "profile.json").read_text())
+            row.setdefault("profiles", []).append(json.loads((base / "profile.json").read_text()))
+            (base / "profile.json").unlink()
         if row.get("ended") != "done":
             row["log_end"] = lines_of(log)[-LAST_LINES:]
 

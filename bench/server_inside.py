@@ -156,13 +156,15 @@ class WindowProfile:
         self._stacks: Stacks | None = None
         self._profile: Any = None
         self._started_ns = 0
+        self._windows = 0
 
     def before_window(self, index: int) -> None:
         """Called when a window is asked for."""
-        if index == 1 and self.first_stacks is not None:
+        self._windows += 1
+        if self._windows == 2 and self.first_stacks is not None:
             self.first_stacks.stop()
             stacks, self.first_stacks = self.first_stacks, None
-            self.found["until the second window"] = self.tell(stacks)
+            self.found["until its second window"] = self.tell(stacks)
             self.write()
         if index == self.index:
             activities = [torch.profiler.ProfilerActivity.CPU]

@@ -46,11 +46,12 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
     assert any("LoRA" in text for text in first["said"])
     assert right["most_gb"]["VmHWM"] > 0.1
     assert first["summary"]["compute"] == {"asked": "bfloat16", "ran": "bfloat16"}
-    told = right["profile"]["window 1"]
+    (profile,) = right["profiles"]
+    told = profile["window 1"]
     assert len(told["ranges_ms"]["forward"]) == 4
     assert 0 < sum(told["ranges_ms"]["decode"]) < told["ms"]
     assert 0 < told["outside_ms"] < told["ms"]
-    assert "forward" in right["profile"]["until the second window"]["ms"]
+    assert "forward" in profile["until its second window"]["ms"]
 
 
 def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:

@@ -27,6 +27,7 @@ from ....wanvideo.vae_stream import (
     encode_stream,
 )
 from ....wanvideo.vae_tree import is_streamable
+from ..compat.compiled_files import keep_compiled_files
 
 
 def can_stream(vae: Any) -> bool:
@@ -68,6 +69,7 @@ def chunk_size(vae: Any, height_px: int, width_px: int, latents: int) -> ChunkSi
 @cache
 def compiled_residual() -> ComputeResidual:
     """The residual block, compiled; the first chunk of each size takes seconds for it."""
+    keep_compiled_files()
     return compiled_function(residual)
 
 

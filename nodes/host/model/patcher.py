@@ -24,6 +24,7 @@ from ....wanvideo.compiling import compiled, many_graphs
 from ....wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
 from ....wanvideo.protocols import BlockHook, WanBlock, WanTree
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
+from ..compat.compiled_files import keep_compiled_files
 from .attention import host_attention
 from .block_patches import Given, host_side, inside_of, rotation_of_host
 from .connected import check_call
@@ -232,6 +233,7 @@ def compute_block(
 @cache
 def compiled_block() -> ComputeBlock:
     """The block's arithmetic, compiled: one graph serves all blocks, whose weights are its inputs."""
+    keep_compiled_files()
     return compiled(block_forward)
 
 
