@@ -17,9 +17,9 @@ from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, bra
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
-from ..model.backend import NotFiniteError
 from ..model.memory import declared_memory, forward_size
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
+from .finite_check import FiniteCheck, brought_to
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
 NEGATIVE = (Branch.NO_TEXT, Branch.NONE)
@@ -57,7 +57,8 @@ class TalkGuider(CFGGuider):
         self.request = request
         self.draw = request.more_noise()
         self.apg_state = ApgState()
-        self.checked = False
+        self.finite = FiniteCheck()
+        self.motion_BCTHW: torch.Tensor | None = None
         self.branch_calls: dict[Branch, BranchCall] = {}
         self.step_cache: StepCache | None = None
 
@@ -67,7 +68,9 @@ class TalkGuider(CFGGuider):
         attention = self.settings.attention
         size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
         with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
-            return super().sample(noise, *args, **kwargs)
+            latents = super().sample(noise, *args, **kwargs)
+            self.finite.settle()
+            return latents
 
     def predict_noise(
         self,
@@ -78,13 +81,19 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """The guided prediction of the clean latents; the host's samplers ask for it at every evaluation."""
         del seed
-        pin = self.request.condition.pin
-        motion_BCTHW = None if pin is None else self.inner_model.process_latent_in(pin.latents_BCTHW).to(x)
+        pin, motion_BCTHW = self.request.condition.pin, self.motion_like(x)
         if pin is not None and motion_BCTHW is not None:
             x = self.pinned(x, motion_BCTHW, pin, timestep)
         denoised = self.guided(x, timestep, model_options or {})
         # The pinned frames' answer is known: the sampler is led to it, and ends on it exactly.
         return denoised if motion_BCTHW is None else with_start(denoised, motion_BCTHW)
+
+    def motion_like(self, x_BCTHW: torch.Tensor) -> torch.Tensor | None:
+        """The window's pinned latents as the model takes them, brought to the device once a window."""
+        pin = self.request.condition.pin
+        if pin is not None and self.motion_BCTHW is None:
+            self.motion_BCTHW = brought_to(self.inner_model.process_latent_in(pin.latents_BCTHW), x_BCTHW)
+        return self.motion_BCTHW
 
     def pinned(
         self, x_BCTHW: torch.Tensor, motion_BCTHW: torch.Tensor, pin: Pin, timestep: torch.Tensor
@@ -92,7 +101,7 @@ class TalkGuider(CFGGuider):
         """X with the motion frames set in: clean, or with fresh noise of the call's level."""
         if pin.noised:
             sigma = timestep.flatten()[0]
-            noise = self.draw(tuple(motion_BCTHW.shape)).to(x_BCTHW)
+            noise = brought_to(self.draw(tuple(motion_BCTHW.shape)), x_BCTHW)
             motion_BCTHW = (1 - sigma) * motion_BCTHW + sigma * noise
         return with_start(x_BCTHW, motion_BCTHW)
 
@@ -101,13 +110,15 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """The clean latents that all branches needed at this level of noise predict together."""
         guidance = self.settings.guidance
-        step, steps = step_at(sigma, model_options["transformer_options"]["sample_sigmas"])
-        self.follow(step, steps)
-        active = guidance.audio_active(step / steps)
+        active = True
+        if self.settings.step_cache is not None or not guidance.audio_always_active:
+            # Where sampling stands is read from the GPU, which waits for it: only where it matters.
+            step, steps = step_at(sigma, model_options["transformer_options"]["sample_sigmas"])
+            self.follow(step, steps)
+            active = guidance.audio_active(step / steps)
         branches = branches_needed(guidance, audio_active=active)
         denoised = self.evaluate(branches, x_BCTHW, sigma, model_options)
-        if not self.checked:
-            self.check_finite(denoised[branches[0]])
+        self.finite.look(denoised[branches[0]])
         if len(branches) == 1:
             return denoised[branches[0]]
         # Guidance is defined on the model's own prediction, noise minus data; APG's norms depend on it.
@@ -115,16 +126,6 @@ class TalkGuider(CFGGuider):
         flows = {branch: (x_BCTHW - value) / level for branch, value in denoised.items()}
         flow, self.apg_state = combine(flows, guidance, self.apg_state)
         return x_BCTHW - flow * level
-
-    def check_finite(self, denoised_BCTHW: torch.Tensor) -> None:
-        """Look once a window, since it waits for the GPU, whether the model gives numbers at all.
-
-        Raises:
-            NotFiniteError: it does not.
-        """
-        if not torch.isfinite(denoised_BCTHW).all():
-            raise NotFiniteError("model: the first step gave NaN or infinite values")
-        self.checked = True
 
     def follow(self, step: int, steps: int) -> None:
         """Tell the step cache, which begins with the window, where sampling stands."""
