@@ -28,7 +28,7 @@ GIB = 1024**3
 SAMPLE_S = 0.002
 POLL_S = 0.1
 LONG_GAP_NS = 500_000
-SHOWN, SHOWN_GAPS, CHAIN = 14, 24, 5
+SHOWN, SHOWN_GAPS, CHAIN, NAMED = 14, 24, 5, 150
 MAIN, WRITER = "prompt_worker", "evertalk-writer"
 PACK = "/custom_nodes/EverTalk/"
 RANGES = ("forward", "decode", "encode")
@@ -217,8 +217,14 @@ def timed(events: Iterable[Any], stacks: Stacks, whole: Interval) -> dict[str, A
     busy = merged(span for _, span in on_gpu)
     outside = without([whole], inside)
     kernels: Counter[str] = Counter()
+    forwards = merged(ranges.get("forward", ()))
+    in_forward: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
     for name, span in on_gpu:
         kernels[name[:90]] += sum(end - start for start, end in without([span], inside))
+        if not without([span], forwards):
+            in_forward[name[:NAMED]] += span[1] - span[0]
+            calls[name[:NAMED]] += 1
     idle = without([whole], busy) if busy else []
     gaps = sorted((one for one in idle if one[1] - one[0] > LONG_GAP_NS), key=lambda one: one[0] - one[1])
     busy_inside = {name: without(spans, without([whole], busy)) for name, spans in ranges.items()}
@@ -237,6 +243,9 @@ def timed(events: Iterable[Any], stacks: Stacks, whole: Interval) -> dict[str, A
         "ranges_busy_ms": {name: total_ms(spans) for name, spans in busy_inside.items()},
         "outside_ms": total_ms(outside),
         "outside_busy_ms": total_ms(without(busy, inside)),
+        "forward_kernels_ms": {
+            name: [round(ns / 1e6, 2), calls[name]] for name, ns in in_forward.most_common(40)
+        },
         "outside_kernels_ms": {name: round(ns / 1e6, 2) for name, ns in kernels.most_common(SHOWN) if ns > 0},
         "outside_threads_ms": counted(during(outside, MAIN), period_ms, 30),
         "idle_ms": total_ms(idle),
