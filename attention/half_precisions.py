@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from . import cudnn
 from .backend import Backend
 from .choice import AttentionSpec
 from .registry import AUTO, BACKEND_OF, BACKENDS, why_not
@@ -79,13 +80,17 @@ def fastest_of(asked: str, site: AttentionSpec) -> tuple[str, float]:
 
 
 def candidates(asked: str, site: AttentionSpec) -> tuple[Backend, ...]:
-    """What may run for a name: all exact backends, or the first of a chain of fallbacks that can."""
+    """What may run for a name: all exact backends, or the first of a chain of fallbacks that can.
+
+    Without cuDNN, which PyTorch's own attention takes where it is faster: to build its plans takes seconds.
+    """
 
     def runs(backend: Backend) -> bool:
         return why_not(backend.name, site.device, site.dtype, site.head_dim) is None
 
     if asked == AUTO:
-        return tuple(backend for backend in BACKENDS if backend.exact and runs(backend))
+        exact = (backend for backend in BACKENDS if backend.exact and backend.name != cudnn.BACKEND.name)
+        return tuple(backend for backend in exact if runs(backend))
     backend = BACKEND_OF[asked]
     while backend.fallback is not None and not runs(backend):
         backend = BACKEND_OF[backend.fallback]

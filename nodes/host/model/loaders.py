@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -28,9 +29,12 @@ from ..compat.precision import computed_in, note_precision, precision_of, settle
 from ..compat.quantised import form_of, hold_quantised
 from .base_state import base_state
 from .files import BASE_LABEL, TALK_LABEL, with_label
-from .rowwise_fp8 import RowwiseFp8, has_fp8_product
+from .rowwise_fp8 import RowwiseFp8, has_fp8_product, quantised_beside
 
 LOG = logging.getLogger("evertalk")
+
+COPIES = 3
+"""Weights that are quantised at once."""
 
 
 class Quantization(Enum):
@@ -183,7 +187,7 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True, in_fp8: b
     model = AudioModel(config, Layers(comfy.ops.manual_cast, device=torch.device("meta")))
     hold_quantised(model, state, layers)
     if in_fp8:
-        multiply_in_fp8(model, [name for name in layers_over_tokens(config) if name not in layers])
+        multiply_in_fp8(model, state, [name for name in layers_over_tokens(config) if name not in layers])
     model.eval()
     patcher = new_patcher(
         model,
@@ -226,10 +230,22 @@ def layers_over_tokens(config: TalkConfig) -> list[str]:
     return [f"blocks.{block}.audio_cross_attn.{name}" for block in blocks for name in ("q_linear", "proj")]
 
 
-def multiply_in_fp8(model: AudioModel, names: list[str]) -> None:
-    """Put layers in the place of plain ones whose weights become fp8 ones with a scale a row as they load."""
-    for name in names:
-        above, _, last = name.rpartition(".")
+def multiply_in_fp8(model: AudioModel, state: dict[str, torch.Tensor], names: list[str]) -> None:
+    """Put layers in the place of plain ones whose weights are fp8 ones with a scale a row, in `state` too."""
+
+    def is_whole(name: str) -> bool:
         plain: Any = model.get_submodule(name)
-        linear = RowwiseFp8.Linear(plain.in_features, plain.out_features, device=torch.device("meta"))
+        weight = state.get(f"{name}.weight")
+        return weight is not None and weight.shape == (plain.out_features, plain.in_features)
+
+    def quantise(name: str) -> None:
+        weight, scale = quantised_beside(state[f"{name}.weight"])
+        state[f"{name}.weight"], state[f"{name}.scale_weight"] = weight, scale
+        linear = RowwiseFp8.Linear(weight.shape[1], weight.shape[0], device=torch.device("meta"))
+        linear.hold(weight, scale)
+        above, _, last = name.rpartition(".")
         setattr(model.get_submodule(above), last, linear)
+
+    # Several at once: each copy to and from the GPU keeps a core busy, not the bus.
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(quantise, (name for name in names if is_whole(name))))

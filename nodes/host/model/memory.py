@@ -79,8 +79,10 @@ def fits_whole(model: ModelPatcher, needed: int) -> bool:
 
 
 @contextmanager
-def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[None]:
+def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[int]:
     """While it lasts, the host reckons with what one evaluation takes, however it asks, and the reserve.
+
+    Gives the bytes.
 
     The host asks its model object, which all clones of a MODEL share, so its own answer is put back after.
     """
@@ -96,7 +98,7 @@ def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -
 
     model.model.memory_required = memory_required
     try:
-        yield
+        yield needed
     finally:
         if before is None:
             del model.model.memory_required

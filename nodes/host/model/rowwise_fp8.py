@@ -66,6 +66,15 @@ def row_scale(values: torch.Tensor) -> torch.Tensor:
     return (values.abs().amax(dim=-1, keepdim=True).float() / GREATEST).clamp(min=LEAST_SCALE)
 
 
+def quantised_beside(
+    weight_OI: torch.Tensor, scale: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix, times its scale if there is one, in fp8 and its rows' scales: made on the GPU."""
+    moved_OI = weight_OI.to(get_torch_device()).float()
+    values_OI, scale_O1 = quantised_rows(moved_OI if scale is None else moved_OI * scale.to(moved_OI))
+    return values_OI.to(weight_OI.device), scale_O1.to(weight_OI.device)
+
+
 def quantised_tokens(x_TI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens in fp8 and their scales; part after part, since the divided copy is larger than they are."""
     scale_T1 = row_scale(x_TI)
@@ -137,13 +146,11 @@ class RowwiseFp8(comfy.ops.manual_cast):
             self, state_dict: dict[str, Any], prefix: str, *others: Any, **named: Any
         ) -> None:
             weight = state_dict.get(f"{prefix}weight")
-            if weight is None or QUANTISED not in prefix:
+            if weight is None or QUANTISED not in prefix or self.scale_weight is not None:
                 super()._load_from_state_dict(state_dict, prefix, *others, **named)
                 return
             given = state_dict.pop(f"{prefix}scale_weight", None)  # of a scaled fp8 file
-            moved = weight.to(get_torch_device()).float()
-            values, scale = quantised_rows(moved if given is None else moved * given.to(moved))
-            self.hold(values.to(weight.device), scale.to(weight.device))
+            self.hold(*quantised_beside(weight, given))
             state_dict[f"{prefix}weight"] = self.weight.data
             super()._load_from_state_dict(state_dict, prefix, *others, **named)
             missing = others[2] if len(others) > 2 else named["missing_keys"]

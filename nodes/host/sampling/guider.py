@@ -16,9 +16,11 @@ from ....attention.protocol import Attention
 from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
+from ....multitalk.windows.noise import Draw
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..model.memory import declared_memory, forward_size
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
+from ..model.upload import upload_ahead
 from .finite_check import FiniteCheck, brought_to
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
@@ -55,7 +57,7 @@ class TalkGuider(CFGGuider):
         super().__init__(model)
         self.settings = settings
         self.request = request
-        self.draw = request.more_noise()
+        self.draw: Draw | None = None
         self.apg_state = ApgState()
         self.finite = FiniteCheck()
         self.motion_BCTHW: torch.Tensor | None = None
@@ -67,7 +69,9 @@ class TalkGuider(CFGGuider):
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
         attention = self.settings.attention
         size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
-        with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
+        with declared_memory(self.model_patcher, size, self.settings.reserve_gb) as needed:
+            others = self.model_patcher.get_nested_additional_models()
+            upload_ahead([self.model_patcher, *others], needed)
             latents = super().sample(noise, *args, **kwargs)
             self.finite.settle()
             return latents
@@ -100,6 +104,7 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """X with the motion frames set in: clean, or with fresh noise of the call's level."""
         if pin.noised:
+            self.draw = self.draw or self.request.more_noise()
             sigma = timestep.flatten()[0]
             noise = brought_to(self.draw(tuple(motion_BCTHW.shape)), x_BCTHW)
             motion_BCTHW = (1 - sigma) * motion_BCTHW + sigma * noise
