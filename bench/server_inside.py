@@ -73,7 +73,7 @@ class Stacks:
         while not self._end.wait(SAMPLE_S):
             names = {one.ident: one.name for one in threading.enumerate()}
             now = time.time_ns()
-            for ident, frame in sys._current_frames().items():
+            for ident, frame in sys._current_frames().items():  # pyright: ignore[reportPrivateUsage]
                 chain = tuple(functions_of(frame))
                 if names.get(ident, "").startswith(WRITER):
                     self.seen.append((now, WRITER, chain))
@@ -286,7 +286,7 @@ def find(name: str) -> Any:
 
 def hook(profile: WindowProfile) -> None:
     """Put the profile around the pack's own functions, as soon as they are there."""
-    wanted = dict.fromkeys(("ComfyBackend", "Codec", "TalkForward"))
+    wanted: dict[str, Any] = dict.fromkeys(("ComfyBackend", "Codec", "TalkForward"))
     while not all(wanted.values()):
         time.sleep(POLL_S)
         wanted = {name: found or find(name) for name, found in wanted.items()}

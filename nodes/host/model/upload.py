@@ -39,7 +39,7 @@ def upload_ahead(models: list[ModelPatcher], needed: int) -> None:
     if device.type != "cuda" or any(is_dynamic(one) for one in models):
         return
     weights = [weight for one in models if one.load_device == device for weight in movable(one)]
-    room = comfy.model_management.get_free_memory(device)
+    room: Any = comfy.model_management.get_free_memory(device)
     total = sum(weight.nbytes for weight in weights)
     if total and 2 * total + needed < room:
         upload(weights, device)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from evertalk_pack.attention.choice import Site
 from tiny_host import TinyFiles
 
 pytestmark = pytest.mark.host
@@ -77,12 +78,16 @@ def test_auto_is_the_host_s_choice_where_there_is_no_gpu(listed: TinyFiles) -> N
     assert not any(note.startswith("compute ") for note in attachment_of(model).notes)
 
 
+def always(_device: torch.device) -> bool:
+    return True
+
+
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch, model: Any, own: torch.dtype) -> None:
     """Have the host take this for a GPU with both halves, of which it prefers `own`."""
     import comfy.model_management
 
     for name in ("should_use_bf16", "should_use_fp16"):
-        monkeypatch.setattr(comfy.model_management, name, lambda _device: True)
+        monkeypatch.setattr(comfy.model_management, name, always)
     monkeypatch.setattr(model, "load_device", torch.device("cuda", 0))
     monkeypatch.setattr(model.model, "manual_cast_dtype", own)
 
@@ -99,8 +104,15 @@ def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
     from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
 
     times = {BF16: bf16_ms, FP16: fp16_ms}
-    monkeypatch.setattr(half_precisions, "fastest_of", lambda _asked, site: ("sdpa", times[site.dtype]))
-    monkeypatch.setattr(half_precisions, "product_ms", lambda _device, dtype, _channels: times[dtype])
+
+    def fastest_of(_asked: str, site: Site) -> tuple[str, float]:
+        return "sdpa", times[site.dtype]
+
+    def product_ms(_device: torch.device, dtype: torch.dtype, _channels: int) -> float:
+        return times[dtype]
+
+    monkeypatch.setattr(half_precisions, "fastest_of", fastest_of)
+    monkeypatch.setattr(half_precisions, "product_ms", product_ms)
     compute.measured.cache_clear()
     model, _ = load_base(listed.base, Quantization.FP8_E4M3FN)
     as_on_a_gpu(monkeypatch, model, FP16)

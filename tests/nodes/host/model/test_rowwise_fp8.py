@@ -245,14 +245,22 @@ def test_audio_weights_follow_a_base_that_multiplies_in_fp8_in_bfloat16(
 ) -> None:
     from evertalk_pack.nodes.host.compat.precision import compute_in
     from evertalk_pack.nodes.host.model import talking_model
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
 
     base, _ = base_model(tiny, "fp8_rowwise")
     for layer in base.model.diffusion_model.modules():
         layer.multiplies = True
-    monkeypatch.setattr(talking_model, "has_fp8_product", lambda _device: True)
-    monkeypatch.setattr(talking_model, "find_model_file", lambda *_: tiny.talk)
+
+    def has_product(_device: torch.device) -> bool:
+        return True
+
+    def find(_label: str, _name: str, _folders: object) -> Path:
+        return tiny.talk
+
+    monkeypatch.setattr(talking_model, "has_fp8_product", has_product)
+    monkeypatch.setattr(talking_model, "find_model_file", find)
     choice = talking_model.TalkChoice(tiny.talk.name, "infinitetalk", "sdpa")
-    attachment = talking_model.put_talk(compute_in(base, computed), choice, (), ()).get_attachment("evertalk")
+    attachment = attachment_of(talking_model.put_talk(compute_in(base, computed), choice, (), ()))
     layer: Any = attachment.talk.model.blocks[0].audio_cross_attn.proj
     is_fp8 = layer.weight.dtype is torch.float8_e4m3fn
     assert is_fp8 is (computed is torch.bfloat16)
