@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.attention.choice import Site
+from evertalk_pack.attention.choice import AttentionSpec
 from tiny_host import TinyFiles
 
 pytestmark = pytest.mark.host
@@ -105,7 +105,7 @@ def test_auto_takes_the_half_that_is_faster_by_more_than_noise(
 
     times = {BF16: bf16_ms, FP16: fp16_ms}
 
-    def fastest_of(_asked: str, site: Site) -> tuple[str, float]:
+    def fastest_of(_asked: str, site: AttentionSpec) -> tuple[str, float]:
         return "sdpa", times[site.dtype]
 
     def product_ms(_device: torch.device, dtype: torch.dtype, _channels: int) -> float:
