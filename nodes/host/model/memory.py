@@ -29,6 +29,10 @@ ON_THE_WAY_BYTES = 5 * GIB // 2
 own streams, and what allocations of several streams leave unused between them. On an H100 made to seem a card
 of 16 or 12 GiB, windows ran out of memory with 1.5 GiB and did not with 2.5."""
 
+LEFT_BETWEEN_BYTES = GIB
+"""What is left unused between allocations when all weights lie on the GPU: what is reported as free cannot all
+be had, and a card that they just fill ran out of memory in its first window."""
+
 
 def forward_size(
     model: ModelPatcher,
@@ -67,15 +71,14 @@ def weights_bytes(model: ModelPatcher) -> int:
 
 
 def fits_whole(model: ModelPatcher, needed: int) -> bool:
-    """Whether all weights can lie on the device beside what is needed."""
+    """Whether all weights can lie on the device beside what is needed, with something to spare."""
     host, device = comfy.model_management, model.load_device
     if torch.device(device).type == "cpu":
         return True
     # What is loaded, theirs or other models', is theirs to take.
     loaded = sum(one.model_loaded_memory() for one in host.current_loaded_models if one.device == device)
-    return (
-        weights_bytes(model) + needed + host.extra_reserved_memory() <= host.get_free_memory(device) + loaded
-    )
+    wanted = weights_bytes(model) + needed + LEFT_BETWEEN_BYTES + host.extra_reserved_memory()
+    return wanted <= host.get_free_memory(device) + loaded
 
 
 @contextmanager
@@ -91,6 +94,8 @@ def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -
     needed = forward_bytes(size) + patch_bytes(model) + int(reserve_gb * GIB)
     if not fits_whole(model, needed):
         needed += ON_THE_WAY_BYTES
+        # What the VAE has left in pieces counts as free, but a large tensor finds no room in it.
+        comfy.model_management.soft_empty_cache()
 
     def memory_required(input_shape: Any, cond_shapes: Any = None) -> int:
         del input_shape, cond_shapes  # branches are evaluated one at a time
