@@ -30,8 +30,8 @@ own streams, and what allocations of several streams leave unused between them. 
 of 16 or 12 GiB, windows ran out of memory with 1.5 GiB and did not with 2.5."""
 
 LEFT_BETWEEN_BYTES = GIB
-"""What is left unused between allocations when all weights lie on the GPU: what is reported as free cannot all
-be had, and a card that they just fill ran out of memory in its first window."""
+"""What is left unused between allocations where all weights lie on the GPU: not all that is reported as free
+can be had, and a card that they just fill ran out of memory in its first window."""
 
 
 def forward_size(
