@@ -156,3 +156,9 @@ def stream_encode(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -
 def load(vae: Any, memory_bytes: int) -> None:
     """Bring the VAE to its device, with room for what it computes."""
     comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory_bytes)
+    device = torch.device(vae.device)
+    if device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < memory_bytes:
+        # What the host took from other models it leaves with torch, in pieces of a weight's size, which count
+        # as free: the VAE's tensors are larger.
+        torch.cuda.synchronize(device)
+        comfy.model_management.soft_empty_cache()

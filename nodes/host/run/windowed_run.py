@@ -6,7 +6,6 @@ Shape letters: F video frames, H and W pixels, C channels, B batch, T latent fra
 from dataclasses import dataclass, field
 from typing import Any
 
-import comfy.model_management
 import torch
 from comfy.utils import common_upscale
 
@@ -295,7 +294,7 @@ def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
 def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
     """The LATENT dict of a single window that is not decoded yet."""
     return {
-        "samples": played.latents_BCTHW.to(comfy.model_management.intermediate_device()),
+        "samples": played.latents_BCTHW,
         "has_ref": False,
         "video_frames": plan.embeds.video_frames,
         "audio": audio_of(plan.embeds.sound),

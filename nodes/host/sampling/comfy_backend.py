@@ -232,7 +232,8 @@ class ComfyBackend:
             )
         if guider.step_cache is not None:
             show_on_node(window_note(guider.step_cache))
-        return latents  # stays on the GPU, a few MB: to fetch it would wait, before the decoder is under way
+        # Waits until the GPU is done: what a step still held would be in the decoder's way on a full card.
+        return latents.to(comfy.model_management.intermediate_device())
 
     def conditions(self, condition: WindowCondition) -> dict[str, Any]:
         """A window's entries of the host's CONDITIONING."""
