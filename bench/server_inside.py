@@ -69,6 +69,14 @@ class Stacks:
         self._end.set()
         self._thread.join()
 
+    def during(self, spans: list[tuple[int, int]], thread: str) -> list[tuple[str, ...]]:
+        """What a thread was seen at within intervals of ns."""
+        return [
+            chain
+            for when, name, chain in self.seen
+            if name == thread and any(start <= when < end for start, end in spans)
+        ]
+
     def _look(self) -> None:
         while not self._end.wait(SAMPLE_S):
             names = {one.ident: one.name for one in threading.enumerate()}
@@ -106,6 +114,8 @@ def phases_of(stacks: Iterable[tuple[str, ...]], period_ms: float) -> dict[str, 
 
 
 Interval = tuple[int, int]
+Span = tuple[str, Interval]
+"""A kernel's name and when it ran, in ns."""
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:
@@ -202,7 +212,7 @@ class WindowProfile:
 
 def timed(events: Iterable[Any], stacks: Stacks, whole: Interval) -> dict[str, Any]:
     """Where the time of a profiled window went."""
-    on_gpu: list[Any] = []
+    on_gpu: list[Span] = []
     ranges: dict[str, list[Interval]] = {}
     on_cpu: dict[str, list[Interval]] = {}
     for event in events:
@@ -214,52 +224,50 @@ def timed(events: Iterable[Any], stacks: Stacks, whole: Interval) -> dict[str, A
             on_gpu.append((event.name(), span))
     ranges = ranges or on_cpu
     inside = merged(span for spans in ranges.values() for span in spans)
-    busy = merged(span for _, span in on_gpu)
     outside = without([whole], inside)
-    kernels: Counter[str] = Counter()
-    forwards = merged(ranges.get("forward", ()))
-    in_forward: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
-    for name, span in on_gpu:
-        kernels[name[:90]] += sum(end - start for start, end in without([span], inside))
-        if not without([span], forwards):
-            in_forward[name[:NAMED]] += span[1] - span[0]
-            calls[name[:NAMED]] += 1
-    idle = without([whole], busy) if busy else []
-    gaps = sorted((one for one in idle if one[1] - one[0] > LONG_GAP_NS), key=lambda one: one[0] - one[1])
-    busy_inside = {name: without(spans, without([whole], busy)) for name, spans in ranges.items()}
     period_ms = (whole[1] - whole[0]) / 1e6 / max(len({when for when, _, _ in stacks.seen}), 1)
-
-    def during(spans: list[Interval], thread: str) -> list[tuple[str, ...]]:
-        return [
-            chain
-            for when, name, chain in stacks.seen
-            if name == thread and any(start <= when < end for start, end in spans)
-        ]
-
     return {
         "ms": total_ms([whole]),
         "ranges_ms": {name: [total_ms([span]) for span in spans] for name, spans in ranges.items()},
-        "ranges_busy_ms": {name: total_ms(spans) for name, spans in busy_inside.items()},
+        "forward_kernels_ms": kernels_in(on_gpu, merged(ranges.get("forward", ()))),
         "outside_ms": total_ms(outside),
-        "outside_busy_ms": total_ms(without(busy, inside)),
-        "forward_kernels_ms": {
-            name: [round(ns / 1e6, 2), calls[name]] for name, ns in in_forward.most_common(40)
-        },
-        "outside_kernels_ms": {name: round(ns / 1e6, 2) for name, ns in kernels.most_common(SHOWN) if ns > 0},
-        "outside_threads_ms": counted(during(outside, MAIN), period_ms, 30),
+        "outside_kernels_ms": kernels_in(on_gpu, outside),
+        "outside_threads_ms": counted(stacks.during(outside, MAIN), period_ms, 2 * SHOWN),
+        **idle_of(on_gpu, inside, whole, stacks, period_ms),
+        "writer_ms": counted(stacks.during([whole], WRITER), period_ms),
+    }
+
+
+def kernels_in(on_gpu: list[Span], spans: list[Interval]) -> dict[str, list[float]]:
+    """Milliseconds and calls of each kernel that ran wholly within merged intervals, the longest first."""
+    times: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    for name, span in on_gpu:
+        if not without([span], spans):
+            times[name[:NAMED]] += span[1] - span[0]
+            calls[name[:NAMED]] += 1
+    return {name: [round(ns / 1e6, 2), calls[name]] for name, ns in times.most_common(2 * SHOWN)}
+
+
+def idle_of(
+    on_gpu: list[Span], inside: list[Interval], whole: Interval, stacks: Stacks, period_ms: float
+) -> dict[str, Any]:
+    """When the GPU had nothing to do, and what the server did in the longest of these gaps."""
+    busy = merged(span for _, span in on_gpu)
+    idle = without([whole], busy) if busy else []
+    gaps = sorted((one for one in idle if one[1] - one[0] > LONG_GAP_NS), key=lambda one: one[0] - one[1])
+    return {
         "idle_ms": total_ms(idle),
         "idle_outside_ms": total_ms(without(idle, inside)),
         "gaps": [
             {
-                "at_ms": total_ms([(whole[0], start)]),
-                "ms": total_ms([(start, end)]),
-                "in": "forward, decode or encode" if not without([(start, end)], inside) else "outside",
-                "doing": counted(during([(start, end)], MAIN), period_ms, 3),
+                "at_ms": total_ms([(whole[0], gap[0])]),
+                "ms": total_ms([gap]),
+                "in": "outside" if without([gap], inside) else "forward, decode or encode",
+                "doing": counted(stacks.during([gap], MAIN), period_ms, 3),
             }
-            for start, end in gaps[:SHOWN_GAPS]
+            for gap in gaps[:SHOWN_GAPS]
         ],
-        "writer_ms": counted(during([whole], WRITER), period_ms),
     }
 
 
