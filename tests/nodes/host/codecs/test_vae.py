@@ -167,7 +167,7 @@ def test_other_models_give_way_once_before_chunks_become_smaller(
             raise torch.OutOfMemoryError
         return torch.ones(1)
 
-    codec._with_less("decode", compute, lambda: torch.zeros(1))
+    codec._with_less("decode", compute, lambda: torch.zeros(1))  # pyright: ignore[reportPrivateUsage]
     assert tried == [2, 2, 1]
     assert asked == [5 + MORE_FREE_BYTES]
     assert len(said) == 1
