@@ -15,6 +15,9 @@ pytestmark = pytest.mark.host
 
 BENCH = Path(evertalk_pack.__path__[0]) / "bench"
 
+PATIENT = ("--limit", "550", "--seconds", "570")
+"""On a machine that others use too."""
+
 
 def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", *arguments]
@@ -26,7 +29,9 @@ def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
 def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
     variants = "attention=nonsense,fp8_e4m3fn+lora+runs=2+profile=0+compute=bfloat16+--reserve-vram=1"
-    code, rows = rows_of("--models", str(tmp_path), "--variants", variants, "--out", str(out), "--", "--nope")
+    code, rows = rows_of(
+        "--models", str(tmp_path), "--variants", variants, "--out", str(out), *PATIENT, "--", "--nope"
+    )
     assert [json.loads(line) for line in out.read_text().splitlines()] == rows
     wrong, right = rows
     assert code == 1
@@ -55,13 +60,15 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
 
 
 def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:
-    code, (row,) = rows_of("--variants", "as_stored+kill=1+seconds=7")
+    code, (row,) = rows_of("--variants", "as_stored+kill=1+seconds=5.5", *PATIENT)
     killed, went_on = row["runs"]
     assert (code, row["ended"]) == (0, "done")
     assert killed["ended"] == "killed after 1 windows"
-    assert went_on["video"]["frames"] == 175
+    assert went_on["video"]["frames"] == 138
     assert any(text.startswith("resumed: 1 of") for text in went_on["said"])
-    assert len(went_on["window_s"]) == went_on["summary"]["windows"] - 2
+    assert went_on["summary"]["windows"] == 2
+    assert went_on["first_window_s"] > 0
+    assert went_on["window_s"] == [], "one was finished before"
 
 
 def test_a_variant_that_takes_too_long_is_stopped() -> None:
