@@ -24,8 +24,7 @@ from ..common.errors import RunStoreError
 from ..common.types import Waveform
 from .frame_encoder import FrameEncoder
 from .sound_track import AAC, PCM, SoundCodec, SoundTrack
-from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec
-from .video_settings import VideoSettings
+from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec, VideoSettings
 from .video_writer import MP4_OPTIONS
 
 MAX_REORDER = 2
@@ -83,7 +82,7 @@ def write_segment(
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
         encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)
@@ -97,10 +96,13 @@ def check_frames(path: Path, expected: int) -> None:
     """Count the frames of a video that was just written: closing a file on a full disk may fail unheard.
 
     Raises:
-        RunStoreError: they are fewer or more.
+        RunStoreError: they are fewer or more, or the file cannot be read.
+        FileNotFoundError: the file is not there any more.
     """
     try:
         found = sum(1 for _ in _packets(Piece(path, 0, expected)))
+    except FileNotFoundError:  # the whole folder may be gone, which its owner can tell
+        raise
     except (FFmpegError, IndexError) as error:
         raise RunStoreError(f"{path.name} cannot be read back after it was written ({error})") from error
     if found != expected:
@@ -167,7 +169,7 @@ def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[
         for packet, position in _packets(piece):
             packet.time_base = 1 / fps
             packet.pts = shown + position
-            # Encoders tell decoding times only within a file: counted anew, they rise across all pieces.
+            # Encoders tell decoding times only within a file: counted again, they rise across all pieces.
             packet.dts = decoded - reorder
             packet.duration = 1
             decoded += 1

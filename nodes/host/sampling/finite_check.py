@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..model.backend import NotFiniteError
+from ..model.backend import FIRST_STEP, NotFiniteError
 
 
 class FiniteCheck:
@@ -43,7 +43,7 @@ class FiniteCheck:
         if is_there is not None:
             is_there.synchronize()
         if not answer:
-            raise NotFiniteError("model: the first step gave NaN or infinite values")
+            raise NotFiniteError(FIRST_STEP)
 
     def _begin(self, is_finite: torch.Tensor) -> None:
         self._answer = is_finite

@@ -16,7 +16,7 @@ from ....attention.protocol import Attention
 from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
-from ....multitalk.windows.noise import Draw
+from ....multitalk.windows.seeds import Draw
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..model.memory import declared_memory, forward_size
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
@@ -133,7 +133,7 @@ class TalkGuider(CFGGuider):
         return x_BCTHW - flow * level
 
     def follow(self, step: int, steps: int) -> None:
-        """Tell the step cache, which begins with the window, where sampling stands."""
+        """Tell the step cache, which begins with the window, how far sampling is."""
         if self.settings.step_cache is None:
             return
         if self.step_cache is None:
