@@ -154,6 +154,7 @@ _COMFY_LABEL = "ComfyUI's attention"
 _RESOLVER = Resolver()
 resolve = _RESOLVER.resolve
 resolve_next = _RESOLVER.resolve_next
+why_not = _RESOLVER.why_not
 
 
 def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionSpec:

@@ -2,6 +2,7 @@
 
     python bench/numerics.py                 on the first CUDA device
     python bench/numerics.py --device cpu
+    python bench/numerics.py --models real_width     two blocks as wide as the real ones; 5 GB of RAM
 
 Two kinds of models: the golden ones, whose weights and inputs come with the tests, and a random one of few
 blocks with heads of 128, the only size that all backends take; a row of JSON each. An error is
@@ -46,6 +47,8 @@ GRID = (5, 12, 16)
 RANDOM = PlainConfig(
     dim=512, num_heads=4, ffn_dim=1024, num_layers=4, text_dim=64, freq_dim=256, in_dim=36, out_dim=16
 )
+REAL_WIDTH = replace(RANDOM, dim=5120, num_heads=40, ffn_dim=13824, num_layers=2)
+"""As wide as the real base, whose sums over channels are ten times longer; two of its blocks."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,11 @@ def golden(name: str) -> Callable[[], Example]:
     return read
 
 
-def random_model() -> Example:
-    """Four random blocks with heads of 128, two voices."""
+def random_model(config: PlainConfig = RANDOM, name: str = "random_heads_of_128") -> Example:
+    """Random blocks with heads of 128, two voices."""
     torch.manual_seed(0)
-    tree = PlainWan(RANDOM).eval()
-    talk = AudioModel(TalkConfig(RANDOM.dim, RANDOM.num_layers, 12 * 768, 512, 32, 768)).eval()
+    tree = PlainWan(config).eval()
+    talk = AudioModel(TalkConfig(config.dim, config.num_layers, 12 * 768, 512, 32, 768)).eval()
     for parameter in (*tree.parameters(), *talk.parameters()):
         if parameter.ndim > 1:
             parameter.data.normal_(0, parameter[0].numel() ** -0.5)
@@ -118,12 +121,12 @@ def random_model() -> Example:
     inputs = WanInputs(
         torch.randn(1, 36, frames, 2 * rows, 2 * columns),
         torch.tensor([700.0]),
-        torch.randn(1, 64, RANDOM.text_dim),
+        torch.randn(1, 64, config.text_dim),
         torch.randn(1, 257, 1280),
-        grid_rotation(GRID, RANDOM.dim // RANDOM.num_heads, CPU),
+        grid_rotation(GRID, config.dim // config.num_heads, CPU),
     )
     audio_SFKLC = torch.randn(2, 4 * (frames - 1) + 1, 5, 12, 768)
-    return Example("random_heads_of_128", tree, talk, inputs, audio_SFKLC, halves_MP.flatten(1))
+    return Example(name, tree, talk, inputs, audio_SFKLC, halves_MP.flatten(1))
 
 
 def precision_rows(make: Callable[[], Example], device: torch.device) -> Iterator[dict[str, object]]:
@@ -159,8 +162,10 @@ def digits(value: float) -> float:
 def main() -> None:
     """Measure and print."""
     makers = {name: golden(name) for name in GOLDEN} | {"random": random_model}
+    usual = list(makers)
+    makers["real_width"] = lambda: random_model(REAL_WIDTH, "random_of_real_width")
     parser = parser_of(__doc__)
-    parser.add_argument("--models", nargs="+", choices=makers, default=list(makers))
+    parser.add_argument("--models", nargs="+", choices=makers, default=usual)
     arguments = parser.parse_args()
     device: torch.device = arguments.device
     emit_setting("numerics", arguments, device)

@@ -6,6 +6,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
+from .host.model.compute import AUTO as AUTO_COMPUTE
+from .host.model.compute import CHOICES
 from .host.model.files import list_talk_files
 from .host.model.talking_model import MODES
 
@@ -51,7 +53,7 @@ def talk_widgets(*more: str) -> list[io.Input]:
 
 
 def reserve_widget() -> io.Input:
-    """reserve_vram_gb, which stands last on both nodes."""
+    """reserve_vram_gb, which stands behind a node's own widgets."""
     return io.Float.Input(
         "reserve_vram_gb",
         default=0.0,
@@ -61,6 +63,19 @@ def reserve_widget() -> io.Input:
         optional=True,
         tooltip="GPU memory in GB to leave free beside what sampling takes, for other programs. More of the "
         "weights then stay in RAM. 0 is right unless you run out of memory.",
+    )
+
+
+def compute_widget() -> io.Input:
+    """compute, which stands behind all others on both nodes: saved workflows know widgets by their place."""
+    return io.Combo.Input(
+        "compute",
+        options=list(CHOICES),
+        default=AUTO_COMPUTE,
+        optional=True,
+        tooltip="Precision that is computed in, whatever the weights are held in. auto: bfloat16 or float16, "
+        "whichever this GPU is faster in, found by a probe of milliseconds and shown with its reason; "
+        "without a CUDA GPU, ComfyUI's own choice.",
     )
 
 

@@ -23,7 +23,17 @@ INNER_ERRORS = {"AssertionError", "ValueError", "TypeError", "NoFingerprintError
 """Errors that are caught inside, or that only a mistake in the code brings."""
 NOTES = {"note", "notes", "kept_note", "problem"}
 """Names that hold what is shown later."""
-PHRASES = {"CACHE", "FORMS", "HANDED_THROUGH", "MEMORY", "NEEDLESS", "PRECISION", "TILES"}
+PHRASES = {
+    "CACHE",
+    "COMPILING_BLOCKS",
+    "COMPILING_DECODER",
+    "FORMS",
+    "HANDED_THROUGH",
+    "MEMORY",
+    "NEEDLESS",
+    "PRECISION",
+    "TILES",
+}
 """Constants that are parts of what is shown."""
 
 

@@ -39,6 +39,26 @@ def stored(x: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
+def telling_of_compiling(tell: Callable[[], None]) -> Generator[None]:
+    """Have `tell` called once, if torch begins to compile anything while this lasts."""
+    from torch._dynamo import callback  # noqa: PLC0415  seconds that only this takes
+
+    begun: list[object] = []
+
+    def note(*args: object) -> None:
+        if not begun:
+            begun.append(args)
+            tell()
+
+    handler: Any = callback.callback_handler
+    handler.register_start_callback(note)
+    try:
+        yield
+    finally:
+        handler.remove_start_callback(note)
+
+
+@contextmanager
 def many_graphs() -> Generator[None]:
     """Let torch keep as many graphs as several sizes of video need."""
     limit = torch.compiler.config.recompile_limit

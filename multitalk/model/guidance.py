@@ -78,6 +78,11 @@ class GuidanceSettings:
                 "start <= end <= 1"
             )
 
+    @property
+    def audio_always_active(self) -> bool:
+        """Whether the audio scale applies from the first step to the last."""
+        return self.audio_start_percent == 0 and self.audio_end_percent == 1
+
     def audio_active(self, progress: float) -> bool:
         """Whether the audio scale applies when the share `progress` of sampling, in 0..1, is done."""
         return self.audio_start_percent <= progress and (

@@ -13,6 +13,7 @@ from evertalk_pack.multitalk.model.audio_model import AudioModel, TalkHooks
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
 from evertalk_pack.multitalk.model.routing import SpeakerRouter
 from evertalk_pack.wanvideo import forward
+from evertalk_pack.wanvideo.compiling import telling_of_compiling
 from evertalk_pack.wanvideo.forward import BlockContext, WanInputs, block_forward, cross_attend, wan_forward
 from evertalk_pack.wanvideo.memory import ForwardSize, block_width, forward_bytes
 from evertalk_pack.wanvideo.rope import grid_rotation
@@ -141,3 +142,24 @@ def test_the_declarations_are_within_a_tenth_of_what_an_h100_took(
     audio = 81 * 5 * 12 * 768
     size = ForwardSize(32760, 5120, 13824, 128, 36, 16, 2, weight_bytes, voices, audio, compiled=compiled)
     assert forward_bytes(size) / 1e9 == pytest.approx(measured_gb, rel=0.1)
+
+
+def test_who_waits_for_the_compiler_is_told_once() -> None:
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    def keep(graph: torch.fx.GraphModule, _inputs: list[torch.Tensor]) -> Callable[..., object]:
+        return graph.forward
+
+    torch.compiler.reset()
+    compiled = torch.compile(doubled, dynamic=False, backend=keep)
+    told: list[str] = []
+    with telling_of_compiling(lambda: told.append("compiling")):
+        for size in (2, 2, 3):
+            compiled(torch.ones(size))
+    assert told == ["compiling"]
+    with telling_of_compiling(lambda: told.append("again")):
+        compiled(torch.ones(2))
+    assert told == ["compiling"], "nothing was left to compile"
+    compiled(torch.ones(5))
+    assert told == ["compiling"], "nobody listens any more"

@@ -28,6 +28,7 @@ from ....wanvideo.vae_stream import (
     encode_stream,
 )
 from ....wanvideo.vae_tree import is_streamable
+from ..compat.compiled_files import keep_compiled_files
 
 
 def can_stream(vae: Any) -> bool:
@@ -69,6 +70,7 @@ def chunk_size(vae: Any, height_px: int, width_px: int, latents: int) -> ChunkSi
 @cache
 def compiled_residual() -> ComputeResidual:
     """The residual block, compiled; the first chunk of each size takes seconds for it."""
+    keep_compiled_files()
     return compiled_function(residual)
 
 
@@ -174,3 +176,9 @@ def stream_encode(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -
 def load(vae: Any, memory_bytes: int) -> None:
     """Bring the VAE to its device, with room for what it computes."""
     comfy.model_management.load_models_gpu([vae.patcher], memory_required=memory_bytes)
+    device = torch.device(vae.device)
+    if device.type == "cuda" and torch.cuda.mem_get_info(device)[0] < memory_bytes:
+        # What the host took from other models it leaves with torch, in pieces of a weight's size, which count
+        # as free: the VAE's tensors are larger.
+        torch.cuda.synchronize(device)
+        comfy.model_management.soft_empty_cache()

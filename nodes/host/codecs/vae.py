@@ -4,6 +4,7 @@ Shape letters: F video frames, H and W pixels or latent rows and columns, C chan
 frames.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,16 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..report.progress import show_on_node
 from .streamed_vae import can_stream, stream_decode, stream_encode
 
+LOG = logging.getLogger("evertalk")
+
 GPU_CHUNKS = (2, 1)
 """Latent frames at once, in the order in which they are tried; larger ones were not quicker on an H100."""
 
 CPU_CHUNKS = (1,)
 """On a CPU the smallest are the quickest: their tensors stay in its caches."""
+
+MORE_FREE_BYTES = 2 * 2**30
+"""What other models give up on the GPU when the VAE had too little."""
 
 VIDEO_AXES = 5
 """Batch, channels, latent frames, rows and columns."""
@@ -58,6 +64,7 @@ class Codec:
         on_cpu = torch.device(vae.device).type == "cpu"
         self._chunks = CPU_CHUNKS if on_cpu else GPU_CHUNKS
         self._compiled = compile_decoder and not on_cpu
+        self._may_make_room = not on_cpu
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
@@ -92,6 +99,10 @@ class Codec:
                 if not is_out_of_memory(error):
                     raise
             # Out of the except clause, whose exception keeps the tensors of the failed call alive.
+            if self._may_make_room:
+                self._may_make_room = False
+                self._make_room(what)
+                continue
             failed, *smaller = self._chunks
             self._chunks = tuple(smaller)
             tried = "one latent frame" if failed == 1 else f"{failed} latent frames at once"
@@ -99,6 +110,15 @@ class Codec:
             show_on_node(f"VAE {what}: the memory does not suffice for {tried}; going on with {then}")
             comfy.model_management.soft_empty_cache()
         return in_tiles()
+
+    def _make_room(self, what: str) -> None:
+        """Have the host take more of other models' weights off the GPU, once a run: tiles would show."""
+        host = comfy.model_management
+        device = torch.device(self._vae.device)
+        free: Any = host.get_free_memory(device)
+        host.free_memory(free + MORE_FREE_BYTES, device)
+        host.soft_empty_cache()
+        LOG.info("VAE %s: the memory did not suffice; begun again with more of other models in RAM", what)
 
 
 def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:

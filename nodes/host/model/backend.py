@@ -11,6 +11,7 @@ from ....attention.choice import AttentionChoice
 from ....attention.protocol import Attention
 from ....attention.registry import AUTO, COMFY, resolve, resolve_next
 from ....multitalk.common.errors import EverTalkError
+from ..compat.precision import computed_in
 from ..compat.wan_model import preferred_attention_of
 from .attention import host_attention, override_of
 from .block_patches import patches_inside
@@ -83,7 +84,7 @@ def backend_for(model: ModelPatcher, asked: str) -> Backend:
     What a node or the checkpoint put in place of the host's attention runs through that, so `auto` takes it.
     """
     tree = model.model.diffusion_model
-    dtype = model.model.manual_cast_dtype or model.model.get_dtype()
+    dtype = computed_in(model)
     head_dim = tree.dim // tree.num_heads
     is_connected = has_own_attention(model)
     name = COMFY if asked == AUTO and is_connected else asked

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -26,13 +27,16 @@ from ....wanvideo.model_folder import weight_files
 from ....wanvideo.quantised_layers import QuantisedLayer
 from ....wanvideo.safetensors_header import stored_bytes
 from ..compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
-from ..compat.precision import note_precision, precision_of, settle_precision
+from ..compat.precision import computed_in, note_precision, precision_of, settle_precision
 from ..compat.quantised import form_of, hold_quantised
 from .base_state import bare_layers, base_state
 from .files import BASE_LABEL, TALK_LABEL, with_label
-from .rowwise_fp8 import RowwiseFp8, has_fp8_product
+from .rowwise_fp8 import RowwiseFp8, has_fp8_product, quantised_beside
 
 LOG = logging.getLogger("evertalk")
+
+COPIES = 3
+"""Weights that are quantised at once."""
 
 
 class Quantization(Enum):
@@ -131,7 +135,7 @@ def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     kept = ""
     if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != _name(_DTYPES[asked]):
         kept = " as in the file"
-    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    computed = computed_in(model)
     fast = ""
     if asked is Quantization.FP8_E4M3FN_FAST:
         fast = f", {_fast_note(model)}"
@@ -179,13 +183,14 @@ def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
     return weights
 
 
-def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:
+def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True, in_fp8: bool = False) -> ModelPatcher:
     """Load audio weights in their own precision, for the host's memory manager to move.
 
     Args:
         path: a file that check_talk_file has passed.
         config: what it found.
         dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+        in_fp8: their products over the video's tokens are fp8 ones, as the base's are.
 
     Raises:
         ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
@@ -196,6 +201,8 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelP
     # Made without memory and given the file's own tensors, each of its own type: the layers have none.
     model = AudioModel(config, Layers(comfy.ops.manual_cast, device=torch.device("meta")))
     hold_quantised(model, state, layers)
+    if in_fp8:
+        multiply_in_fp8(model, state, [name for name in layers_over_tokens(config) if name not in layers])
     model.eval()
     patcher = new_patcher(
         model,
@@ -210,7 +217,7 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelP
             f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
         ) from error
     note_precision(model)
-    can_be_loaded_again(patcher, reload_talk, path, config, dynamic)
+    can_be_loaded_again(patcher, reload_talk, path, config, dynamic, in_fp8)
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, held, config.num_layers)
     return patcher
 
@@ -225,6 +232,35 @@ def held_as(state: Mapping[str, torch.Tensor], layers: Mapping[str, QuantisedLay
     return ", ".join(form for form, _ in forms.most_common())
 
 
-def reload_talk(path: Path, config: TalkConfig, dynamic: bool, disable_dynamic: bool = False) -> ModelPatcher:
+def reload_talk(
+    path: Path, config: TalkConfig, dynamic: bool, in_fp8: bool, disable_dynamic: bool = False
+) -> ModelPatcher:
     """Load audio weights once more; the host calls it for a copy of its own."""
-    return load_talk(path, config, dynamic=dynamic and not disable_dynamic)
+    return load_talk(path, config, dynamic=dynamic and not disable_dynamic, in_fp8=in_fp8)
+
+
+def layers_over_tokens(config: TalkConfig) -> list[str]:
+    """The audio weights' layers through which the video's tokens go: all but a hundredth of the work."""
+    blocks = range(config.num_layers)
+    return [f"blocks.{block}.audio_cross_attn.{name}" for block in blocks for name in ("q_linear", "proj")]
+
+
+def multiply_in_fp8(model: AudioModel, state: dict[str, torch.Tensor], names: list[str]) -> None:
+    """Put layers in the place of plain ones whose weights are fp8 ones with a scale a row, in `state` too."""
+
+    def is_whole(name: str) -> bool:
+        plain: Any = model.get_submodule(name)
+        weight = state.get(f"{name}.weight")
+        return weight is not None and weight.shape == (plain.out_features, plain.in_features)
+
+    def quantise(name: str) -> None:
+        weight, scale = quantised_beside(state[f"{name}.weight"])
+        state[f"{name}.weight"], state[f"{name}.scale_weight"] = weight, scale
+        linear = RowwiseFp8.Linear(weight.shape[1], weight.shape[0], device=torch.device("meta"))
+        linear.hold(weight, scale)
+        above, _, last = name.rpartition(".")
+        setattr(model.get_submodule(above), last, linear)
+
+    # Several at once: each copy to and from the GPU keeps a core busy, not the bus.
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(quantise, (name for name in names if is_whole(name))))

@@ -18,7 +18,7 @@ from ....multitalk.windows.loop import WindowVoices
 from ....wanvideo.geometry import PATCH_HW
 from ....wanvideo.memory import ForwardSize, forward_bytes
 from ..compat.feed_forward import holds_hidden
-from ..compat.precision import precision_of
+from ..compat.precision import computed_in, precision_of
 from .lora_patch import patch_bytes
 from .patcher import compiles
 
@@ -28,6 +28,10 @@ ON_THE_WAY_BYTES = 5 * GIB // 2
 """Beside the activations, where weights come from RAM as they are used: the ones on the way, in the host's
 own streams, and what allocations of several streams leave unused between them. On an H100 made to seem a card
 of 16 or 12 GiB, windows ran out of memory with 1.5 GiB and did not with 2.5."""
+
+LEFT_BETWEEN_BYTES = GIB
+"""What is left unused between allocations where all weights lie on the GPU: not all that is reported as free
+can be had, and a card that they just fill ran out of memory in its first window."""
 
 
 def forward_size(
@@ -40,7 +44,7 @@ def forward_size(
     """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
     tree = model.model.diffusion_model
     held = precision_of(tree.blocks[0].ffn[0])
-    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    computed = computed_in(model)
     frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
         tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),
@@ -67,20 +71,21 @@ def weights_bytes(model: ModelPatcher) -> int:
 
 
 def fits_whole(model: ModelPatcher, needed: int) -> bool:
-    """Whether all weights can lie on the device beside what is needed."""
+    """Whether all weights can lie on the device beside what is needed, with something to spare."""
     host, device = comfy.model_management, model.load_device
     if torch.device(device).type == "cpu":
         return True
     # What is loaded, theirs or other models', is theirs to take.
     loaded = sum(one.model_loaded_memory() for one in host.current_loaded_models if one.device == device)
-    return (
-        weights_bytes(model) + needed + host.extra_reserved_memory() <= host.get_free_memory(device) + loaded
-    )
+    wanted = weights_bytes(model) + needed + LEFT_BETWEEN_BYTES + host.extra_reserved_memory()
+    return wanted <= host.get_free_memory(device) + loaded
 
 
 @contextmanager
-def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[None]:
+def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[int]:
     """While it lasts, the host reckons with what one evaluation takes, however it asks, and the reserve.
+
+    Gives the bytes.
 
     The host asks its model object, which all clones of a MODEL share, so its own answer is put back after.
     """
@@ -89,6 +94,8 @@ def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -
     needed = forward_bytes(size) + patch_bytes(model) + int(reserve_gb * GIB)
     if not fits_whole(model, needed):
         needed += ON_THE_WAY_BYTES
+        # What the VAE has left in pieces counts as free, but a large tensor finds no room in it.
+        comfy.model_management.soft_empty_cache()
 
     def memory_required(input_shape: Any, cond_shapes: Any = None) -> int:
         del input_shape, cond_shapes  # branches are evaluated one at a time
@@ -96,7 +103,7 @@ def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -
 
     model.model.memory_required = memory_required
     try:
-        yield
+        yield needed
     finally:
         if before is None:
             del model.model.memory_required

@@ -24,6 +24,7 @@ from ....wanvideo.compiling import compiled, many_graphs
 from ....wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
 from ....wanvideo.protocols import BlockHook, WanBlock, WanTree
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
+from ..compat.compiled_files import keep_compiled_files
 from .attention import host_attention
 from .block_patches import Given, host_side, inside_of, rotation_of_host
 from .connected import check_call
@@ -91,6 +92,7 @@ class AudioAttachment:
         step_cache: when steps are left out; None computes them all.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
         warnings: what of the user's choices has no effect.
+        compute: the precision to compute in that was asked for.
     """
 
     talk_name: str
@@ -102,6 +104,7 @@ class AudioAttachment:
     step_cache: StepCacheSettings | None = None
     reserve_vram_gb: float = 0.0
     warnings: tuple[str, ...] = ()
+    compute: str = "auto"
 
     @property
     def talk_model(self) -> AudioModel:
@@ -230,6 +233,7 @@ def compute_block(
 @cache
 def compiled_block() -> ComputeBlock:
     """The block's arithmetic, compiled: one graph serves all blocks, whose weights are its inputs."""
+    keep_compiled_files()
     return compiled(block_forward)
 
 

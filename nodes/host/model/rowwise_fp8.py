@@ -20,7 +20,8 @@ import torch
 from comfy.model_management import get_torch_device
 from torch import nn
 
-from ..compat.precision import note_precision
+from ..compat.precision import note_precision, precision_of
+from ..compat.quantised import form_of
 from .row_scaled_patch import FLOAT8, GREATEST, scale_the_patches
 
 LOG = logging.getLogger("evertalk")
@@ -63,6 +64,15 @@ def quantised_rows(weight_OI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]
 def row_scale(values: torch.Tensor) -> torch.Tensor:
     """What each row is divided by to fill fp8's range, float32, (rows, 1)."""
     return (values.abs().amax(dim=-1, keepdim=True).float() / GREATEST).clamp(min=LEAST_SCALE)
+
+
+def quantised_beside(
+    weight_OI: torch.Tensor, scale: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix, times its scale if there is one, in fp8 and its rows' scales: made on the GPU."""
+    moved_OI = weight_OI.to(get_torch_device()).float()
+    values_OI, scale_O1 = quantised_rows(moved_OI if scale is None else moved_OI * scale.to(moved_OI))
+    return values_OI.to(weight_OI.device), scale_O1.to(weight_OI.device)
 
 
 def quantised_tokens(x_TI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,6 +119,15 @@ def has_fp8_product(device: torch.device) -> bool:
     return float((got - expected).norm() / expected.norm()) < PROBE_TOLERANCE
 
 
+def multiplies_in_fp8(layer: Any) -> bool:
+    """Whether a layer of the base multiplies in fp8, by the host's means or by the pack's."""
+    if isinstance(layer, RowwiseFp8.Linear):
+        return layer.multiplies
+    if isinstance(layer, comfy.ops.fp8_ops.Linear):
+        return precision_of(layer) is FLOAT8
+    return form_of(layer) == "float8_e4m3fn" and not getattr(layer, "_full_precision_mm", True)
+
+
 class RowwiseFp8(comfy.ops.manual_cast):
     """Operations for the host's loaders, as its own fp8 operations are."""
 
@@ -127,13 +146,11 @@ class RowwiseFp8(comfy.ops.manual_cast):
             self, state_dict: dict[str, Any], prefix: str, *others: Any, **named: Any
         ) -> None:
             weight = state_dict.get(f"{prefix}weight")
-            if weight is None or QUANTISED not in prefix:
+            if weight is None or QUANTISED not in prefix or self.scale_weight is not None:
                 super()._load_from_state_dict(state_dict, prefix, *others, **named)
                 return
             given = state_dict.pop(f"{prefix}scale_weight", None)  # of a scaled fp8 file
-            moved = weight.to(get_torch_device()).float()
-            values, scale = quantised_rows(moved if given is None else moved * given.to(moved))
-            self.hold(values.to(weight.device), scale.to(weight.device))
+            self.hold(*quantised_beside(weight, given))
             state_dict[f"{prefix}weight"] = self.weight.data
             super()._load_from_state_dict(state_dict, prefix, *others, **named)
             missing = others[2] if len(others) > 2 else named["missing_keys"]

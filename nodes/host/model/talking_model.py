@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from comfy.model_patcher import ModelPatcher
 
 from ....attention.registry import COMFY
@@ -14,7 +15,9 @@ from ....multitalk.model.checkpoint import TALK_MODES, BaseSize, TalkMode
 from ....multitalk.model.origin import PUBLISHED_AS, WHOLE_MODES, TalkOrigin, check_mode
 from ..compat.patchers import is_dynamic
 from ..compat.plain_memory import in_plain_memory, too_large_to_compile
-from ..compat.precision import held_bytes
+from ..compat.precision import computed_in, held_bytes
+from .compute import AUTO as AUTO_COMPUTE
+from .compute import in_precision
 from .files import (
     BASE_FOLDERS,
     BASE_LABEL,
@@ -29,9 +32,10 @@ from .files import (
     find_model_file,
     with_label,
 )
-from .loaders import Quantization, expected_bytes, load_base, load_talk, talk_bytes
+from .loaders import Quantization, expected_bytes, load_base, load_talk, precision_note, talk_bytes
 from .lora import load_lora, patched_note
 from .patcher import AudioAttachment, apply_talk, check_base
+from .rowwise_fp8 import has_fp8_product, multiplies_in_fp8
 
 AUTO_MODE = "auto"
 MODES: tuple[str, ...] = (AUTO_MODE, *TALK_MODES)
@@ -53,6 +57,7 @@ class TalkChoice:
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
+        compute: the precision to compute in.
     """
 
     talk_model: str
@@ -60,6 +65,7 @@ class TalkChoice:
     attention_mode: str
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
+    compute: str = AUTO_COMPUTE
 
     @property
     def needs_plain_memory(self) -> bool:
@@ -111,25 +117,27 @@ def resolved_mode(asked: str, origin: TalkOrigin) -> tuple[TalkMode, str]:
     return origin.mode, f"mode {origin.mode}: auto, from the config.json of {origin.file_name}"
 
 
-def apply_choice(
-    model: ModelPatcher, choice: TalkChoice, notes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()
-) -> ModelPatcher:
-    """Put audio weights on any Wan 2.1 I2V MODEL; `notes` and `warnings` are shown by the sampler too.
+def apply_choice(model: ModelPatcher, choice: TalkChoice) -> ModelPatcher:
+    """Put audio weights on any Wan 2.1 I2V MODEL.
 
     Raises:
         InputError: the MODEL is something else.
         ModelFileError: the file is missing, damaged, something else, or made for another size.
     """
-    return apply_file(model, find_talk(None, choice.talk_model), choice, notes, warnings)
+    check_base(model)
+    path = find_talk(None, choice.talk_model)
+    model, compute_notes, warnings = in_precision(model, choice.compute, choice.attention_mode)
+    return apply_file(model, path, choice, (*patched_note(model), *compute_notes), warnings)
 
 
 def apply_file(
     model: ModelPatcher, path: Path, choice: TalkChoice, notes: tuple[str, ...], warnings: tuple[str, ...]
 ) -> ModelPatcher:
-    """Put the audio weights at `path` on a MODEL; see apply_choice."""
-    check_base(model)
+    """Put the audio weights at `path` on a MODEL that computes as it is to; raises as apply_choice.
+
+    `notes` and `warnings` are shown by the sampler too.
+    """
     tree = model.model.diffusion_model
-    notes = notes or patched_note(model)
     config = check_talk_file(path, BaseSize("of the model socket", tree.dim, tree.num_layers))
     mode, mode_note = resolved_mode(choice.mode, check_origin(path))
     if is_dynamic(model):
@@ -137,17 +145,30 @@ def apply_file(
         notes = (*notes, *why_not)
     if choice.needs_plain_memory:
         model = in_plain_memory(model)
+    in_fp8 = audio_in_fp8(model)
+    if in_fp8:
+        note = "audio weights: products over the video's tokens in fp8 with a scale a row, as the base's are"
+        notes = (*notes, note)
     attachment = AudioAttachment(
         talk_name=path.name,
         mode=mode,
         attention_mode=choice.attention_mode,
-        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory),
+        talk=load_talk(path, config, dynamic=not choice.needs_plain_memory, in_fp8=in_fp8),
         compile_blocks=choice.compile_blocks,
         notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
         warnings=warnings,
+        compute=choice.compute,
     )
     return apply_talk(model, attachment)
+
+
+def audio_in_fp8(model: ModelPatcher) -> bool:
+    """Whether the audio weights' large products are to be fp8 ones: where the base's are, in bfloat16."""
+    layer = model.model.diffusion_model.blocks[0].self_attn.q
+    if not multiplies_in_fp8(layer) or computed_in(model) is not torch.bfloat16:
+        return False
+    return has_fp8_product(torch.device(model.load_device))
 
 
 def compiled_if_it_fits(choice: TalkChoice, weights_bytes: int) -> tuple[TalkChoice, tuple[str, ...]]:
@@ -240,11 +261,17 @@ def load_choice(base: BaseChoice, talk: TalkChoice) -> ModelPatcher:
     weights_bytes = expected_bytes(base_path, base.quantization)
     weights_bytes += talk_bytes(talk_path, check_talk_file(talk_path, None))
     talk, why_not = compiled_if_it_fits(talk, weights_bytes)
-    model, precision_note = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
-    notes, warnings = [precision_note, *why_not, *_own_weights_note(base_path, talk_path)], ()
+    model, _ = load_base(base_path, base.quantization, dynamic=not talk.needs_plain_memory)
+    model, compute_notes, warnings = in_precision(model, talk.compute, talk.attention_mode)
+    notes = [
+        precision_note(model, base.quantization),
+        *compute_notes,
+        *why_not,
+        *_own_weights_note(base_path, talk_path),
+    ]
     if base.lora != NO_LORA:
         lora_path = find_model_file(LORA_LABEL, base.lora, LORA_FOLDERS)
         model, report = load_lora(model, lora_path, base.lora_strength)
         notes.append(report.note)
-        warnings = report.warnings
+        warnings = (*warnings, *report.warnings)
     return apply_file(model, talk_path, talk, tuple(notes), warnings)

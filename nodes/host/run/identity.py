@@ -86,6 +86,8 @@ def unpatched_weights(
 
 def part_identity(part: Any) -> Any:
     """What stands in for a part of the model: a weight by its values, all else by name."""
+    if isinstance(part, torch.dtype):  # the precision that is computed in
+        return str(part)
     return sampled(part) if is_tensor(part) else named(part)
 
 

@@ -9,7 +9,9 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io, ui
 
 from ....multitalk.common.types import FPS
+from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
+from ..model.compute import name_of_dtype
 from ..model.patcher import attachment_of
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
@@ -30,6 +32,14 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class Compute:
+    """The precision that is computed in: what was asked for and what ran."""
+
+    asked: str
+    ran: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunSummary:
     """A finished run.
 
@@ -44,6 +54,7 @@ class RunSummary:
         finished_windows: how many of them are in the video; fewer in a run that paused.
         attention: asked for and ran.
         precision: how the weights are held and in what they are computed.
+        compute: the precision that is computed in: asked for and ran.
         peak_vram_bytes: the most that PyTorch's tensors took on the GPU; 0 without one.
         peak_ram_bytes: the most that the server's process held.
         warnings: what else ran than what was asked for, a sentence each.
@@ -60,6 +71,7 @@ class RunSummary:
     finished_windows: int
     attention: Attention
     precision: str
+    compute: Compute
     peak_vram_bytes: int
     peak_ram_bytes: int
     warnings: tuple[str, ...]
@@ -102,6 +114,9 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
         attention=Attention(attachment_of(run_models.model).attention_mode, record.attention),
         precision=precision_of(run_models.model),
+        compute=Compute(
+            attachment_of(run_models.model).compute, name_of_dtype(computed_in(run_models.model))
+        ),
         peak_vram_bytes=peak_vram_bytes(),
         peak_ram_bytes=peak_ram_bytes(),
         warnings=tuple(record.warnings),
@@ -112,6 +127,5 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
 def precision_of(model: ModelPatcher) -> str:
     """How a model's weights are held and in what they are computed."""
     held = held_precision(model.model.diffusion_model.blocks[0].self_attn.q)
-    computed = model.model.manual_cast_dtype or model.model.get_dtype()
-    names = [str(dtype).removeprefix("torch.") for dtype in (held, computed)]
+    names = [name_of_dtype(dtype) for dtype in (held, computed_in(model))]
     return f"weights {names[0]}, computed in {names[1]}"

@@ -34,7 +34,8 @@ from ....multitalk.windows.voices import VoicePlan
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
-from ..model.backend import attention_notes, backend_for
+from ..model.backend import Backend, attention_notes, backend_for
+from ..model.compute import name_of_dtype
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
@@ -218,7 +219,7 @@ def comfy_backend_for(
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
-    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    progress.plan(summary_of(plan, attachment, backend, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
     for note in (*attachment.notes, *own_notes, *cache_notes):
@@ -248,7 +249,7 @@ def lora_warnings(run_models: RunModels) -> tuple[str, ...]:
     return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
 
 
-def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps: int) -> str:
+def summary_of(plan: RunPlan, attachment: AudioAttachment, backend: Backend, steps: int) -> str:
     """One line that says what will run."""
     frames = plan.embeds.video_frames
     return (
@@ -256,7 +257,8 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
         f"mode, "
         f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
-        f"attention {attention} (asked: {attachment.attention_mode})"
+        f"attention {backend.choice.ran} (asked: {attachment.attention_mode}), "
+        f"computed in {name_of_dtype(backend.dtype)} (asked: {attachment.compute})"
     )
 
 

@@ -5,6 +5,7 @@ frames.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -27,6 +28,7 @@ from ....multitalk.windows.settings import (
     NoiseSchedule,
     kept_timesteps,
 )
+from ....wanvideo.compiling import telling_of_compiling
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, fixed_timesteps, infinitetalk_timesteps, sigmas_of
@@ -44,6 +46,9 @@ from .guider import GuiderSettings, TalkGuider
 HostConditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
+
+COMPILING_BLOCKS = "compiling the transformer's blocks, once for this size of video"
+COMPILING_DECODER = "compiling the VAE's decoder, once for this size of video"
 
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
@@ -155,9 +160,16 @@ class ComfyBackend:
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         """See SamplingBackend."""
         self.doing = DECODING
-        frames_FHWC = self.codec.decode(latents_BCTHW)
+        with self.telling_of_compiling(COMPILING_DECODER):
+            frames_FHWC = self.codec.decode(latents_BCTHW)
         self.doing = FINISHING
         return frames_FHWC
+
+    def telling_of_compiling(self, note: str) -> AbstractContextManager[None]:
+        """While it lasts, the node says `note` when it begins to wait for torch's compiler."""
+        if not attachment_of(self.run_models.model).compile_blocks:
+            return nullcontext()
+        return telling_of_compiling(lambda: show_on_node(note))
 
     def sample(self, request: WindowRequest) -> torch.Tensor:
         """See SamplingBackend; stops between steps and windows when the user interrupts."""
@@ -225,15 +237,17 @@ class ComfyBackend:
             self.progress.step(index, step + 1, denoised)
 
         start = request.start_BCTHW
-        latents = guider.sample(
-            request.noise_BCTHW,
-            torch.zeros_like(request.noise_BCTHW) if start is None else start,
-            self.sampler_of(request),
-            self.settings.sigmas,
-            callback=after_step,
-            disable_pbar=True,
-            seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
-        )
+        with self.telling_of_compiling(COMPILING_BLOCKS):
+            latents = guider.sample(
+                request.noise_BCTHW,
+                torch.zeros_like(request.noise_BCTHW) if start is None else start,
+                self.sampler_of(request),
+                self.settings.sigmas,
+                callback=after_step,
+                disable_pbar=True,
+                seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
+            )
+        # Waits until the GPU is done, so that nothing of a step is in the decoder's way on a full card.
         if not torch.isfinite(latents).all():
             raise NotFiniteError(LATER_STEP)
         if guider.step_cache is not None:

@@ -16,10 +16,12 @@ from ....attention.protocol import Attention
 from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
+from ....multitalk.windows.seeds import Draw
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
-from ..model.backend import FIRST_STEP, NotFiniteError
 from ..model.memory import declared_memory, forward_size
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
+from ..model.upload import upload_ahead
+from .finite_check import FiniteCheck, brought_to
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
 NEGATIVE = (Branch.NO_TEXT, Branch.NONE)
@@ -55,9 +57,10 @@ class TalkGuider(CFGGuider):
         super().__init__(model)
         self.settings = settings
         self.request = request
-        self.draw = request.more_noise()
+        self.draw: Draw | None = None
         self.apg_state = ApgState()
-        self.checked = False
+        self.finite = FiniteCheck()
+        self.motion_BCTHW: torch.Tensor | None = None
         self.branch_calls: dict[Branch, BranchCall] = {}
         self.step_cache: StepCache | None = None
 
@@ -66,8 +69,12 @@ class TalkGuider(CFGGuider):
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
         attention = self.settings.attention
         size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
-        with declared_memory(self.model_patcher, size, self.settings.reserve_gb):
-            return super().sample(noise, *args, **kwargs)
+        with declared_memory(self.model_patcher, size, self.settings.reserve_gb) as needed:
+            others = self.model_patcher.get_nested_additional_models()
+            upload_ahead([self.model_patcher, *others], needed)
+            latents = super().sample(noise, *args, **kwargs)
+            self.finite.settle()
+            return latents
 
     def predict_noise(
         self,
@@ -78,21 +85,28 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """The guided prediction of the clean latents; the host's samplers ask for it at every evaluation."""
         del seed
-        pin = self.request.condition.pin
-        motion_BCTHW = None if pin is None else self.inner_model.process_latent_in(pin.latents_BCTHW).to(x)
+        pin, motion_BCTHW = self.request.condition.pin, self.motion_like(x)
         if pin is not None and motion_BCTHW is not None:
             x = self.pinned(x, motion_BCTHW, pin, timestep)
         denoised = self.guided(x, timestep, model_options or {})
         # The pinned frames' answer is known: the sampler is led to it, and ends on it exactly.
         return denoised if motion_BCTHW is None else with_start(denoised, motion_BCTHW)
 
+    def motion_like(self, x_BCTHW: torch.Tensor) -> torch.Tensor | None:
+        """The window's pinned latents as the model takes them, brought to the device once a window."""
+        pin = self.request.condition.pin
+        if pin is not None and self.motion_BCTHW is None:
+            self.motion_BCTHW = brought_to(self.inner_model.process_latent_in(pin.latents_BCTHW), x_BCTHW)
+        return self.motion_BCTHW
+
     def pinned(
         self, x_BCTHW: torch.Tensor, motion_BCTHW: torch.Tensor, pin: Pin, timestep: torch.Tensor
     ) -> torch.Tensor:
         """X with the motion frames set in: clean, or with fresh noise of the call's level."""
         if pin.noised:
+            self.draw = self.draw or self.request.more_noise()
             sigma = timestep.flatten()[0]
-            noise = self.draw(tuple(motion_BCTHW.shape)).to(x_BCTHW)
+            noise = brought_to(self.draw(tuple(motion_BCTHW.shape)), x_BCTHW)
             motion_BCTHW = (1 - sigma) * motion_BCTHW + sigma * noise
         return with_start(x_BCTHW, motion_BCTHW)
 
@@ -101,13 +115,15 @@ class TalkGuider(CFGGuider):
     ) -> torch.Tensor:
         """The clean latents that all branches needed at this level of noise predict together."""
         guidance = self.settings.guidance
-        step, steps = step_at(sigma, model_options["transformer_options"]["sample_sigmas"])
-        self.follow(step, steps)
-        active = guidance.audio_active(step / steps)
+        active = True
+        if self.settings.step_cache is not None or not guidance.audio_always_active:
+            # Where sampling stands is read from the GPU, which waits for it: only where it matters.
+            step, steps = step_at(sigma, model_options["transformer_options"]["sample_sigmas"])
+            self.follow(step, steps)
+            active = guidance.audio_active(step / steps)
         branches = branches_needed(guidance, audio_active=active)
         denoised = self.evaluate(branches, x_BCTHW, sigma, model_options)
-        if not self.checked:
-            self.check_finite(denoised[branches[0]])
+        self.finite.look(denoised[branches[0]])
         if len(branches) == 1:
             return denoised[branches[0]]
         # Guidance is defined on the model's own prediction, noise minus data; APG's norms depend on it.
@@ -115,16 +131,6 @@ class TalkGuider(CFGGuider):
         flows = {branch: (x_BCTHW - value) / level for branch, value in denoised.items()}
         flow, self.apg_state = combine(flows, guidance, self.apg_state)
         return x_BCTHW - flow * level
-
-    def check_finite(self, denoised_BCTHW: torch.Tensor) -> None:
-        """Look once a window, since it waits for the GPU, whether the model gives numbers at all.
-
-        Raises:
-            NotFiniteError: it does not.
-        """
-        if not torch.isfinite(denoised_BCTHW).all():
-            raise NotFiniteError(FIRST_STEP)
-        self.checked = True
 
     def follow(self, step: int, steps: int) -> None:
         """Tell the step cache, which begins with the window, how far sampling is."""

@@ -140,6 +140,39 @@ def test_an_encode_with_memory_for_no_chunk_goes_on_in_tiles_and_says_so(
     ]
 
 
+def test_other_models_give_way_once_before_chunks_become_smaller(
+    vae: Any, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    import comfy.model_management as host
+    from evertalk_pack.nodes.host.codecs.vae import MORE_FREE_BYTES, Codec
+
+    asked: list[float] = []
+
+    def free_memory(wanted: float, _device: torch.device) -> list[Any]:
+        asked.append(wanted)
+        return []
+
+    def free_now(_device: torch.device) -> int:
+        return 5
+
+    monkeypatch.setattr(host, "free_memory", free_memory)
+    monkeypatch.setattr(host, "get_free_memory", free_now)
+    codec, tried = Codec(vae), list[int]()
+    monkeypatch.setattr(codec, "_may_make_room", True)
+    monkeypatch.setattr(codec, "_chunks", (2, 1))
+
+    def compute(chunk: int) -> torch.Tensor:
+        tried.append(chunk)
+        if chunk == 2:
+            raise torch.OutOfMemoryError
+        return torch.ones(1)
+
+    codec._with_less("decode", compute, lambda: torch.zeros(1))  # pyright: ignore[reportPrivateUsage]
+    assert tried == [2, 2, 1]
+    assert asked == [5 + MORE_FREE_BYTES]
+    assert len(said) == 1
+
+
 def test_other_errors_are_not_taken_for_lack_of_memory(
     vae: Any, frames_FHWC: torch.Tensor, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:

@@ -143,6 +143,7 @@ def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
 ) -> None:
     import comfy.model_management as host
     from evertalk_pack.nodes.host.model.memory import (
+        LEFT_BETWEEN_BYTES,
         ON_THE_WAY_BYTES,
         declared_memory,
         forward_size,
@@ -151,7 +152,8 @@ def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
 
     latents = torch.zeros(1, 16, 3, 4, 4)
     size = forward_size(talking, latents, WindowVoices(torch.zeros(1, 9, 5, 12, 8)), None, 0)
-    free = weights_bytes(talking) + forward_bytes(size) + host.extra_reserved_memory()
+    free = weights_bytes(talking) + forward_bytes(size) + LEFT_BETWEEN_BYTES + host.extra_reserved_memory()
+    emptied: list[float] = []
     for one in (talking, *talking.get_nested_additional_models()):
         monkeypatch.setattr(one, "load_device", META)
     monkeypatch.setattr(host, "current_loaded_models", [])
@@ -161,8 +163,11 @@ def test_room_for_weights_on_their_way_is_asked_for_where_not_all_of_them_fit(
             return free_bytes
 
         monkeypatch.setattr(host, "get_free_memory", free_memory)
+        monkeypatch.setattr(host, "soft_empty_cache", lambda: emptied.append(free_bytes))
         with declared_memory(talking, size, 0.0):
             return talking.model.memory_required([1, 16, 3, 4, 4])
 
     assert asked(free) == forward_bytes(size)
+    assert emptied == []
     assert asked(free - 1) == forward_bytes(size) + ON_THE_WAY_BYTES
+    assert emptied == [free - 1]

@@ -217,3 +217,49 @@ def test_one_graph_serves_blocks_of_every_precision(tiny: TinyFiles, form: str) 
             eager = block_forward(block, None, context, x_BLC)
             torch.testing.assert_close(compiled(block, None, context, x_BLC), eager, atol=0.1, rtol=0.02)
     assert counter.frame_count == 1
+
+
+def test_audio_weights_multiply_in_fp8_over_the_tokens_alone_and_stay_near(tiny: TinyFiles, vae: Any) -> None:
+    from evertalk_pack.nodes.host.model.files import check_talk_file
+    from evertalk_pack.nodes.host.model.loaders import load_talk
+    from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
+    from evertalk_pack.nodes.host.run.identity import weights_identity
+
+    embeds, results = speech(tiny, FRAMES), list[torch.Tensor]()
+    talks = [load_talk(tiny.talk, check_talk_file(tiny.talk, None), in_fp8=one) for one in (False, True)]
+    assert len({weights_identity(talk) for talk in talks}) == 2
+    layers: Any = talks[1].model.blocks[1].audio_cross_attn
+    assert layers.q_linear.weight.dtype == layers.proj.weight.dtype == torch.float8_e4m3fn
+    assert layers.proj.scale_weight.shape == (layers.proj.out_features, 1)
+    assert layers.kv_linear.weight.dtype == talks[0].model.blocks[1].audio_cross_attn.kv_linear.weight.dtype
+    for talk in talks:
+        attachment = AudioAttachment(tiny.talk.name, "infinitetalk", "sdpa", talk)
+        results.append(play_windows(apply_talk(base_model(tiny, "bf16")[0], attachment), vae, embeds).float())
+    error = float((results[1] - results[0]).norm() / results[0].norm())
+    assert 0 < error < 0.02
+
+
+@pytest.mark.parametrize("computed", [torch.bfloat16, torch.float16])
+def test_audio_weights_follow_a_base_that_multiplies_in_fp8_in_bfloat16(
+    tiny: TinyFiles, monkeypatch: pytest.MonkeyPatch, computed: torch.dtype
+) -> None:
+    from evertalk_pack.nodes.host.compat.precision import compute_in
+    from evertalk_pack.nodes.host.model import talking_model
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
+
+    base, _ = base_model(tiny, "fp8_rowwise")
+    for layer in base.model.diffusion_model.modules():
+        layer.multiplies = True
+
+    def has_product(_device: torch.device) -> bool:
+        return True
+
+    monkeypatch.setattr(talking_model, "has_fp8_product", has_product)
+    choice = talking_model.TalkChoice(tiny.talk.name, "infinitetalk", "sdpa")
+    attachment = attachment_of(
+        talking_model.apply_file(compute_in(base, computed), tiny.talk, choice, (), ())
+    )
+    layer: Any = attachment.talk.model.blocks[0].audio_cross_attn.proj
+    is_fp8 = layer.weight.dtype is torch.float8_e4m3fn
+    assert is_fp8 is (computed is torch.bfloat16)
+    assert is_fp8 is any(note.startswith("audio weights: products") for note in attachment.notes)

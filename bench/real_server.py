@@ -1,9 +1,11 @@
-"""Times the bundled image workflow in the real server with files of real size; a row of JSON a variant.
+"""Times the bundled image workflow in the real server with files of real size.
 
-    python bench/server_run.py --models /fast/disk/models --variants bf16,fp8_e4m3fn_fast+compile
-    python bench/server_run.py --comfyui /path/to/ComfyUI --python /path/to/its/python --models ... \
+A row of JSON a variant on stdout, and at the end a table of them on stderr.
+
+    python bench/real_server.py --models /fast/disk/models --variants bf16,fp8_e4m3fn_fast+compile
+    python bench/real_server.py --comfyui /path/to/ComfyUI --python /path/to/its/python --models ... \
         --variants fp8_e4m3fn_fast+compile,bf16+lora+--disable-dynamic-vram+--reserve-vram=100
-    python bench/server_run.py --tiny        the same on a CPU, small
+    python bench/real_server.py --tiny        the same on a CPU, small
 
 A variant is words joined by `+`, each of them at most once:
     as_stored bf16 fp16 fp8_e4m3fn fp8_e4m3fn_fast fp8_e5m2 fp8_rowwise    the loader's quantization
@@ -12,6 +14,9 @@ A variant is words joined by `+`, each of them at most once:
     attention=NAME        attention_mode            size=WIDTHxHEIGHT    steps=N
     seconds=S             of sound                  runs=N               queued N times, another seed each
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
+    compute=NAME          the widget                limit=GIB            a GPU made to seem that small
+    profile=N             where the time of window N goes, 0 the first, and of all before a server's second
+    kill=N                after N windows end the server as a crash would, start another, queue again
 
 Each variant has a server of its own, started anew and stopped at its limit; the next goes on after a failure.
 """
@@ -26,7 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -38,10 +43,19 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
 
-from comfy_client import Event, NodeEvent, Outcome, PackEvent, TextEvent  # noqa: E402
+from comfy_client import (  # noqa: E402
+    Event,
+    JobError,
+    NodeEvent,
+    Outcome,
+    PackEvent,
+    ServerError,
+    TextEvent,
+)
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import write_speech  # noqa: E402
-from random_files import FORMS, FileSet  # noqa: E402
+from random_files import FileSet  # noqa: E402
+from server_variants import Variant, VariantError, variant_of  # noqa: E402
 from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
 
 WORKFLOW = ROOT / "workflows" / "api" / "infinitetalk_image.api.json"
@@ -50,62 +64,9 @@ LEAST_S = 25.0
 """Less is not worth starting a server for."""
 
 LAST_LINES = 40
-STEP_TEXT = ", step "
-QUANTIZATIONS = ("as_stored", "bf16", "fp16", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2", "fp8_rowwise")
-
-
-class VariantError(Exception):
-    """A variant is written wrongly; the message says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One row's settings; see the file's beginning."""
-
-    name: str
-    quantization: str = "as_stored"
-    compile: bool = False
-    lora: bool = False
-    base: str = "fp8_e4m3fn"
-    audio: str = "fp16"
-    attention: str = "auto"
-    size: str = "832x480"
-    steps: int = 4
-    seconds: float = 8.0
-    runs: int = 1
-    reserve: float = 0.0
-    flags: tuple[str, ...] = ()
-
-    def with_word(self, word: str) -> "Variant":
-        """With one more word; raises VariantError."""
-        key, _, value = word.partition("=")
-        if word.startswith("--"):
-            return replace(self, flags=(*self.flags, word))
-        if word in QUANTIZATIONS:
-            return replace(self, quantization=word)
-        if word in ("compile", "lora"):
-            return replace(self, **{word: True})
-        if key in ("base", "audio") and value in FORMS:
-            return replace(self, **{key: value})
-        if key in ("attention", "size") and value:
-            return replace(self, **{key: value})
-        kinds = {"steps": int, "runs": int, "seconds": float, "reserve": float}
-        try:
-            return replace(self, **{key: kinds[key](value)})
-        except (KeyError, ValueError) as error:
-            raise VariantError(f"variant {self.name}: `{word}` is no word of it; see --help") from error
-
-    def files(self, *, tiny: bool) -> FileSet:
-        """The model files it runs on."""
-        return FileSet(tiny, self.base, self.audio, self.lora)
-
-
-def variant_of(text: str, start: Variant) -> Variant:
-    """The variant that `text` names, beginning from `start`; raises VariantError."""
-    variant = replace(start, name=text)
-    for word in text.split("+"):
-        variant = variant.with_word(word)
-    return variant
+STEP_TEXT, RESUMED = ", step ", "resumed: "
+SETTINGS = "EVERTALK_BENCH"
+"""As in server_inside.py, which runs where nothing of this folder can be imported."""
 
 
 def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
@@ -117,6 +78,7 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     loader |= {"quantization": variant.quantization.replace("as_stored", "as stored")}
     loader |= {"lora": files.lora if variant.lora else "none", "compile_blocks": variant.compile}
     loader |= {"reserve_vram_gb": variant.reserve}
+    loader |= {"compute": variant.compute} if variant.compute else {}
     by_class["VAELoader"][1]["vae_name"] = files.vae
     by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
     by_class["LoadImage"][1]["image"] = PICTURE.name
@@ -131,7 +93,8 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     else:
         by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
     width, height = (int(side) for side in variant.size.split("x"))
-    sampler |= {"size": "custom", "width": width, "height": height, "seed": seed, "resume": "restart"}
+    sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}
+    sampler |= {"resume": "auto" if variant.kill else "restart"}
     sampler |= {"scheduler": "multitalk" if variant.steps == 4 else "simple", "steps": variant.steps}
     return graph
 
@@ -166,7 +129,8 @@ class Timeline:
 
     def row(self, graph: dict[str, Any]) -> dict[str, Any]:
         """Seconds of loading, of each window and of steps."""
-        begun = [*([] if self.plan is None else [self.plan]), *self.windows]
+        resumed = next((int(text.split()[1]) for text in self.said if text.startswith(RESUMED)), 0)
+        begun = [*([] if self.plan is None else [self.plan]), *self.windows[resumed:]]
         seconds = [round(later - earlier, 2) for earlier, later in pairwise(begun)]
         between = [later - earlier for earlier, later in pairwise(self.steps)]
         return {
@@ -191,22 +155,39 @@ def look_of(path: Path) -> dict[str, Any]:
     return {"frames": count, "last_mean": float(picture.mean()), "last_spread": float(picture.std())}
 
 
-def run_once(server: ComfyServer, graph: dict[str, Any], limit_s: float, row: dict[str, Any]) -> None:
-    """Queue the graph and put what came of it into `row`, also where it fails."""
+def run_once(
+    server: ComfyServer, graph: dict[str, Any], limit_s: float, row: dict[str, Any], kill: int = 0
+) -> bool:
+    """Queue the graph and put what came of it into `row`, also where it fails.
+
+    After `kill` windows the server is ended, if not 0; whether the run came to its end.
+    """
     timeline = Timeline()
+
+    def note(event: Event) -> None:
+        timeline.note(event)
+        if kill and len(timeline.windows) == kill:
+            server.kill()
+
     try:
-        outcome: Outcome = server.client.run(graph, timeline.note, timeout_s=max(limit_s, 1))
+        outcome: Outcome = server.client.run(graph, note, timeout_s=max(limit_s, 1))
+    except (ServerError, JobError):
+        if not kill or len(timeline.windows) < kill:
+            raise
+        row["ended"] = f"killed after {kill} windows"
+        return False
     finally:
         row["total_s"] = round(time.monotonic() - timeline.started, 2)
         row |= timeline.row(graph)
     entries = [shown["evertalk"][0] for shown in outcome.outputs.values() if "evertalk" in shown]
     summary = entries[0]
     row["summary"] = {
-        name: summary[name] for name in ("attention", "precision", "warnings", "windows", "frames")
+        name: summary[name] for name in ("attention", "precision", "compute", "warnings", "windows", "frames")
     }
     row["peak_torch_gb"] = round(summary["peak_vram_bytes"] / 1e9, 2)
     row["peak_ram_gb"] = round(summary["peak_ram_bytes"] / 1e9, 2)
     row["video"] = look_of(Path(summary["path"]))
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,30 +219,37 @@ def make_files(files: FileSet, place: Place) -> dict[str, Any]:
 
 
 @contextmanager
-def server_of(variant: Variant, place: Place, row: dict[str, Any]) -> Generator[ComfyServer]:
-    """A server for one variant, in a folder that goes with it; its log's findings go into `row`."""
+def server_of(variant: Variant, place: Place, base: Path, row: dict[str, Any]) -> Generator[ComfyServer]:
+    """A server for one variant in the folder `base`; its log's findings go into `row`."""
     known = (place.comfyui / "comfy" / "cli_args.py").read_text(encoding="utf-8")
     flags = [flag for flag in variant.flags if f'"{flag.partition("=")[0]}"' in known]
     row["flags_unknown_to_this_core"] = sorted(set(variant.flags) - set(flags))
     split = [part for flag in flags for part in flag.split("=", 1)]
-    with tempfile.TemporaryDirectory(prefix="evertalk_bench_") as folder:
-        base = Path(folder)
+    if not (base / "models").exists():
         (base / "models").symlink_to(place.models.resolve(), target_is_directory=True)
-        all_flags = [*(ON_CPU if place.tiny else ()), *split]
-        server = ComfyServer(place.comfyui, base, flags=all_flags, python=place.python)
-        started = time.monotonic()
-        try:
-            with server:
-                row["server_start_s"] = round(time.monotonic() - started, 1)
-                shutil.copy(PICTURE, base / "input")
-                write_speech(server, variant.seconds)
-                yield server
-        finally:
-            log = server.log
-            row["complaints"] = complaints_of(log)
-            row["host_memory"] = host_memory_of(log)
-            if row.get("ended") != "done":
-                row["log_end"] = lines_of(log)[-LAST_LINES:]
+    inside = variant.inside(base / "profile.json")
+    os.environ[SETTINGS] = json.dumps(inside)
+    if inside:
+        (base / "custom_nodes").mkdir(exist_ok=True)
+        shutil.copy(ROOT / "bench" / "server_inside.py", base / "custom_nodes")
+    all_flags = [*(ON_CPU if place.tiny else ()), *split]
+    server = ComfyServer(place.comfyui, base, flags=all_flags, python=place.python)
+    started = time.monotonic()
+    try:
+        with server:
+            row["server_start_s"] = round(time.monotonic() - started, 1)
+            shutil.copy(PICTURE, base / "input")
+            write_speech(server, variant.seconds)
+            yield server
+    finally:
+        log = server.log
+        row["complaints"] = complaints_of(log)
+        row["host_memory"] = host_memory_of(log)
+        with suppress(FileNotFoundError):
+            row.setdefault("profiles", []).append(json.loads((base / "profile.json").read_text()))
+            (base / "profile.json").unlink()
+        if row.get("ended") != "done":
+            row["log_end"] = lines_of(log)[-LAST_LINES:]
 
 
 def run_variant(variant: Variant, place: Place, limit_s: float) -> dict[str, Any]:
@@ -272,28 +260,57 @@ def run_variant(variant: Variant, place: Place, limit_s: float) -> dict[str, Any
     before_gb = gpu_memory_gb()
     try:
         row["files"] = make_files(files, place)
-        with server_of(variant, place, row) as server, Watch(server.pid) as watch:
-            try:
-                row |= versions_of(server)
-                runs: list[dict[str, Any]] = []
-                row["runs"] = runs
-                for seed in range(variant.runs):
-                    runs.append({})
-                    graph = graph_of(variant, files, seed)
-                    run_once(server, graph, ends_at - time.monotonic(), runs[-1])
-                row["ended"] = "done"
-            except TimeoutError:
-                row["ended"] = f"stopped at its limit of {limit_s:.0f} s"
-                server.kill()
-            except Exception as error:  # noqa: BLE001  the next variant goes on
-                row["ended"] = f"{type(error).__name__}: {error}"
-                row["trace"] = str(getattr(error, "trace", ""))[-3000:]
-            finally:
-                row["most_gb"] = watch.row()
-    except Exception as error:  # noqa: BLE001  a server that does not start, files that cannot be written
+        with tempfile.TemporaryDirectory(prefix="evertalk_bench_") as folder:
+            while not run_server(variant, files, place, Path(folder), ends_at, row):
+                wait_for_gpu(before_gb + 0.5, 10)
+    except TimeoutError:
+        row["ended"] = f"stopped at its limit of {limit_s:.0f} s"
+    except Exception as error:  # noqa: BLE001  the next variant goes on
         row["ended"] = f"{type(error).__name__}: {error}"
+        row["trace"] = str(getattr(error, "trace", ""))[-3000:]
     wait_for_gpu(before_gb + 0.5, 10)
     return row
+
+
+def run_server(
+    variant: Variant, files: FileSet, place: Place, base: Path, ends_at: float, row: dict[str, Any]
+) -> bool:
+    """What is left of a variant, in one server; whether nothing is. Raises what ended it before its end."""
+    runs: list[dict[str, Any]] = row.setdefault("runs", [])
+    with server_of(variant, place, base, row) as server, Watch(server.pid) as watch:
+        try:
+            row |= versions_of(server)
+            for seed in range(variant.runs):
+                kill = 0 if runs else variant.kill
+                runs.append({})
+                graph = graph_of(variant, files, seed)
+                if not run_once(server, graph, ends_at - time.monotonic(), runs[-1], kill):
+                    return False
+            row["ended"] = "done"
+            row.pop("log_end", None)
+        except TimeoutError:
+            server.kill()
+            raise
+        finally:
+            row["most_gb"] = watch.row()
+    return True
+
+
+def table_of(rows: list[dict[str, Any]]) -> str:
+    """The rows' main figures for people."""
+    lines = ["variant | ended | before, first window s | later windows s | total s | GPU, RAM GB | what ran"]
+    for row in rows:
+        for run in row.get("runs") or [{}]:
+            summary = run.get("summary", {})
+            later = run.get("window_s") or []
+            median = f"{statistics.median(later):.2f} of {len(later)}" if later else ""
+            what = f"{summary.get('attention', {}).get('ran', '')}, {summary.get('precision', '')}"
+            begun = f"{run.get('before_sampling_s')}, {run.get('first_window_s')}"
+            peaks = f"{row.get('most_gb', {}).get('gpu')}, {run.get('peak_ram_gb')}"
+            ended = run.get("ended", row["ended"])
+            cells = (row["variant"], ended[:60], begun, median, run.get("total_s"), peaks, what)
+            lines.append(" | ".join(str(cell) for cell in cells))
+    return "\n".join(lines)
 
 
 def versions_of(server: ComfyServer) -> dict[str, Any]:
@@ -340,7 +357,7 @@ def main() -> None:
     except VariantError as error:
         raise SystemExit(str(error)) from error
     ends_at = time.monotonic() + arguments.seconds
-    are_done: list[bool] = []
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="evertalk_models_") as fallback:
         if arguments.models is None and not arguments.tiny:
             raise SystemExit("--models FOLDER: 24 GB of files are written there and kept")
@@ -351,13 +368,14 @@ def main() -> None:
             row: dict[str, Any] = {"variant": variant.name, "ended": "not begun: no time left"}
             if left_s >= LEAST_S:
                 row = run_variant(variant, place, min(arguments.limit, left_s - 5))
-            are_done.append(row["ended"] == "done")
+            rows.append(row)
             line = json.dumps(row)
             print(line, flush=True)
             if arguments.out is not None:
                 with arguments.out.open("a", encoding="utf-8") as out:
                     out.write(line + "\n")
-    raise SystemExit(0 if all(are_done) else 1)
+    print(table_of(rows), file=sys.stderr, flush=True)
+    raise SystemExit(0 if all(row["ended"] == "done" for row in rows) else 1)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ pytestmark = pytest.mark.host
 
 BENCH = Path(evertalk_pack.__path__[0]) / "bench"
 
+PATIENT = ("--limit", "550", "--seconds", "570")
+"""On a machine that others use too."""
+
 
 def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    command = [sys.executable, str(BENCH / "server_run.py"), "--tiny", *arguments]
+    command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.stdout, done.stderr
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
@@ -25,8 +28,10 @@ def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
 
 def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
-    variants = "attention=nonsense,fp8_e4m3fn+lora+runs=2+--reserve-vram=1"
-    code, rows = rows_of("--models", str(tmp_path), "--variants", variants, "--out", str(out), "--", "--nope")
+    variants = "attention=nonsense,fp8_e4m3fn+lora+runs=2+profile=0+compute=bfloat16+--reserve-vram=1"
+    code, rows = rows_of(
+        "--models", str(tmp_path), "--variants", variants, "--out", str(out), *PATIENT, "--", "--nope"
+    )
     assert [json.loads(line) for line in out.read_text().splitlines()] == rows
     wrong, right = rows
     assert code == 1
@@ -45,6 +50,25 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
     assert len(first["window_s"]) == 1
     assert any("LoRA" in text for text in first["said"])
     assert right["most_gb"]["VmHWM"] > 0.1
+    assert first["summary"]["compute"] == {"asked": "bfloat16", "ran": "bfloat16"}
+    (profile,) = right["profiles"]
+    told = profile["window 1"]
+    assert len(told["ranges_ms"]["forward"]) == 4
+    assert 0 < sum(told["ranges_ms"]["decode"]) < told["ms"]
+    assert 0 < told["outside_ms"] < told["ms"]
+    assert "forward" in profile["until its second window"]["ms"]
+
+
+def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:
+    code, (row,) = rows_of("--variants", "as_stored+kill=1+seconds=5.5", *PATIENT)
+    killed, went_on = row["runs"]
+    assert (code, row["ended"]) == (0, "done")
+    assert killed["ended"] == "killed after 1 windows"
+    assert went_on["video"]["frames"] == 138
+    assert any(text.startswith("resumed: 1 of") for text in went_on["said"])
+    assert went_on["summary"]["windows"] == 2
+    assert went_on["first_window_s"] > 0
+    assert went_on["window_s"] == [], "one was finished before"
 
 
 def test_a_variant_that_takes_too_long_is_stopped() -> None:
@@ -58,7 +82,7 @@ def test_a_variant_that_takes_too_long_is_stopped() -> None:
 
 
 def test_what_is_misspelt_is_refused_before_anything_runs() -> None:
-    command = [sys.executable, str(BENCH / "server_run.py"), "--tiny", "--variants", "bf16+compiled"]
+    command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", "--variants", "bf16+compiled"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "`compiled` is no word of it" in done.stderr
