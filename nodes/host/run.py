@@ -30,6 +30,7 @@ from ...multitalk.window_report import WindowReport, WindowReporter
 from ...multitalk.window_seeds import WindowSeeds
 from ...multitalk.window_voices import VoicePlan
 from ...multitalk.windows import Window, plan_windows
+from ...wanvideo.geometry import LatentShape
 from .backend import attention_notes, backend_for
 from .codecs import check_vae
 from .connected import check_model, check_prompt
@@ -191,15 +192,17 @@ def play(plan: RunPlan, cast: Cast, store: RunStore | None, pausing: Pausing | N
 
 def studio_for(plan: RunPlan, cast: Cast, attachment: TalkAttachment, first: int = 0) -> HostStudio:
     """The host's side of a run; says what runs and what was changed."""
-    backend = backend_for(cast.model, attachment.attention_mode)
+    shape = LatentShape.of_video(plan.windows[0].frames, plan.size.height_px, plan.size.width_px)
+    backend = backend_for(cast.model, attachment.attention_mode, shape.tokens)
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(cast.model, len(plan.windows), steps, fixed, first)
-    progress.plan(summary_of(plan, attachment, backend.choice.ran, steps), plan.seed)
+    progress.plan(summary_of(plan, attachment, str(backend.choice), steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(cast.model, attachment, backend.choice.ran)
-    for note in (*attachment.notes, *own_notes, *cache_notes):
+    elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
+    for note in (*attachment.notes, *own_notes, *elsewhere_notes, *cache_notes):
         show_on_node(note)
     tell_notes((*lora_warnings(cast), *backend.choice.notes))
     tell_notes((*plan.notes, *mode_notes(plan, cast, attachment)))

@@ -23,10 +23,17 @@ Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """The attention backend: what was asked for and what ran; empty if nothing was sampled."""
+    """The attention backend: what was asked for and what ran; empty if nothing was sampled.
+
+    Attributes:
+        asked: the name that was chosen.
+        ran: what ran in self-attention.
+        elsewhere: what ran for text, picture and audio.
+    """
 
     asked: str
     ran: str
+    elsewhere: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ def summary_of(plan: RunPlan, cast: Cast, latent: dict[str, Any], record: RunRec
         height=plan.size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
-        attention=Attention(attachment_of(cast.model).attention_mode, record.attention),
+        attention=Attention(
+            attachment_of(cast.model).attention_mode, record.attention, record.attention_elsewhere
+        ),
         precision=precision_of(cast.model),
         peak_vram_bytes=peak_vram_bytes(),
         peak_ram_bytes=peak_ram_bytes(),

@@ -127,7 +127,7 @@ class HostStudio:
         self.cast = cast
         self.settings = settings
         self.backend = backend
-        note_attention(backend.choice.ran)
+        note_attention(backend.choice)
         self.progress = progress
         self.more_free_gb = 0.0
         """GPU memory to leave free beside what is declared; grows where it did not suffice."""
@@ -154,7 +154,7 @@ class HostStudio:
                 return self._sample_once(request)
             except NotFiniteError:
                 self.backend = self.backend.after_failure()
-                note_attention(self.backend.choice.ran)
+                note_attention(self.backend.choice)
                 warn_on_node(self.backend.choice.notes[-1])
             except torch.OutOfMemoryError as error:
                 if self.more_free_gb * GIB > weights_bytes(self.cast.model):  # none is left to make room
