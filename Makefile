@@ -63,7 +63,7 @@ SOAK_PROMPTS ?= 10000
 
 soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
-	@EVERTALK_POWER_CUTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/test_power_cut.py
+	@EVERTALK_POWER_CUTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_power_cut.py
 	@EVERTALK_HOSTILE_FILES=$(SOAK_HOSTILE) EVERTALK_HOSTILE_ROUTES=$(SOAK_HOSTILE) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_files.py tests/nodes/test_hostile_routes_server.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@EVERTALK_HOSTILE_PROMPTS=$(SOAK_PROMPTS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_prompts_server.py

@@ -37,7 +37,7 @@ class AttentionChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class AttentionSpec:
     """Where and on what attention will run: what a probe's result depends on."""
 
     device: torch.device

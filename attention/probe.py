@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from . import self_test
 from .backend import Backend
-from .choice import Site
+from .choice import AttentionSpec
 from .hardware import Hardware
 from .uses import LONG_KEYS
 
@@ -16,25 +16,25 @@ class Fitness:
     """What a backend is fit for somewhere.
 
     Attributes:
-        obstacle: why it cannot run there at all, and the remedy, as sentences; None if it can.
+        unavailable_reason: why it cannot run there at all, and the remedy, as sentences; None if it can.
         few_keys: why it is left alone with few keys, as the end of a sentence, though it is right with
             `LONG_KEYS` or more; None if it is right with few too.
     """
 
-    obstacle: str | None
+    unavailable_reason: str | None
     few_keys: str | None = None
 
     def why_not(self, tokens: int) -> str | None:
         """Why it cannot run where self-attention has so many keys, or None if it can."""
-        if self.obstacle is None and self.few_keys is not None and tokens < LONG_KEYS:
+        if self.unavailable_reason is None and self.few_keys is not None and tokens < LONG_KEYS:
             return (
                 f"{self.few_keys}; it is right with {LONG_KEYS} keys or more, and a window of this size has "
                 f"{tokens}. Choose a larger size, or {ADVICE}."
             )
-        return self.obstacle
+        return self.unavailable_reason
 
 
-def fitness(backend: Backend, site: Site, hardware: Hardware) -> Fitness:
+def fitness(backend: Backend, site: AttentionSpec, hardware: Hardware) -> Fitness:
     """What `backend` is fit for at `site` on `hardware`.
 
     Asks the cheapest questions first, and about the package only where the GPU could run it, so that nobody
@@ -57,7 +57,7 @@ def _after(failure: str, backend: Backend) -> str:
     return f"{failure}. To use it, {backend.remedy} anew; or {ADVICE}."
 
 
-def _unfit(backend: Backend, site: Site, hardware: Hardware) -> str | None:
+def _unfit(backend: Backend, site: AttentionSpec, hardware: Hardware) -> str | None:
     if not backend.runs_on(hardware):
         return f"this device ({hardware}) cannot run it. It needs {backend.needs}; {ADVICE}."
     if site.dtype not in backend.dtypes:

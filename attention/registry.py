@@ -17,7 +17,7 @@ import torch
 
 from . import cudnn, flash2, flash3, flash4, sage, sage3, sdpa
 from .backend import Backend, first_line
-from .choice import AttentionChoice, Site
+from .choice import AttentionChoice, AttentionSpec
 from .errors import UnknownBackendError
 from .hardware import Hardware, hardware_of
 from .probe import ADVICE, Fitness, fitness
@@ -52,8 +52,8 @@ class Resolver:
 
     def __init__(self, hardware_of: Callable[[torch.device], Hardware] = hardware_of) -> None:
         self._hardware_of = hardware_of
-        self._fitness: dict[tuple[str, Site], Fitness] = {}
-        self._fastest: dict[Site, str] = {}
+        self._fitness: dict[tuple[str, AttentionSpec], Fitness] = {}
+        self._fastest: dict[AttentionSpec, str] = {}
 
     def resolve(
         self,
@@ -83,7 +83,7 @@ class Resolver:
             return AttentionChoice(name, fastest.name, fastest.attention, fastest.exact)
         if name != COMFY:
             return self._choose(name, name, site, (), tokens)
-        why_not = self._fitness.get((COMFY, site), Fitness(None)).obstacle
+        why_not = self._fitness.get((COMFY, site), Fitness(None)).unavailable_reason
         if host_attention is not None and why_not is None:
             return AttentionChoice(name, COMFY, host_attention, exact=False)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not or f"the host gave none. Instead, {ADVICE}.")
@@ -120,10 +120,10 @@ class Resolver:
 
     def why_not(self, name: str, device: torch.device, dtype: torch.dtype, head_dim: int) -> str | None:
         """Why the kernel backend `name` cannot run there, with the remedy, or None if it can."""
-        return self._fit(BACKEND_OF[name], _site(device, dtype, head_dim)).obstacle
+        return self._fit(BACKEND_OF[name], _site(device, dtype, head_dim)).unavailable_reason
 
     def _choose(
-        self, asked: str, first: str, site: Site, notes: tuple[str, ...], tokens: int
+        self, asked: str, first: str, site: AttentionSpec, notes: tuple[str, ...], tokens: int
     ) -> AttentionChoice:
         backend = BACKEND_OF[first]
         while backend.fallback is not None:
@@ -138,7 +138,7 @@ class Resolver:
         return self._in_self_attention(backend, few_keys, asked, site, notes)
 
     def _in_self_attention(
-        self, backend: Backend, few_keys: str, asked: str, site: Site, notes: tuple[str, ...]
+        self, backend: Backend, few_keys: str, asked: str, site: AttentionSpec, notes: tuple[str, ...]
     ) -> AttentionChoice:
         exact = BACKEND_OF[self._fastest_exact(site)]
         note = (
@@ -150,19 +150,19 @@ class Resolver:
             asked, backend.name, attention, backend.exact, notes, exact.name, why_elsewhere=note
         )
 
-    def _fit(self, backend: Backend, site: Site) -> Fitness:
+    def _fit(self, backend: Backend, site: AttentionSpec) -> Fitness:
         key = (backend.name, site)
         if key not in self._fitness:
             self._fitness[key] = fitness(backend, site, self._hardware_of(site.device))
         return self._fitness[key]
 
-    def _fastest_exact(self, site: Site) -> str:
+    def _fastest_exact(self, site: AttentionSpec) -> str:
         if site not in self._fastest:
             self._fastest[site] = self._measure(site)
         return self._fastest[site]
 
-    def _measure(self, site: Site) -> str:
-        usable = [b for b in BACKENDS if b.exact and self._fit(b, site).obstacle is None]
+    def _measure(self, site: AttentionSpec) -> str:
+        usable = [b for b in BACKENDS if b.exact and self._fit(b, site).unavailable_reason is None]
         if len(usable) == 1 or site.device.type != "cuda":
             return sdpa.BACKEND.name
         times_ms = [(b.name, time_ms) for b in usable if (time_ms := _time_ms(b, site)) is not None]
@@ -179,10 +179,10 @@ resolve = _RESOLVER.resolve
 resolve_next = _RESOLVER.resolve_next
 
 
-def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> Site:
+def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionSpec:
     if device == torch.device("cuda"):  # an alias of one with a number: both shall share their probes
         device = torch.device("cuda", torch.cuda.current_device())
-    return Site(device, dtype, head_dim)
+    return AttentionSpec(device, dtype, head_dim)
 
 
 def _warn(label: str, fallback: str, why_not: str) -> str:
@@ -192,7 +192,7 @@ def _warn(label: str, fallback: str, why_not: str) -> str:
     return note
 
 
-def _time_ms(backend: Backend, site: Site) -> float | None:
+def _time_ms(backend: Backend, site: AttentionSpec) -> float | None:
     # What passed its self-test can still refuse the larger tensor, or find no memory for it.
     try:
         return measure_ms(backend.attention, site)

@@ -15,7 +15,7 @@ import torch
 
 from . import sdpa
 from .backend import first_line
-from .choice import Site
+from .choice import AttentionSpec
 from .protocol import Attention
 from .uses import LONG_KEYS
 
@@ -32,7 +32,7 @@ _SEED = 20_250_525
 
 
 def failure(
-    attention: Attention, site: Site, tolerance: float, shapes: tuple[tuple[int, int, int, int], ...]
+    attention: Attention, site: AttentionSpec, tolerance: float, shapes: tuple[tuple[int, int, int, int], ...]
 ) -> str | None:
     """Why `attention` is not fit for such `shapes` at `site`, as the end of a sentence, or None if it is."""
     for b, q, k, h in shapes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .choice import Site
+from .choice import AttentionSpec
 from .protocol import Attention
 
 # A quarter of the tokens of an 832x480x81 window and 16 of its 40 heads: 0.5 TFLOP, about a millisecond on an
@@ -20,7 +20,7 @@ _TOKENS, _HEADS, _RUNS = 8190, 16, 5
 MARGIN = 0.03
 
 
-def measure_ms(attention: Attention, site: Site) -> float:
+def measure_ms(attention: Attention, site: AttentionSpec) -> float:
     """Shortest of a few self-attentions on a CUDA device, in milliseconds; the inputs take about 0.1 GB."""
     generator = torch.Generator(site.device).manual_seed(0)
     qkv_BLHD = [

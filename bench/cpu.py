@@ -24,25 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 
 pack_alias.name_pack()
-from evertalk_pack.multitalk.carry_file import Carry  # noqa: E402 - only importable now
-from evertalk_pack.multitalk.colour import ColourMethod, match_colour  # noqa: E402
-from evertalk_pack.multitalk.fingerprint import chained, fingerprint  # noqa: E402
-from evertalk_pack.multitalk.generate import Score, WindowRequest, generate  # noqa: E402
-from evertalk_pack.multitalk.guidance import (  # noqa: E402
-    ApgState,
-    GuidanceSettings,
-    branches_needed,
-    combine,
-)
-from evertalk_pack.multitalk.manifest import WindowStats  # noqa: E402
-from evertalk_pack.multitalk.modes import InfiniteTalkMode  # noqa: E402
-from evertalk_pack.multitalk.noise import seeded_noise  # noqa: E402
-from evertalk_pack.multitalk.run_card import Resume, RunCard, VideoForm  # noqa: E402
-from evertalk_pack.multitalk.run_folder import RunPlace  # noqa: E402
-from evertalk_pack.multitalk.run_store import RunStore  # noqa: E402
-from evertalk_pack.multitalk.safe_path import checked_prefix  # noqa: E402
-from evertalk_pack.multitalk.size_buckets import Size  # noqa: E402
-from evertalk_pack.multitalk.types import (  # noqa: E402
+from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint  # noqa: E402
+from evertalk_pack.multitalk.common.safe_path import checked_prefix  # noqa: E402
+from evertalk_pack.multitalk.common.size_buckets import Size  # noqa: E402
+from evertalk_pack.multitalk.common.types import (
     FPS,
     MOTION_FRAMES,
     TAIL_FRAMES,
@@ -50,8 +35,18 @@ from evertalk_pack.multitalk.types import (  # noqa: E402
     AudioEmbeds,
     Waveform,
 )
-from evertalk_pack.multitalk.window_voices import VoicePlan  # noqa: E402
-from evertalk_pack.multitalk.windows import plan_windows  # noqa: E402
+from evertalk_pack.multitalk.model.guidance import ApgState, GuidanceSettings, branches_needed, combine
+from evertalk_pack.multitalk.runs.folder import RunPlace  # noqa: E402
+from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm  # noqa: E402
+from evertalk_pack.multitalk.runs.manifest import WindowStats  # noqa: E402
+from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap  # noqa: E402 - only importable now
+from evertalk_pack.multitalk.runs.store import RunStore  # noqa: E402
+from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour  # noqa: E402
+from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, generate  # noqa: E402
+from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode  # noqa: E402
+from evertalk_pack.multitalk.windows.noise import seeded_noise  # noqa: E402
+from evertalk_pack.multitalk.windows.plan import plan_windows  # noqa: E402
+from evertalk_pack.multitalk.windows.voices import VoicePlan  # noqa: E402
 from evertalk_pack.wanvideo.geometry import LatentShape  # noqa: E402
 
 RATE_HZ = 16_000
@@ -108,7 +103,7 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
     plan, embeds = plan_windows(frames, WINDOW_FRAMES, MOTION_FRAMES), speech(frames)
     picture_HWC = torch.full((*size, 3), 0.4)
     studio = ToyStudio(*size)
-    score = Score(
+    spec = RunSpec(
         windows=plan,
         mode=InfiniteTalkMode(),
         height_px=size[0],
@@ -118,16 +113,16 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
         finish=lambda _window, frames_FHWC: frames_FHWC,
         noise=lambda window: seeded_noise(0, window.index),
     )
-    loop_s = seconds_of(lambda: list(generate(score, studio)), 2)
+    loop_s = seconds_of(lambda: list(generate(spec, studio)), 2)
     keys = tuple(chained(str(window.index), window) for window in plan)
-    card = RunCard(fingerprint(keys), keys, plan, {})
+    card = RunIdentity(fingerprint(keys), keys, plan, {})
     with tempfile.TemporaryDirectory() as folder:
         prefix = checked_prefix("bench", Path(folder))
         place, form = RunPlace(Path(folder), prefix, prefix), VideoForm(*size, embeds.sound)
         started = time.perf_counter()
         with RunStore(place, card, form, Resume.AUTO, say=lambda _text: None) as store:
-            for done in generate(score, studio):
-                store.add(done.window, done.frames_FHWC, Carry(done.motion_FHWC), WindowStats(0.0))
+            for done in generate(spec, studio):
+                store.add(done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), WindowStats(0.0))
             before_finish_s = time.perf_counter() - started
             store.finish()
         stored_s = time.perf_counter() - started

@@ -137,11 +137,11 @@ def measure_forward(
     model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock, parts: list[str]
 ) -> None:
     """The host's own forward, one voice and two: those of them that are asked for."""
-    from evertalk_pack.multitalk.generate import WindowVoices
-    from evertalk_pack.multitalk.mask_places import default_masks
-    from evertalk_pack.multitalk.speaker_masks import make_speaker_masks
-    from evertalk_pack.nodes.host.memory import forward_size
-    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.multitalk.common.mask_places import default_masks
+    from evertalk_pack.multitalk.speakers.masks import make_speaker_masks
+    from evertalk_pack.multitalk.windows.loop import WindowVoices
+    from evertalk_pack.nodes.host.model.memory import forward_size
+    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
     from evertalk_pack.wanvideo.memory import forward_bytes
 
     inputs = dict(inputs)
@@ -177,7 +177,7 @@ def measure_forward(
 
 def measure_vae(vae: Any, size: tuple[int, int, int], clock: Clock, *, compiled: bool) -> None:
     """Encoding of a window's picture and decoding of a window, as the loop calls them."""
-    from evertalk_pack.nodes.host.codecs import Codec
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
     width, height, frames = size
     codec = Codec(vae, compile_decoder=compiled)
@@ -212,7 +212,7 @@ def measure_all(arguments: argparse.Namespace, size: Any) -> None:
     """The parts that are asked for, on weights that lie on the GPU."""
     import comfy.model_management
     import real_size
-    from evertalk_pack.nodes.host.backend import backend_for
+    from evertalk_pack.nodes.host.model.backend import backend_for
     from whole_run import play_windows
 
     device, dtype, parts = arguments.device, WEIGHTS[arguments.weights], arguments.parts

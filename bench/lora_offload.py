@@ -63,9 +63,9 @@ def patches_on_the_way(model: Any) -> dict[str, int]:
 def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: Clock) -> dict[str, Any]:
     """Seconds of four evaluations after the weights are where the host puts them."""
     import comfy.model_management
-    from evertalk_pack.multitalk.generate import WindowVoices
-    from evertalk_pack.nodes.host.memory import declared_memory, forward_size
-    from evertalk_pack.nodes.host.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.multitalk.windows.loop import WindowVoices
+    from evertalk_pack.nodes.host.model.memory import declared_memory, forward_size
+    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")[:1]
@@ -102,8 +102,8 @@ def main() -> None:
     import limited_vram
     import real_size
     from comfy.patcher_extension import CallbacksMP
-    from evertalk_pack.nodes.host import lora_patch
-    from evertalk_pack.nodes.host.backend import backend_for
+    from evertalk_pack.nodes.host.model import lora_patch
+    from evertalk_pack.nodes.host.model.backend import backend_for
 
     whole = real_size.TINY if arguments.tiny else real_size.REAL
     size = replace(whole, num_layers=arguments.layers or whole.num_layers)

@@ -27,10 +27,10 @@ from evertalk_pack.attention import sdpa  # noqa: E402 - only importable now
 from evertalk_pack.attention.protocol import Attention  # noqa: E402
 from evertalk_pack.attention.registry import BACKENDS, Resolver  # noqa: E402
 from evertalk_pack.attention.self_test import relative_error  # noqa: E402
-from evertalk_pack.multitalk.speaker_masks import token_masks  # noqa: E402
-from evertalk_pack.multitalk.speaker_routing import SpeakerRouter  # noqa: E402
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig  # noqa: E402
-from evertalk_pack.multitalk.talk_model import TalkHooks, TalkModel  # noqa: E402
+from evertalk_pack.multitalk.model.audio_model import AudioModel, TalkHooks  # noqa: E402
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig  # noqa: E402
+from evertalk_pack.multitalk.model.routing import SpeakerRouter  # noqa: E402
+from evertalk_pack.multitalk.speakers.masks import token_masks  # noqa: E402
 from evertalk_pack.wanvideo.forward import WanInputs, wan_forward  # noqa: E402
 from evertalk_pack.wanvideo.protocols import WanTree  # noqa: E402
 from evertalk_pack.wanvideo.rope import grid_rotation  # noqa: E402
@@ -63,7 +63,7 @@ class Example:
 
     name: str
     tree: PlainWan
-    talk: TalkModel
+    talk: AudioModel
     inputs: WanInputs
     audio_SFKLC: torch.Tensor
     masks_MP: torch.Tensor | None
@@ -108,7 +108,7 @@ def random_model() -> Example:
     """Four random blocks with heads of 128, two voices."""
     torch.manual_seed(0)
     tree = PlainWan(RANDOM).eval()
-    talk = TalkModel(TalkConfig(RANDOM.dim, RANDOM.num_layers, 12 * 768, 512, 32, 768)).eval()
+    talk = AudioModel(TalkConfig(RANDOM.dim, RANDOM.num_layers, 12 * 768, 512, 32, 768)).eval()
     for parameter in (*tree.parameters(), *talk.parameters()):
         if parameter.ndim > 1:
             parameter.data.normal_(0, parameter[0].numel() ** -0.5)

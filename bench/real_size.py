@@ -13,11 +13,11 @@ from comfy.ldm.wan.vae import WanVAE
 from comfy.model_base import WAN21
 from comfy.model_patcher import ModelPatcher
 from comfy.supported_models import WAN21_I2V
-from evertalk_pack.multitalk.layers import Layers
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import TalkModel
-from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
-from evertalk_pack.nodes.host.rowwise_fp8 import RowwiseFp8, quantised_rows
+from evertalk_pack.multitalk.common.layers import Layers
+from evertalk_pack.multitalk.model.audio_model import AudioModel
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig
+from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
+from evertalk_pack.nodes.host.model.rowwise_fp8 import RowwiseFp8, quantised_rows
 from torch import nn
 
 WEIGHT_STD = 0.02
@@ -94,7 +94,7 @@ def talk_patcher(size: WanSize, dtype: torch.dtype, device: torch.device) -> Mod
         context_tokens=32,
         output_dim=768,
     )
-    talk = TalkModel(config, Layers(comfy.ops.manual_cast, dtype, device)).eval()
+    talk = AudioModel(config, Layers(comfy.ops.manual_cast, dtype, device)).eval()
     fill(talk)
     return ModelPatcher(talk, device, device)
 
@@ -103,7 +103,7 @@ def talking(
     model: ModelPatcher, talk: ModelPatcher, attention_mode: str, *, compile_blocks: bool
 ) -> ModelPatcher:
     """The MODEL with audio weights on it."""
-    attachment = TalkAttachment("random weights", "infinitetalk", attention_mode, talk, compile_blocks)
+    attachment = AudioAttachment("random weights", "infinitetalk", attention_mode, talk, compile_blocks)
     return apply_talk(model, attachment)
 
 

@@ -44,8 +44,8 @@ def main() -> None:
     emit_setting("speaker_map", arguments, device)
     pack_alias.name_pack()
     from evertalk_pack.attention.sdpa import attend
-    from evertalk_pack.multitalk.speaker_map import query_positions, speaker_map
-    from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
+    from evertalk_pack.multitalk.model.routing import SpeakerRouter
+    from evertalk_pack.multitalk.model.speaker_map import query_positions, speaker_map
     from evertalk_pack.wanvideo.rope import rotate
 
     is_cuda = device.type == "cuda"

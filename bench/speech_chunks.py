@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 
 pack_alias.name_pack()
-from evertalk_pack.multitalk import speech_chunks  # noqa: E402 - only importable now
-from evertalk_pack.multitalk.speech_chunks import Workshop, encode_in_chunks  # noqa: E402
-from evertalk_pack.multitalk.speech_config import HEAD_DIM, SpeechEncoderConfig  # noqa: E402
-from evertalk_pack.multitalk.speech_encoder import SpeechEncoder  # noqa: E402
-from evertalk_pack.multitalk.types import FPS  # noqa: E402
-from evertalk_pack.multitalk.waveform import SAMPLES_PER_FRAME  # noqa: E402
+from evertalk_pack.multitalk.common.types import FPS  # noqa: E402
+from evertalk_pack.multitalk.speech import chunks as speech_chunks  # noqa: E402 - only importable now
+from evertalk_pack.multitalk.speech.chunks import EncodeContext, encode_in_chunks  # noqa: E402
+from evertalk_pack.multitalk.speech.config import HEAD_DIM, SpeechEncoderConfig  # noqa: E402
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder  # noqa: E402
+from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME  # noqa: E402
 
 BURST_SAMPLES = 2500
 """A radian of the sine with which the loudness of the noise rises and falls: about once a second."""
@@ -77,7 +77,7 @@ def main() -> None:
     encoder = random_encoder(chosen.dim, chosen.layers)
     samples_T = bursts_of_noise(frames * SAMPLES_PER_FRAME)
     started_s = time.perf_counter()
-    chunks = list(encode_in_chunks(encoder, samples_T, frames, len(samples_T), Workshop()))
+    chunks = list(encode_in_chunks(encoder, samples_T, frames, len(samples_T), EncodeContext()))
     chunked_s, started_s = time.perf_counter() - started_s, time.perf_counter()
     with torch.no_grad():
         one_pass_NLC = encoder(samples_T, frames)

@@ -40,16 +40,16 @@ def read_arguments() -> argparse.Namespace:
 def sample_window(model: Any, size: tuple[int, int, int], steps: int) -> tuple[torch.Tensor, Any]:
     """The latents of one window of seeded noise, and the step cache that it used."""
     from comfy.samplers import sampler_object
-    from evertalk_pack.multitalk.generate import WindowRequest, WindowVoices
-    from evertalk_pack.multitalk.guidance import GuidanceSettings
-    from evertalk_pack.multitalk.modes import Pin, WindowCondition
-    from evertalk_pack.multitalk.noise import seeded_noise
-    from evertalk_pack.multitalk.run_settings import INFINITETALK_SCHEDULE, ScheduleSettings
-    from evertalk_pack.multitalk.types import MOTION_FRAMES
-    from evertalk_pack.multitalk.windows import plan_windows
-    from evertalk_pack.nodes.host.guider import GuiderSettings, TalkGuider
-    from evertalk_pack.nodes.host.patcher import attachment_of
-    from evertalk_pack.nodes.host.studio import sigmas_for
+    from evertalk_pack.multitalk.common.types import MOTION_FRAMES
+    from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+    from evertalk_pack.multitalk.windows.loop import WindowRequest, WindowVoices
+    from evertalk_pack.multitalk.windows.modes import Pin, WindowCondition
+    from evertalk_pack.multitalk.windows.noise import seeded_noise
+    from evertalk_pack.multitalk.windows.plan import plan_windows
+    from evertalk_pack.multitalk.windows.settings import INFINITETALK_SCHEDULE, NoiseSchedule
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
+    from evertalk_pack.nodes.host.sampling.comfy_backend import sigmas_for
+    from evertalk_pack.nodes.host.sampling.guider import GuiderSettings, TalkGuider
     from node_helpers import conditioning_set_values
 
     width, height, frames = size
@@ -69,7 +69,7 @@ def sample_window(model: Any, size: tuple[int, int, int], steps: int) -> tuple[t
     values = {"concat_latent_image": picture, "concat_mask": mask}
     prompt = conditioning_set_values([[torch.zeros(1, 512, 4096), {}]], values)
     guider.set_conds(prompt, prompt)
-    sigmas = sigmas_for(ScheduleSettings(INFINITETALK_SCHEDULE, steps, shift=7.0))
+    sigmas = sigmas_for(NoiseSchedule(INFINITETALK_SCHEDULE, steps, shift=7.0))
     noise = request.noise_BCTHW
     latents = guider.sample(
         noise, torch.zeros_like(noise), sampler_object("euler"), sigmas, disable_pbar=True, seed=0
@@ -84,7 +84,7 @@ def main() -> None:
     pack_alias.prepare(use_cpu=device.type == "cpu")
     import real_size
     from evertalk_pack.attention.self_test import relative_error
-    from evertalk_pack.nodes.host.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
     from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 
     emit_setting("teacache", arguments, device)

@@ -61,7 +61,7 @@ class Meter:
 
 def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
     """The host's decode, then each chunk, eager and (on a GPU) compiled."""
-    from evertalk_pack.nodes.host.streamed_vae import chunk_size, stream_decode
+    from evertalk_pack.nodes.host.codecs.streamed_vae import chunk_size, stream_decode
     from evertalk_pack.wanvideo.vae_memory import decode_bytes
 
     side_px = latents.shape[3] * 8, latents.shape[4] * 8
@@ -85,7 +85,7 @@ def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[i
 
 def measure_encode(vae: Any, frames_FHWC: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
     """The host's encode, then each chunk."""
-    from evertalk_pack.nodes.host.streamed_vae import chunk_size, stream_encode
+    from evertalk_pack.nodes.host.codecs.streamed_vae import chunk_size, stream_encode
     from evertalk_pack.wanvideo.vae_memory import encode_bytes
 
     height, width = frames_FHWC.shape[1:3]

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 
 pack_alias.name_pack()
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig, talk_shapes  # noqa: E402
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig, talk_shapes  # noqa: E402
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -5,17 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from evertalk_pack.multitalk.generate import Score, WindowVoices, generate
-from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.noise import seeded_noise
-from evertalk_pack.multitalk.run_settings import ScheduleSettings
-from evertalk_pack.multitalk.types import MOTION_FRAMES
-from evertalk_pack.multitalk.windows import plan_windows
-from evertalk_pack.nodes.host.backend import backend_for
-from evertalk_pack.nodes.host.patcher import attachment_of
-from evertalk_pack.nodes.host.progress import RunProgress
-from evertalk_pack.nodes.host.studio import Cast, HostStudio, SamplingSettings, sigmas_for
+from evertalk_pack.multitalk.common.types import MOTION_FRAMES
+from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate
+from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
+from evertalk_pack.multitalk.windows.noise import seeded_noise
+from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.settings import NoiseSchedule
+from evertalk_pack.nodes.host.model.backend import backend_for
+from evertalk_pack.nodes.host.model.patcher import attachment_of
+from evertalk_pack.nodes.host.report.progress import RunProgress
+from evertalk_pack.nodes.host.sampling.comfy_backend import (
+    ComfyBackend,
+    RunModels,
+    SamplingSettings,
+    sigmas_for,
+)
 
 
 def play_windows(
@@ -28,15 +33,15 @@ def play_windows(
     features = attachment.talk_model.config.feature_dim
     audio = torch.randn(1, window_frames, 5, 12, features // 12)
     prompt: list[Any] = [[torch.randn(1, 512, 4096), {}]]
-    sigmas = sigmas_for(ScheduleSettings())
-    studio = HostStudio(
-        Cast(model, vae, lambda _window: prompt, None, lambda _frame: None),
+    sigmas = sigmas_for(NoiseSchedule())
+    sampling_backend = ComfyBackend(
+        RunModels(model, vae, lambda _window: prompt, None, lambda _frame: None),
         SamplingSettings(sigmas, "euler", GuidanceSettings(), 0),
         backend_for(model, attachment.attention_mode),
         RunProgress(model, len(windows), len(sigmas) - 1),
     )
     picture = torch.rand(height, width, 3)
-    score = Score(
+    spec = RunSpec(
         windows=windows,
         mode=InfiniteTalkMode(),
         height_px=height,
@@ -48,7 +53,7 @@ def play_windows(
     )
     seconds: list[float] = []
     started = time.perf_counter()
-    for _window in generate(score, studio):
+    for _window in generate(spec, sampling_backend):
         wait()
         seconds.append(time.perf_counter() - started)
         started = time.perf_counter()

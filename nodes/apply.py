@@ -4,14 +4,14 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import ModelFileError
-from .host.header_checks import off_the_loop
-from .host.lora import patch_warnings
-from .host.node import EverTalkNode
-from .host.patcher import attachment_of
-from .host.progress import show_on_node, warn_on_node
-from .host.talking_model import TalkChoice, apply_choice, check_files, file_stamps
-from .host.widgets import check_widgets
+from ..multitalk.common.errors import ModelFileError
+from .host.model.lora import patch_warnings
+from .host.model.patcher import attachment_of
+from .host.model.talking_model import TalkChoice, apply_choice, check_files, file_stamps
+from .host.report.node import EverTalkNode
+from .host.report.progress import show_on_node, warn_on_node
+from .host.report.widgets import check_widgets
+from .host.server.header_checks import off_the_loop
 from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 

@@ -2,15 +2,15 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from ..multitalk.speakers import one_speaker
-from ..multitalk.speech_embeds import encode_voices
-from ..multitalk.types import Speakers
-from .host.identity import weights_identity
-from .host.node import EverTalkNode
-from .host.progress import warn_on_node
-from .host.sound import audio_of, temp_folder, waveform_of
-from .host.speech import SpeechEncoderModel
+from ..multitalk.common.errors import InputError
+from ..multitalk.common.types import Speakers
+from ..multitalk.speakers.assembly import one_speaker
+from ..multitalk.speech.embeds import encode_voices
+from .host.codecs.sound import audio_of, temp_folder, waveform_of
+from .host.codecs.speech import SpeechEncoderModel
+from .host.report.node import EverTalkNode
+from .host.report.progress import warn_on_node
+from .host.run.identity import weights_identity
 from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
 
 

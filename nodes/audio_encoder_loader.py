@@ -2,16 +2,16 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import ModelFileError
-from .host.files import file_stamp
-from .host.header_checks import off_the_loop
-from .host.node import EverTalkNode
-from .host.speech import (
+from ..multitalk.common.errors import ModelFileError
+from .host.codecs.speech import (
     check_speech_encoder,
     load_speech_encoder,
     speech_encoder_names,
     speech_encoder_path,
 )
+from .host.model.files import file_stamp
+from .host.report.node import EverTalkNode
+from .host.server.header_checks import off_the_loop
 from .sockets import SpeechEncoderSocket
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.result import classify, describe, needs_vae, note_of
-from .host.node import EverTalkNode
-from .host.outputs import output_is_taken, taken_fingerprint
-from .host.progress import show_on_node
-from .host.result import open_result, preview_ui
-from .host.run_summary import ui_of
+from ..multitalk.media.result import classify, describe, needs_vae, note_of
+from .host.codecs.result import open_result, preview_ui
+from .host.report.node import EverTalkNode
+from .host.report.outputs import output_is_taken, taken_fingerprint
+from .host.report.progress import show_on_node
+from .host.run.summary import ui_of
 
 LOG = logging.getLogger("evertalk")
 

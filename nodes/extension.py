@@ -9,13 +9,14 @@ from .audio_embeds import EverTalkAudioEmbeds
 from .audio_encoder_loader import EverTalkAudioEncoderLoader
 from .decode import EverTalkDecode
 from .guidance import EverTalkGuidance
-from .host import estimate, review, wrapper_convert
-from .host.gone_files import nothing_for_gone
-from .host.queued import note_asked
-from .host.queued_inputs import with_plain_inputs
-from .host.refusals import name_the_widget
-from .host.routes import add_middleware, add_post_route, add_prompt_handler
-from .host.saving import with_savers
+from .host.report.routes import add_middleware, add_post_route, add_prompt_handler
+from .host.run import estimate, review
+from .host.server import wrapper_convert
+from .host.server.gone_files import nothing_for_gone
+from .host.server.queued import note_asked
+from .host.server.queued_inputs import with_plain_inputs
+from .host.server.refusals import name_the_widget
+from .host.server.saving import with_savers
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader

@@ -2,9 +2,9 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from ..multitalk.guidance import GuidanceSettings
-from .host.node import EverTalkNode
+from ..multitalk.common.errors import InputError
+from ..multitalk.model.guidance import GuidanceSettings
+from .host.report.node import EverTalkNode
 from .sampler_widgets import MAX_SCALE
 from .sockets import GuidanceSocket
 

@@ -2,10 +2,10 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from .host.node import EverTalkNode
-from .host.progress import warn_on_node
-from .host.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
+from ..multitalk.common.errors import InputError
+from .host.codecs.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
+from .host.report.node import EverTalkNode
+from .host.report.progress import warn_on_node
 
 
 class EverTalkLoadSpeech(EverTalkNode):

@@ -2,12 +2,12 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.camera import MAX_PAN_PERCENT, MAX_ZOOM, CameraMove
-from ..multitalk.colour import ColourMethod
-from ..multitalk.look import LookSettings
-from ..multitalk.types import WINDOW_FRAMES
-from .host.node import EverTalkNode
-from .host.widgets import check_widgets
+from ..multitalk.common.types import WINDOW_FRAMES
+from ..multitalk.windows.camera import MAX_PAN_PERCENT, MAX_ZOOM, CameraMove
+from ..multitalk.windows.colour import ColourMethod
+from ..multitalk.windows.finish import LookSettings
+from .host.report.node import EverTalkNode
+from .host.report.widgets import check_widgets
 from .sockets import LookSocket
 
 COLOUR_OFF = "off"

@@ -5,14 +5,11 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..multitalk.errors import ModelFileError
-from .host.files import list_base_files
-from .host.header_checks import off_the_loop
-from .host.loaders import Quantization
-from .host.node import EverTalkNode
-from .host.patcher import attachment_of
-from .host.progress import show_on_node, warn_on_node
-from .host.talking_model import (
+from ..multitalk.common.errors import ModelFileError
+from .host.model.files import list_base_files
+from .host.model.loaders import Quantization
+from .host.model.patcher import attachment_of
+from .host.model.talking_model import (
     LORA_FOLDERS,
     NO_LORA,
     BaseChoice,
@@ -21,7 +18,10 @@ from .host.talking_model import (
     file_stamps,
     load_choice,
 )
-from .host.widgets import check_widgets
+from .host.report.node import EverTalkNode
+from .host.report.progress import show_on_node, warn_on_node
+from .host.report.widgets import check_widgets
+from .host.server.header_checks import off_the_loop
 from .talk_widgets import reserve_widget, talk_widgets, without_file
 
 

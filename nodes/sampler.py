@@ -5,24 +5,24 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.run_card import Resume
+from ..multitalk.runs.identity import Resume
 from . import sampler_tooltips as tips
-from .host.durable_run import Wish, saved_run
-from .host.job import Job
-from .host.node import EverTalkNode, check_fetched
-from .host.planning import PLANNER, Asked
-from .host.queued import prefix_refusal
-from .host.request import OutputForm, SamplerWidgets, checked_settings
-from .host.review import REVIEWS
-from .host.run import latent_result, play
-from .host.run_metadata import run_metadata
-from .host.run_options import RunOptions
-from .host.run_summary import with_summary
-from .host.schedule import prompts_of
-from .host.seeing import seeing
-from .host.studio import Cast
-from .host.video_file import run_place
-from .host.widgets import check_widgets
+from .host.report.node import EverTalkNode, check_fetched
+from .host.report.widgets import check_widgets
+from .host.run.durable_run import OutputOptions, saved_run
+from .host.run.job import Job
+from .host.run.metadata import run_metadata
+from .host.run.options import RunOptions
+from .host.run.plan import PLANNER, PlanInputs
+from .host.run.request import OutputForm, SamplerWidgets, checked_settings
+from .host.run.review import REVIEWS
+from .host.run.summary import with_summary
+from .host.run.video_file import run_place
+from .host.run.windowed_run import latent_result, run_windows
+from .host.sampling.clip_vision import seeing
+from .host.sampling.comfy_backend import RunModels
+from .host.sampling.schedule import prompts_of
+from .host.server.queued import prefix_refusal
 from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
@@ -87,7 +87,7 @@ class EverTalkSampler(EverTalkNode):
         if inputs["audio_embeds"] is None:
             checked_settings(asked, picture, options, has_negative=has_negative)
             return ["audio_embeds"]
-        run = Asked(asked, inputs["audio_embeds"], picture, options, has_negative)
+        run = PlanInputs(asked, inputs["audio_embeds"], picture, options, has_negative)
         PLANNER.plan(run)
         if "schedule" in inputs and options.schedule is None:
             return ["schedule"]
@@ -98,7 +98,7 @@ class EverTalkSampler(EverTalkNode):
             name for name in LAZY_SOCKETS if name in inputs and inputs[name] is None and name not in unused
         ]
         if missing:
-            PLANNER.look_ahead(run)
+            PLANNER.run_preflight(run)
         return missing
 
     @classmethod
@@ -116,20 +116,27 @@ class EverTalkSampler(EverTalkNode):
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
         prompt = {} if options.has_prompts else {"positive": positive}
         check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds, **prompt)
-        planned = PLANNER.take(Asked(asked, audio_embeds, start_image, options, negative is not None))
+        planned = PLANNER.take(PlanInputs(asked, audio_embeds, start_image, options, negative is not None))
         plan = planned.plan
         see = seeing(others)
-        cast = Cast(model, vae, prompts_of(positive, options.schedule), negative, see)
+        run_models = RunModels(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
-            return with_summary(plan, cast, lambda: latent_result(plan, play(plan, cast, None)))
+            return with_summary(
+                plan, run_models, lambda: latent_result(plan, run_windows(plan, run_models, None))
+            )
         job, size = Job.of(cls.hidden), plan.size
         place = run_place(asked.filename_prefix, size.width_px, size.height_px, job.widget_values)
         metadata = run_metadata(job.prompt, job.extra_pnginfo)
         plan = replace(plan, notes=(*plan.notes, *metadata.notes))
-        wish = Wish(
-            place, Resume(asked.resume), metadata.texts, asked.pause_after, asked.written_as, planned.outlook
+        output_options = OutputOptions(
+            place,
+            Resume(asked.resume),
+            metadata.texts,
+            asked.pause_after,
+            asked.written_as,
+            planned.preflight_figures,
         )
-        return with_summary(plan, cast, lambda: saved_run(plan, cast, wish))
+        return with_summary(plan, run_models, lambda: saved_run(plan, run_models, output_options))
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> int:

@@ -1,6 +1,6 @@
 """What the sampler's sockets and widgets say when the mouse rests on them."""
 
-from ..multitalk.run_settings import MULTITALK_SCHEDULE
+from ..multitalk.windows.settings import MULTITALK_SCHEDULE
 from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 
 _FIXED = ", ".join(f"{timestep:g}" for timestep in MULTITALK_TIMESTEPS)

@@ -3,22 +3,22 @@
 from comfy.samplers import SAMPLER_NAMES, SCHEDULER_NAMES
 from comfy_api.latest import io
 
-from ..multitalk.guidance import GuidanceSettings
-from ..multitalk.manifest import MAX_WINDOWS
-from ..multitalk.output_format import MP4_H264, offered_formats
-from ..multitalk.run_card import Resume
-from ..multitalk.run_settings import (
+from ..multitalk.common.types import WINDOW_FRAMES
+from ..multitalk.media.output_format import MP4_H264, offered_formats
+from ..multitalk.model.guidance import GuidanceSettings
+from ..multitalk.runs.identity import Resume
+from ..multitalk.runs.manifest import MAX_WINDOWS
+from ..multitalk.windows.settings import (
     MAX_SIZE_PX,
     MULTITALK_SCHEDULE,
     OWN_SCHEDULES,
-    ScheduleSettings,
+    NoiseSchedule,
     WindowSettings,
 )
-from ..multitalk.types import WINDOW_FRAMES
 from ..wanvideo.geometry import SIZE_MULTIPLE
 from ..wanvideo.schedule import MULTITALK_TIMESTEPS
 from . import sampler_tooltips as tips
-from .host.request import CUSTOM_SIZE, SIZES, OutputForm
+from .host.run.request import CUSTOM_SIZE, SIZES, OutputForm
 
 WIDTH_PX, HEIGHT_PX = 832, 480
 """The 480p size that the weights saw most."""
@@ -31,7 +31,7 @@ MAX_SEED = 2**63 - 1
 
 def sampler_widgets() -> list[io.Input]:
     """What the user sets on the node."""
-    windows, schedule, guidance = WindowSettings(), ScheduleSettings(), GuidanceSettings()
+    windows, schedule, guidance = WindowSettings(), NoiseSchedule(), GuidanceSettings()
     return [
         io.Combo.Input("size", options=[*SIZES, CUSTOM_SIZE], tooltip=tips.SIZE),
         _side("width", WIDTH_PX, tips.WIDTH),

@@ -2,8 +2,8 @@
 
 from comfy_api.latest import io
 
-from .host.node import EverTalkNode
-from .host.text_embeds import Conditioning, save_text_embeds
+from .host.codecs.text_embeds import Conditioning, save_text_embeds
+from .host.report.node import EverTalkNode
 
 
 class EverTalkSaveTextEmbeds(EverTalkNode):

@@ -4,10 +4,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from ..multitalk.run_schedule import RunSchedule
-from .host.node import EverTalkNode
-from .host.schedule import check_texts, encoded_prompts, scheduled_pictures
+from ..multitalk.common.errors import InputError
+from ..multitalk.windows.prompt_timeline import PromptTimeline
+from .host.report.node import EverTalkNode
+from .host.sampling.schedule import check_texts, encoded_prompts, scheduled_pictures
 from .sockets import ScheduleSocket
 
 
@@ -81,4 +81,4 @@ class EverTalkSchedule(EverTalkNode):
     ) -> io.NodeOutput:
         """Encode each prompt once."""
         cues = scheduled_pictures(pictures, picture_times)
-        return io.NodeOutput(RunSchedule(encoded_prompts(clip, prompts), cues))
+        return io.NodeOutput(PromptTimeline(encoded_prompts(clip, prompts), cues))

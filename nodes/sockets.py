@@ -2,12 +2,12 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.dubbing import DubSource
-from ..multitalk.guidance import GuidanceSettings
-from ..multitalk.look import LookSettings
-from ..multitalk.run_schedule import RunSchedule
-from ..multitalk.types import AudioEmbeds, Speakers
-from .host.speech import SpeechEncoderModel
+from ..multitalk.common.types import AudioEmbeds, Speakers
+from ..multitalk.dubbing.clip import DubSource
+from ..multitalk.model.guidance import GuidanceSettings
+from ..multitalk.windows.finish import LookSettings
+from ..multitalk.windows.prompt_timeline import PromptTimeline
+from .host.codecs.speech import SpeechEncoderModel
 
 
 @io.comfytype(io_type="EVERTALK_SPEECH_ENCODER")
@@ -42,7 +42,7 @@ class GuidanceSocket(io.ComfyTypeIO):
 class ScheduleSocket(io.ComfyTypeIO):
     """Prompts and start pictures over time."""
 
-    Type = RunSchedule
+    Type = PromptTimeline
 
 
 @io.comfytype(io_type="EVERTALK_LOOK")

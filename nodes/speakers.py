@@ -5,15 +5,15 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from ..multitalk.mask_places import SPEAKER_NAMES
-from ..multitalk.picture import checked_picture
-from ..multitalk.speaker_preview import preview_speakers
-from ..multitalk.speakers import Arrangement, SpeakerInputs, make_speakers
-from .host.node import EverTalkNode
-from .host.progress import warn_on_node
-from .host.sound import audio_of, waveform_of
-from .host.widgets import check_widgets
+from ..multitalk.common.errors import InputError
+from ..multitalk.common.mask_places import SPEAKER_NAMES
+from ..multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers
+from ..multitalk.speakers.preview import preview_speakers
+from ..multitalk.windows.picture import checked_picture
+from .host.codecs.sound import audio_of, waveform_of
+from .host.report.node import EverTalkNode
+from .host.report.progress import warn_on_node
+from .host.report.widgets import check_widgets
 from .sockets import SpeakersSocket
 
 # Fixed sockets instead of growing ones: of ComfyUI 0.3.75's `AutogrowDynamic` its frontend (1.32.9) knows

@@ -5,9 +5,9 @@ from typing import cast
 from comfy_api.latest import io
 
 from ..wanvideo.step_cache import COEFFICIENTS, FIRST_STEPS, FittedSize, StepCacheSettings
-from .host.node import EverTalkNode
-from .host.step_cache import with_step_cache
-from .host.widgets import check_widgets
+from .host.model.step_cache import with_step_cache
+from .host.report.node import EverTalkNode
+from .host.report.widgets import check_widgets
 
 THRESHOLD = 0.2
 MAX_THRESHOLD = 2.0

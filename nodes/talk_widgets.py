@@ -6,8 +6,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
-from .host.files import list_talk_files
-from .host.talking_model import MODES
+from .host.model.files import list_talk_files
+from .host.model.talking_model import MODES
 
 MAX_RESERVE_GB = 1024.0
 

@@ -4,17 +4,17 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.errors import InputError
-from .host.files import file_stamp
-from .host.node import EverTalkNode
-from .host.saving import ENCODE
-from .host.text_embeds import (
+from ..multitalk.common.errors import InputError
+from .host.codecs.text_embeds import (
     Conditioning,
     find_text_embeds,
     list_text_embeds,
     load_text_embeds,
     save_text_embeds,
 )
+from .host.model.files import file_stamp
+from .host.report.node import EverTalkNode
+from .host.server.saving import ENCODE
 
 
 class NotConnected:

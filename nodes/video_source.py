@@ -5,16 +5,16 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.dubbing import DubSource
-from ..multitalk.region import FEATHER_PX, checked_region
-from ..multitalk.scene_cuts import CONTENT_THRESHOLD
-from ..multitalk.source_video import SourceVideo
-from .host.clip import clip_of, find_scene_cuts
-from .host.node import EverTalkNode
-from .host.outputs import output_is_taken, taken_fingerprint
-from .host.progress import show_on_node, warn_on_node
-from .host.sound import audio_of, stop_if_asked, temp_folder
-from .host.widgets import check_widgets
+from ..multitalk.dubbing.clip import DubSource
+from ..multitalk.dubbing.cuts import CONTENT_THRESHOLD
+from ..multitalk.dubbing.region import FEATHER_PX, checked_region
+from ..multitalk.dubbing.source import SourceVideo
+from .host.codecs.clip import clip_of, find_scene_cuts
+from .host.codecs.sound import audio_of, stop_if_asked, temp_folder
+from .host.report.node import EverTalkNode
+from .host.report.outputs import output_is_taken, taken_fingerprint
+from .host.report.progress import show_on_node, warn_on_node
+from .host.report.widgets import check_widgets
 from .sockets import VideoSourceSocket
 
 AUDIO_SLOT = 1

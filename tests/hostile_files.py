@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 import av
-from evertalk_pack.multitalk.manifest import (
+from evertalk_pack.multitalk.runs.manifest import (
     FileRecord,
     Manifest,
     WindowRecord,

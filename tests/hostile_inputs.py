@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from evertalk_pack.multitalk.manifest import (
+from evertalk_pack.multitalk.runs.manifest import (
     MAX_WINDOWS,
     SEGMENT_SUFFIXES,
     FileRecord,

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from evertalk_pack.attention.errors import PlainError
-from evertalk_pack.multitalk.carry_file import read_carry
-from evertalk_pack.multitalk.manifest import parse_manifest, read_manifest
-from evertalk_pack.multitalk.picture_reader import read_picture
-from evertalk_pack.multitalk.run_folder import stored_manifest
-from evertalk_pack.multitalk.run_lock import RunLock
-from evertalk_pack.multitalk.scene_cuts import find_cuts
-from evertalk_pack.multitalk.sound_file import read_sound
-from evertalk_pack.multitalk.source_video import open_source
-from evertalk_pack.multitalk.video_reader import frames_of, probe_video
-from evertalk_pack.multitalk.video_reader import read_sound as read_result_sound
+from evertalk_pack.multitalk.dubbing.cuts import find_cuts
+from evertalk_pack.multitalk.dubbing.source import open_source
+from evertalk_pack.multitalk.media.picture_reader import read_picture
+from evertalk_pack.multitalk.media.sound_file import read_sound
+from evertalk_pack.multitalk.media.video_reader import frames_of, probe_video
+from evertalk_pack.multitalk.media.video_reader import read_sound as read_result_sound
+from evertalk_pack.multitalk.runs.folder import stored_manifest
+from evertalk_pack.multitalk.runs.lock import RunLock
+from evertalk_pack.multitalk.runs.manifest import parse_manifest, read_manifest
+from evertalk_pack.multitalk.runs.overlap_file import read_overlap
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.checkpoint_kind import describe_checkpoint
 from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, wrong_sentence
@@ -105,7 +105,7 @@ class Reading:
     def _readers(self, file: HostileFile) -> tuple[Reader, ...]:
         readers: dict[str, tuple[Reader, ...]] = {
             "embeds": (lambda path: describe_checkpoint(read_header(path)),),
-            "carry": (lambda path: read_carry(path, 2, (2, 2)),),
+            "carry": (lambda path: read_overlap(path, 2, (2, 2)),),
             "gguf": (lambda path: describe_checkpoint(read_header(path)),),
             "manifest": (read_manifest, lambda path: parse_manifest(path.read_bytes())),
             "run": (lambda _path: self._open_run(file),),

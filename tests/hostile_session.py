@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from comfy_server import LINK_NAME, ComfyServer
-from evertalk_pack.multitalk.errors import EverTalkError
+from evertalk_pack.multitalk.common.errors import EverTalkError
 from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, timed_answer, wrong_sentence
 from hostile_prompts import Case, Prompts
 

@@ -7,7 +7,7 @@ import parity
 import parity_runners.loop
 import pytest
 import torch
-from evertalk_pack.multitalk.windows import plan_windows
+from evertalk_pack.multitalk.windows.plan import plan_windows
 from parity_case import PUBLIC_CASES, Case, Tolerance, load_case
 from parity_kinds import KINDS, kind_of
 

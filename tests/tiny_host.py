@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
-from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import AudioEmbeds, Speakers, Waveform
+from evertalk_pack.multitalk.common.types import AudioEmbeds, Speakers, Waveform
+from evertalk_pack.multitalk.speech.embeds import encode_voices
 from tiny_speech import speech_like
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class TinyFiles:
 
 def load_model(files: TinyFiles, mode: Any = "infinitetalk", attention_mode: str = "sdpa") -> "ModelPatcher":
     """The tiny base with the tiny audio weights on it, loaded as the nodes load them."""
-    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base, load_talk
-    from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
+    from evertalk_pack.nodes.host.model.files import base_size, check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base, load_talk
+    from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
 
     base, _ = load_base(files.base, Quantization.AS_STORED)
     config = check_talk_file(files.talk, base_size(check_base_file(files.base)))
-    attachment = TalkAttachment(files.talk.name, mode, attention_mode, load_talk(files.talk, config))
+    attachment = AudioAttachment(files.talk.name, mode, attention_mode, load_talk(files.talk, config))
     return apply_talk(base, attachment)
 
 
@@ -55,7 +55,7 @@ def load_vae(files: TinyFiles) -> Any:
 
 def speech(files: TinyFiles, video_frames: int) -> AudioEmbeds:
     """Encoded noise in bursts, as long as `video_frames`."""
-    from evertalk_pack.nodes.host.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.codecs.speech import load_speech_encoder
 
     sound = Waveform(speech_like(video_frames * RATE_HZ // 25)[None], RATE_HZ)
     return encode_voices(load_speech_encoder(files.speech), Speakers(("A",), (sound,), sound))
@@ -146,11 +146,11 @@ def play_windows(
     model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, writer: Any = None, **changed: Any
 ) -> torch.Tensor:
     """A whole run with the sampler's widgets `changed`; the last window's latents."""
-    from evertalk_pack.nodes.host.request import SamplerWidgets, plan_run
-    from evertalk_pack.nodes.host.run import play
-    from evertalk_pack.nodes.host.studio import Cast
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.windowed_run import run_windows
+    from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
     prompt = conditioning(0)
-    cast = Cast(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
-    return play(plan, cast, writer).latents_BCTHW
+    run_models = RunModels(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
+    return run_windows(plan, run_models, writer).latents_BCTHW

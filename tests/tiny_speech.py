@@ -1,8 +1,8 @@
 """A tiny wav2vec2 with seeded random weights, under the names of published checkpoints."""
 
 import torch
-from evertalk_pack.multitalk.speech_config import SpeechEncoderConfig
-from evertalk_pack.multitalk.speech_encoder import SpeechEncoder
+from evertalk_pack.multitalk.speech.config import SpeechEncoderConfig
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 
 BASE = SpeechEncoderConfig(
     conv_channels=(16,) * 7,

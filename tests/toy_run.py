@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from evertalk_pack.multitalk.carry_file import Carry
-from evertalk_pack.multitalk.fingerprint import chained, fingerprint
-from evertalk_pack.multitalk.generate import Score, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.manifest import WindowRecord, WindowStats
-from evertalk_pack.multitalk.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.noise import seeded_noise
-from evertalk_pack.multitalk.output_format import MP4_H264, OutputFormat
-from evertalk_pack.multitalk.pausing import Pausing
-from evertalk_pack.multitalk.run_card import Resume, RunCard, VideoForm
-from evertalk_pack.multitalk.run_folder import RunPlace
-from evertalk_pack.multitalk.run_store import RunStore
-from evertalk_pack.multitalk.safe_path import checked_prefix
-from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.video_settings import VideoSettings
-from evertalk_pack.multitalk.window_seeds import WindowSeeds
-from evertalk_pack.multitalk.windows import plan_windows
+from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint
+from evertalk_pack.multitalk.common.safe_path import checked_prefix
+from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.media.output_format import MP4_H264, OutputFormat
+from evertalk_pack.multitalk.media.video_settings import VideoSettings
+from evertalk_pack.multitalk.runs.folder import RunPlace
+from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm
+from evertalk_pack.multitalk.runs.manifest import WindowRecord, WindowStats
+from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
+from evertalk_pack.multitalk.runs.pausing import Pausing
+from evertalk_pack.multitalk.runs.store import RunStore
+from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
+from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
+from evertalk_pack.multitalk.windows.noise import seeded_noise
+from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from torch.nn import functional as F
 
 SIZE = 64
@@ -100,7 +100,7 @@ class ToyRun:
         samples = torch.rand(1, 40 * RATE_HZ, generator=generator)[:, : self.frames * RATE_HZ // 25] - 0.5
         return Waveform(samples * 0.1, RATE_HZ)
 
-    def card(self) -> RunCard:
+    def card(self) -> RunIdentity:
         """What the run is known by."""
         windows = plan_windows(self.frames, WINDOW_FRAMES, MOTION_FRAMES)
         keys: list[str] = []
@@ -112,7 +112,7 @@ class ToyRun:
                 chained(keys[-1] if keys else "", self.seed, own, window, heard, self.written_as.name)
             )
         whole = fingerprint(keys, self.sound)
-        return RunCard(whole, tuple(keys), windows, {"seed": str(self.seed)})
+        return RunIdentity(whole, tuple(keys), windows, {"seed": str(self.seed)})
 
     def new_store(self) -> RunStore:
         """A store of this run."""
@@ -124,11 +124,11 @@ class ToyRun:
         store.review = self.pausing.after
         return store
 
-    def score(self) -> Score:
+    def spec(self) -> RunSpec:
         """What is played."""
         picture_HWC = torch.full((SIZE, SIZE, 3), 0.4)
         silence = torch.zeros(1, WINDOW_FRAMES, 5, 1, 1)
-        return Score(
+        return RunSpec(
             windows=self.card().windows,
             mode=InfiniteTalkMode(),
             height_px=SIZE,
@@ -143,14 +143,16 @@ class ToyRun:
 
     def play(self) -> Path:
         """Make what is not finished yet; the finished video's path."""
-        score = self.score()
+        spec = self.spec()
         with self.new_store() as self.store:
             if self.resume is Resume.ONLY_FINISHED:
                 return self.store.keep_finished()
-            for done in generate(score, self.studio, self.store.first, self.store.carry.motion_FHWC):
+            for done in generate(spec, self.studio, self.store.first, self.store.carry.motion_FHWC):
                 if self.before_window is not None:
                     self.before_window(done.window.index)
-                self.store.add(done.window, done.frames_FHWC, Carry(done.motion_FHWC), WindowStats(0.5))
+                self.store.add(
+                    done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), WindowStats(0.5)
+                )
                 if self.pausing.is_due(done.window.index) and done.motion_FHWC is not None:
                     return self.store.keep_finished()
             return self.store.finish()

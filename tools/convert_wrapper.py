@@ -31,9 +31,9 @@ sys.modules[_spec.name] = importlib.util.module_from_spec(_spec)
 from evertalk_pack.convert.conversion import Conversion, convert  # noqa: E402
 from evertalk_pack.convert.remarks import Level  # noqa: E402
 from evertalk_pack.convert.stored import HEAD_BYTES, is_media, stored_workflow  # noqa: E402
-from evertalk_pack.multitalk.errors import InputError  # noqa: E402
-from evertalk_pack.multitalk.name_tokens import TokenValues, expanded  # noqa: E402
-from evertalk_pack.multitalk.safe_path import checked_parts  # noqa: E402
+from evertalk_pack.multitalk.common.errors import InputError  # noqa: E402
+from evertalk_pack.multitalk.common.name_tokens import TokenValues, expanded  # noqa: E402
+from evertalk_pack.multitalk.common.safe_path import checked_parts  # noqa: E402
 
 TIMEOUT_S = 60
 SIDE_PX = 1024

@@ -1,7 +1,7 @@
 """The names under which LoRA files change a Wan transformer's weights, as ComfyUI spells them.
 
 The same layer is called `diffusion_model.blocks.0.self_attn.q` by ComfyUI and by most trainers,
-`blocks.0.self_attn.q` by DiffSynth-Studio, `transformer.blocks.0.attn1.to_q` by diffusers,
+`blocks.0.self_attn.q` by DiffSynth-SamplingBackend, `transformer.blocks.0.attn1.to_q` by diffusers,
 `base_model.model.blocks.0.self_attn.q` by PEFT, `lora_unet_blocks_0_self_attn_q` by musubi-tuner and
 `lycoris_blocks_0_attn1_to_q` by SimpleTuner; and what belongs to it ends in `.lora_A.weight`,
 `.lora_A.default.weight`, `.lora_down.weight`, `.lora.down.weight` and so on. Any beginning is taken with any

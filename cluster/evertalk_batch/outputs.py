@@ -8,7 +8,7 @@ from .task import Ending, Report
 from .usage import Peak
 
 SUMMARY = "evertalk"
-"""Under this key EverTalk's nodes report a run; see nodes/host/run_summary.py of the pack."""
+"""Under this key EverTalk's nodes report a run; see nodes/host/run/summary.py of the pack."""
 
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
 

@@ -54,7 +54,7 @@ def load_bank(path: Path, name: str) -> Bank:
 def main() -> None:
     """Encode and write."""
     import pack  # noqa: F401, PLC0415  # pyright: ignore[reportUnusedImport]
-    from evertalk_pack.multitalk.speech_checkpoint import speech_encoder_from  # noqa: PLC0415
+    from evertalk_pack.multitalk.speech.checkpoint import speech_encoder_from  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
     from speech import encode_track  # noqa: PLC0415
 

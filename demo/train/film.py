@@ -21,7 +21,7 @@ from world.draw import Pose, draw
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from lipsync import colour_drift, correlation, measure_sync, openings_px
 
-from evertalk_pack.multitalk.seam import blend_overlap  # isort: skip
+from evertalk_pack.multitalk.windows.join_metric import blend_overlap  # isort: skip
 
 SHIFT = 5.0
 SIGMAS = tuple(SHIFT * s / (1 + (SHIFT - 1) * s) for s in (1.0, 0.75, 0.5, 0.25, 0.0))

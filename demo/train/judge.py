@@ -22,8 +22,8 @@ from scenes import Cast, Parts, make_cast
 from talker import Talker
 from world.draw import Pose, draw
 
-from evertalk_pack.multitalk.mask_places import default_masks  # isort: skip
-from evertalk_pack.multitalk.speaker_masks import make_speaker_masks  # isort: skip
+from evertalk_pack.multitalk.common.mask_places import default_masks  # isort: skip
+from evertalk_pack.multitalk.speakers.masks import make_speaker_masks  # isort: skip
 
 
 LONG_FILMS = 4

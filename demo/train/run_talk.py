@@ -22,8 +22,8 @@ from scenes import make_cast
 from talk import EMA_DECAY, descend, flow_loss, make_batch, save
 from talker import Talker, is_matrix, through_fp8, used_in_training
 
-from evertalk_pack.multitalk.mask_places import default_masks  # isort: skip
-from evertalk_pack.multitalk.speaker_masks import make_speaker_masks  # isort: skip
+from evertalk_pack.multitalk.common.mask_places import default_masks  # isort: skip
+from evertalk_pack.multitalk.speakers.masks import make_speaker_masks  # isort: skip
 
 WARM_UP_STEPS = 150
 SAID_EVERY_S = 25.0

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pack  # noqa: F401  # makes evertalk_pack importable
 import torch
-from evertalk_pack.multitalk.speech_config import SpeechEncoderConfig
-from evertalk_pack.multitalk.speech_encoder import SpeechEncoder
-from evertalk_pack.multitalk.types import TAIL_FRAMES, Waveform
-from evertalk_pack.multitalk.waveform import with_silent_tail
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
+from evertalk_pack.multitalk.speech.config import SpeechEncoderConfig
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
+from evertalk_pack.multitalk.speech.waveform import with_silent_tail
 from safetensors.torch import save_file
 from torch import nn
 from world.mouth import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, mouth_law

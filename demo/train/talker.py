@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pack  # noqa: F401
 import torch
-from evertalk_pack.multitalk.audio_attention import SpeakerRotations
-from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, speaker_map
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import RouteSpeakers, TalkHooks, TalkModel
+from evertalk_pack.multitalk.model.audio_attention import SpeakerRotations
+from evertalk_pack.multitalk.model.audio_model import AudioModel, RouteSpeakers, TalkHooks
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig
+from evertalk_pack.multitalk.model.speaker_map import key_positions, query_positions, speaker_map
 from evertalk_pack.wanvideo.forward import WanInputs, wan_forward
 from evertalk_pack.wanvideo.rope import angles, grid_rotation, rotation_of_angles
 from torch import nn
@@ -54,7 +54,7 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor
 
 
 def watched_router(masks_MP: torch.Tensor, audio_tokens: int, maps: list[torch.Tensor]) -> RouteSpeakers:
-    """Routes as multitalk.speaker_routing.SpeakerRouter does, and keeps each block's map (B, M, L) in `maps`.
+    """Routes as multitalk.model.routing.SpeakerRouter does, and keeps each block's map (B, M, L) in `maps`.
 
     A function: the compiler cannot call frozen dataclasses.
     """
@@ -78,7 +78,7 @@ class Talker(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tree, self.talk = PlainWan(WAN), TalkModel(TALK)
+        self.tree, self.talk = PlainWan(WAN), AudioModel(TALK)
         self._begin()
 
     @torch.no_grad()

@@ -19,9 +19,9 @@ from evertalk_batch.server import ComfyServer, ServerSettings
 from evertalk_batch.task import Ending, Task, Upload
 from evertalk_batch.usage import Peak
 from evertalk_batch.worker import Worker, WorkerSettings, ending_of
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.preflight import Machine, Past, RunShape, check_disk, estimate_run
-from evertalk_pack.multitalk.run_settings import FrameSize
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.runs.preflight import Machine, Past, RunShape, check_disk, estimate_run
+from evertalk_pack.multitalk.windows.settings import FrameSize
 
 PARENT = """
 import os, subprocess, sys, time

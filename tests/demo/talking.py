@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from evertalk_pack.multitalk.generate import Score, Studio, WindowRequest, WindowVoices, generate
-from evertalk_pack.multitalk.joins import join_windows
-from evertalk_pack.multitalk.speech_embeds import encode_voices
-from evertalk_pack.multitalk.types import Speakers, Waveform
-from evertalk_pack.multitalk.windows import Window
+from evertalk_pack.multitalk.common.types import Speakers, Waveform
+from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.windows.joins import join_windows
+from evertalk_pack.multitalk.windows.loop import (
+    RunSpec,
+    SamplingBackend,
+    WindowRequest,
+    WindowVoices,
+    generate,
+)
+from evertalk_pack.multitalk.windows.plan import Window
 from plain_vae import PlainVae
 from world.draw import Pose, draw
 from world.mouth import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, mouth_law
@@ -27,11 +33,11 @@ BLEND_FRAMES = 9
 """As the demo's look has it."""
 
 if TYPE_CHECKING:
-    from evertalk_pack.nodes.host.request import SamplerWidgets
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
 VOICES = Path(__file__).resolve().parent / "voices"
 
-Change = Callable[[Score], Score]
+Change = Callable[[RunSpec], RunSpec]
 
 
 @dataclass(frozen=True)
@@ -55,21 +61,21 @@ class QuickStudio:
         plain: encodes and decodes.
     """
 
-    host: Studio
+    host: SamplingBackend
     plain: PlainVae
 
     @torch.no_grad()
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
-        """See Studio."""
+        """See SamplingBackend."""
         return self.plain.encode(frames_FHWC.movedim(-1, 1)[None] * 2 - 1).transpose(1, 2)
 
     def sample(self, request: WindowRequest) -> torch.Tensor:
-        """See Studio."""
+        """See SamplingBackend."""
         return self.host.sample(request)
 
     @torch.no_grad()
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-        """See Studio."""
+        """See SamplingBackend."""
         video = self.plain.decode(latents_BCTHW.transpose(1, 2).float())[0] * 0.5 + 0.5
         return video.clamp(0, 1).movedim(1, -1).contiguous()
 
@@ -94,18 +100,18 @@ class Film:
 def load_troupe(models: Path) -> Troupe:
     """Load what demo/make_tiny.py wrote to `models`."""
     import comfy.sd
-    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
-    from evertalk_pack.nodes.host.loaders import Quantization, load_base, load_talk
-    from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
-    from evertalk_pack.nodes.host.speech import load_speech_encoder
-    from evertalk_pack.nodes.host.text_embeds import load_text_embeds
+    from evertalk_pack.nodes.host.codecs.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.codecs.text_embeds import load_text_embeds
+    from evertalk_pack.nodes.host.model.files import base_size, check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base, load_talk
+    from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
     from safetensors.torch import load_file
 
     base = models / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors"
     talk = models / "model_patches" / "evertalk_tiny_infinitetalk.safetensors"
     model, _ = load_base(base, Quantization.AS_STORED)
     config = check_talk_file(talk, base_size(check_base_file(base)))
-    attachment = TalkAttachment(talk.name, "infinitetalk", "sdpa", load_talk(talk, config))
+    attachment = AudioAttachment(talk.name, "infinitetalk", "sdpa", load_talk(talk, config))
     vae = load_file(models / "vae" / "evertalk_tiny_wan_vae.safetensors")
     plain = PlainVae().requires_grad_(requires_grad=False)
     plain.load_state_dict({name: value.float() for name, value in vae.items()})
@@ -129,7 +135,7 @@ def make_film(
     troupe: Troupe,
     picture_HWC: torch.Tensor,
     voices: list[torch.Tensor],
-    change: Change = lambda score: score,
+    change: Change = lambda spec: spec,
     *,
     steps: int | None = None,
 ) -> Film:
@@ -137,20 +143,22 @@ def make_film(
 
     `steps` are InfiniteTalk's, of which there may be many; else the four that the miniature was trained for.
     """
-    from evertalk_pack.nodes.host.patcher import attachment_of
-    from evertalk_pack.nodes.host.request import plan_run
-    from evertalk_pack.nodes.host.run import score_of, studio_for
-    from evertalk_pack.nodes.host.studio import Cast
+    from evertalk_pack.nodes.host.model.patcher import attachment_of
+    from evertalk_pack.nodes.host.run.request import plan_run
+    from evertalk_pack.nodes.host.run.windowed_run import comfy_backend_for, spec_of
+    from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     sounds = [Waveform(voice[None], SAMPLE_RATE_HZ) for voice in voices]
     speakers = Speakers(("A", "B")[: len(sounds)], tuple(sounds), sounds[0])
     embeds = encode_voices(troupe.encoder, speakers)
     widgets = _widgets() if steps is None else replace(_widgets(), scheduler="infinitetalk", steps=steps)
     plan = plan_run(widgets, embeds, picture_HWC[None], has_negative=False)
-    cast = Cast(troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None)
+    run_models = RunModels(
+        troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None
+    )
     attachment = attachment_of(troupe.model)
-    studio = QuickStudio(studio_for(plan, cast, attachment), troupe.plain_vae)
-    windows = list(generate(change(score_of(plan, attachment)), studio))
+    sampling_backend = QuickStudio(comfy_backend_for(plan, run_models, attachment), troupe.plain_vae)
+    windows = list(generate(change(spec_of(plan, attachment)), sampling_backend))
     frames = [part.frames_FHWC for part in join_windows(windows, BLEND_FRAMES, len(plan.windows))]
     laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]
     unblended = torch.cat([window.frames_FHWC for window in windows])
@@ -158,7 +166,7 @@ def make_film(
 
 
 def _widgets() -> "SamplerWidgets":
-    from evertalk_pack.nodes.host.request import SamplerWidgets
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     return SamplerWidgets(
         size="custom",
@@ -181,11 +189,11 @@ def _widgets() -> "SamplerWidgets":
 def voices_changed(change: Callable[[WindowVoices], WindowVoices]) -> Change:
     """A score whose voices are changed in every window."""
 
-    def changed(score: Score) -> Score:
+    def changed(spec: RunSpec) -> RunSpec:
         def voices(window: Window) -> WindowVoices:
-            return change(score.voices(window))
+            return change(spec.voices(window))
 
-        return replace(score, voices=voices)
+        return replace(spec, voices=voices)
 
     return changed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig, mode_from_name
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig, mode_from_name
 from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.checkpoint_kind import WanDims, describe_checkpoint
 from evertalk_pack.wanvideo.checkpoint_layout import CheckpointKind
@@ -79,7 +79,7 @@ def test_the_trained_base_says_nothing_to_a_clip_picture(trained: Path) -> None:
 
 @pytest.mark.host
 def test_the_trained_talk_model_fits_the_trained_base(trained: Path) -> None:
-    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.model.files import base_size, check_base_file, check_talk_file
 
     base = check_base_file(trained / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors")
     assert base.wan == WanDims(256, 6, 512, 4096, 36, 16)
@@ -97,8 +97,8 @@ def test_running_again_writes_only_what_differs(models: Path) -> None:
 
 @pytest.mark.host
 def test_the_talk_model_fits_the_base_and_loads(models: Path) -> None:
-    from evertalk_pack.nodes.host.files import base_size, check_base_file, check_talk_file
-    from evertalk_pack.nodes.host.loaders import load_talk
+    from evertalk_pack.nodes.host.model.files import base_size, check_base_file, check_talk_file
+    from evertalk_pack.nodes.host.model.loaders import load_talk
 
     base = check_base_file(models / "diffusion_models" / "evertalk_tiny_wan_i2v.safetensors")
     assert base.wan == WanDims(256, 2, 512, 4096, 36, 16)
@@ -112,7 +112,7 @@ def test_the_talk_model_fits_the_base_and_loads(models: Path) -> None:
 @pytest.mark.host
 @pytest.mark.parametrize("name", PROMPTS)
 def test_the_prompts_load_through_the_node(models: Path, name: str) -> None:
-    from evertalk_pack.nodes.host.text_embeds import load_text_embeds
+    from evertalk_pack.nodes.host.codecs.text_embeds import load_text_embeds
 
     [(cross_attn, _)] = load_text_embeds(models / "evertalk_text_embeds" / name)
     assert cross_attn.shape == (1, 32, 4096)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.generate import Score
-from evertalk_pack.multitalk.modes import Encode, Known, WindowCondition, WindowMode
+from evertalk_pack.multitalk.windows.loop import RunSpec
+from evertalk_pack.multitalk.windows.modes import Encode, WindowCondition, WindowInputs, WindowMode
 from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 from lipsync import Sync, colour_drift, correlation, measure_sync, openings_px
 from talking import (
@@ -94,12 +94,12 @@ class Forgetful:
     def __init__(self, mode: WindowMode) -> None:
         self.mode = mode
 
-    def condition(self, known: Known, encode: Encode) -> WindowCondition:
+    def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         return self.mode.condition(replace(known, motion_FHWC=None), encode)
 
 
-def forget_motion(score: Score) -> Score:
-    return replace(score, mode=Forgetful(score.mode))
+def forget_motion(spec: RunSpec) -> RunSpec:
+    return replace(spec, mode=Forgetful(spec.mode))
 
 
 def test_the_mouth_follows_a_voice(alone: Film) -> None:
@@ -178,7 +178,7 @@ def test_a_step_cache_leaves_out_a_third_of_the_steps_and_the_film_stays_the_sam
     troupe: Troupe, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of 20. The guess was fitted to the real model, not to this one: what is left out differs there."""
-    from evertalk_pack.nodes.host.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
 
     voice = load_voice("one", SHORT_S)
     settings = StepCacheSettings(0.3, COEFFICIENTS["480p"])

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from evertalk_pack.multitalk.carry_file import read_carry
-from evertalk_pack.multitalk.errors import EverTalkError, RunStoreError
-from evertalk_pack.multitalk.manifest import (
+from evertalk_pack.multitalk.common.errors import EverTalkError, RunStoreError
+from evertalk_pack.multitalk.common.safe_path import checked_prefix, problem_of
+from evertalk_pack.multitalk.runs.folder import final_path
+from evertalk_pack.multitalk.runs.lock import Holder
+from evertalk_pack.multitalk.runs.manifest import (
     MAX_BYTES,
     MAX_WINDOWS,
     SEGMENT_SUFFIXES,
@@ -25,11 +27,9 @@ from evertalk_pack.multitalk.manifest import (
     parse_manifest,
     segment_name,
 )
-from evertalk_pack.multitalk.run_folder import final_path
-from evertalk_pack.multitalk.run_lock import Holder
-from evertalk_pack.multitalk.safe_path import checked_prefix, problem_of
-from evertalk_pack.multitalk.schedule_text import parse_image_schedule, parse_schedule
-from evertalk_pack.multitalk.timeline import parse_timeline
+from evertalk_pack.multitalk.runs.overlap_file import read_overlap
+from evertalk_pack.multitalk.speakers.timeline import parse_timeline
+from evertalk_pack.multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
 from evertalk_pack.wanvideo.errors import CheckpointError
 from evertalk_pack.wanvideo.safetensors_header import read_safetensors_header
 from hostile_inputs import VALUES, damaged, hostile_manifests, manifests, places_in, replaced
@@ -165,12 +165,12 @@ def test_hostile_safetensors_file_is_refused_or_holds_what_is_expected(
         header = read_safetensors_header(file)
     except CheckpointError:
         with pytest.raises(RunStoreError):
-            read_carry(file, 2, (2, 2))
+            read_overlap(file, 2, (2, 2))
         return
     for info in header.tensors.values():
         assert all(0 <= size < 2**63 for size in info.shape)
     try:
-        motion = read_carry(file, 2, (2, 2))
+        motion = read_overlap(file, 2, (2, 2))
     except RunStoreError:
         return
     assert motion.motion_FHWC is not None
@@ -228,7 +228,7 @@ def test_hostile_lock_file_names_a_holder_or_none(content: bytes) -> None:
 
 def test_files_of_other_kinds_are_no_manifests(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manifest.json")
-    from evertalk_pack.multitalk.run_folder import stored_manifest
+    from evertalk_pack.multitalk.runs.folder import stored_manifest
 
     manifest, note = stored_manifest(tmp_path)
     assert manifest is None

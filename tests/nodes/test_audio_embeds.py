@@ -3,20 +3,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.types import TAIL_FRAMES, AudioEmbeds
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds
 from safetensors.torch import save_file
 from tiny_speech import speech_like, tiny_encoder
 
 if TYPE_CHECKING:
-    from evertalk_pack.nodes.host.speech import SpeechEncoderModel
+    from evertalk_pack.nodes.host.codecs.speech import SpeechEncoderModel
 
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> "SpeechEncoderModel":
-    from evertalk_pack.nodes.host.speech import load_speech_encoder
+    from evertalk_pack.nodes.host.codecs.speech import load_speech_encoder
 
     path: Path = tmp_path_factory.mktemp("encoder") / "tiny.safetensors"
     save_file(tiny_encoder().state_dict(), path)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import ModelFileError
+from evertalk_pack.multitalk.common.errors import ModelFileError
 from safetensors.torch import save_file
 from tiny_speech import BASE, tiny_encoder
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_offers_and_loads_the_files_of_the_folder() -> None:
     from comfy_api.latest import io
     from evertalk_pack.nodes.audio_encoder_loader import EverTalkAudioEncoderLoader
-    from evertalk_pack.nodes.host.speech import SpeechEncoderModel
+    from evertalk_pack.nodes.host.codecs.speech import SpeechEncoderModel
 
     [choice] = EverTalkAudioEncoderLoader.define_schema().inputs
     assert isinstance(choice, io.Combo.Input)

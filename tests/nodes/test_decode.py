@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import ResultError
-from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.video_reader import probe_video, read_frames
-from evertalk_pack.multitalk.video_writer import VideoWriter
+from evertalk_pack.multitalk.common.errors import ResultError
+from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
+from evertalk_pack.multitalk.media.video_writer import VideoWriter
 
 pytestmark = pytest.mark.host
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.video_writer import VideoWriter
+from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.media.video_writer import VideoWriter
 
 pytestmark = pytest.mark.host
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from comfy_client import JobError, TextEvent
 from comfy_server import ComfyServer
-from evertalk_pack.multitalk.video_reader import read_frames
+from evertalk_pack.multitalk.media.video_reader import read_frames
 from PIL import Image
 from source_clips import grey, write_clip
 

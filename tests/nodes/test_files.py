@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import ModelFileError
-from evertalk_pack.multitalk.talk_checkpoint import BaseSize, TalkConfig, talk_shapes
+from evertalk_pack.multitalk.common.errors import ModelFileError
+from evertalk_pack.multitalk.model.checkpoint import BaseSize, TalkConfig, talk_shapes
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host
@@ -33,7 +33,7 @@ def save(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
 
 
 def test_lists_talk_files_of_both_folders_with_gguf(models: Path) -> None:
-    from evertalk_pack.nodes.host.files import list_base_files, list_talk_files
+    from evertalk_pack.nodes.host.model.files import list_base_files, list_talk_files
 
     for name in ("model_patches/a.safetensors", "model_patches/b.gguf", "diffusion_models/c.safetensors"):
         (models / name).touch()
@@ -42,7 +42,7 @@ def test_lists_talk_files_of_both_folders_with_gguf(models: Path) -> None:
 
 
 def test_finds_a_file_in_the_second_folder_and_names_both_when_it_is_missing(models: Path) -> None:
-    from evertalk_pack.nodes.host.files import TALK_FOLDERS, find_model_file
+    from evertalk_pack.nodes.host.model.files import TALK_FOLDERS, find_model_file
 
     (models / "diffusion_models" / "c.safetensors").touch()
     found = find_model_file("talk_model", "c.safetensors", TALK_FOLDERS)
@@ -54,7 +54,7 @@ def test_finds_a_file_in_the_second_folder_and_names_both_when_it_is_missing(mod
 
 
 def test_a_lora_given_as_base_model_is_sent_to_its_folder(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_base_file
+    from evertalk_pack.nodes.host.model.files import check_base_file
 
     path = save(tmp_path / "x.safetensors", {"blocks.0.self_attn.q.lora_down.weight": (4, 8)})
     expected = (
@@ -65,7 +65,7 @@ def test_a_lora_given_as_base_model_is_sent_to_its_folder(tmp_path: Path) -> Non
 
 
 def test_a_vae_given_as_talk_model_is_sent_to_its_folder(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.model.files import check_talk_file
 
     path = save(tmp_path / "x.safetensors", {"decoder.middle.0.residual.0.gamma": (8, 1, 1, 1)})
     with pytest.raises(
@@ -75,7 +75,7 @@ def test_a_vae_given_as_talk_model_is_sent_to_its_folder(tmp_path: Path) -> None
 
 
 def test_an_unknown_file_is_refused_without_a_folder(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_base_file
+    from evertalk_pack.nodes.host.model.files import check_base_file
 
     path = save(tmp_path / "x.safetensors", {"w": (1,)})
     with pytest.raises(
@@ -85,7 +85,7 @@ def test_an_unknown_file_is_refused_without_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_damaged_talk_file_is_refused_with_the_sockets_name(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.model.files import check_talk_file
 
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"\x05\0\0\0\0\0\0\0{}")
@@ -94,14 +94,14 @@ def test_a_damaged_talk_file_is_refused_with_the_sockets_name(tmp_path: Path) ->
 
 
 def test_a_pickle_is_refused_with_the_sockets_name(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_base_file
+    from evertalk_pack.nodes.host.model.files import check_base_file
 
     with pytest.raises(ModelFileError, match=r"base_model: `x.ckpt` is a pickle"):
         check_base_file(tmp_path / "x.ckpt")
 
 
 def test_talk_weights_that_fit_the_base_pass_and_others_are_refused(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.model.files import check_talk_file
 
     config = TalkConfig(32, 1, 24, 8, 2, 16)
     assert check_talk_file(save(tmp_path / "fits.safetensors", talk_shapes(config)), BASE) == config
@@ -116,7 +116,7 @@ def test_talk_weights_that_fit_the_base_pass_and_others_are_refused(tmp_path: Pa
 def test_gguf_without_its_package_says_what_to_install(tmp_path: Path) -> None:
     import importlib.util
 
-    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.model.files import check_talk_file
 
     path = tmp_path / "talk.gguf"
     path.write_bytes(b"GGUF" + b"\0" * 20)
@@ -145,7 +145,7 @@ def test_gguf_without_its_package_says_what_to_install(tmp_path: Path) -> None:
 def test_another_file_named_gguf_is_called_what_it_is(
     tmp_path: Path, content: bytes | None, complaint: str
 ) -> None:
-    from evertalk_pack.nodes.host.files import check_talk_file
+    from evertalk_pack.nodes.host.model.files import check_talk_file
 
     path = tmp_path / "talk.gguf"
     if content is None:
@@ -157,7 +157,7 @@ def test_another_file_named_gguf_is_called_what_it_is(
 
 
 def test_a_gguf_file_of_another_name_is_called_what_it_is(tmp_path: Path) -> None:
-    from evertalk_pack.nodes.host.files import check_base_file
+    from evertalk_pack.nodes.host.model.files import check_base_file
 
     path = tmp_path / "base.safetensors"
     path.write_bytes(b"GGUF" + b"\0" * 20)

@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from evertalk_pack.multitalk.guidance import GuidanceSettings
+from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 
 pytestmark = pytest.mark.host
 

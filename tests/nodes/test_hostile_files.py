@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from evertalk_pack.multitalk import run_lock
+from evertalk_pack.multitalk.runs import lock as run_lock
 from hostile_files import Files
 from hostile_reading import Reader, Reading
 from toy_run import ToyRun
@@ -27,8 +27,8 @@ LOG = logging.getLogger(__name__)
 @pytest.fixture
 def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
     """A lock is stale at once: what is tried is what is in it."""
-    from evertalk_pack.nodes.host.estimate import told_seconds, told_size
-    from evertalk_pack.nodes.host.text_embeds import load_text_embeds
+    from evertalk_pack.nodes.host.codecs.text_embeds import load_text_embeds
+    from evertalk_pack.nodes.host.run.estimate import told_seconds, told_size
 
     monkeypatch.setattr(run_lock, "STALE_S", 0.0)
     monkeypatch.setattr(run_lock, "_POLL_S", 0.01)

@@ -41,8 +41,8 @@ def node_of(name: str) -> Any:
 
 @pytest.mark.parametrize("literal", LITERALS, ids=repr)
 def test_every_socket_of_every_node_refuses_a_literal_by_its_name(literal: object) -> None:
-    from evertalk_pack.multitalk.errors import InputError
-    from evertalk_pack.nodes.host.node import check_inputs
+    from evertalk_pack.multitalk.common.errors import InputError
+    from evertalk_pack.nodes.host.report.node import check_inputs
 
     sockets = nodes_with_sockets()
     assert len(sockets) > 30
@@ -74,7 +74,7 @@ def test_a_file_name_that_is_no_name_is_refused_by_the_widget_before_anything_ru
 
 
 def test_a_node_that_looks_when_it_runs_refuses_a_name_that_is_no_name_too() -> None:
-    from evertalk_pack.multitalk.errors import InputError
+    from evertalk_pack.multitalk.common.errors import InputError
 
     for name in (7, [1], "x" * 5000):
         with pytest.raises(InputError, match=r"^file: "):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk import tensor_file
-from evertalk_pack.multitalk.errors import InputError
+from evertalk_pack.multitalk.common import tensor_file
+from evertalk_pack.multitalk.common.errors import InputError
 from server_run import write_wav
 from tiny_speech import speech_like
 

@@ -1,9 +1,9 @@
 from typing import Any
 
 import pytest
-from evertalk_pack.multitalk.camera import CameraMove
-from evertalk_pack.multitalk.colour import ColourMethod
-from evertalk_pack.multitalk.look import LookSettings
+from evertalk_pack.multitalk.windows.camera import CameraMove
+from evertalk_pack.multitalk.windows.colour import ColourMethod
+from evertalk_pack.multitalk.windows.finish import LookSettings
 
 pytestmark = pytest.mark.host
 

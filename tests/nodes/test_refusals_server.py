@@ -84,7 +84,7 @@ def test_what_the_host_itself_refuses_stays(comfy_server: ComfyServer) -> None:
 
 
 def test_refusals_of_other_packs_are_left_alone() -> None:
-    from evertalk_pack.nodes.host.refusals import without_repeats
+    from evertalk_pack.nodes.host.server.refusals import without_repeats
 
     def errors() -> list[dict[str, Any]]:
         return [

@@ -89,7 +89,7 @@ def test_the_editor_is_told_which_of_the_two_is_an_output_node(stage: Stage) -> 
     ],
 )
 def test_other_nodes_are_queued_as_they_came(node: object) -> None:
-    from evertalk_pack.nodes.host.saving import with_savers
+    from evertalk_pack.nodes.host.server.saving import with_savers
 
     assert with_savers({"prompt": {"1": node}, "number": 3}) == {"prompt": {"1": node}, "number": 3}
     assert with_savers({"prompt": 3}) == {"prompt": 3}
@@ -99,7 +99,7 @@ def test_other_nodes_are_queued_as_they_came(node: object) -> None:
 
 def test_a_name_that_comes_over_a_link_is_saved_to(stage: Stage) -> None:
     del stage
-    from evertalk_pack.nodes.host.saving import with_savers
+    from evertalk_pack.nodes.host.server.saving import with_savers
 
     node = {
         "class_type": "EverTalkTextEmbeds",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.run_schedule import Cue, RunSchedule, cue_at
-from evertalk_pack.multitalk.windows import plan_windows
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at
 
 pytestmark = pytest.mark.host
 
@@ -51,7 +51,7 @@ def tiny_clip(comfyui: Path) -> Any:
     return clip
 
 
-def execute(prompts: str = "", picture_times: str = "", **inputs: Any) -> RunSchedule:
+def execute(prompts: str = "", picture_times: str = "", **inputs: Any) -> PromptTimeline:
     from evertalk_pack.nodes.schedule import EverTalkSchedule
 
     return result_of(EverTalkSchedule.execute(prompts, picture_times, **inputs))
@@ -69,13 +69,13 @@ def test_each_prompt_is_encoded_as_the_hosts_own_node_does_and_once(tiny_clip: A
 
 
 def test_windows_take_the_prompt_that_holds_at_their_first_new_frame() -> None:
-    from evertalk_pack.nodes.host.schedule import prompts_of
+    from evertalk_pack.nodes.host.sampling.schedule import prompts_of
 
-    schedule = RunSchedule(prompts=(Cue(0.0, ["a"]), Cue(4.0, ["b"])))
+    schedule = PromptTimeline(prompts=(Keyframe(0.0, ["a"]), Keyframe(4.0, ["b"])))
     windows = plan_windows(250, 81, 9)
     prompt = prompts_of(None, schedule)
     assert [prompt(window) for window in windows] == [["a"], ["a"], ["b"], ["b"]]
-    for without in (None, RunSchedule()):
+    for without in (None, PromptTimeline()):
         own = prompts_of(["own"], without)
         assert [own(window) for window in windows] == [["own"]] * 4
 

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import InputError
-from evertalk_pack.multitalk.types import Speakers
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.types import Speakers
 
 pytestmark = pytest.mark.host
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.errors import InputError, ModelFileError
+from evertalk_pack.multitalk.common.errors import InputError, ModelFileError
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.host

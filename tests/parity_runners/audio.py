@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import torch
-from evertalk_pack.multitalk.audio_frames import context_indices, window_of_frames
-from evertalk_pack.multitalk.loudness import at_speech_loudness, loudness_lufs
-from evertalk_pack.multitalk.speech_checkpoint import clean_weights
-from evertalk_pack.multitalk.speech_config import config_of
-from evertalk_pack.multitalk.speech_encoder import SpeechEncoder
-from evertalk_pack.multitalk.speech_features import normalised
-from evertalk_pack.multitalk.types import Waveform
-from evertalk_pack.multitalk.voice_mix import VoiceOrder, arrange_voices, mix_voices, silence_like
+from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voices, mix_voices, silence_like
+from evertalk_pack.multitalk.speech.checkpoint import clean_weights
+from evertalk_pack.multitalk.speech.config import config_of
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
+from evertalk_pack.multitalk.speech.features import normalised
+from evertalk_pack.multitalk.speech.loudness import at_speech_loudness, loudness_lufs
+from evertalk_pack.multitalk.windows.audio_frames import context_indices, window_of_frames
 from parity_case import Case, Runner
 
 Tensors = dict[str, torch.Tensor]

@@ -1,6 +1,6 @@
 """Runs the colour-match cases: a chunk matched to a reference picture at several strengths."""
 
-from evertalk_pack.multitalk.colour import match_colour
+from evertalk_pack.multitalk.windows.colour import match_colour
 from parity_case import Case, Runner
 from torch import Tensor
 

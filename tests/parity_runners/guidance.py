@@ -1,6 +1,12 @@
 """Runs the guidance cases: stored predictions of several steps, combined at several scales."""
 
-from evertalk_pack.multitalk.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
+from evertalk_pack.multitalk.model.guidance import (
+    ApgState,
+    Branch,
+    GuidanceSettings,
+    branches_needed,
+    combine,
+)
 from parity_case import Case, Runner
 from torch import Tensor
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from evertalk_pack.multitalk.audio_frames import window_of_frames
-from evertalk_pack.multitalk.colour import match_colour
-from evertalk_pack.multitalk.generate import Score, WindowVoices, generate
-from evertalk_pack.multitalk.guidance import GuidanceSettings
-from evertalk_pack.multitalk.mask_places import default_masks
-from evertalk_pack.multitalk.modes import InfiniteTalkMode, MultiTalkMode, WindowCondition
-from evertalk_pack.multitalk.speaker_masks import SpeakerMasks, make_speaker_masks, token_masks
-from evertalk_pack.multitalk.talk_model import TalkModel
-from evertalk_pack.multitalk.windows import Window, plan_windows
+from evertalk_pack.multitalk.common.mask_places import default_masks
+from evertalk_pack.multitalk.model.audio_model import AudioModel
+from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speakers.masks import SpeakerMasks, make_speaker_masks, token_masks
+from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
+from evertalk_pack.multitalk.windows.colour import match_colour
+from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate
+from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowCondition
+from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 from evertalk_pack.wanvideo.geometry import SPACE_STRIDE
 from evertalk_pack.wanvideo.schedule import infinitetalk_timesteps, sigmas_of
 from parity_case import Case, Runner, use_comfyui
@@ -62,7 +62,7 @@ def host_models(case: Case, recorder: Recorder) -> tuple[Any, Any]:
     from comfy.model_patcher import ModelPatcher
     from comfy.patcher_extension import WrappersMP
     from comfy.supported_models import WAN21_I2V
-    from evertalk_pack.nodes.host.patcher import TalkAttachment, apply_talk
+    from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
 
     dims = case.config["model"]
     names = (
@@ -87,10 +87,10 @@ def host_models(case: Case, recorder: Recorder) -> tuple[Any, Any]:
     }
     rest = {name: value for name, value in case.weights.items() if name not in vae_weights | talk_weights}
     wan.diffusion_model.load_state_dict(rest)
-    talk = TalkModel(talk_config(dims, dims["dim"], dims["num_layers"]))
+    talk = AudioModel(talk_config(dims, dims["dim"], dims["num_layers"]))
     talk.load_state_dict(talk_weights)
     cpu = torch.device("cpu")
-    attachment = TalkAttachment("golden", case.config["run"]["repo"], "sdpa", ModelPatcher(talk, cpu, cpu))
+    attachment = AudioAttachment("golden", case.config["run"]["repo"], "sdpa", ModelPatcher(talk, cpu, cpu))
     model = apply_talk(ModelPatcher(wan.eval(), cpu, cpu), attachment)
     model.add_wrapper(WrappersMP.DIFFUSION_MODEL, recorder)
     return model, comfy.sd.VAE(sd=dict(vae_weights), dtype=torch.float32)
@@ -113,7 +113,7 @@ def frame_of(clip_input_BCTHW: torch.Tensor) -> torch.Tensor:
     return (clip_input_BCTHW[0, :, 0].movedim(0, -1) + 1) / 2
 
 
-def score_of(case: Case, windows: tuple[Window, ...]) -> Score:
+def spec_of(case: Case, windows: tuple[Window, ...]) -> RunSpec:
     """The run as the golden describes it."""
     run, outputs = case.config["run"], case.outputs
     infinite = run["repo"] == "infinitetalk"
@@ -136,7 +136,7 @@ def score_of(case: Case, windows: tuple[Window, ...]) -> Score:
         audio = torch.stack([window_of_frames(track, window.start, window.frames) for track in tracks])
         return WindowVoices(audio, masks.token_MK if len(tracks) > 1 else None)
 
-    return Score(
+    return RunSpec(
         windows=windows,
         mode=InfiniteTalkMode() if infinite else MultiTalkMode(),
         height_px=run["target"][0],
@@ -197,9 +197,9 @@ def conditionings(case: Case) -> tuple[Any, Any, Any]:
 def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     """All windows of a case through the pack's loop and the host."""
     use_comfyui()
-    from evertalk_pack.nodes.host.backend import backend_for
-    from evertalk_pack.nodes.host.progress import RunProgress
-    from evertalk_pack.nodes.host.studio import Cast, HostStudio, SamplingSettings
+    from evertalk_pack.nodes.host.model.backend import backend_for
+    from evertalk_pack.nodes.host.report.progress import RunProgress
+    from evertalk_pack.nodes.host.sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings
 
     run = case.config["run"]
     recorder = Recorder(case.info["info"]["calls_per_step"])
@@ -209,16 +209,16 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
     audio_scale = A_HAIR_ABOVE_ONE if run["audio"] == 1 else run["audio"]
     guidance = GuidanceSettings(run["text"], audio_scale, apg=run["apg"])
     windows = plan_windows(min(run["n_audio"][0], run["max_frames"]), run["frame_num"], run["motion_frame"])
-    studio = HostStudio(
-        Cast(model, vae, lambda _window: positive, negative, lambda _frame: seen),
+    sampling_backend = ComfyBackend(
+        RunModels(model, vae, lambda _window: positive, negative, lambda _frame: seen),
         SamplingSettings(sigmas_of(timesteps), "euler", guidance, run["seed"]),
         backend_for(model, "sdpa"),
         RunProgress(model, len(windows), run["steps"]),
     )
     outputs: dict[str, torch.Tensor] = {"out_timesteps": timesteps, "out_video_index": video_index(windows)}
-    observed = ObservedStudio(studio, recorder, outputs)
-    score = score_of(case, windows)
-    for _finished in generate(replace(score, finish=observed.finishing(score.finish)), observed):
+    observed = ObservedStudio(sampling_backend, recorder, outputs)
+    spec = spec_of(case, windows)
+    for _finished in generate(replace(spec, finish=observed.finishing(spec.finish)), observed):
         recorder.steps.clear()
     outputs["out_ref_target_masks"] = speaker_masks(case).latent_MHW
     if run["cc"]:
@@ -237,17 +237,17 @@ def video_index(windows: tuple[Window, ...]) -> torch.Tensor:
 class ObservedStudio:
     """A studio that notes what passes through it under the golden names."""
 
-    def __init__(self, studio: Any, recorder: Recorder, outputs: dict[str, torch.Tensor]) -> None:
-        self.studio, self.recorder, self.outputs = studio, recorder, outputs
+    def __init__(self, sampling_backend: Any, recorder: Recorder, outputs: dict[str, torch.Tensor]) -> None:
+        self.sampling_backend, self.recorder, self.outputs = sampling_backend, recorder, outputs
         self.prefix = ""
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
-        return self.studio.encode(frames_FHWC)
+        return self.sampling_backend.encode(frames_FHWC)
 
     def sample(self, request: Any) -> torch.Tensor:
         self.prefix = f"out_w{request.window.index}"
-        normalise = self.studio.cast.model.model.process_latent_in
-        latents = self.studio.sample(request)
+        normalise = self.sampling_backend.run_models.model.model.process_latent_in
+        latents = self.sampling_backend.sample(request)
         condition: WindowCondition = request.condition
         known = condition.picture_BCTHW[:, :, : condition.known_latents]
         motion = known if condition.pin is None else condition.pin.latents_BCTHW
@@ -267,7 +267,7 @@ class ObservedStudio:
         return latents
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-        frames_FHWC = self.studio.decode(latents_BCTHW)
+        frames_FHWC = self.sampling_backend.decode(latents_BCTHW)
         self.outputs[f"{self.prefix}_decoded"] = golden_frames(frames_FHWC)
         return frames_FHWC
 

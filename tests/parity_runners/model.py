@@ -6,13 +6,13 @@ from typing import cast
 import torch
 from einops import rearrange
 from evertalk_pack.attention.sdpa import attend as sdpa
-from evertalk_pack.multitalk.audio_attention import SpeakerRotations
-from evertalk_pack.multitalk.projector import AudioProjector, group_by_latent_frame
-from evertalk_pack.multitalk.speaker_map import key_positions, query_positions, speaker_map
-from evertalk_pack.multitalk.speaker_masks import token_masks
-from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import TalkHook, TalkHooks, TalkModel
+from evertalk_pack.multitalk.model.audio_attention import SpeakerRotations
+from evertalk_pack.multitalk.model.audio_model import AudioModel, TalkHook, TalkHooks
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig
+from evertalk_pack.multitalk.model.projector import AudioProjector, group_by_latent_frame
+from evertalk_pack.multitalk.model.routing import SpeakerRouter
+from evertalk_pack.multitalk.model.speaker_map import key_positions, query_positions, speaker_map
+from evertalk_pack.multitalk.speakers.masks import token_masks
 from evertalk_pack.wanvideo.blocks import BlockContext, HostSide, RunInContext
 from evertalk_pack.wanvideo.forward import WanInputs, embed_time, wan_forward
 from evertalk_pack.wanvideo.protocols import WanTree
@@ -33,10 +33,10 @@ def talk_config(model: Mapping[str, int], dim: int, num_layers: int) -> TalkConf
     )
 
 
-def load_models(case: Case) -> tuple[PlainWan, TalkModel]:
+def load_models(case: Case) -> tuple[PlainWan, AudioModel]:
     model = case.config["model"]
     tree = PlainWan(PlainConfig.of(model))
-    talk = TalkModel(talk_config(model, model["dim"], model["num_layers"]))
+    talk = AudioModel(talk_config(model, model["dim"], model["num_layers"]))
     is_talk = {name: "audio" in name or "norm_x" in name for name in case.weights}
     tree.load_state_dict({name: value for name, value in case.weights.items() if not is_talk.get(name)})
     talk.load_state_dict({name: value for name, value in case.weights.items() if is_talk[name]})
@@ -73,7 +73,7 @@ def inputs_of(case: Case, tree: PlainWan) -> WanInputs:
     )
 
 
-def record_layers(tree: PlainWan, talk: TalkModel) -> Recorder:
+def record_layers(tree: PlainWan, talk: AudioModel) -> Recorder:
     recorder = Recorder()
     block = tree.blocks[0]
     recorder.after("out_self_attn_block0", block.get_submodule("self_attn.o"))

@@ -17,7 +17,7 @@ def run_vae(case: Case) -> Mapping[str, torch.Tensor]:
     use_comfyui()
     import comfy.sd
     from comfy.latent_formats import Wan21
-    from evertalk_pack.nodes.host.codecs import decode_frames, encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import decode_frames, encode_frames
 
     vae: Any = comfy.sd.VAE(sd=dict(case.weights), dtype=torch.float32)
     normal = Wan21()

@@ -9,17 +9,11 @@ import torch
 import torch.fx
 from compiled_memory import ALLOCATED, LIBRARIES, code_of, peak_bytes, product
 from evertalk_pack.attention.sdpa import attend
-from evertalk_pack.multitalk.speaker_routing import SpeakerRouter
-from evertalk_pack.multitalk.talk_checkpoint import TalkConfig
-from evertalk_pack.multitalk.talk_model import TalkHooks, TalkModel
+from evertalk_pack.multitalk.model.audio_model import AudioModel, TalkHooks
+from evertalk_pack.multitalk.model.checkpoint import TalkConfig
+from evertalk_pack.multitalk.model.routing import SpeakerRouter
 from evertalk_pack.wanvideo import forward
-from evertalk_pack.wanvideo.forward import (
-    BlockContext,
-    WanInputs,
-    block_forward,
-    cross_attend,
-    wan_forward,
-)
+from evertalk_pack.wanvideo.forward import BlockContext, WanInputs, block_forward, cross_attend, wan_forward
 from evertalk_pack.wanvideo.memory import ForwardSize, block_width, forward_bytes
 from evertalk_pack.wanvideo.rope import grid_rotation
 from plain_wan import PlainConfig, PlainWan
@@ -28,10 +22,10 @@ DIM, HEADS, LAYERS = 64, 2, 3
 GRID = (3, 4, 4)
 
 
-def models() -> tuple[PlainWan, TalkModel]:
+def models() -> tuple[PlainWan, AudioModel]:
     torch.manual_seed(0)
     tree = PlainWan(PlainConfig(DIM, HEADS, 96, LAYERS, text_dim=24, freq_dim=32, in_dim=36, out_dim=16))
-    talk = TalkModel(TalkConfig(DIM, LAYERS, 12, intermediate_dim=8, context_tokens=4, output_dim=8))
+    talk = AudioModel(TalkConfig(DIM, LAYERS, 12, intermediate_dim=8, context_tokens=4, output_dim=8))
     return tree.eval(), talk.eval()
 
 
@@ -89,7 +83,7 @@ def wide_context() -> BlockContext:
 def wide_code(voices: int) -> str:
     """What torch generates for a block of WIDE."""
     block = PlainWan(WIDE).eval().bfloat16().blocks[0]
-    talk = TalkModel(TalkConfig(WIDE.dim, 1, 12, 8, context_tokens=4, output_dim=8)).eval().bfloat16()
+    talk = AudioModel(TalkConfig(WIDE.dim, 1, 12, 8, context_tokens=4, output_dim=8)).eval().bfloat16()
     frames, rows, columns = LONG_GRID
     masks_MP = torch.zeros(voices + 1, rows * columns).bfloat16()
     masks_MP[0, :100] = masks_MP[1, 300:] = 1

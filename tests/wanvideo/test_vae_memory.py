@@ -7,12 +7,7 @@ from typing import Any
 import pytest
 import torch
 from evertalk_pack.wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
-from evertalk_pack.wanvideo.vae_stream import (
-    VaeStreamSettings,
-    chunk_bounds,
-    decode_stream,
-    encode_stream,
-)
+from evertalk_pack.wanvideo.vae_stream import VaeStreamSettings, chunk_bounds, decode_stream, encode_stream
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 

@@ -11,7 +11,7 @@ from typing import Any
 import comfy.model_management
 from comfy.model_patcher import ModelPatcher
 
-from ....multitalk.errors import InputError
+from ....multitalk.common.errors import InputError
 from .patchers import has_dynamic_vram, is_dynamic
 from .precision import settle_precision
 

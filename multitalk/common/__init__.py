@@ -1,0 +1,1 @@
+"""What every room needs: values, errors, fingerprints, names and files."""

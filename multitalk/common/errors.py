@@ -1,0 +1,38 @@
+"""Errors that a person can act on.
+
+    EverTalkError (PlainError, a ValueError)
+    |-- InputError        a socket or a widget holds something that cannot be used
+    |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
+    |-- ResultError       the decode node got something that is no sampler result
+    `-- RunStoreError     the folder that keeps a run's finished windows cannot be used
+
+Each message says what was wrong, what came, what was expected and what to do, and can always be encoded,
+logged and sent (attention/plain_text.py).
+"""
+
+from ...attention.errors import PlainError
+
+
+class EverTalkError(PlainError):
+    """Base of all errors that EverTalk raises for a mistake outside its own code."""
+
+
+class InputError(EverTalkError):
+    """A socket or a widget holds something that cannot be used; the message begins with its name."""
+
+
+class ModelFileError(EverTalkError):
+    """A model file is missing, damaged, or of another kind than its place asks for."""
+
+
+class ResultError(EverTalkError):
+    """The decode node was given something that is no sampler result."""
+
+
+class RunStoreError(EverTalkError):
+    """The folder that keeps a run's finished windows cannot be written, read, or is another program's."""
+
+
+def reason_of(error: Exception) -> str:
+    """What the system or FFmpeg says of a file, without the number of the error and the file's path."""
+    return str(getattr(error, "strerror", None) or error)

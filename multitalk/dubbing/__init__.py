@@ -1,0 +1,1 @@
+"""A clip that is given other speech."""

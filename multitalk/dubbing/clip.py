@@ -1,0 +1,196 @@
+"""A clip that is given other speech: what each window sees of it, and what is kept of it.
+
+Shape letters: F video frames, H and W pixels, C channels.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from ..common.errors import InputError
+from ..common.types import FPS
+from ..media.frame_reader import FrameReader
+from ..media.frame_shape import SQUARE
+from ..windows.plan import Window
+from ..windows.settings import FrameSize
+from .cuts import cut_frames
+from .region import Region, covering, drift_outside, feathered, lay_over, mask_number
+from .source import SourceVideo
+
+LOG = logging.getLogger("evertalk")
+
+Fit = Callable[[torch.Tensor], torch.Tensor]
+"""A frame (H, W, 3) of the clip -> at the video's size."""
+
+
+@dataclass(frozen=True, slots=True)
+class DubSource:
+    """The clip and what is to be done with it.
+
+    Attributes:
+        video: the clip.
+        start_s: where in the clip the video begins.
+        cuts_s: times in the clip at which another scene begins; rising.
+        denoise: 1: windows are made anew, from one frame of the clip each; below 1: every frame of the clip
+            is made over, the less the lower.
+        region: what may change, or None: everything.
+    """
+
+    video: SourceVideo
+    start_s: float = 0.0
+    cuts_s: tuple[float, ...] = ()
+    denoise: float = 1.0
+    region: Region | None = None
+
+    def __post_init__(self) -> None:
+        assert self.start_s >= 0, "a clip begins at 0"
+        if not 0 < self.denoise <= 1:
+            raise InputError(
+                f"denoise: {self.denoise:g}, expected more than 0, up to 1. Use 1 for new windows."
+            )
+        if self.start_s and self.start_s >= self.video.duration_s:
+            raise InputError(
+                f"start_s: {self.start_s:g} s, but {self.video.name} lasts {self.video.duration_s:.2f} s. "
+                "Choose an earlier start."
+            )
+
+    def __str__(self) -> str:
+        video = self.video
+        sound = "with sound" if video.has_sound else "without sound"
+        cuts = f", {len(self.cuts)} scene cuts" if self.cuts_s else ""
+        return (
+            f"{video.name}: {video.duration_s:.2f} s, {video.width_px}x{video.height_px}, "
+            f"{video.fps:.5g} frames a second, {sound}{cuts}"
+        )
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all frames of the clip are made over."""
+        return self.denoise < 1
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The video's frames at which another scene begins."""
+        return cut_frames(self.cuts_s, self.start_s)
+
+    def first_frame(self) -> torch.Tensor:
+        """The frame (H, W, 3), 0..1, that the video begins on, at the clip's own size."""
+        reader = self.video.reader()
+        frame_HWC = reader.frame_at(self.start_s)
+        reader.close()
+        return frame_HWC
+
+    def notes(self, video_frames: int) -> tuple[str, ...]:
+        """Sentences about odd pixels, a clip that is shorter than the video, and too few masks."""
+        notes: list[str] = []
+        video, pixel = self.video, self.video.pixel
+        if pixel != SQUARE:
+            notes.append(
+                f"source: the pixels of {video.name} are not square ({pixel.numerator}:{pixel.denominator}); "
+                f"its frames are stretched to {video.width_px}x{video.height_px}, as players show them"
+            )
+        length_s, needed_s = self.video.duration_s - self.start_s, video_frames / FPS
+        if length_s < needed_s - 1 / FPS:
+            notes.append(
+                f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stands to "
+                "the end"
+            )
+        masks = 1 if self.region is None else len(self.region.masks_NHW)
+        end_s = self.start_s + min(length_s, needed_s)
+        if masks > 1 and masks < int(end_s * self.video.fps):
+            notes.append(
+                f"region: {masks} masks for the {int(end_s * self.video.fps)} frames of the clip that are "
+                "used; the last one stands to the end"
+            )
+        return tuple(notes)
+
+
+class Edge(NamedTuple):
+    """A mask with its soft edge, at the video's size, and which one it is."""
+
+    number: int
+    alpha_HW: torch.Tensor
+
+
+class Dub:
+    """A clip as one run plays it. Reads forward with the windows; holds no more than a frame.
+
+    Args:
+        source: the clip.
+        size: of the video.
+        fit: how its frames are brought to that size.
+        say: told a sentence for each window whose region was locked.
+    """
+
+    def __init__(
+        self, source: DubSource, size: FrameSize, fit: Fit, say: Callable[[str], None] = LOG.info
+    ) -> None:
+        self.source = source
+        self._size = size
+        self._fit = fit
+        self._say = say
+        self._reader: FrameReader = source.video.reader()
+        self._edge: Edge | None = None
+        self._scene_HWC: torch.Tensor | None = None
+
+    def reference(self, window: Window) -> torch.Tensor:
+        """The clip's frame (H, W, 3) at the window's start."""
+        frame_HWC = self._fit(self._reader.frame_at(self._time_s(window, 0)))
+        if window.motion == 0:
+            self._scene_HWC = frame_HWC
+        return frame_HWC
+
+    def scene_picture(self) -> torch.Tensor:
+        """The first reference of the scene that plays now; `reference` was asked for it."""
+        assert self._scene_HWC is not None, "a scene begins with its reference"
+        return self._scene_HWC
+
+    def frames(self, window: Window, count: int) -> Iterator[torch.Tensor]:
+        """The clip's frames (H, W, 3) of the first `count` frames of a window, at the video's rate.
+
+        Behind the last frame that the window gives, that one stands: what comes then may be another scene.
+        """
+        return (self._fit(self._reader.frame_at(self._time_s(window, number))) for number in range(count))
+
+    def start(self, window: Window) -> torch.Tensor:
+        """The clip's frames (F, H, W, 3) of a window, to be made over."""
+        frames_FHWC = torch.empty(window.frames, self._size.height_px, self._size.width_px, 3)
+        for number, frame_HWC in enumerate(self.frames(window, window.frames)):
+            frames_FHWC[number] = frame_HWC
+        return frames_FHWC
+
+    def finish(self, window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """Put the clip back outside the region, in place: a second window of frames may not fit into memory.
+
+        Says how far the frames had come from the clip there.
+        """
+        if self.source.region is None:
+            return frames_FHWC
+        drifts: list[float] = []
+        for number, frame_HWC in enumerate(self.frames(window, window.motion + window.new)):
+            made_HWC = frames_FHWC[number]
+            source_HWC = frame_HWC.to(made_HWC)
+            alpha_HW = self._alpha(self.source.region, self._time_s(window, number)).to(made_HWC)
+            drift = drift_outside(source_HWC, made_HWC, alpha_HW)
+            drifts += [] if drift is None else [drift]
+            frames_FHWC[number] = lay_over(source_HWC, made_HWC, alpha_HW)
+        if drifts:
+            self._say(
+                f"window {window.index + 1}: the model had changed the picture outside the region by "
+                f"{sum(drifts) / len(drifts):.4f} on average (of 1); the clip was put back there"
+            )
+        return frames_FHWC
+
+    def _time_s(self, window: Window, number: int) -> float:
+        return self.source.start_s + min(window.start + number, window.end - 1) / FPS
+
+    def _alpha(self, region: Region, time_s: float) -> torch.Tensor:
+        number = mask_number(region, time_s, self.source.video.fps)
+        if self._edge is None or self._edge.number != number:
+            clip = FrameSize(self.source.video.height_px, self.source.video.width_px)
+            mask_HW = covering(region.masks_NHW[number], clip, self._size)
+            self._edge = Edge(number, feathered(mask_HW, region.feather_px))
+        return self._edge.alpha_HW

@@ -1,0 +1,1 @@
+"""Films, pictures and sounds, read and written."""

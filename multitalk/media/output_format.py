@@ -1,0 +1,196 @@
+"""The forms in which a video can be written: what a window's segment is, and what the segments become.
+
+One strategy a form. All of them keep a window as a single file in the run's folder, so that everything about
+stopping, resuming and taking over is the same for all.
+
+Shape letters: F frames, H height, W width.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from ..common.errors import RunStoreError
+from ..common.types import Waveform
+from .picture_codecs import Exr, PictureCodec, Png
+from .picture_sequence import (
+    check_archive,
+    pictures_of,
+    write_archive,
+    write_picture_segment,
+    write_sequence,
+    write_workflow,
+)
+from .segment import FFV1, H264_MP4, HEVC, Piece, StreamForm, check_frames, remux, write_segment
+from .stream_codecs import has_encoder
+from .video_settings import VideoSettings
+
+
+class OutputFormat(Protocol):
+    """A form in which a video can be written."""
+
+    @property
+    def name(self) -> str:
+        """As people choose it."""
+        ...
+
+    @property
+    def segment_suffix(self) -> str:
+        """Of a window's file."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of the finished video; nothing for a folder."""
+        ...
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """What a pixel takes on the disk at most, as a rule."""
+        ...
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether this machine's FFmpeg can write it."""
+        ...
+
+    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+        """Encode a window's frames, 0..1, to a file of their own, and read it back."""
+        ...
+
+    def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
+        """Make a window's file again of frames in a finished video, and read it back."""
+        ...
+
+    def make(
+        self,
+        path: Path,
+        pieces: Iterable[Piece],
+        sound: Waveform | None,
+        metadata: Mapping[str, str],
+        settings: VideoSettings,
+        *,
+        complete: bool,
+    ) -> None:
+        """Put segments and sound together; nothing of the picture is encoded again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFormat:
+    """A video file.
+
+    Attributes:
+        name: as people choose it.
+        form: codec and container.
+        bytes_per_pixel: see OutputFormat.
+    """
+
+    name: str
+    form: StreamForm
+    bytes_per_pixel: float
+
+    @property
+    def segment_suffix(self) -> str:
+        """See OutputFormat."""
+        return self.form.suffix
+
+    @property
+    def suffix(self) -> str:
+        """See OutputFormat."""
+        return self.form.suffix
+
+    @property
+    def is_offered(self) -> bool:
+        """See OutputFormat."""
+        return has_encoder(self.form.codec.encoder)
+
+    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+        """See OutputFormat."""
+        write_segment(path, frames_FHWC, settings, self.form)
+
+    def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
+        """See OutputFormat."""
+        remux(path, [piece], None, {}, settings, self.form, complete=True)
+        check_frames(path, piece.frames)
+
+    def make(
+        self,
+        path: Path,
+        pieces: Iterable[Piece],
+        sound: Waveform | None,
+        metadata: Mapping[str, str],
+        settings: VideoSettings,
+        *,
+        complete: bool,
+    ) -> None:
+        """See OutputFormat."""
+        check_frames(path, remux(path, pieces, sound, metadata, settings, self.form, complete=complete))
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """A folder of numbered pictures, with the sound as a file beside them.
+
+    Attributes:
+        name: as people choose it.
+        codec: of the pictures.
+        bytes_per_pixel: see OutputFormat.
+    """
+
+    name: str
+    codec: PictureCodec
+    bytes_per_pixel: float
+    segment_suffix: str = ".zip"
+    suffix: str = ""
+
+    @property
+    def is_offered(self) -> bool:
+        """See OutputFormat."""
+        return has_encoder(self.codec.suffix.removeprefix("."))
+
+    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+        """See OutputFormat."""
+        del settings  # a picture has no speed and nothing to lose
+        write_picture_segment(path, frames_FHWC, self.codec)
+
+    def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
+        """See OutputFormat."""
+        del settings
+        write_archive(path, pictures_of(piece, self.codec.suffix), self.codec.suffix)
+        check_archive(path, piece.frames)
+
+    def make(
+        self,
+        path: Path,
+        pieces: Iterable[Piece],
+        sound: Waveform | None,
+        metadata: Mapping[str, str],
+        settings: VideoSettings,
+        *,
+        complete: bool,
+    ) -> None:
+        """See OutputFormat."""
+        count = write_sequence(path, pieces, self.codec.suffix, sound, settings, complete=complete)
+        write_workflow(path, metadata)
+        found = sum(1 for _ in path.glob(f"*{self.codec.suffix}"))
+        if found != count:
+            raise RunStoreError(f"{path.name} has {found} pictures after {count} were written")
+
+
+MP4_H264 = StreamFormat("mp4 (h264)", H264_MP4, 0.05)
+MP4_HEVC10 = StreamFormat("mp4 10-bit (hevc)", HEVC, 0.05)
+MKV_FFV1 = StreamFormat("mkv lossless (ffv1)", FFV1, 3.75)
+PNG_SEQUENCE = PictureFormat("png sequence", Png(), 3.0)
+EXR_SEQUENCE = PictureFormat("exr sequence", Exr(), 6.0)
+
+OUTPUT_FORMATS: tuple[OutputFormat, ...] = (MP4_H264, MP4_HEVC10, MKV_FFV1, PNG_SEQUENCE, EXR_SEQUENCE)
+"""All forms, the default first."""
+
+
+def offered_formats() -> dict[str, OutputFormat]:
+    """The forms that this machine's FFmpeg can write, by name."""
+    return {form.name: form for form in OUTPUT_FORMATS if form.is_offered}

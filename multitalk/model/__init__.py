@@ -1,0 +1,1 @@
+"""The audio branch, and how predictions are combined."""

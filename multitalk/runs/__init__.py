@@ -1,0 +1,1 @@
+"""Finished windows on the disk, and how a run continues from them."""

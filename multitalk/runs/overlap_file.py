@@ -1,0 +1,92 @@
+"""What a run carries from one window to the next, exactly as it is: with it the run can go on after a stop.
+
+It is saved as a safetensors file, which is read with limits: a foreign or damaged file ends in an error and
+in bounded memory.
+
+Shape letters: F frames, H height, W width.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from ...wanvideo.errors import CheckpointError
+from ...wanvideo.safetensors_header import read_safetensors_header
+from ..common.errors import RunStoreError
+
+MOTION = "motion_FHWC"
+HELD = "held_FHWC"
+TYPES = {"F32", "F16", "BF16"}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOverlap:
+    """Frames (F, H, W, 3), 0..1, at the end of a window.
+
+    Attributes:
+        motion_FHWC: those that the next window begins from; None before a window that begins afresh.
+        held_FHWC: those that wait for the next window to be blended into them, or None.
+    """
+
+    motion_FHWC: torch.Tensor | None = None
+    held_FHWC: torch.Tensor | None = None
+
+    @property
+    def emitted(self) -> torch.Tensor | None:
+        """The last frames of the video so far, as far as they are carried: those that no longer wait."""
+        if self.motion_FHWC is None:
+            return None
+        held = 0 if self.held_FHWC is None else len(self.held_FHWC)
+        return self.motion_FHWC[: max(0, len(self.motion_FHWC) - held)]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the next window needs nothing."""
+        return self.motion_FHWC is None and self.held_FHWC is None
+
+
+def write_overlap(path: Path, carry: WindowOverlap) -> None:
+    """Save it, lossless. Raises OSError if the disk is full or the folder gone."""
+    tensors = {MOTION: carry.motion_FHWC, HELD: carry.held_FHWC}
+    # Copies: they are views of one window's frames, and safetensors refuses what shares memory.
+    kept = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+        if value is not None
+    }
+    # Not by safetensors' own save_file, whose errors hide what the system said.
+    path.write_bytes(save(kept))
+
+
+def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> WindowOverlap:
+    """What was saved.
+
+    Args:
+        path: the file.
+        motion_frames: how many frames the next window begins from; 0 for none.
+        size: height and width of the frames.
+
+    Raises:
+        RunStoreError: the file is no such file, or holds something else.
+        OSError: it cannot be read.
+    """
+    try:
+        header = read_safetensors_header(path)
+    except CheckpointError as error:
+        raise RunStoreError(f"motion frames: {error}") from error
+    shapes = {name: info.shape for name, info in header.tensors.items()}
+    types = {info.dtype for info in header.tensors.values()}
+    expected = {MOTION: (motion_frames, *size, 3)} if motion_frames else {}
+    held = shapes.get(HELD)
+    if held is not None and len(held) == 4:
+        expected[HELD] = (held[0], *size, 3)
+    if shapes != expected or not types <= TYPES:
+        raise RunStoreError(f"motion frames: {path.name} holds {shapes!s:.200}, expected {expected}")
+    try:
+        tensors = load_file(str(path))
+    except SafetensorError as error:
+        raise RunStoreError(f"motion frames: {path.name} cannot be read ({error})") from error
+    return WindowOverlap(tensors.get(MOTION), tensors.get(HELD))

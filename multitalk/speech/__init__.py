@@ -1,0 +1,1 @@
+"""From sound to what the model hears of it."""

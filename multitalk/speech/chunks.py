@@ -1,0 +1,137 @@
+"""Long speech through the encoder in chunks, in bounded memory.
+
+Layer by layer: a chunk of frames at a time, which attend to all frames around them up to REACH_FRAMES away,
+those of other chunks included. Keys, values and outputs of the whole track lie in files meanwhile.
+
+All norms over time use statistics of the whole track, and the convolutions hear across the chunks' edges. So
+up to REACH_FRAMES the result is that of one pass; in a longer track a frame does not attend to what is said
+more than a quarter of an hour away.
+
+Shape letters: B batch (always 1), T samples, N video frames, M frames that are attended to, L encoder layers,
+C channels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..common.tensor_file import drop_page_cache, gathered
+from .config import SpeechEncoderConfig
+from .encoder import EncoderLayer, KeysValues, SpeechEncoder
+from .features import TrackStats
+from .waveform import SAMPLES_PER_FRAME
+
+CHUNK_FRAMES = 2000
+"""Frames of a chunk, 80 s; a track that is not longer goes through in one pass."""
+
+REACH_FRAMES = 22_500
+"""Frames on either side that a frame attends to, 15 min. Attention that is spread evenly over all frames, as
+that of random weights, is the worst case: with that many an hour was measured 0.6 % from one pass (see
+bench/speech_chunks.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeContext:
+    """Where a long track is encoded.
+
+    Attributes:
+        device: where chunks are computed; None: on the CPU.
+        folder: where files lie that last until the track is encoded; None: all stays in memory.
+        check: called after each chunk; may raise to stop.
+    """
+
+    device: torch.device | None = None
+    folder: Path | None = None
+    check: Callable[[], None] = lambda: None
+
+
+def encode_in_chunks(
+    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats_samples: int, shop: EncodeContext
+) -> Iterator[torch.Tensor]:
+    """Hidden states (n, L, C) of consecutive frames on the CPU, num_frames in all.
+
+    Args:
+        encoder: the speech encoder.
+        samples_T: mono samples at 16 kHz on the CPU; may lie in a file. A long track's are num_frames long.
+        num_frames: video frames that the samples last.
+        stats_samples: how many leading samples are real sound, see SpeechEncoder.forward.
+        shop: where the work is done.
+    """
+    if num_frames <= CHUNK_FRAMES:
+        with torch.no_grad():
+            states_NLC = encoder(samples_T.to(shop.device), num_frames, stats_samples).cpu()
+        yield states_NLC
+        return
+    assert samples_T.shape[0] == num_frames * SAMPLES_PER_FRAME, "whole frames"
+    with torch.no_grad():
+        stats = encoder.measured(samples_T, stats_samples, shop.device)
+        x_NC = gathered(_placed(encoder, samples_T, num_frames, stats, shop), shop.folder)
+        outputs: list[torch.Tensor] = []
+        for layer in encoder.encoder.layers:
+            assert isinstance(layer, EncoderLayer)
+            x_NC = gathered(_layer_outputs(layer, x_NC, shop), shop.folder)
+            outputs.append(x_NC)
+        outputs[-1] = gathered(_mapped(encoder.encoder.finished, x_NC, shop), shop.folder)
+    for chunk in chunks_of(num_frames):
+        yield torch.stack([output_NC[chunk.start : chunk.stop] for output_NC in outputs], dim=1)
+        drop_page_cache()
+
+
+def encoding_bytes(config: SpeechEncoderConfig, num_frames: int) -> int:
+    """About the most memory beside the weights that encoding num_frames video frames takes."""
+    if num_frames <= CHUNK_FRAMES:
+        return config.encoding_bytes(num_frames)
+    attended = min(num_frames, CHUNK_FRAMES + 2 * REACH_FRAMES)
+    return config.encoding_bytes(CHUNK_FRAMES) + 2 * 4 * attended * config.dim
+
+
+def chunks_of(num_frames: int) -> Iterator[range]:
+    """The frames of each chunk."""
+    return (
+        range(start, min(start + CHUNK_FRAMES, num_frames)) for start in range(0, num_frames, CHUNK_FRAMES)
+    )
+
+
+def around(chunk: range, num_frames: int, reach: int) -> range:
+    """A chunk and up to `reach` frames on either side."""
+    return range(max(0, chunk.start - reach), min(num_frames, chunk.stop + reach))
+
+
+def _placed(
+    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats: TrackStats, shop: EncodeContext
+) -> Iterator[torch.Tensor]:
+    """What the first layer gets of each chunk, (n, C)."""
+    reach = encoder.config.position_kernel  # half of it is what the convolution sees on either side
+    for chunk in chunks_of(num_frames):
+        seen = around(chunk, num_frames, reach)
+        part_T = samples_T[seen.start * SAMPLES_PER_FRAME : seen.stop * SAMPLES_PER_FRAME].to(shop.device)
+        placed_BNC = encoder.encoder.placed(encoder.projected(part_T, len(seen), stats))
+        yield placed_BNC[0, chunk.start - seen.start : chunk.stop - seen.start].cpu()
+        drop_page_cache()
+        shop.check()
+
+
+def _layer_outputs(layer: EncoderLayer, x_NC: torch.Tensor, shop: EncodeContext) -> Iterator[torch.Tensor]:
+    """A layer's output of each chunk, (n, C)."""
+    num_frames = x_NC.shape[0]
+    keys_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).keys, x_NC, shop), shop.folder)
+    values_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).values, x_NC, shop), shop.folder)
+    for chunk in chunks_of(num_frames):
+        near = around(chunk, num_frames, REACH_FRAMES)
+        heard = KeysValues(
+            *(whole_NC[near.start : near.stop][None].to(shop.device) for whole_NC in (keys_NC, values_NC))
+        )
+        yield layer(x_NC[chunk.start : chunk.stop][None].to(shop.device), heard)[0].cpu()
+        drop_page_cache()
+        shop.check()
+
+
+def _mapped(
+    function: Callable[[torch.Tensor], torch.Tensor], x_NC: torch.Tensor, shop: EncodeContext
+) -> Iterator[torch.Tensor]:
+    """A function of (1, n, C) of each chunk, (n, C)."""
+    for chunk in chunks_of(x_NC.shape[0]):
+        yield function(x_NC[chunk.start : chunk.stop][None].to(shop.device))[0].cpu()
+        drop_page_cache()

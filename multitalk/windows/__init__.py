@@ -1,0 +1,1 @@
+"""Which windows a film has, and the loop that makes them."""

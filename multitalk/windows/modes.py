@@ -1,0 +1,118 @@
+"""What a window is conditioned on: InfiniteTalk's way and MultiTalk's.
+
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames. Frames hold 0..1; the VAE's mid-grey is 0.5.
+Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from ...wanvideo.geometry import latent_frames
+
+GREY = 0.5
+
+Encode = Callable[[torch.Tensor], torch.Tensor]
+"""Frames (F, H, W, 3), 0..1 -> raw VAE latents (1, 16, T, H / 8, W / 8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Latent frames at the window's start that are set anew at every model call.
+
+    Attributes:
+        latents_BCTHW: raw VAE latents of the motion frames.
+        noised: mix in fresh noise at the call's noise level (MultiTalk); else they stay clean (InfiniteTalk).
+    """
+
+    latents_BCTHW: torch.Tensor
+    noised: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCondition:
+    """What the transformer is given beside noise, text and audio.
+
+    Attributes:
+        picture_BCTHW: raw VAE latents of the known frames followed by grey.
+        known_latents: how many latent frames at the start the mask marks as known.
+        pin: latents that are held at the window's start, or None.
+        clip_frame_HWC: the frame that CLIP sees.
+    """
+
+    picture_BCTHW: torch.Tensor
+    known_latents: int
+    pin: Pin | None
+    clip_frame_HWC: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class WindowInputs:
+    """What there is of a window before it is made.
+
+    Attributes:
+        reference_HWC: its picture.
+        motion_FHWC: last frames of the window before; None in the first window and at a cut.
+        window_frames: how many frames it will have.
+    """
+
+    reference_HWC: torch.Tensor
+    motion_FHWC: torch.Tensor | None
+    window_frames: int
+
+
+class WindowMode(Protocol):
+    """Builds the condition of each window."""
+
+    def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
+        """The condition of a window; `encode` is the VAE's encoder."""
+        ...
+
+
+def padded_with_grey(frames_FHWC: torch.Tensor, count: int) -> torch.Tensor:
+    """`count` frames: the given ones, then mid-grey."""
+    padded_FHWC = frames_FHWC.new_full((count, *frames_FHWC.shape[1:]), GREY)
+    padded_FHWC[: len(frames_FHWC)] = frames_FHWC
+    return padded_FHWC
+
+
+class InfiniteTalkMode:
+    """The reference picture conditions every window; motion frames are pinned clean.
+
+    Holds the encoded reference of the last window: with a still picture it is the same in all of them.
+    """
+
+    def __init__(self) -> None:
+        self._reference_HWC: torch.Tensor | None = None
+        self._picture_BCTHW: torch.Tensor | None = None
+
+    def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
+        """See WindowMode; the first window pins the reference itself."""
+        picture = self._encoded(known.reference_HWC, known.window_frames, encode)
+        # The VAE is causal: the first latent of the padded picture is the latent of the picture alone.
+        motion = picture[:, :, :1] if known.motion_FHWC is None else encode(known.motion_FHWC)
+        return WindowCondition(picture, 1, Pin(motion, noised=False), known.reference_HWC)
+
+    def _encoded(self, reference_HWC: torch.Tensor, window_frames: int, encode: Encode) -> torch.Tensor:
+        if self._picture_BCTHW is None or self._reference_HWC is not reference_HWC:
+            self._picture_BCTHW = encode(padded_with_grey(reference_HWC[None], window_frames))
+            self._reference_HWC = reference_HWC
+        return self._picture_BCTHW
+
+
+class MultiTalkMode:
+    """The motion frames themselves condition each later window and are pinned with noise."""
+
+    def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
+        """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
+        begins = known.motion_FHWC is None
+        frames_FHWC = known.reference_HWC[None] if known.motion_FHWC is None else known.motion_FHWC
+        picture = encode(padded_with_grey(frames_FHWC, known.window_frames))
+        known_latents = latent_frames(len(frames_FHWC))
+        pin = None if begins else Pin(picture[:, :, :known_latents], noised=True)
+        # A copy: whoever remembers what CLIP saw would keep all motion frames with it.
+        clip_frame_HWC = known.reference_HWC if begins else frames_FHWC[-1].clone()
+        return WindowCondition(picture, known_latents, pin, clip_frame_HWC)

@@ -1,0 +1,87 @@
+"""What is measured of each window: colour drift, the seam of its join, and its time.
+
+Shape letters: F frames, H and W pixels, C channels.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from .join_metric import NEIGHBOURS, frame_changes, seam_between
+from .joins import FrameChunk
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReport:
+    """Figures of one window.
+
+    Attributes:
+        index: 0 for the first.
+        drift: how far its mean colour lies from the first picture's, a distance in Lab; 2 is just visible.
+        seam: the step from the frame before its first one, against the change from frame to frame around it;
+            1 cannot be seen. None for the first window, one that begins afresh, and a single frame behind
+            another.
+        seconds: what it took.
+    """
+
+    index: int
+    drift: float
+    seam: float | None
+    seconds: float
+
+    def __str__(self) -> str:
+        seam = "" if self.seam is None else f", seam {self.seam:.1f}"
+        return f"{self.seconds:.1f} s, colour drift {self.drift:.1f}{seam}"
+
+
+class WindowReporter:
+    """Measures stretch after stretch; remembers the last frame of each, and how the ones before it changed.
+
+    Args:
+        drift: the colour drift of frames (F, H, W, 3).
+        clock_s: seconds that only go up.
+        before_FHWC: the frames before the first stretch, if there are any.
+    """
+
+    def __init__(
+        self,
+        drift: Callable[[torch.Tensor], float],
+        clock_s: Callable[[], float] = time.monotonic,
+        before_FHWC: torch.Tensor | None = None,
+    ) -> None:
+        self._drift = drift
+        self._clock_s = clock_s
+        self._since_s = clock_s()
+        self._last_HWC: torch.Tensor | None = None
+        self._changes = torch.empty(0)
+        if before_FHWC is not None:
+            self._go_on(before_FHWC)
+
+    @torch.no_grad()
+    def report(self, stretch: FrameChunk) -> WindowReport:
+        """The figures of the window that the stretch finished."""
+        window, own_FHWC = stretch.finished.window, stretch.frames_FHWC[stretch.join :]
+        self._go_on(stretch.frames_FHWC[: stretch.join])
+        # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
+        seam = None
+        comparable = len(own_FHWC) and len(own_FHWC) - 1 + len(self._changes)
+        if self._last_HWC is not None and window.motion and comparable:
+            seam = seam_between(self._last_HWC, self._changes, own_FHWC).figure
+        self._go_on(own_FHWC)
+        now_s = self._clock_s()
+        seconds, self._since_s = now_s - self._since_s, now_s
+        return WindowReport(window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds)
+
+    def _go_on(self, frames_FHWC: torch.Tensor) -> None:
+        """Take frames as the ones before the next join."""
+        if len(frames_FHWC) == 0:
+            return
+        frames_FHWC = frames_FHWC[-NEIGHBOURS - 1 :].float()
+        changes = frame_changes(frames_FHWC)
+        if self._last_HWC is not None:
+            changes = torch.cat(((frames_FHWC[0] - self._last_HWC).abs().mean()[None], changes))
+        self._changes = torch.cat((self._changes.to(changes), changes))[1 - NEIGHBOURS :]
+        # A copy: a view would keep the whole window in memory through the next one.
+        self._last_HWC = frames_FHWC[-1].clone()

@@ -1,0 +1,75 @@
+"""The host's VIDEO as a source clip, and its scene cuts with progress shown."""
+
+from io import BytesIO
+from typing import Any
+
+import comfy.model_management
+from av.error import FFmpegError
+from comfy.utils import ProgressBar
+from comfy_api.latest import Input, InputImpl
+
+from ....multitalk.common.errors import InputError
+from ....multitalk.dubbing.cuts import find_cuts
+from ....multitalk.dubbing.source import SourceVideo, open_source
+
+VideoInput = Input.Video
+VideoFromFile = InputImpl.VideoFromFile
+
+
+class NamedBuffer(BytesIO):
+    """A file in memory whose name tells FFmpeg's libraries its format."""
+
+    name = "video.mp4"
+
+
+def clip_of(video: Any) -> SourceVideo:
+    """The clip behind a VIDEO value, opened where it lies: in a file, or in memory.
+
+    Raises:
+        InputError: it is no video, or cannot be read as one.
+    """
+    if not isinstance(video, VideoInput):
+        raise InputError(
+            f"source_video: {type(video).__name__}, expected a VIDEO. Connect Load Video, or Create Video "
+            "for separate pictures."
+        )
+    return open_source(data_of(video))
+
+
+def data_of(video: VideoInput) -> str | BytesIO:
+    """The path of a VIDEO's file, or its file in memory.
+
+    Raises:
+        InputError: it gives neither.
+    """
+    if isinstance(video, VideoFromFile):
+        return video.get_stream_source()
+    # Separate pictures: the host's own way to a file in memory (0.3.75) ends in "no output format".
+    buffer = NamedBuffer()
+    try:
+        video.save_to(buffer)
+    except (FFmpegError, OSError, ValueError) as error:
+        raise InputError(
+            f"source_video: the video cannot be encoded ({error}). Save it with Save Video, or look at the "
+            "node that made it."
+        ) from error
+    return buffer
+
+
+def find_scene_cuts(video: SourceVideo, threshold: float) -> tuple[float, ...]:
+    """Times, in seconds, at which another scene begins; the user may interrupt the search."""
+    bar = ProgressBar(max(1, round(video.duration_s)))
+    shown_s = 0
+
+    def on_frame(time_s: float) -> None:
+        nonlocal shown_s
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if time_s >= shown_s + 1:
+            shown_s = int(time_s)
+            bar.update_absolute(shown_s)
+
+    reader = video.reader()
+    try:
+        return find_cuts(reader, threshold, on_frame)
+    finally:
+        reader.close()

@@ -1,0 +1,120 @@
+"""The host's VAE as the window loop wants it: frames to latents and back.
+
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import comfy.model_management
+import torch
+
+from ....multitalk.common.errors import InputError
+from ....wanvideo.geometry import LATENT_CHANNELS, SPACE_STRIDE
+from ..report.progress import show_on_node
+from .streamed_vae import can_stream, stream_decode, stream_encode
+
+GPU_CHUNKS = (2, 1)
+"""Latent frames at once, in the order in which they are tried; larger ones were not quicker on an H100."""
+
+CPU_CHUNKS = (1,)
+"""On a CPU the smallest are the quickest: their tensors stay in its caches."""
+
+VIDEO_AXES = 5
+"""Batch, channels, latent frames, rows and columns."""
+
+TILE_PX, TILE_OVERLAP_PX = 256, 64
+"""The host's own tiles where a VAE runs out of memory."""
+
+
+def check_vae(vae: Any) -> None:
+    """Refuse a VAE that is not Wan 2.1's.
+
+    Raises:
+        InputError: says what its latents look like.
+    """
+    channels, stride = vae.latent_channels, vae.spacial_compression_decode()
+    if channels != LATENT_CHANNELS or vae.latent_dim != 3 or stride != SPACE_STRIDE:
+        kind = "a video" if vae.latent_dim == 3 else "an image"
+        raise InputError(
+            f"vae: this is {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
+            f"EverTalk "
+            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
+            f"wan_2.1_vae."
+        )
+
+
+class Codec:
+    """A VAE for one run: it remembers how many latent frames fit into memory at once.
+
+    Args:
+        vae: the host's VAE.
+        compile_decoder: run the decoder's residual blocks as compiled graphs (never on a CPU).
+    """
+
+    def __init__(self, vae: Any, *, compile_decoder: bool = False) -> None:
+        self._vae = vae
+        on_cpu = torch.device(vae.device).type == "cpu"
+        self._chunks = CPU_CHUNKS if on_cpu else GPU_CHUNKS
+        self._compiled = compile_decoder and not on_cpu
+
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
+        pixels = frames_FHWC[..., :3]
+        if not can_stream(self._vae):
+            return self._vae.encode(pixels)
+        return self._with_less(
+            "encode",
+            lambda chunk: stream_encode(self._vae, pixels, chunk),
+            lambda: self._vae.encode_tiled(pixels, tile_x=TILE_PX, tile_y=TILE_PX, overlap=TILE_OVERLAP_PX),
+        )
+
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
+        if not can_stream(self._vae):
+            return self._vae.decode(latents_BCTHW)[0]
+        tile, overlap = TILE_PX // SPACE_STRIDE, TILE_OVERLAP_PX // SPACE_STRIDE
+        return self._with_less(
+            "decode",
+            lambda chunk: stream_decode(self._vae, latents_BCTHW, chunk, compiled=self._compiled),
+            lambda: self._vae.decode_tiled(latents_BCTHW, tile_x=tile, tile_y=tile, overlap=overlap)[0],
+        )
+
+    def _with_less(
+        self, what: str, compute: Callable[[int], torch.Tensor], in_tiles: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        """Compute with the largest chunk that fits, which later calls begin with; else in tiles."""
+        while self._chunks:
+            try:
+                return compute(self._chunks[0])
+            except torch.OutOfMemoryError:
+                pass
+            # Out of the except clause, whose exception keeps the tensors of the failed call alive.
+            failed, *smaller = self._chunks
+            self._chunks = tuple(smaller)
+            tried = "one latent frame" if failed == 1 else f"{failed} latent frames at once"
+            then = f"{smaller[0]} at once" if smaller else "tiles, whose joins may show"
+            show_on_node(f"VAE {what}: the memory does not suffice for {tried}; going on with {then}")
+            comfy.model_management.soft_empty_cache()
+        return in_tiles()
+
+
+def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
+    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
+    return Codec(vae).encode(frames_FHWC)
+
+
+def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+    """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
+    return Codec(vae).decode(latents_BCTHW)
+
+
+def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Frames (F, H, W, 3), 0..1, of raw latents of any kind; those of a batch follow one another."""
+    if latents.ndim != VIDEO_AXES or latents.shape[1] != LATENT_CHANNELS or not can_stream(vae):
+        frames = vae.decode(latents)
+        return frames.reshape(-1, *frames.shape[-3:])
+    codec = Codec(vae)
+    videos = [codec.decode(one) for one in latents.split(1)]
+    return videos[0] if len(videos) == 1 else torch.cat(videos)

@@ -1,0 +1,1 @@
+"""Models of the host: files, loaders, LoRA, patches, attention, memory."""

@@ -1,0 +1,215 @@
+"""Loads a base model through the host's own loader, and the audio weights into a patcher of their own."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from enum import Enum
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.ops
+import comfy.sd
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.utils import load_torch_file
+
+from ....multitalk.common.errors import ModelFileError
+from ....multitalk.common.layers import Layers
+from ....multitalk.model.audio_model import AudioModel
+from ....multitalk.model.checkpoint import TalkConfig, strip_prefix, talk_layers
+from ....wanvideo.checkpoint import GGUF_SUFFIX, read_header
+from ....wanvideo.checkpoint_kind import describe_checkpoint
+from ....wanvideo.gguf_weights import read_gguf_tensors
+from ....wanvideo.quantised_layers import QuantisedLayer
+from ..compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
+from ..compat.precision import note_precision, precision_of, settle_precision
+from ..compat.quantised import form_of, hold_quantised
+from .base_state import base_state
+from .files import BASE_LABEL, TALK_LABEL, with_label
+from .rowwise_fp8 import RowwiseFp8, has_fp8_product
+
+LOG = logging.getLogger("evertalk")
+
+
+class Quantization(Enum):
+    """How the base model's weights are held."""
+
+    AS_STORED = "as stored"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    FP32 = "fp32"
+    FP8_E4M3FN = "fp8_e4m3fn"
+    FP8_E4M3FN_FAST = "fp8_e4m3fn_fast"
+    FP8_E5M2 = "fp8_e5m2"
+    FP8_ROWWISE = "fp8_rowwise"
+
+
+_DTYPES = {
+    Quantization.BF16: torch.bfloat16,
+    Quantization.FP16: torch.float16,
+    Quantization.FP32: torch.float32,
+    Quantization.FP8_E4M3FN: torch.float8_e4m3fn,
+    Quantization.FP8_E4M3FN_FAST: torch.float8_e4m3fn,
+    Quantization.FP8_E5M2: torch.float8_e5m2,
+    Quantization.FP8_ROWWISE: torch.bfloat16,  # what is not a block's matrix
+}
+
+
+def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -> tuple[ModelPatcher, str]:
+    """Load a base model, and say in what precision it is held and computed.
+
+    Args:
+        path: a file that check_base_file has passed.
+        quantization: how its weights are to be held.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+
+    Raises:
+        ModelFileError: fp8_rowwise cannot be made of what the file holds.
+    """
+    options: dict[str, Any] = {}
+    if quantization in _DTYPES:
+        options["dtype"] = _DTYPES[quantization]
+    if quantization is Quantization.FP8_E4M3FN_FAST:
+        options["fp8_optimizations"] = True
+    if quantization is Quantization.FP8_ROWWISE:
+        options["custom_operations"] = RowwiseFp8
+    others = load_options(dynamic=dynamic)
+    state = base_state(path, rowwise=quantization is Quantization.FP8_ROWWISE)
+    model: ModelPatcher | None
+    if state is None:
+        model = comfy.sd.load_diffusion_model(str(path), model_options=options, **others)
+    else:
+        model = comfy.sd.load_diffusion_model_state_dict(
+            state.weights, model_options=options, metadata=state.metadata, **others
+        )
+    if model is None:
+        raise ModelFileError(
+            f"base_model: ComfyUI does not know what model `{path.name}` is, though its names are those of a "
+            "Wan transformer. Download it again, or choose another."
+        )
+    # The host's fp8 products ask whether a layer's weights are fp8 as they lie in RAM.
+    if not dynamic or quantization is Quantization.FP8_E4M3FN_FAST:
+        settle_precision(model.model)
+    can_be_loaded_again(model, reload_base, path, quantization, dynamic)
+    return model, precision_note(model, quantization)
+
+
+def expected_bytes(path: Path, quantization: Quantization) -> int:
+    """What a base model's weights will take, told by its header; what is quantised keeps its form."""
+    header = with_label(BASE_LABEL, lambda: read_header(path))
+    if quantization not in _DTYPES or describe_checkpoint(header).layers:
+        return path.stat().st_size
+    held = torch.float8_e4m3fn if quantization is Quantization.FP8_ROWWISE else _DTYPES[quantization]
+    return held.itemsize * sum(prod(tensor.shape) for tensor in header.tensors.values())
+
+
+def reload_base(
+    path: Path, quantization: Quantization, dynamic: bool, disable_dynamic: bool = False
+) -> ModelPatcher:
+    """Load a base model once more, with the same options; the host calls it for a copy of its own."""
+    return load_base(path, quantization, dynamic=dynamic and not disable_dynamic)[0]
+
+
+def precision_note(model: ModelPatcher, asked: Quantization) -> str:
+    """What was asked for and what the host made of it."""
+    matrix = model.model.diffusion_model.blocks[0].self_attn.q
+    held = form_of(matrix) or _name(precision_of(matrix))
+    kept = ""
+    if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != _name(_DTYPES[asked]):
+        kept = " as in the file"
+    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    fast = ""
+    if asked is Quantization.FP8_E4M3FN_FAST:
+        fast = f", {_fast_note(model)}"
+    if asked is Quantization.FP8_ROWWISE:
+        fast = f", {_rowwise_note(model)}"
+    return f"quantization {asked.value}: weights held as {held}{kept}, computed in {_name(computed)}{fast}"
+
+
+def _fast_note(model: ModelPatcher) -> str:
+    device = model.load_device
+    if comfy.model_management.supports_fp8_compute(device):
+        return "fp8 matrix products"
+    return f"no fp8 matrix products on {device}: it cannot; fp8_e4m3fn says the same"
+
+
+def _rowwise_note(model: ModelPatcher) -> str:
+    device = model.load_device
+    if has_fp8_product(device):
+        return "fp8 matrix products with a scale a row"
+    return f"no fp8 matrix products on {device}: weights are cast at each use, which takes longer"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
+    """The audio weights in a file, by their names without prefix; those of a GGUF file dequantised.
+
+    Raises:
+        ModelFileError: a GGUF file is quantised in an unknown way.
+    """
+    if path.suffix.lower() == GGUF_SUFFIX:
+        return with_label(
+            TALK_LABEL, lambda: read_gguf_tensors(path, lambda name: strip_prefix(name, config.prefix))
+        )
+    stored: dict[str, torch.Tensor] = load_torch_file(str(path), safe_load=True)  # pyright: ignore[reportAssignmentType]
+    return {
+        bare: value
+        for name, value in stored.items()
+        if (bare := strip_prefix(name, config.prefix)) is not None
+    }
+
+
+def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True) -> ModelPatcher:
+    """Load audio weights in their own precision, for the host's memory manager to move.
+
+    Args:
+        path: a file that check_talk_file has passed.
+        config: what it found.
+        dynamic: the host may bring weights to the GPU at use (dynamic VRAM), where it does so.
+
+    Raises:
+        ModelFileError: weights are missing, of another shape, or quantised in an unknown way.
+    """
+    layers = talk_layers(with_label(TALK_LABEL, lambda: describe_checkpoint(read_header(path))))
+    state = read_weights(path, config)
+    held = held_as(state, layers)
+    # Made without memory and given the file's own tensors, each of its own type: the layers have none.
+    model = AudioModel(config, Layers(comfy.ops.manual_cast, device=torch.device("meta")))
+    hold_quantised(model, state, layers)
+    model.eval()
+    patcher = new_patcher(
+        model,
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+        dynamic=dynamic,
+    )
+    try:
+        model.load_state_dict(own_weights(patcher, state), strict=True, assign=True)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"talk_model: {path.name} does not hold a whole set of audio weights: {error}. Download it again."
+        ) from error
+    note_precision(model)
+    can_be_loaded_again(patcher, reload_talk, path, config, dynamic)
+    LOG.info("audio weights %s: held as %s, %d blocks", path.name, held, config.num_layers)
+    return patcher
+
+
+def held_as(state: Mapping[str, torch.Tensor], layers: Mapping[str, QuantisedLayer]) -> str:
+    """How audio weights are held: the matrices' formats and types, the most frequent first."""
+    forms = Counter(
+        layers[name].format if (name := key.removesuffix(".weight")) in layers else _name(value.dtype)
+        for key, value in state.items()
+        if key.endswith(".weight") and value.ndim == 2
+    )
+    return ", ".join(form for form, _ in forms.most_common())
+
+
+def reload_talk(path: Path, config: TalkConfig, dynamic: bool, disable_dynamic: bool = False) -> ModelPatcher:
+    """Load audio weights once more; the host calls it for a copy of its own."""
+    return load_talk(path, config, dynamic=dynamic and not disable_dynamic)

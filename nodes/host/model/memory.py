@@ -1,0 +1,104 @@
+"""Tells the host's memory manager what sampling a window takes, so that it keeps exactly that much free.
+
+The host guesses from the latents' area alone and does not know the audio branch; its guess for Wan 2.1 is
+twice what a window takes, and on small cards the other half is better filled with weights.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.model_management import dtype_size
+from comfy.model_patcher import ModelPatcher
+
+from ....attention.protocol import Attention
+from ....multitalk.windows.loop import WindowVoices
+from ....wanvideo.geometry import PATCH_HW
+from ....wanvideo.memory import ForwardSize, forward_bytes
+from ..compat.feed_forward import holds_hidden
+from ..compat.precision import precision_of
+from .lora_patch import patch_bytes
+from .patcher import compiles
+
+GIB = 1024**3
+
+ON_THE_WAY_BYTES = 5 * GIB // 2
+"""Beside the activations, where weights come from RAM as they are used: the ones on the way, in the host's
+own streams, and what allocations of several streams leave unused between them. On an H100 made to seem a card
+of 16 or 12 GiB, windows ran out of memory with 1.5 GiB and did not with 2.5."""
+
+
+def forward_size(
+    model: ModelPatcher,
+    latents_BCTHW: torch.Tensor,
+    voices: WindowVoices,
+    attention: Attention | None,
+    cached_branches: int,
+) -> ForwardSize:
+    """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
+    tree = model.model.diffusion_model
+    held = precision_of(tree.blocks[0].ffn[0])
+    computed = model.model.manual_cast_dtype or model.model.get_dtype()
+    frames, rows, columns = latents_BCTHW.shape[2:]
+    return ForwardSize(
+        tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),
+        dim=tree.dim,
+        ffn_dim=tree.blocks[0].ffn[0].out_features,
+        head_dim=tree.dim // tree.num_heads,
+        in_channels=tree.in_dim,
+        latent_channels=latents_BCTHW.shape[1],
+        value_bytes=dtype_size(computed),
+        weight_bytes=dtype_size(held),
+        voices=len(voices.audio_SFKLC),
+        audio_values=voices.audio_SFKLC[0].numel(),
+        cached_branches=cached_branches,
+        compiled=compiles(model, attention),
+        hidden_is_held=holds_hidden(type(tree.blocks[0].ffn)),
+        casts_weights=held != computed,
+    )
+
+
+def weights_bytes(model: ModelPatcher) -> int:
+    """Of a talking MODEL's weights for its GPU, its audio weights among them, wherever they lie now."""
+    others = [one for one in model.get_nested_additional_models() if one.load_device == model.load_device]
+    return sum(one.model_size() for one in (model, *others))
+
+
+def fits_whole(model: ModelPatcher, needed: int) -> bool:
+    """Whether all weights can lie on the device beside what is needed."""
+    host, device = comfy.model_management, model.load_device
+    if torch.device(device).type == "cpu":
+        return True
+    # What is loaded, theirs or other models', is theirs to take.
+    loaded = sum(one.model_loaded_memory() for one in host.current_loaded_models if one.device == device)
+    return (
+        weights_bytes(model) + needed + host.extra_reserved_memory() <= host.get_free_memory(device) + loaded
+    )
+
+
+@contextmanager
+def declared_memory(model: ModelPatcher, size: ForwardSize, reserve_gb: float) -> Generator[None]:
+    """While it lasts, the host reckons with what one evaluation takes, however it asks, and the reserve.
+
+    The host asks its model object, which all clones of a MODEL share, so its own answer is put back after.
+    """
+    own = vars(model.model)
+    before = own.get("memory_required")
+    needed = forward_bytes(size) + patch_bytes(model) + int(reserve_gb * GIB)
+    if not fits_whole(model, needed):
+        needed += ON_THE_WAY_BYTES
+
+    def memory_required(input_shape: Any, cond_shapes: Any = None) -> int:
+        del input_shape, cond_shapes  # branches are evaluated one at a time
+        return needed
+
+    model.model.memory_required = memory_required
+    try:
+        yield
+    finally:
+        if before is None:
+            del model.model.memory_required
+        else:
+            model.model.memory_required = before

@@ -1,0 +1,1 @@
+"""What a run and a node tell: widgets, progress, events, routes."""

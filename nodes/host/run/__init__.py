@@ -1,0 +1,1 @@
+"""A run of the sampler node, from its widgets to the finished file."""

@@ -1,0 +1,297 @@
+"""What a run will be, told from the graph before anything of it runs: POST /evertalk/estimate.
+
+The editor sends what is connected to a sampler, in the API's format. Sizes and lengths are read from the
+heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; of what other nodes
+give nothing is known yet.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import folder_paths
+from aiohttp import web
+from av.error import FFmpegError
+from PIL import Image, UnidentifiedImageError
+
+from ....multitalk.common.errors import InputError
+from ....multitalk.common.size_buckets import Resolution, bucket_for
+from ....multitalk.dubbing.source import open_source
+from ....multitalk.media.media_file import open_media
+from ....multitalk.media.mp4_sanity import claims_too_much
+from ....multitalk.media.sound_file import MAX_HOURS
+from ....multitalk.speech.waveform import video_frames_in
+from ....multitalk.windows.plan import plan_windows
+from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_size, checked_windows
+from ....wanvideo.plain_file import open_plain
+from ..report.request_json import json_of
+from ..report.routes import RequestError, worked_out
+from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
+from .request import CUSTOM_SIZE, SIZES
+
+ROUTE = "/evertalk/estimate"
+ORIENTATION_TAG = 0x0112
+SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
+TURNED = {5, 6, 7, 8}
+"""EXIF's orientations whose sides are swapped when the picture is seen."""
+
+EXPECTED = "expected a node and a prompt: a sampler's id, and nodes by id with class_type and inputs"
+NO_PICTURE = (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+    struct.error,
+    zlib.error,
+)
+"""What damaged values end in, in the readers of Pillow's many formats."""
+
+SHOWN_NAME = 100
+"""Characters of a file's name in a sentence."""
+
+Node = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What can be said of a run; None where it depends on what has not run yet.
+
+    Attributes:
+        seconds: how long the speech lasts.
+        frames: of the video.
+        windows: that it takes.
+        at_least: a clip's cuts, which are not known yet, may add windows.
+        width: of the video, in pixels.
+        height: of the video, in pixels.
+        problem: why it cannot run; empty if nothing speaks against it.
+    """
+
+    seconds: float | None = None
+    frames: int | None = None
+    windows: int | None = None
+    at_least: bool = False
+    width: int | None = None
+    height: int | None = None
+    problem: str = ""
+
+
+class SentGraph:
+    """A part of a graph, as the editor sends it: node ids to class and inputs.
+
+    Raises:
+        RequestError: it is none.
+    """
+
+    def __init__(self, prompt: object) -> None:
+        nodes = _mapping(prompt, "the prompt")
+        for node_id, node in nodes.items():
+            fields = _mapping(node, f"node {node_id}")
+            _mapping(fields.get("inputs"), f"inputs of node {node_id}")
+            if not isinstance(fields.get("class_type"), str):
+                raise RequestError(f"{EXPECTED}; node {node_id} has no class_type")
+        self._prompt = nodes
+
+    def node(self, node_id: str) -> Node | None:
+        """A node, or None if it was not sent."""
+        return self._prompt.get(node_id)
+
+    def source(self, node: Node | None, name: str, *kinds: str) -> Node | None:
+        """The node that feeds an input, if it was sent and is of one of these classes."""
+        link = None if node is None else node["inputs"].get(name)
+        found = self.node(str(cast("list[object]", link)[0])) if isinstance(link, list) and link else None
+        return found if found is not None and found["class_type"] in kinds else None
+
+    def with_values(self, node: Node) -> Node:
+        """A node whose widgets hold what ComfyUI's primitive nodes bring over links."""
+        inputs: dict[str, Any] = dict(node["inputs"])
+        for name, value in node["inputs"].items():
+            held = value
+            for _ in range(MAX_PRIMITIVES):
+                source = self.source({"inputs": {name: held}}, name, *PRIMITIVES)
+                if source is None:
+                    break
+                held = source["inputs"].get("value")
+            inputs[name] = held
+        return {**node, "inputs": inputs}
+
+
+def _mapping(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RequestError(f"{EXPECTED}; {name} came as {type(value).__name__}")
+    return cast("Mapping[str, Any]", value)
+
+
+def estimate_of(prompt: object, sampler_id: str) -> Estimate:
+    """What a sampler's run will be.
+
+    Raises:
+        RequestError: `prompt` is no graph in the API's format.
+    """
+    graph = SentGraph(prompt)
+    sampler = graph.node(sampler_id)
+    if sampler is None:
+        return Estimate()
+    sampler = graph.with_values(sampler)
+    try:
+        size = size_of_video(graph, sampler)
+        seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
+        settings = window_settings(sampler["inputs"])
+    except InputError as error:
+        return Estimate(problem=str(error))
+    width, height = (None, None) if size is None else (size.width_px, size.height_px)
+    if seconds is None or settings is None:
+        return Estimate(width=width, height=height)
+    frames = video_frames_in(seconds)
+    windows = plan_windows(frames, settings.window_frames, settings.motion_frames)
+    clip = graph.source(sampler, "source", "EverTalkVideoSource")
+    at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
+    return Estimate(seconds, frames, len(windows), at_least, width, height)
+
+
+def window_settings(inputs: dict[str, Any]) -> WindowSettings | None:
+    """The sampler's, or None while a link brings them.
+
+    Raises:
+        InputError: they contradict.
+    """
+    window_frames, motion_frames = inputs.get("window_frames"), inputs.get("motion_frames")
+    if not isinstance(window_frames, int) or not isinstance(motion_frames, int):
+        return None
+    return checked_windows(WindowSettings(window_frames, motion_frames))[0]
+
+
+def size_of_video(graph: SentGraph, sampler: Node) -> FrameSize | None:
+    """The video's size: the widgets' own, or what the picture makes of it."""
+    inputs = sampler["inputs"]
+    if inputs.get("size") == CUSTOM_SIZE:
+        height, width = inputs.get("height"), inputs.get("width")
+        return checked_size(height, width)[0] if isinstance(height, int) and isinstance(width, int) else None
+    resolution: Resolution | None = next((name for name in SIZES if name == inputs.get("size")), None)
+    picture = picture_size(graph, sampler)
+    return FrameSize(*bucket_for(*picture, resolution)) if resolution and picture else None
+
+
+def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
+    """Height and width of the picture that decides the video's shape."""
+    if "source" in sampler["inputs"]:
+        clip = graph.source(sampler, "source", "EverTalkVideoSource")
+        path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
+        if path is None:
+            return None
+        video = open_source(path)
+        return video.height_px, video.width_px
+    path = chosen_file(graph.source(sampler, "start_image", "LoadImage"), "image")
+    return None if path is None else told_size(path)
+
+
+def told_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture as it is seen, by its file's head; no pixel is decoded.
+
+    Raises:
+        InputError: it is no picture, or claims more pixels than ComfyUI's own reader takes.
+    """
+    try:
+        with open_plain(path) as file, Image.open(file) as picture:
+            width_px, height_px = picture.size
+            turned = picture.getexif().get(ORIENTATION_TAG) in TURNED
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"start_image: {path.name} claims to have more pixels than Pillow, which reads pictures here, "
+            "takes. Choose a smaller one."
+        ) from error
+    except NO_PICTURE as error:
+        raise InputError(f"start_image: {path.name} is no picture. Choose another one.") from error
+    return (width_px, height_px) if turned else (height_px, width_px)
+
+
+def speech_seconds(graph: SentGraph, embeds: Node | None) -> float | None:
+    """How long the speech lasts that is encoded."""
+    speakers = graph.source(embeds, "speakers", "EverTalkSpeakers")
+    if speakers is None:
+        return sound_seconds(graph, embeds, "audio")
+    inputs = speakers["inputs"]
+    sockets = [name for name in inputs if name.startswith("audio_")]
+    known = [sound_seconds(graph, speakers, name) for name in sockets]
+    lengths = [seconds for seconds in known if seconds is not None]
+    if not lengths or len(lengths) < len(known):
+        return None
+    return sum(lengths) if inputs.get("arrangement") == "add" else max(lengths)
+
+
+def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | None:
+    """How long the sound at an input lasts, as its file's head says."""
+    path = chosen_file(graph.source(node, name, *SOUND_LOADERS), "audio")
+    seconds = None if path is None else told_seconds(path)
+    if path is not None and seconds is not None and seconds > MAX_HOURS * 3600:
+        raise InputError(
+            f"audio: {path.name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
+        )
+    return seconds
+
+
+def told_seconds(path: Path) -> float | None:
+    """How long a sound lasts by its file's head, or None if that does not say.
+
+    Raises:
+        InputError: it is no sound that FFmpeg knows, or claims too much.
+    """
+    try:
+        if claims_too_much(str(path)):
+            raise InputError(f"audio: {path.name} names more samples than it has bytes; choose another file")
+        with open_media(path) as container:
+            stream = next(iter(container.streams.audio), None)
+            if stream is not None and stream.duration is not None and stream.time_base is not None:
+                return max(0.0, float(stream.duration * stream.time_base))
+            return None if container.duration is None else max(0.0, container.duration / av.time_base)
+    except (FFmpegError, OSError) as error:
+        raise InputError(f"audio: {path.name} cannot be read as a sound; choose another file") from error
+
+
+def chosen_file(loader: Node | None, widget: str) -> Path | None:
+    """The file that a loader names, if there is one.
+
+    Raises:
+        InputError: its name leads out of the folders that the host shows.
+    """
+    name = None if loader is None else loader["inputs"].get(widget)
+    if not isinstance(name, str) or not name:
+        return None
+    folders = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
+    try:
+        # Newer hosts refuse such a name here themselves; older ones join it to the folder.
+        path = Path(os.path.normpath(folder_paths.get_annotated_filepath(name)))
+        inside = any(path.is_relative_to(os.path.normpath(folder)) for folder in folders)
+        if inside:
+            return path if path.is_file() else None
+    except (OSError, ValueError):
+        pass  # no name of a file at all
+    raise InputError(
+        f"{widget}: {name[:SHOWN_NAME]!r} is no file in ComfyUI's input, output or temp folder. Choose one "
+        "that is."
+    )
+
+
+async def answer(request: web.Request) -> web.Response:
+    """What a sampler's run will be, as JSON; 400 with a sentence when no graph came."""
+    asked = _mapping(await json_of(request, "estimate"), "the request")
+    sampler_id = asked.get("node")
+    if not isinstance(sampler_id, str | int):
+        raise RequestError(f"{EXPECTED}; node came as {type(sampler_id).__name__}")
+    estimate = await worked_out("estimate", lambda: estimate_of(asked.get("prompt"), str(sampler_id)))
+    return web.json_response(asdict(estimate))

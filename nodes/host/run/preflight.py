@@ -1,0 +1,140 @@
+"""Looks ahead before weights load: what the run will need, and whether it is there."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import comfy.model_management
+import folder_paths
+import torch
+from comfy_execution.graph import DynamicPrompt
+from comfy_execution.graph_utils import is_link
+from comfy_execution.progress import get_progress_state
+from comfy_execution.utils import get_executing_context
+
+from ....multitalk.common.fingerprint import fingerprint
+from ....multitalk.media.output_format import OutputFormat
+from ....multitalk.runs.folder import RunPlace
+from ....multitalk.runs.history import RunMarks, past_of
+from ....multitalk.runs.identity import Resume
+from ....multitalk.runs.preflight import (
+    Estimate,
+    Machine,
+    RunShape,
+    check_disk,
+    describe_estimate,
+    estimate_run,
+    offload_warnings,
+)
+from ..report.progress import show_on_node
+from .request import SamplerWidgets
+from .windowed_run import RunPlan
+
+MODEL_INPUT = "model"
+WEIGHT_FOLDERS = ("diffusion_models", "model_patches", "checkpoints", "unet_gguf")
+"""The host's folders whose files stay in VRAM while sampling; LoRA are added into those."""
+
+
+def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict[str, str]:
+    """Show what a run will need; the same for its manifest, with what later runs compare themselves by.
+
+    Raises:
+        InputError: the disk cannot hold it.
+    """
+    nodes, output = list(model_nodes()), asked.written_as
+    machine = this_machine(place)
+    marks = marks_of(plan, nodes, machine.device, output)
+    past, finished = past_of(place, marks)
+    if Resume(asked.resume) is Resume.RESTART:
+        finished = 0
+    shape = RunShape(
+        windows=len(plan.windows),
+        frames=plan.embeds.video_frames,
+        window_frames=max(window.frames for window in plan.windows),
+        motion_frames=max(window.motion for window in plan.windows),
+        size=plan.size,
+        windows_left=max(0, len(plan.windows) - finished),
+        review=asked.pause_after,
+    )
+    guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
+    estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
+    check_disk(estimate, machine)
+    return {"preflight": shown(estimate, machine), **marks.settings()}
+
+
+def shown(estimate: Estimate, machine: Machine) -> str:
+    """The estimate as a line, shown on the node, warnings first since the last text stays."""
+    for warning in offload_warnings(estimate, machine):
+        show_on_node(warning)
+    line = describe_estimate(estimate, machine)
+    show_on_node(line)
+    return line
+
+
+def this_machine(place: RunPlace) -> Machine:
+    """The GPU that will sample and the disk of the run's folder."""
+    device = comfy.model_management.get_torch_device()
+    folder = place.run.folder
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free_bytes = shutil.disk_usage(folder).free
+    if comfy.model_management.is_device_cpu(device):
+        return Machine("", 0, str(folder), free_bytes)
+    total = cast("int", comfy.model_management.get_total_memory(device))  # a pair only if asked for
+    usable = total - comfy.model_management.extra_reserved_memory()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return Machine(name, usable, str(folder), free_bytes)
+
+
+def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: OutputFormat) -> RunMarks:
+    """What this run and others are compared by."""
+    size = f"{plan.size.width_px}x{plan.size.height_px}"
+    loaders = fingerprint([literals(node) for node in nodes], weight_files(nodes))
+    steps, scales = plan.schedule, plan.guidance
+    pace = (
+        f"{device or 'cpu'}, {size}, {plan.windows[0].frames} frames, {steps.steps} steps {steps.sampler}, "
+        f"text {scales.text_scale:g}, audio {scales.audio_scale:g}, {len(plan.embeds.tracks_NLC)} voices, "
+        f"model {loaders}"
+    )
+    embeds = plan.embeds
+    heard = embeds.tracks_NLC if embeds.marks is None else embeds.marks
+    asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
+    request = fingerprint(asked, plan.picture_HWC, heard, embeds.video_frames, loaders, output.name)
+    return RunMarks(pace, f"{size}, {output.name}", request)
+
+
+def weight_files(nodes: list[dict[str, Any]]) -> dict[str, int]:
+    """The files of weights that loaders name, and their sizes in bytes."""
+    names = {value for node in nodes for value in literals(node).values() if isinstance(value, str)}
+    found: dict[str, int] = {}
+    for name in sorted(names):
+        for kind in WEIGHT_FOLDERS:
+            known = kind in folder_paths.folder_names_and_paths
+            path = folder_paths.get_full_path(kind, name) if known and name else None
+            if path is not None and Path(path).is_file():
+                found[name] = Path(path).stat().st_size
+    return found
+
+
+def literals(node: dict[str, Any]) -> dict[str, Any]:
+    """What is set on a node itself."""
+    return {name: value for name, value in node["inputs"].items() if not is_link(value)}
+
+
+def model_nodes() -> Iterator[dict[str, Any]]:
+    """The nodes of the running prompt that the sampler's model comes from; none outside of a run."""
+    context, progress = get_executing_context(), get_progress_state()
+    if context is None or context.prompt_id != progress.prompt_id:
+        return
+    prompt: DynamicPrompt = progress.dynprompt
+    waiting = [prompt.get_node(context.node_id)["inputs"].get(MODEL_INPUT)]
+    seen: set[str] = set()
+    while waiting:
+        link = waiting.pop()
+        if not is_link(link) or link[0] in seen or not prompt.has_node(link[0]):
+            continue
+        seen.add(link[0])
+        node = prompt.get_node(link[0])
+        yield node
+        waiting += node["inputs"].values()

@@ -1,0 +1,1 @@
+"""How the host samples a window."""

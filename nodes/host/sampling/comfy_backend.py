@@ -1,0 +1,231 @@
+"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+
+Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
+frames.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy.model_sampling import ModelSamplingDiscreteFlow
+from comfy.samplers import calculate_sigmas, sampler_object
+from node_helpers import conditioning_set_values
+
+from ....multitalk.model.guidance import GuidanceSettings
+from ....multitalk.windows.loop import WindowRequest
+from ....multitalk.windows.modes import WindowCondition
+from ....multitalk.windows.noise import window_seed
+from ....multitalk.windows.plan import Window
+from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.settings import (
+    INFINITETALK_SCHEDULE,
+    MULTITALK_SCHEDULE,
+    NoiseSchedule,
+    kept_timesteps,
+)
+from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
+from ....wanvideo.memory import forward_bytes
+from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ..codecs.vae import Codec
+from ..model.backend import Backend, NotFiniteError
+from ..model.memory import GIB, forward_size, weights_bytes
+from ..model.patcher import attachment_of
+from ..model.step_cache import window_note
+from ..report.progress import RunProgress, show_on_node, warn_on_node
+from ..report.record import note_attention
+from .guider import GuiderSettings, TalkGuider
+
+Conditioning = list[Any]
+SeeFrame = Callable[[torch.Tensor], Any]
+"""A frame (H, W, 3) -> the host's CLIP vision output, or None."""
+
+MORE_FREE_STEP_GB = 1.0
+"""By how much more GPU memory is left free after it did not suffice for a window."""
+
+Prompt = Callable[[Window], Conditioning]
+"""A window -> the CONDITIONING of its prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunModels:
+    """What a run samples with.
+
+    Attributes:
+        model: the patched MODEL.
+        vae: Wan 2.1's VAE.
+        prompt: CONDITIONING of a window's prompt.
+        negative: CONDITIONING of the negative prompt; None where guidance does not use it.
+        see: what CLIP sees of a window's frame.
+    """
+
+    model: ModelPatcher
+    vae: Any
+    prompt: Prompt
+    negative: Conditioning | None
+    see: SeeFrame
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingSettings:
+    """How a run samples.
+
+    Attributes:
+        sigmas: noise levels, from 1, or less where windows start from given frames, down to 0.
+        sampler: name of the host's sampler.
+        guidance: text and audio scales.
+        seed: of the noise that samplers add themselves.
+        window_seeds: windows with a seed of their own.
+    """
+
+    sigmas: torch.Tensor
+    sampler: str
+    guidance: GuidanceSettings
+    seed: int
+    window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
+
+
+def sigmas_for(schedule: NoiseSchedule) -> torch.Tensor:
+    """Noise levels of a schedule, steps + 1 values from 1 to 0; with denoise below 1 from a lower level.
+
+    As with the host's own samplers, the levels are then the last ones of a list that is longer by
+    1 / denoise; MultiTalk's fixed list becomes shorter instead.
+    """
+    if schedule.scheduler == MULTITALK_SCHEDULE:
+        return sigmas_of(multitalk_timesteps(schedule.shift))[-len(kept_timesteps(schedule.denoise)) - 1 :]
+    return all_sigmas(schedule, int(schedule.steps / schedule.denoise))[-schedule.steps - 1 :]
+
+
+def all_sigmas(schedule: NoiseSchedule, steps: int) -> torch.Tensor:
+    """Noise levels of a schedule whose steps are not fixed, steps + 1 values from 1 to 0."""
+    if schedule.scheduler == INFINITETALK_SCHEDULE:
+        return sigmas_of(infinitetalk_timesteps(steps, schedule.shift))
+    # The host's schedulers read a model's sampling; this one has Wan's form and the shift asked for.
+    sampling = ModelSamplingDiscreteFlow()
+    sampling.set_parameters(shift=schedule.shift, multiplier=NUM_TIMESTEPS)
+    return calculate_sigmas(sampling, schedule.scheduler, steps)
+
+
+class ComfyBackend:
+    """multitalk.windows.loop.SamplingBackend on the host.
+
+    Args:
+        run_models: models and conditioning.
+        settings: how to sample.
+        backend: the attention backend to begin with; a window whose first step gives no numbers is begun
+            again on the next one.
+        progress: where steps are shown.
+    """
+
+    def __init__(
+        self, run_models: RunModels, settings: SamplingSettings, backend: Backend, progress: RunProgress
+    ) -> None:
+        self.run_models = run_models
+        self.settings = settings
+        self.backend = backend
+        note_attention(backend.choice)
+        self.progress = progress
+        self.more_free_gb = 0.0
+        """GPU memory to leave free beside what is declared; grows where it did not suffice."""
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The VAE of the run, from the first frame on that needs it."""
+        return Codec(self.run_models.vae, compile_decoder=attachment_of(self.run_models.model).compile_blocks)
+
+    def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
+        """See SamplingBackend."""
+        return self.codec.encode(frames_FHWC)
+
+    def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        """See SamplingBackend."""
+        return self.codec.decode(latents_BCTHW)
+
+    def sample(self, request: WindowRequest) -> torch.Tensor:
+        """See SamplingBackend; stops between steps and windows when the user interrupts."""
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        while True:
+            needs_more_room = False
+            try:
+                return self._sample_once(request)
+            except NotFiniteError:
+                self.backend = self.backend.after_failure()
+                note_attention(self.backend.choice)
+                warn_on_node(self.backend.choice.notes[-1])
+            except torch.OutOfMemoryError as error:
+                if self.more_free_gb * GIB > weights_bytes(
+                    self.run_models.model
+                ):  # none is left to make room
+                    raise self.too_large(request) from error
+                needs_more_room = True
+            if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
+                self.make_room(request.window.index)
+
+    def too_large(self, request: WindowRequest) -> torch.OutOfMemoryError:
+        """What the person is told whose GPU has less than a window takes."""
+        frames, rows, columns = request.noise_BCTHW.shape[2:]
+        size = forward_size(
+            self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
+        )
+        return torch.OutOfMemoryError(
+            f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
+            f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
+            f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
+            f"window_frames, or close other programs that use the GPU."
+        )
+
+    def make_room(self, index: int) -> None:
+        """Have the host keep more of the weights in RAM from now on."""
+        self.more_free_gb += MORE_FREE_STEP_GB
+        comfy.model_management.soft_empty_cache()
+        show_on_node(
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
+            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+        )
+
+    def _sample_once(self, request: WindowRequest) -> torch.Tensor:
+        told = attachment_of(self.run_models.model)
+        settings = GuiderSettings(
+            self.settings.guidance,
+            self.backend.attention,
+            told.step_cache,
+            told.reserve_vram_gb + self.more_free_gb,
+        )
+        guider = TalkGuider(self.run_models.model, settings, request)
+        values = self.conditions(request.condition)
+        positive = self.run_models.prompt(request.window)
+        guider.set_conds(
+            conditioning_set_values(positive, values),
+            conditioning_set_values(self.run_models.negative or positive, values),
+        )
+        index = request.window.index
+
+        def after_step(step: int, denoised: torch.Tensor, _x: torch.Tensor, _total: int) -> None:
+            self.progress.step(index, step + 1, denoised)
+
+        start = request.start_BCTHW
+        latents = guider.sample(
+            request.noise_BCTHW,
+            torch.zeros_like(request.noise_BCTHW) if start is None else start,
+            sampler_object(self.settings.sampler),
+            self.settings.sigmas,
+            callback=after_step,
+            disable_pbar=True,
+            seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
+        )
+        if guider.step_cache is not None:
+            show_on_node(window_note(guider.step_cache))
+        return latents.to(comfy.model_management.intermediate_device())
+
+    def conditions(self, condition: WindowCondition) -> dict[str, Any]:
+        """A window's entries of the host's CONDITIONING."""
+        picture = condition.picture_BCTHW
+        unknown = torch.ones((1, 1, *picture.shape[2:]), dtype=picture.dtype, device=picture.device)
+        unknown[:, :, : condition.known_latents] = 0
+        values = {"concat_latent_image": picture, "concat_mask": unknown}
+        seen = self.run_models.see(condition.clip_frame_HWC)
+        return values if seen is None else {**values, "clip_vision_output": seen}

@@ -1,0 +1,1 @@
+"""What the pack does with prompts and requests before the host sees them."""

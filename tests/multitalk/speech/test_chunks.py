@@ -1,0 +1,112 @@
+"""Long speech in chunks: as in one pass up to the reach of attention, close to it beyond."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from evertalk_pack.multitalk.speech import chunks as speech_chunks
+from evertalk_pack.multitalk.speech.chunks import EncodeContext, chunks_of, encode_in_chunks
+from evertalk_pack.multitalk.speech.config import SpeechEncoderConfig
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
+from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
+from tiny_speech import BASE, LARGE, speech_like, tiny_encoder
+
+STYLES = pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
+FRAMES = 640
+TAIL = 83
+
+
+@pytest.fixture
+def track() -> torch.Tensor:
+    sound_T = speech_like(FRAMES * SAMPLES_PER_FRAME) + 0.02
+    sound_T[-TAIL * SAMPLES_PER_FRAME :] = 0
+    return sound_T
+
+
+def chunked(encoder: SpeechEncoder, track: torch.Tensor, folder: Path | None = None) -> torch.Tensor:
+    real = (FRAMES - TAIL) * SAMPLES_PER_FRAME
+    pieces = list(encode_in_chunks(encoder, track, FRAMES, real, EncodeContext(folder=folder)))
+    return torch.cat(pieces)
+
+
+def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Relative, in the Euclidean norm."""
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@STYLES
+def test_track_of_one_chunk_is_what_one_pass_gives(config: SpeechEncoderConfig, track: torch.Tensor) -> None:
+    encoder = tiny_encoder(config)
+    assert torch.equal(chunked(encoder, track), encoder(track, FRAMES, (FRAMES - TAIL) * 640))
+
+
+@STYLES
+@pytest.mark.parametrize("chunk_frames", [50, 77, 639])
+def test_chunks_within_the_reach_of_attention_give_what_one_pass_gives(
+    config: SpeechEncoderConfig,
+    track: torch.Tensor,
+    chunk_frames: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    encoder = tiny_encoder(config)
+    whole_NLC = encoder(track, FRAMES, (FRAMES - TAIL) * SAMPLES_PER_FRAME)
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", chunk_frames)
+    assert difference(chunked(encoder, track, tmp_path), whole_NLC) < 1e-5
+    assert list(tmp_path.iterdir()) == []
+
+
+@STYLES
+def test_beyond_the_reach_the_difference_is_small_and_falls_as_it_grows(
+    config: SpeechEncoderConfig,
+    track: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+) -> None:
+    encoder = tiny_encoder(config)
+    whole_NLC = encoder(track, FRAMES, (FRAMES - TAIL) * SAMPLES_PER_FRAME)
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 80)
+    found: list[float] = []
+    for reach in (40, 160, 400):
+        monkeypatch.setattr(speech_chunks, "REACH_FRAMES", reach)
+        found.append(difference(chunked(encoder, track), whole_NLC))
+    record_property("difference by a reach of 40, 160 and 400 of 640 frames", found)
+    assert found[0] > found[1] > found[2] > 0
+    assert found[2] <= 1e-2
+
+
+@STYLES
+def test_statistics_are_those_of_the_whole_track(
+    config: SpeechEncoderConfig, track: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A track that is loud at one place only: each chunk's own statistics would be others."""
+    encoder = tiny_encoder(config)
+    track[: 300 * SAMPLES_PER_FRAME] *= 0.01
+    whole_NLC = encoder(track, FRAMES, (FRAMES - TAIL) * SAMPLES_PER_FRAME)
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 64)
+    assert difference(chunked(encoder, track), whole_NLC) < 1e-5
+    alone_NLC = encoder(track[: 64 * SAMPLES_PER_FRAME], 64)
+    assert difference(alone_NLC, whole_NLC[:64]) > 0.01
+
+
+@pytest.mark.parametrize("num_frames", [1, 1999, 2000, 2001, 90_083])
+def test_every_frame_is_in_one_chunk(num_frames: int) -> None:
+    chunks = list(chunks_of(num_frames))
+    assert [frame for chunk in chunks for frame in chunk] == list(range(num_frames))
+    assert max(map(len, chunks)) <= speech_chunks.CHUNK_FRAMES
+
+
+def test_whoever_stops_a_long_encoding_is_heard(track: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 80)
+    with pytest.raises(KeyboardInterrupt):
+        next(encode_in_chunks(tiny_encoder(), track, FRAMES, FRAMES * 640, EncodeContext(check=stop)))
+
+
+def test_long_track_that_is_no_whole_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 5)
+    with pytest.raises(AssertionError, match="whole frames"):
+        next(encode_in_chunks(tiny_encoder(), torch.zeros(6 * 640 + 1), 6, 640, EncodeContext()))

@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+from evertalk_pack.multitalk.windows.join_metric import frame_changes, seam_between
+from evertalk_pack.multitalk.windows.joins import FrameChunk, join_windows
+from evertalk_pack.multitalk.windows.loop import FinishedWindow
+from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.report import WindowReport, WindowReporter
+
+WINDOWS = plan_windows(29, 13, 5)
+LATENTS = torch.zeros(1, 16, 1, 1, 1)
+
+
+def windows_of(video: torch.Tensor) -> Iterator[FinishedWindow]:
+    """The windows of a video whose windows agree on what they share."""
+    for window in WINDOWS:
+        yield FinishedWindow(window, LATENTS, video[window.start : window.start + window.frames].clone())
+
+
+def video_with_jump(frame: int, jump: float) -> torch.Tensor:
+    """Frames that grow lighter by 0.01 each, and by `jump` more at one of them."""
+    levels = torch.arange(29) * 0.01 + (torch.arange(29) >= frame) * jump
+    return levels[:, None, None, None].expand(-1, 2, 2, 3)
+
+
+def reports_of(stretches: Iterator[FrameChunk]) -> list[WindowReport]:
+    ticks = iter(range(0, 100, 2))
+    reporter = WindowReporter(lambda frames: float(frames.mean()), lambda: next(ticks))
+    return [reporter.report(stretch) for stretch in stretches]
+
+
+@pytest.mark.parametrize("blend_frames", [0, 3])
+def test_seam_is_that_of_the_join_however_many_frames_wait(blend_frames: int) -> None:
+    video = video_with_jump(13, 0.2)
+    reports = reports_of(join_windows(windows_of(video), blend_frames, len(WINDOWS)))
+    assert [report.index for report in reports] == [0, 1, 2]
+    assert reports[0].seam is None
+    assert reports[1].seam == pytest.approx(21, rel=1e-4)
+    assert reports[2].seam == pytest.approx(1, rel=1e-4)
+
+
+def test_seam_compares_with_the_frames_before_across_stretches() -> None:
+    generator = torch.Generator().manual_seed(3)
+    video = torch.rand((29, 2, 2, 3), generator=generator)
+    reports = reports_of(join_windows(windows_of(video), 0, len(WINDOWS)))
+    assert reports[1].seam == pytest.approx(
+        seam_between(video[12], frame_changes(video[5:13]), video[13:21]).figure
+    )
+
+
+def test_a_window_that_begins_afresh_has_no_seam() -> None:
+    video = torch.rand((10, 2, 2, 3), generator=torch.Generator().manual_seed(3))
+    scenes = [
+        FinishedWindow(Window(0, 0, 9, 0, 5), LATENTS, video[:5]),
+        FinishedWindow(Window(1, 5, 9, 0, 5), LATENTS, video[5:]),
+    ]
+    assert [report.seam for report in reports_of(join_windows(scenes, 3, 2))] == [None, None]
+
+
+def test_a_single_frame_behind_another_has_no_seam() -> None:
+    """As where a run that takes over one frame goes on with a last window of one."""
+    window = FinishedWindow(Window(4, 32, 9, 1, 1), LATENTS, torch.rand(9, 2, 2, 3))
+    reporter = WindowReporter(lambda _frames: 0.0, before_FHWC=torch.rand(1, 2, 2, 3))
+    assert [reporter.report(stretch).seam for stretch in join_windows([window], 0, 5)] == [None]
+
+
+def test_drift_and_seconds_are_the_windows_own() -> None:
+    video = video_with_jump(0, 0.0)
+    reports = reports_of(join_windows(windows_of(video), 0, len(WINDOWS)))
+    assert [report.drift for report in reports] == pytest.approx([0.06, 0.165, 0.245])
+    assert [report.seconds for report in reports] == [2, 2, 2]
+
+
+def test_report_reads_as_a_line() -> None:
+    assert str(WindowReport(1, 1.84, 1.05, 12.34)) == "12.3 s, colour drift 1.8, seam 1.1"
+    assert str(WindowReport(0, 0.0, None, 3.0)) == "3.0 s, colour drift 0.0"

@@ -1,0 +1,61 @@
+"""Seeds of single windows, from the text that a person writes."""
+
+import pytest
+from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.windows.seeds import WindowSeeds, parse_window_seeds
+
+
+def test_windows_are_counted_from_one_and_may_come_in_any_order_and_form() -> None:
+    seeds, notes = parse_window_seeds(" 9:7,4 : 1234\n 2: 0;\n", 5)
+    assert seeds == WindowSeeds(((1, 0), (3, 1234), (8, 7)))
+    assert notes == ()
+    assert str(seeds) == "2: 0, 4: 1234, 9: 7"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n,;"])
+def test_nothing_asks_for_nothing(text: str) -> None:
+    assert parse_window_seeds(text, 0) == (WindowSeeds(), ())
+
+
+def test_window_has_its_seed_and_all_others_the_runs() -> None:
+    seeds = WindowSeeds(((3, 1234),))
+    assert [seeds.of_run(5, index) for index in (2, 3, 4)] == [5, 1234, 5]
+    assert [seeds.of(index) for index in (2, 3)] == [None, 1234]
+
+
+def test_seed_of_the_run_itself_changes_nothing_and_is_told() -> None:
+    seeds, (note,) = parse_window_seeds("4: 5, 6: 1", 5)
+    assert seeds == WindowSeeds(((5, 1),))
+    assert "window 4 has the seed 5 of the whole run" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4", "'4' is no window and seed. Write a window's number"),
+        ("4: 1 9: 2", "'4: 1 9: 2' is no window and seed"),
+        ("4: -1", "is no window and seed"),
+        ("4: 1.5", "is no window and seed"),
+        ("\u0664: 1", "is no window and seed"),
+        ("four: 1", "is no window and seed"),
+        ("0: 1", "there is no window 0, the first is window 1"),
+        ("4: 1, 4: 2", "window 4 has two seeds"),
+        (f"4: {2**63}", f"seed {2**63} of window 4, expected 0 to {2**63 - 1}"),
+        ("4: " + "9" * 31, "is no window and seed"),
+        ("1" * 1_000_001, "1000001 characters, expected 1000000 at most"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^window_seeds: .*{message}"):
+        parse_window_seeds(text, 0)
+
+
+def test_largest_seed_is_taken() -> None:
+    assert parse_window_seeds(f"1: {2**63 - 1}", 0)[0] == WindowSeeds(((0, 2**63 - 1),))
+
+
+def test_window_behind_the_last_is_refused() -> None:
+    seeds = WindowSeeds(((2, 1), (6, 1)))
+    seeds.check_count(7)
+    with pytest.raises(InputError, match=r"window_seeds: window 7, but the run has 6\. .*from 1 to 6"):
+        seeds.check_count(6)

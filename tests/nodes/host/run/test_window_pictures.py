@@ -1,0 +1,86 @@
+"""What a run's windows see when a clip is connected."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from evertalk_pack.multitalk.common.errors import InputError
+from source_clips import at_fps, write_clip
+
+pytestmark = pytest.mark.host
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Any:
+    """A clip of 96x64 pixels with a cut at 0.4 s."""
+    from evertalk_pack.multitalk.dubbing.clip import DubSource
+    from evertalk_pack.multitalk.dubbing.source import open_source
+
+    pictures = [(time_s, picture[:, :48].repeat(2, axis=1)) for time_s, picture in at_fps(Fraction(25), 20)]
+    return DubSource(open_source(write_clip(tmp_path / "a.mp4", pictures)), cuts_s=(0.4,))
+
+
+def pictures_of(source: Any, *, cues: Any = None, look: Any = None) -> Any:
+    from evertalk_pack.multitalk.windows.finish import LookSettings
+    from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
+    from evertalk_pack.multitalk.windows.settings import FrameSize
+    from evertalk_pack.nodes.host.run.window_pictures import run_pictures
+
+    image_BHWC = source.first_frame()[None]
+    return run_pictures(
+        image_BHWC,
+        source,
+        cues or PromptTimeline(),
+        look or LookSettings(),
+        FrameSize(32, 32),
+        video_frames=30,
+    )
+
+
+def test_references_have_the_videos_size_and_notes_say_cuts_and_length(source: Any) -> None:
+    from evertalk_pack.multitalk.windows.plan import plan_windows
+
+    pictures = pictures_of(source)
+    assert pictures.cuts == (10,)
+    assert tuple(pictures.reference(plan_windows(30, 9, 5, pictures.cuts)[1]).shape) == (32, 32, 3)
+    cut_note, length_note = pictures.notes
+    assert cut_note == "source: another scene begins at 0.40 s: windows begin afresh there"
+    assert "0.80 s of clip for 1.20 s of speech" in length_note
+
+
+def test_clip_decides_the_shape_and_neither_is_refused(source: Any) -> None:
+    from evertalk_pack.nodes.host.run.window_pictures import first_picture, picture_notes
+
+    assert picture_notes(None, source) == picture_notes(torch.zeros(1, 8, 8, 3), None) == ()
+    assert "start_image is not used" in picture_notes(torch.zeros(1, 8, 8, 3), source)[0]
+    picture = first_picture(None, source)
+    assert isinstance(picture, torch.Tensor)
+    assert tuple(picture.shape) == (1, 64, 96, 3)
+    with pytest.raises(InputError, match=r"start_image: nothing is connected, and no source either"):
+        first_picture(None, None)
+
+
+def test_pictures_of_a_schedule_over_a_clip_are_refused(source: Any) -> None:
+    from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
+
+    cues = PromptTimeline(pictures=(Keyframe(0.0, torch.zeros(32, 32, 3)),))
+    with pytest.raises(InputError, match=r"schedule: it brings pictures .* disconnect the source"):
+        pictures_of(source, cues=cues)
+
+
+def test_camera_move_over_a_clip_is_refused(source: Any) -> None:
+    from evertalk_pack.multitalk.windows.camera import CameraMove
+    from evertalk_pack.multitalk.windows.finish import LookSettings
+
+    look = LookSettings(camera=CameraMove(zoom=1.2))
+    with pytest.raises(InputError, match=r"look: it brings pictures or a camera move"):
+        pictures_of(source, look=look)
+
+
+def test_other_value_on_the_source_socket_is_refused() -> None:
+    from evertalk_pack.nodes.host.run.options import RunOptions
+
+    with pytest.raises(InputError, match=r"source: str, expected DubSource\. Connect EverTalk Video Source"):
+        RunOptions.of({"source": "a.mp4"})

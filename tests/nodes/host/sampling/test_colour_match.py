@@ -1,0 +1,50 @@
+"""Colour on the run's device: the same as in one piece, and measured by every fourth frame."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from evertalk_pack.multitalk.windows import colour
+from evertalk_pack.multitalk.windows.colour import ColourMethod, colour_drift, match_colour
+from evertalk_pack.multitalk.windows.finish import LookSettings
+from evertalk_pack.multitalk.windows.plan import Window
+
+pytestmark = pytest.mark.host
+
+GENERATOR = torch.Generator().manual_seed(2)
+FRAMES = torch.rand((9, 12, 20, 3), generator=GENERATOR)
+WINDOW = Window(0, 0, 9, 0, 9)
+REFERENCE = torch.rand((12, 20, 3), generator=GENERATOR) ** 2
+
+
+@pytest.mark.parametrize("method", list(ColourMethod))
+def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
+    method: ColourMethod, comfyui: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del comfyui
+    from evertalk_pack.nodes.host.sampling import colour_match as looks
+
+    expected = match_colour(FRAMES, REFERENCE, 0.7, method)
+    monkeypatch.setattr(looks, "CHUNK_PIXELS", 3 * 240)
+    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 2 * 240)
+    finish = looks.finishing(LookSettings(method, colour_strength=0.7), lambda: REFERENCE)
+    frames = FRAMES.clone()
+    # Sums are taken in another order in smaller pieces.
+    torch.testing.assert_close(finish(WINDOW, frames), expected, atol=1e-6, rtol=0)
+    assert finish(WINDOW, frames) is frames, "a second window of frames may not fit into memory"
+    assert (expected - FRAMES).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("look", [LookSettings(), LookSettings(ColourMethod.LAB, colour_strength=0)])
+def test_without_a_match_frames_pass_untouched(look: LookSettings) -> None:
+    from evertalk_pack.nodes.host.sampling.colour_match import finishing
+
+    assert finishing(look, lambda: REFERENCE)(WINDOW, FRAMES) is FRAMES
+
+
+def test_drift_is_that_of_every_fourth_frame() -> None:
+    from evertalk_pack.nodes.host.sampling.colour_match import drift_from
+
+    assert drift_from(lambda: REFERENCE)(FRAMES) == pytest.approx(colour_drift(FRAMES[[0, 4, 8]], REFERENCE))
+    matched = match_colour(FRAMES, REFERENCE, 1.0, ColourMethod.LAB)
+    assert drift_from(lambda: REFERENCE)(matched) < drift_from(lambda: REFERENCE)(FRAMES) / 4
