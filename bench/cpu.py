@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 
 pack_alias.name_pack()
-from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint  # noqa: E402
+from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint  # noqa: E402 - only importable now
 from evertalk_pack.multitalk.common.safe_path import checked_prefix  # noqa: E402
 from evertalk_pack.multitalk.common.size_buckets import Size  # noqa: E402
-from evertalk_pack.multitalk.common.types import (
+from evertalk_pack.multitalk.common.types import (  # noqa: E402
     FPS,
     MOTION_FRAMES,
     TAIL_FRAMES,
@@ -35,11 +35,16 @@ from evertalk_pack.multitalk.common.types import (
     AudioEmbeds,
     Waveform,
 )
-from evertalk_pack.multitalk.model.guidance import ApgState, GuidanceSettings, branches_needed, combine
+from evertalk_pack.multitalk.model.guidance import (  # noqa: E402
+    ApgState,
+    GuidanceSettings,
+    branches_needed,
+    combine,
+)
 from evertalk_pack.multitalk.runs.folder import RunPlace  # noqa: E402
 from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm  # noqa: E402
 from evertalk_pack.multitalk.runs.manifest import WindowStats  # noqa: E402
-from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap  # noqa: E402 - only importable now
+from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap  # noqa: E402
 from evertalk_pack.multitalk.runs.store import RunStore  # noqa: E402
 from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour  # noqa: E402
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, generate  # noqa: E402

@@ -79,7 +79,7 @@ class NodeEvent:
 
 @dataclass(frozen=True, slots=True)
 class PackEvent:
-    """What EverTalk itself tells of a run (nodes/host/report/events.py): a window is planned or done, a warning."""
+    """What EverTalk itself tells of a run (nodes/host/report/events.py): windows and warnings."""
 
     node_id: str
     kind: str

@@ -142,4 +142,4 @@ def test_no_protocol_is_asked_with_isinstance() -> None:
     # their parts. The exception asks for a method that the host's VIDEO values have on their class.
     files = python_files("nodes", *BELOW_NODES)
     asking = [file for file in files if "runtime_checkable" in file.read_text(encoding="utf-8")]
-    assert asking == [ROOT / "multitalk" / "result.py"]
+    assert asking == [ROOT / "multitalk" / "media" / "result.py"]

@@ -145,7 +145,7 @@ def block_forward(
     shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation_rows(
         block.modulation, context.modulation_BNC
     )
-    attended, watched = self_attend(
+    attended, routing = self_attend(
         block.self_attn, hook, modulated(block.norm1(x_BLC), shift, scale), context
     )
     x_BLC = torch.addcmul(x_BLC, attended, gate)
@@ -154,7 +154,7 @@ def block_forward(
     if context.inside is not None:
         x_BLC = context.inside.crossed(x_BLC)
     if hook is not None:
-        x_BLC = hook.add(x_BLC, watched)
+        x_BLC = hook.apply(x_BLC, routing)
     return torch.addcmul(x_BLC, block.ffn(modulated(block.norm2(x_BLC), ffn_shift, ffn_scale)), ffn_gate)
 
 
@@ -170,12 +170,12 @@ def self_attend(
     heads = context.num_heads
     q_BLHD = stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation))
     k_BLHD = stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation))
-    watched = None if hook is None else hook.watch(q_BLHD, k_BLHD)
+    routing = None if hook is None else hook.observe_qk(q_BLHD, k_BLHD)
     v_BLHD = split_heads(layer.v(x_BLC), heads)
     attended_BLC = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD).flatten(2)
     if context.inside is not None:
         attended_BLC = context.inside.attended(attended_BLC, q_BLHD, k_BLHD)
-    return layer.o(attended_BLC), watched
+    return layer.o(attended_BLC), routing
 
 
 def attention_of(layer: WanSelfAttention, context: BlockContext, *, precise: bool = False) -> Attention:

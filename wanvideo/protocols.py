@@ -101,11 +101,11 @@ class WanTree(Protocol):
 class BlockHook(Protocol):
     """What another model adds to one block, after the cross-attention to text and picture."""
 
-    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> Any:
+    def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> Any:
         """See the self-attention's rotated queries and keys; what it returns is handed to `add`."""
         ...
 
-    def add(self, x_BLC: torch.Tensor, watched: Any) -> torch.Tensor:
+    def apply(self, x_BLC: torch.Tensor, routing: Any) -> torch.Tensor:
         """Return x_BLC with the hook's contribution added."""
         ...
 

@@ -57,14 +57,14 @@ class TalkHook:
     attention: Attention
     route: RouteSpeakers | None = None
 
-    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+    def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
         """The speaker routing of this block; each block makes its own, as in training."""
         return None if self.route is None else self.route(q_BLHD, k_BLHD)
 
-    def add(self, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
+    def apply(self, x_BLC: torch.Tensor, routing: SpeakerRotations | None) -> torch.Tensor:
         """Add the audio cross-attention on the normed tokens, without a gate."""
         spoken = self.block.audio_cross_attn(
-            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, watched
+            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, routing
         )
         return x_BLC + spoken
 

@@ -12,7 +12,7 @@ from ..common.fingerprint import chained, fingerprint
 from ..common.types import CONTEXT_FRAMES, AudioEmbeds
 from ..windows.plan import Window
 
-RESULT_VERSION = 3
+RESULT_VERSION = 4
 """Raised whenever the same inputs give another result, so that no run goes on with older windows."""
 
 _REACH = CONTEXT_FRAMES // 2

@@ -37,6 +37,11 @@ class Sender:
         except urllib.error.HTTPError as error:
             return {"status": error.code, **json.load(error)}
 
+    def forget_history(self) -> None:
+        """Empty the server's record of finished jobs."""
+        url = f"{self.stage.client.address}/history"
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, b'{"clear": true}').close()
+
     def run(self, graph: Graph) -> Run:
         """Queue a graph and wait for its end."""
         run, sender = Run(), self
@@ -151,7 +156,10 @@ def test_odd_metadata_is_written_as_far_as_it_can_be_aloud(stage: Stage) -> None
         "encoder": "mine",
         "note=1;": {"text": "\n"},
     }
-    run = Sender(stage, extra).run(stage.graph(stage.speech(SHORT), seed=32))
+    sender = Sender(stage, extra)
+    run = sender.run(stage.graph(stage.speech(SHORT), seed=32))
+    # The host's history holds the NaN as it came, and no browser can read that JSON.
+    sender.forget_history()
     assert run.error is None
     said = " | ".join(run.texts)
     assert "metadata: workflow holds NaN or infinity, which JSON has not; null is written" in said

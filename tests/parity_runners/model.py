@@ -92,12 +92,12 @@ class WatchedHook:
         self.hook = hook
         self.q_BLHD = self.k_BLHD = torch.empty(0)
 
-    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
+    def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
         self.q_BLHD, self.k_BLHD = q_BLHD, k_BLHD
-        return self.hook.watch(q_BLHD, k_BLHD)
+        return self.hook.observe_qk(q_BLHD, k_BLHD)
 
-    def add(self, x_BLC: torch.Tensor, watched: SpeakerRotations | None) -> torch.Tensor:
-        return self.hook.add(x_BLC, watched)
+    def apply(self, x_BLC: torch.Tensor, routing: SpeakerRotations | None) -> torch.Tensor:
+        return self.hook.apply(x_BLC, routing)
 
 
 def run_model(case: Case) -> Mapping[str, torch.Tensor]:

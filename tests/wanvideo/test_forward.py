@@ -48,18 +48,18 @@ def inputs() -> WanInputs:
 
 
 class AddRolled:
-    """A hook that adds the rolled channels times what it watched: the block's number plus one."""
+    """A hook that adds the rolled channels times what it routing: the block's number plus one."""
 
     def __init__(self, block_index: int) -> None:
         self.block_index = block_index
 
-    def watch(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> float:
+    def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> float:
         assert q_BLHD.shape == k_BLHD.shape == (1, 12, 2, 32)
         return self.block_index + 1.0
 
-    def add(self, x_BLC: torch.Tensor, watched: float) -> torch.Tensor:
-        assert watched == self.block_index + 1
-        return x_BLC + watched * x_BLC.roll(1, dims=-1)
+    def apply(self, x_BLC: torch.Tensor, routing: float) -> torch.Tensor:
+        assert routing == self.block_index + 1
+        return x_BLC + routing * x_BLC.roll(1, dims=-1)
 
 
 def test_sinusoid_holds_cosines_then_sines_made_in_float64() -> None:

@@ -42,7 +42,7 @@ def test_voices_stand_side_by_side_in_each_frame(model: AudioModel) -> None:
 def test_each_block_adds_what_its_own_weights_hear(model: AudioModel) -> None:
     x_BLC, q_BLHD, k_BLHD = video()
     hooks = TalkHooks(model, model.audio_tokens(audio(1, 1)), HEADS, attend)
-    added = [hooks(index).add(x_BLC, hooks(index).watch(q_BLHD, k_BLHD)) - x_BLC for index in (0, 1)]
+    added = [hooks(index).apply(x_BLC, hooks(index).observe_qk(q_BLHD, k_BLHD)) - x_BLC for index in (0, 1)]
     assert all(one.abs().max() > 1e-4 for one in added)
     assert not torch.allclose(added[0], added[1])
 
@@ -50,15 +50,15 @@ def test_each_block_adds_what_its_own_weights_hear(model: AudioModel) -> None:
 def test_one_voice_needs_no_routing_and_two_are_routed_by_each_block_s_attention(model: AudioModel) -> None:
     x_BLC, q_BLHD, k_BLHD = video()
     alone = TalkHooks(model, model.audio_tokens(audio(1, 1)), HEADS, attend)
-    assert alone(0).watch(q_BLHD, k_BLHD) is None
+    assert alone(0).observe_qk(q_BLHD, k_BLHD) is None
     masks_MP = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]).float()
     tokens = model.audio_tokens(audio(1, 2))
     router = SpeakerRouter(masks_MP, tokens.shape[2], attend)
     routed = TalkHooks(model, tokens, HEADS, attend, router)
-    watched = routed(0).watch(q_BLHD, k_BLHD)
-    other = routed(0).watch(-q_BLHD, k_BLHD)
+    watched = routed(0).observe_qk(q_BLHD, k_BLHD)
+    other = routed(0).observe_qk(-q_BLHD, k_BLHD)
     assert watched is not None
-    spoken, otherwise = (routed(0).add(x_BLC, one) for one in (watched, other))
+    spoken, otherwise = (routed(0).apply(x_BLC, one) for one in (watched, other))
     assert (spoken - otherwise).abs().max() > 1e-5, "who looks where decides who is heard"
 
 
