@@ -21,13 +21,18 @@ from typing import NamedTuple
 import torch
 
 from .backend import as_operator
-from .head_plan import HeadPlan, attend, of_heads, sample_errors, try_heads
+from .errors import AttentionStateError
+from .head_plan import TAUS, HeadPlan, attend, of_heads, sample_errors, try_heads
 from .protocol import Attention
 from .sparse import SparseKernel
 from .timer import Timer
 
 SAMPLE_EVERY = 8
 """Each attention is sampled again in one of so many windows; which, differs from attention to attention."""
+
+
+PLACE_BYTES = 4
+"""Of a `Place` in a state."""
 
 
 class Place(NamedTuple):
@@ -190,7 +195,16 @@ class AttentionBudget:
         return torch.tensor(rows, dtype=torch.uint8)
 
     def restore(self, state: torch.Tensor) -> None:
-        """Go on as `state` has it, which an earlier run's `state` gave."""
+        """Go on as `state` has it, which an earlier run's `state` gave.
+
+        Raises:
+            AttentionStateError: it is no such state.
+        """
+        if state.shape[1] <= PLACE_BYTES or bool((state[:, PLACE_BYTES:] > len(TAUS)).any()):
+            raise AttentionStateError(
+                f"what was kept of sparse attention cannot be read: {tuple(state.shape)} bytes, levels up to "
+                f"{int(state.max())}; expected levels up to {len(TAUS)}"
+            )
         self.plans = {
             Place(branch, 256 * high + low, block): HeadPlan(tuple(levels))
             for branch, high, low, block, *levels in state.tolist()

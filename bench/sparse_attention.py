@@ -23,8 +23,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 from rows import emit, emit_setting, parser_of
-
-from attention import timed_ms
+from timing import timed_ms
 
 pack_alias.name_pack()
 from evertalk_pack.attention.choice import AttentionSpec  # noqa: E402
@@ -102,32 +101,30 @@ def measure(
     exact_BLHD = exact(*qkv)
     for tau in TAUS:
         out_BLHD = kernel.attend(*qkv, tau)
-        ms = timed(lambda q, k, v, tau=tau: kernel.attend(q, k, v, tau))
+        ms = timed(lambda q_BQHD, k_BKHD, v_BKHD, tau=tau: kernel.attend(q_BQHD, k_BKHD, v_BKHD, tau))
         emit({"what": "sparse", "tau": tau, "ms": ms, **errors_by_kind(out_BLHD, exact_BLHD, kinds)})
     for budget in BUDGETS:
         trial: Trial = try_heads(qkv, exact_BLHD, kernel.attend, budget)
 
-        def planned(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, trial: Trial = trial) -> torch.Tensor:
-            return attend(q, k, v, trial.plan, exact, kernel.attend)
+        def planned(
+            q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor, trial: Trial = trial
+        ) -> torch.Tensor:
+            return attend(q_BQHD, k_BKHD, v_BKHD, trial.plan, exact, kernel.attend)
 
-        by_kind = errors_by_kind(planned(*qkv), exact_BLHD, kinds)
-        emit(
-            {
-                "what": "budget",
-                "budget": budget,
-                "share": digits(trial.plan.share),
-                "levels": [len(trial.plan.heads(level)) for level in range(len(TAUS) + 1)],
-                "worst_sampled": digits(max(trial.errors, default=0.0)),
-                "all_rows": by_kind,
-                "ms": timed(planned),
-                "trial_ms": timed(
-                    lambda q, k, v, budget=budget: (
-                        try_heads((q, k, v), exact_BLHD, kernel.attend, budget),
-                        exact_BLHD,
-                    )[1]
-                ),
-            }
-        )
+        def tried(
+            q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor, budget: float = budget
+        ) -> torch.Tensor:
+            try_heads((q_BQHD, k_BKHD, v_BKHD), exact_BLHD, kernel.attend, budget)
+            return exact_BLHD
+
+        row = {
+            "budget": budget,
+            "share": digits(trial.plan.share),
+            "levels": [len(trial.plan.heads(level)) for level in range(len(TAUS) + 1)],
+            "worst_sampled": digits(max(trial.errors, default=0.0)),
+            "all_rows": errors_by_kind(planned(*qkv), exact_BLHD, kinds),
+        }
+        emit({"what": "budget", **row, "ms": timed(planned), "trial_ms": timed(tried)})
 
 
 def main() -> None:

@@ -30,6 +30,10 @@ own streams, and what allocations of several streams leave unused between them. 
 of 16 or 12 GiB, windows ran out of memory with 1.5 GiB and did not with 2.5."""
 
 
+SPARSE_COPIES = 8
+"""Of a query: what the heads of one kind are gathered into, their results, and the kernel's 8-bit copies."""
+
+
 def forward_size(
     model: ModelPatcher,
     latents_BCTHW: torch.Tensor,
@@ -58,6 +62,11 @@ def forward_size(
         hidden_is_held=holds_hidden(type(tree.blocks[0].ffn)),
         casts_weights=held != computed,
     )
+
+
+def sparse_bytes(size: ForwardSize) -> int:
+    """What sparse self-attention takes beside an evaluation, of such a size."""
+    return SPARSE_COPIES * size.tokens * size.dim * size.value_bytes
 
 
 def weights_bytes(model: ModelPatcher) -> int:

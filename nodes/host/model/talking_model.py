@@ -44,6 +44,7 @@ class TalkChoice:
         attention_mode: name of the attention backend.
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
+        attention_budget: largest error of sparse self-attention in percent; 0 computes it exactly.
     """
 
     talk_model: str
@@ -51,6 +52,7 @@ class TalkChoice:
     attention_mode: str
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
+    attention_budget: float = 0.0
 
     @property
     def needs_plain_memory(self) -> bool:
@@ -123,6 +125,7 @@ def apply_choice(
         notes=(*notes, mode_note),
         reserve_vram_gb=choice.reserve_vram_gb,
         warnings=warnings,
+        attention_budget=choice.attention_budget,
     )
     return apply_talk(model, attachment)
 

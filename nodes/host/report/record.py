@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ....attention.choice import AttentionChoice
 from ....attention.plain_text import plain
+from .budget_report import BudgetReport
 
 
 @dataclass(slots=True)
@@ -17,11 +18,13 @@ class RunRecord:
         warnings: what was said that must not be missed, each once.
         attention: the attention backend that ran last; empty if nothing was sampled.
         attention_elsewhere: what ran outside of self-attention; the same unless that is right there alone.
+        budget: what sparse attention did so far; None where there was none.
     """
 
     warnings: list[str] = field(default_factory=list[str])
     attention: str = ""
     attention_elsewhere: str = ""
+    budget: BudgetReport | None = None
 
 
 _RECORD: ContextVar[RunRecord | None] = ContextVar("evertalk_run_record", default=None)
@@ -50,3 +53,10 @@ def note_attention(choice: AttentionChoice) -> None:
     record = _RECORD.get()
     if record is not None:
         record.attention, record.attention_elsewhere = choice.ran, choice.elsewhere
+
+
+def note_budget(report: BudgetReport) -> None:
+    """Note what sparse attention did so far, if anybody is recording."""
+    record = _RECORD.get()
+    if record is not None:
+        record.budget = report

@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 from ....multitalk.common.types import FPS
 from ..compat.precision import precision_of as held_precision
 from ..model.patcher import attachment_of
+from ..report.budget_report import BudgetReport
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
 from ..report.record import RunRecord, recording
@@ -29,11 +30,13 @@ class Attention:
         asked: the name that was chosen.
         ran: what ran in self-attention.
         elsewhere: what ran for text, picture and audio.
+        budget: what sparse self-attention did; None where there was none.
     """
 
     asked: str
     ran: str
     elsewhere: str
+    budget: BudgetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,10 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
         attention=Attention(
-            attachment_of(run_models.model).attention_mode, record.attention, record.attention_elsewhere
+            attachment_of(run_models.model).attention_mode,
+            record.attention,
+            record.attention_elsewhere,
+            record.budget,
         ),
         precision=precision_of(run_models.model),
         peak_vram_bytes=peak_vram_bytes(),

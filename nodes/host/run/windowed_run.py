@@ -40,6 +40,7 @@ from ..model.patcher import AudioAttachment, attachment_of
 from ..model.step_cache import step_cache_notes
 from ..report.events import RunEvent, send_event
 from ..report.progress import RunProgress, show_on_node, warn_on_node
+from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import sight_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
@@ -120,6 +121,7 @@ def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     """
     attachment = attachment_of(run_models.model)
     check_model(run_models.model, attachment.attention_mode)
+    check_budget(run_models.model, attachment)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)
@@ -160,6 +162,7 @@ def run_windows(
     frames = 0 if store is None else store.frames
     pausing.window = first
     sampling_backend = comfy_backend_for(plan, run_models, attachment, first)
+    sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
     plan.begin_at(first)
@@ -176,7 +179,8 @@ def run_windows(
         latents_BCTHW = stretch.finished.latents_BCTHW
         if store is not None:
             stats = WindowStats(report.seconds, report.drift, report.seam)
-            carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC)
+            found = sampling_backend.attention_state
+            carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
             store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
             del carried
         else:
@@ -202,16 +206,20 @@ def comfy_backend_for(
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
-    progress.plan(summary_of(plan, attachment, str(backend.choice), steps), plan.seed)
+    budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
+    attention = str(backend.choice)
+    if budget is not None:
+        attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
+    progress.plan(summary_of(plan, attachment, attention, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
     elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
     for note in (*attachment.notes, *own_notes, *elsewhere_notes, *cache_notes):
         show_on_node(note)
-    tell_notes((*lora_warnings(run_models), *backend.choice.notes))
+    tell_notes((*lora_warnings(run_models), *backend.choice.notes, *budget_warnings))
     tell_notes((*plan.notes, *mode_notes(plan, run_models, attachment)))
     settings = SamplingSettings(sigmas, plan.schedule.sampler, plan.guidance, plan.seed, plan.window_seeds)
-    return ComfyBackend(run_models, settings, backend, progress)
+    return ComfyBackend(run_models, settings, backend, progress, budget)
 
 
 def tell_notes(notes: tuple[str, ...]) -> None:
