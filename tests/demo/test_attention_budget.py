@@ -1,4 +1,4 @@
-"""Sparse attention within a budget, on the trained miniature: the budget is kept and the lips stay the same."""
+"""Sparse attention within a budget, on the trained miniature: the budget is kept, the lips stay the same."""
 
 import os
 import subprocess
