@@ -27,8 +27,9 @@ from .protocol import Attention
 from .sparse import SparseKernel
 from .timer import Timer
 
-SAMPLE_EVERY = 8
-"""Each attention is sampled again in one of so many windows; which, differs from attention to attention."""
+SAMPLE_EVERY = 24
+"""Each attention is sampled again in one of so many windows, about once a minute of video; in which, differs
+from attention to attention, so that some are in every window. A sample costs about an exact attention."""
 
 
 PLACE_BYTES = 4

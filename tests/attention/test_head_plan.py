@@ -48,19 +48,29 @@ def test_a_larger_budget_takes_higher_thresholds() -> None:
     assert levels[0] != levels[2]
 
 
-def test_a_head_that_fails_the_most_careful_threshold_is_not_tried_again() -> None:
+def test_a_head_is_tried_with_lower_thresholds_only_while_there_is_hope() -> None:
+    generator = torch.Generator().manual_seed(2)
+    q, k, v = (torch.randn(1, 70, 4, 16, generator=generator) for _ in range(3))
+    q[0, 0, :, 0] = torch.tensor([0.001, 0.009, 0.02, 0.3])
     tried: list[tuple[int, float]] = []
 
-    def sparse(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, tau: float) -> torch.Tensor:
+    def off(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, tau: float) -> torch.Tensor:
+        """Off by the threshold times each head's number."""
         tried.append((q.shape[2], tau))
-        return block_sparse.attend(q, k, v, tau)
+        return sdpa.attend(q, k, v) * (1 + tau * q[0, 0, :, :1])
 
-    try_heads(QKV, EXACT_BLHD, sparse, 0.02)
-    assert tried[0] == (5, TAUS[0])
-    assert [heads for heads, _ in tried[1:]] == [3] * (len(tried) - 1)
-    tried.clear()
-    assert try_heads(QKV, EXACT_BLHD, sparse, 0.0).plan.share == 0
-    assert tried == [(5, TAUS[0])]
+    trial = try_heads((q, k, v), sdpa.attend(q, k, v), off, 0.02)
+    assert tried == [(4, 2.0), (1, 1.3), (1, 0.8)]
+    assert trial.plan.levels == (3, 3, 1, 0)
+    assert sorted(trial.errors) == pytest.approx([0.002, 0.016, 0.018], rel=1e-3)
+
+
+def test_a_few_heads_that_pass_by_themselves_stay_exact() -> None:
+    qkv = video_like(4 * block_sparse.BLOCK, [True] + [False] * 15)
+    exact_BLHD = sdpa.attend(*qkv)
+    assert try_heads(qkv, exact_BLHD, block_sparse.attend, 0.05).plan.share == 0
+    some = video_like(4 * block_sparse.BLOCK, [True] * 2 + [False] * 14)
+    assert try_heads(some, sdpa.attend(*some), block_sparse.attend, 0.05).plan.share == pytest.approx(2 / 16)
 
 
 def test_a_kernel_that_gives_no_numbers_leaves_all_heads_exact() -> None:
