@@ -92,9 +92,9 @@ def test_errors_of_a_sample_are_those_of_all_rows_within_a_tenth() -> None:
 def test_all_heads_of_a_level_are_one_call_on_the_tensors_themselves() -> None:
     seen: list[torch.Tensor] = []
 
-    def exact(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        seen.append(q)
-        return sdpa.attend(q, k, v)
+    def exact(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+        seen.append(q_BQHD)
+        return sdpa.attend(q_BQHD, k_BKHD, v_BKHD)
 
     attend(*QKV, HeadPlan((0,) * 5), exact, block_sparse.attend)
     assert len(seen) == 1

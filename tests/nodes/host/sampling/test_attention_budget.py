@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from evertalk_pack.attention.sdpa import attend
 from evertalk_pack.multitalk.common.errors import InputError
 from tiny_host import TinyFiles, conditioning, load_model, picture, speech, widgets
 
@@ -140,8 +141,8 @@ def test_an_attention_that_gives_no_numbers_is_left_while_a_budget_holds(tiny: T
     model = with_budget(load_model(tiny), 5.0)
     expected, _ = played(tiny, vae, model)
 
-    def nan(*qkv: torch.Tensor) -> torch.Tensor:
-        return torch.full_like(qkv[0], torch.nan)
+    def nan(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
+        return torch.nan * attend(q_BQHD, k_BKHD, v_BKHD)
 
     def failing(*asked: Any) -> Any:
         return replace(backend_for(*asked), choice=AttentionChoice("sdpa", "sageattn", nan, exact=False))
