@@ -20,7 +20,7 @@ from evertalk_pack.multitalk.common.fingerprint import (
 )
 from evertalk_pack.multitalk.windows.settings import NoiseSchedule, WindowSettings
 
-PACK = Path(__file__).resolve().parents[2]
+PACK = Path(__file__).resolve().parents[3]
 
 ELSEWHERE = """
 import sys, types

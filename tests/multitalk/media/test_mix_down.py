@@ -11,7 +11,7 @@ from evertalk_batch.mix_down import MixDown as BatchMixDown
 from evertalk_pack.multitalk.dubbing.source import open_source
 from evertalk_pack.multitalk.media.mix_down import MixDown
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 HALF = 0.5**0.5
 """3 dB down."""

@@ -14,7 +14,7 @@ from evertalk_pack.multitalk.media.sample_values import (
 from evertalk_pack.multitalk.media.sound_file import read_sound
 from tiny_speech import speech_like
 
-SPEECH = Path(__file__).parents[2] / "demo" / "media" / "speech.flac"
+SPEECH = Path(__file__).parents[3] / "demo" / "media" / "speech.flac"
 
 
 @pytest.mark.parametrize(

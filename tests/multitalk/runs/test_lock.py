@@ -31,7 +31,7 @@ try:
 except RunStoreError as error:
     print("refused", error, flush=True)
 """
-PACK = Path(__file__).resolve().parents[2]
+PACK = Path(__file__).resolve().parents[3]
 
 
 def contender(folder: Path, seconds: float) -> "subprocess.Popen[str]":

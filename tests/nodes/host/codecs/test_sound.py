@@ -10,7 +10,7 @@ from av.audio.stream import AudioStream
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.types import Waveform
 
-SPEECH = Path(__file__).parents[3] / "demo" / "media" / "speech.flac"
+SPEECH = Path(__file__).parents[4] / "demo" / "media" / "speech.flac"
 
 pytestmark = pytest.mark.host
 
