@@ -2,7 +2,7 @@
 
     sageattn_3_fp4 -> sageattn_3 -> sageattn -> sdpa
     flash_attn_4 -> flash_attn_3 -> flash_attn_2 -> sdpa
-    cudnn -> sdpa          comfy -> sdpa (only after it failed in a run)
+    cudnn -> sdpa          kitchen_int8 -> sdpa          comfy -> sdpa (only after it failed in a run)
 
 A backend steps aside, with one warning for each resolution, when the GPU cannot run it, when the tensors are
 not of its kind, when its package is missing or broken, or when its self-test fails. None of this raises; only
@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 
-from . import cudnn, flash2, flash3, flash4, sage, sage3, sdpa
+from . import cudnn, flash2, flash3, flash4, kitchen, sage, sage3, sdpa
 from .backend import Backend, first_line
 from .choice import AttentionChoice, AttentionSpec
 from .errors import UnknownBackendError
@@ -34,6 +34,7 @@ BACKENDS: tuple[Backend, ...] = (
     flash2.BACKEND,
     flash3.BACKEND,
     flash4.BACKEND,
+    kitchen.BACKEND,
     sage.BACKEND,
     sage3.BACKEND,
     sage3.FP4_BACKEND,
