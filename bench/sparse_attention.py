@@ -32,7 +32,7 @@ from evertalk_pack.attention.protocol import Attention  # noqa: E402
 from evertalk_pack.attention.registry import BACKENDS, Resolver  # noqa: E402
 from evertalk_pack.attention.sparse import SparseKernel, sparse_kernel  # noqa: E402
 
-GRID, TINY_GRID = (21, 30, 52), (5, 12, 16)
+GRID, TINY_GRID = (21, 30, 52), (3, 8, 16)
 KINDS = {"near": (1.5, 24.0), "less near": (4.0, 14.0)}
 """Kinds of heads that look at near tokens: how far, in tokens, and how sharply."""
 BUDGETS = (0.01, 0.02, 0.05)
