@@ -4,7 +4,8 @@
 # make locales  locales/en and locales/zh anew from the nodes and locales/chinese.json
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 # make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 10,000 prompts, 1,000 calls of the
-#             routes, 1,000 files, a power cut at every write, 25 killed servers, an hour of video, batches on a cluster
+#             routes, 1,000 files, a power cut at every write, every fault of a GPU in every phase, a disk that fails at
+#             every call, 25 killed servers, an hour of video, batches on a cluster
 # make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour;
 #             ARGS="--parts first --seconds 560 --out rows.jsonl" goes to bench/suite.py
 # make quality  the films that the trained miniatures are judged by: minutes each
@@ -64,6 +65,8 @@ SOAK_PROMPTS ?= 10000
 soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
 	@EVERTALK_POWER_CUTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_power_cut.py
+	@EVERTALK_DISK_FAULTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_failing_disk.py
+	@EVERTALK_FAULTS=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_machine_faults_server.py
 	@EVERTALK_HOSTILE_FILES=$(SOAK_HOSTILE) EVERTALK_HOSTILE_ROUTES=$(SOAK_HOSTILE) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_files.py tests/nodes/test_hostile_routes_server.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@EVERTALK_HOSTILE_PROMPTS=$(SOAK_PROMPTS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_prompts_server.py

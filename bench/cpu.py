@@ -3,7 +3,7 @@
     python bench/cpu.py                          832x480, 81 frames a window, 4 windows
     python bench/cpu.py --size 320x192 --windows 2
 
-For a window: its share of the plan, its voices (slicing of the features, masks), the studio's toy frames,
+For a window: its share of the plan, its voices (slicing of the features, masks), the backend's toy frames,
 each colour match, and the writing of its part of the video to the disk, as the run store does it. For a step:
 how the predictions of guidance are combined, plainly and by APG. And seconds of planning an hour.
 """
@@ -49,8 +49,8 @@ from evertalk_pack.multitalk.runs.store import RunStore  # noqa: E402
 from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour  # noqa: E402
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, generate  # noqa: E402
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode  # noqa: E402
-from evertalk_pack.multitalk.windows.noise import seeded_noise  # noqa: E402
 from evertalk_pack.multitalk.windows.plan import plan_windows  # noqa: E402
+from evertalk_pack.multitalk.windows.seeds import seeded_noise  # noqa: E402
 from evertalk_pack.multitalk.windows.voices import VoicePlan  # noqa: E402
 from evertalk_pack.wanvideo.geometry import LatentShape  # noqa: E402
 
@@ -58,7 +58,7 @@ RATE_HZ = 16_000
 HOUR_FRAMES = 3600 * FPS
 
 
-class ToyStudio:
+class ToyBackend:
     """Ready-made latents and frames: what is left is the loop's own time."""
 
     def __init__(self, height_px: int, width_px: int) -> None:
@@ -107,7 +107,7 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
     frames = WINDOW_FRAMES + (windows - 1) * (WINDOW_FRAMES - MOTION_FRAMES)
     plan, embeds = plan_windows(frames, WINDOW_FRAMES, MOTION_FRAMES), speech(frames)
     picture_HWC = torch.full((*size, 3), 0.4)
-    studio = ToyStudio(*size)
+    backend = ToyBackend(*size)
     spec = RunSpec(
         windows=plan,
         mode=InfiniteTalkMode(),
@@ -118,7 +118,7 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
         finish=lambda _window, frames_FHWC: frames_FHWC,
         noise=lambda window: seeded_noise(0, window.index),
     )
-    loop_s = seconds_of(lambda: list(generate(spec, studio)), 2)
+    loop_s = seconds_of(lambda: list(generate(spec, backend)), 2)
     keys = tuple(chained(str(window.index), window) for window in plan)
     card = RunIdentity(fingerprint(keys), keys, plan, {})
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +126,7 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
         place, form = RunPlace(Path(folder), prefix, prefix), VideoForm(*size, embeds.sound)
         started = time.perf_counter()
         with RunStore(place, card, form, Resume.AUTO, say=lambda _text: None) as store:
-            for done in generate(spec, studio):
+            for done in generate(spec, backend):
                 store.add(done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), WindowStats(0.0))
             before_finish_s = time.perf_counter() - started
             store.finish()
@@ -163,7 +163,7 @@ def main() -> None:
     arguments = parser.parse_args()
     width, height = (int(side) for side in arguments.size.split("x"))
     size = Size(height, width)
-    frames_FHWC, picture_HWC = ToyStudio(*size).frames_FHWC, torch.rand(*size, 3)
+    frames_FHWC, picture_HWC = ToyBackend(*size).frames_FHWC, torch.rand(*size, 3)
     embeds = speech(WINDOW_FRAMES)
     window = plan_windows(WINDOW_FRAMES, WINDOW_FRAMES, MOTION_FRAMES)[0]
     report: dict[str, Any] = {

@@ -44,8 +44,8 @@ def sample_window(model: Any, size: tuple[int, int, int], steps: int) -> tuple[t
     from evertalk_pack.multitalk.model.guidance import GuidanceSettings
     from evertalk_pack.multitalk.windows.loop import WindowRequest, WindowVoices
     from evertalk_pack.multitalk.windows.modes import Pin, WindowCondition
-    from evertalk_pack.multitalk.windows.noise import seeded_noise
     from evertalk_pack.multitalk.windows.plan import plan_windows
+    from evertalk_pack.multitalk.windows.seeds import seeded_noise
     from evertalk_pack.multitalk.windows.settings import INFINITETALK_SCHEDULE, NoiseSchedule
     from evertalk_pack.nodes.host.model.patcher import attachment_of
     from evertalk_pack.nodes.host.sampling.comfy_backend import sigmas_for
@@ -84,7 +84,7 @@ def main() -> None:
     pack_alias.prepare(use_cpu=device.type == "cpu")
     import real_size
     from evertalk_pack.attention.self_test import relative_error
-    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.patcher import with_step_cache
     from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 
     emit_setting("teacache", arguments, device)

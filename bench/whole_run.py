@@ -9,8 +9,8 @@ from evertalk_pack.multitalk.common.types import MOTION_FRAMES
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 from evertalk_pack.multitalk.windows.settings import NoiseSchedule
 from evertalk_pack.nodes.host.model.backend import backend_for
 from evertalk_pack.nodes.host.model.patcher import attachment_of

@@ -25,7 +25,7 @@ VALUE_FIELDS = {
 }
 """For nodes that hold one value, the field that holds it."""
 
-Size: TypeAlias = tuple[int, int]
+WidthHeight: TypeAlias = tuple[int, int]
 """Width and height, in pixels."""
 
 EXACT_RESIZES = ("crop", "stretch", "pad", "pad_edge", "pad_edge_pixel", "pillarbox_blur", False)
@@ -59,7 +59,7 @@ VIDEO_STEP_PX = 32
 
 
 def constant(work: Work, value: object) -> object:
-    """A fixed value, looked up where it stands in another node; None if it is known only in a run."""
+    """A fixed value, looked up in the node that holds it; None if it is known only in a run."""
     if not isinstance(value, Link):
         return value
     value = work.origin(value)
@@ -85,7 +85,7 @@ def number(work: Work, node: SourceNode, name: str, default: float) -> float:
     return default
 
 
-def size_of(work: Work, link: Link | None) -> Size | None:
+def size_of(work: Work, link: Link | None) -> WidthHeight | None:
     """How large the pictures of an output are; None if only a run would tell."""
     node = work.node_of(link)
     if node is None:
@@ -104,7 +104,7 @@ def size_of(work: Work, link: Link | None) -> Size | None:
     return asked if is_video and asked and not any(side % VIDEO_STEP_PX for side in asked) else None
 
 
-def _stretched(work: Work, node: SourceNode) -> Size | None:
+def _stretched(work: Work, node: SourceNode) -> WidthHeight | None:
     """What ImageResize+ makes of a picture."""
     is_exact = node.inputs.get("method", "stretch") in EXACT_METHODS
     is_always = node.inputs.get("condition", "always") == "always"
@@ -112,7 +112,7 @@ def _stretched(work: Work, node: SourceNode) -> Size | None:
     return _rounded(_fields(work, node), multiple) if is_exact and is_always else None
 
 
-def _resized(work: Work, node: SourceNode, before: Link | None) -> Size | None:
+def _resized(work: Work, node: SourceNode, before: Link | None) -> WidthHeight | None:
     """What KJNodes' resizes make of a picture."""
     way = node.inputs.get("keep_proportion", False)
     asked, multiple = _fields(work, node), constant(work, node.inputs.get("divisible_by", 1))
@@ -128,7 +128,7 @@ def _resized(work: Work, node: SourceNode, before: Link | None) -> Size | None:
     return _rounded((width, height), multiple)
 
 
-def _fields(work: Work, node: SourceNode, *names: str) -> Size | None:
+def _fields(work: Work, node: SourceNode, *names: str) -> WidthHeight | None:
     """The sides that a node's fields name; None if one is 0 or not known."""
     width, height = (constant(work, node.inputs.get(name)) for name in names or ("width", "height"))
     if not isinstance(width, int | float) or not isinstance(height, int | float):
@@ -136,12 +136,12 @@ def _fields(work: Work, node: SourceNode, *names: str) -> Size | None:
     return (int(width), int(height)) if width > 0 and height > 0 else None
 
 
-def _rounded(size: Size | None, multiple: object) -> Size | None:
+def _rounded(size: WidthHeight | None, multiple: object) -> WidthHeight | None:
     step = max(1, int(multiple)) if isinstance(multiple, int | float) else None
     if size is None or step is None or min(size) < step:
         return None
     return size[0] // step * step, size[1] // step * step
 
 
-def _side(size: Size | None, index: int) -> int | None:
+def _side(size: WidthHeight | None, index: int) -> int | None:
     return size[index] if size is not None and index in (0, 1) else None

@@ -69,7 +69,7 @@ def convert(workflow: object, object_info: Mapping[str, Any], name_rule: NameRul
         name_rule: what EverTalk Sampler takes as a filename_prefix.
 
     Raises:
-        ConvertError: it is no such workflow; says why and what to do.
+        ConvertError: it is not such a workflow; says why and what to do.
     """
     host = HostNodes.of(object_info)
     source = read_workflow(workflow, host)

@@ -91,7 +91,7 @@ def _earlier(work: Work, talk: SourceNode) -> str | None:
         work.say(
             Level.LOST,
             talk,
-            f"{EARLIER} ({work.source.nodes[link.node].name}) are no frames of another {TALK}: the video "
+            f"{EARLIER} ({work.source.nodes[link.node].name}) are not frames of another {TALK}: the video "
             "begins with start_image",
         )
     return found

@@ -1,4 +1,4 @@
-"""What stands behind ComfyUI's own InfiniteTalk nodes: decoding, joining the parts, saving."""
+"""What follows ComfyUI's own InfiniteTalk nodes: decoding, joining the parts, saving."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ SAME_FORMATS, SAME_CODECS = ("auto", "mp4"), ("auto", "h264")
 
 
 def know_frames(work: Work, chains: Sequence[CoreMade]) -> None:
-    """Put EverTalk Decode in the place of the decoders of all parts."""
+    """Put EverTalk Decode in place of the decoders of all parts."""
     for chain in chains:
         samplers = {part.sampler.id for part in chain.parts}
         for node in work.source.of_kind(*DECODERS):
@@ -41,7 +41,7 @@ def know_frames(work: Work, chains: Sequence[CoreMade]) -> None:
 
 
 def joined(work: Work, node: SourceNode, slot: int) -> Link | None:
-    """Parts that are put one behind the other: one video already, or the node as it is."""
+    """Parts that are put one after the other: one video already, or the node as it is."""
     links = [value for value in node.inputs.values() if isinstance(value, Link)]
     found = {work.follow(link) for link in links}
     only = found.pop() if len(found) == 1 else None

@@ -173,7 +173,7 @@ def _prompts(work: Work, parts: list[Part]) -> Prompts:
 
 
 def _text(work: Work, part: Part, name: str) -> str | None:
-    """The text of a prompt, where it stands in the node that encodes it."""
+    """The text of a prompt, if the node that encodes it holds it."""
     node = work.node_of(part.talk.link(name))
     text = constant(work, node.inputs.get("text")) if node and node.kind == "CLIPTextEncode" else None
     return text if isinstance(text, str) else None

@@ -124,7 +124,7 @@ def _scale(work: Work, node: SourceNode) -> float:
 
 
 def _prompt(work: Work, part: Part, link: Link | None) -> None:
-    """Say so if something stands between the talk node's prompt and the sampler."""
+    """Say so if something is between the talk node's prompt and the sampler."""
     if link is not None and link != Link(part.talk.id, POSITIVE):
         node = work.node_of(link)
         work.say(Level.LOST, node, "what it does to the prompt has no counterpart")

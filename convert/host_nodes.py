@@ -68,7 +68,7 @@ class HostNodes:
         return tuple(what if isinstance(what, str) else "COMBO" for what in self.outputs.get(kind, ()))
 
     def choices(self, kind: str, field: str) -> list[str] | None:
-        """What a field offers; None if it is no list or not known."""
+        """What a field offers; None if it is not a list or not known."""
         what, *rest = self._all(kind).get(field, (None,))
         options: Any = what if isinstance(what, list) else (rest[0] if rest else {}).get("options")
         return [str(option) for option in options] if isinstance(options, list) else None  # pyright: ignore[reportUnknownArgumentType]

@@ -69,8 +69,8 @@ def _load(work: Work, node: SourceNode, loras: list[Lora], mode: str) -> Link:
     talk_node = work.node_behind(node.link("multitalk_model"), (TALK_LOADER,))
     if talk_node is None:
         raise ConvertError(
-            f"{node.name}: no audio weights are connected to multitalk_model, so this is no InfiniteTalk or "
-            "MultiTalk workflow. Connect Multi/InfiniteTalk Model Loader, or use ComfyUI's own Wan nodes"
+            f"{node.name}: no audio weights are connected to multitalk_model, so this is not an InfiniteTalk "
+            "or MultiTalk workflow. Connect Multi/InfiniteTalk Model Loader, or use ComfyUI's own Wan nodes"
         )
     base, talk = node.text("model"), talk_node.text("model")
     compiled = work.node_of(node.link("compile_args"))

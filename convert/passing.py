@@ -10,7 +10,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "ReroutePrimitive|pysssss": ("value",),
     "VRAM_Debug": ("any_input", "image_pass", "model_pass"),
 }
-"""For nodes that change nothing, the input that stands behind each output."""
+"""For nodes that change nothing, the input that each output gives."""
 
 FIRST_GIVEN = ("Any Switch (rgthree)",)
 """Nodes that hand on the first of their inputs that is given."""
@@ -21,7 +21,7 @@ MARK = "any"
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What stands behind an output of a node that hands on what it gets.
+    """What an output gives of a node that hands on what it gets.
 
     Attributes:
         link: what the node gets.

@@ -15,13 +15,13 @@ from .widgets import CONTROL, CONTROLLED, CONTROLS
 JsonObject = dict[str, Any]
 
 OWN_INPUT = "-1"
-"""Stands in the place of an inner node where a widget is an input of the subgraph."""
+"""Stands in place of an inner node where a widget is an input of the subgraph."""
 
 INPUTS_ID = -10
 """The editor's id of what a subgraph gets, as if it were a node inside."""
 
 PREVIEW = "$$"
-"""What the names of pictures that are shown, and are no widgets, begin with."""
+"""What the names of pictures that are shown, and are not widgets, begin with."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ DAMAGE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, R
 """What values of a wrong kind end in, wherever they are used: texts for numbers, lists for names, circles."""
 
 SHOWN_DIGITS = 6
-"""Behind the point; no field of these nodes has finer steps."""
+"""After the decimal point; no field of these nodes has finer steps."""
 
 MAX_NODES = 10_000
 """Workflows of WanVideoWrapper have some fifty, the largest that people share some hundreds."""
@@ -26,7 +26,7 @@ def read_workflow(workflow: object, host: HostNodes) -> Source:
     """The nodes and links of a workflow.
 
     Raises:
-        ConvertError: it is no workflow, or uses what is not read.
+        ConvertError: it is not a workflow, or uses what is not read.
     """
     if not isinstance(workflow, Mapping):
         raise ConvertError(f"workflow: got {type(workflow).__name__}, {FORMS}")
@@ -78,7 +78,7 @@ def _api_node(node_id: str, node: object) -> SourceNode:
     fields = cast("Mapping[str, Any]", node) if isinstance(node, Mapping) else {}
     kind, inputs = fields.get("class_type"), fields.get("inputs")
     if not isinstance(kind, str) or not isinstance(inputs, Mapping):
-        raise ConvertError(f"workflow: {node_id!r} is no node with a class_type and inputs; {FORMS}")
+        raise ConvertError(f"workflow: {node_id!r} is not a node with a class_type and inputs; {FORMS}")
     about = fields.get("_meta")
     title = str(
         (cast("Mapping[str, Any]", about).get("title") if isinstance(about, Mapping) else None) or kind

@@ -5,13 +5,11 @@ from typing import Any
 
 from .errors import ConvertError
 from .host_nodes import HostNodes
-from .promoted import link_ends
+from .promoted import JsonObject, link_ends
 from .sockets import ANY
 from .source import Link, Source, SourceNode
 from .subgraphs import BOUNDARY, SETTERS, unpacked
 from .widgets import CONTROL, CONTROLLED, CONTROLS, WIDGETS
-
-JsonObject = dict[str, Any]
 
 MUTED, BYPASSED = 2, 4
 """The editor's numbers for nodes that do not run and for nodes that hand on what they get."""

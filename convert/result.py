@@ -1,4 +1,4 @@
-"""What stands behind the sampler: decoding, saving, and nodes of other packs that use the frames."""
+"""What follows the sampler: decoding, saving, and nodes of other packs that use the frames."""
 
 import re
 from collections.abc import Sequence

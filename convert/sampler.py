@@ -76,7 +76,7 @@ def convert_sampler(work: Work, node: SourceNode) -> Made:
     """Make EverTalk's nodes for one sampler of WanVideoWrapper.
 
     Raises:
-        ConvertError: it is no InfiniteTalk or MultiTalk sampler.
+        ConvertError: it is not an InfiniteTalk or MultiTalk sampler.
     """
     images = work.needed(node, "image_embeds", "WanVideo Long I2V Multi/InfiniteTalk", (IMAGES,))
     if images.kind != IMAGES:
@@ -241,7 +241,7 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
 def fitting_seed(work: Work, node: SourceNode, seed: int) -> int:
     """A seed as EverTalk Sampler takes it; says so if it is another."""
     if seed < 0:  # what draws one in the editor
-        work.say(Level.CHANGED, node, f"seed {seed} is drawn anew for each run there: 0 is used")
+        work.say(Level.CHANGED, node, f"seed {seed} is drawn again for each run there: 0 is used")
         return 0
     if seed <= MAX_SEED:
         return seed

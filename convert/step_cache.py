@@ -11,7 +11,7 @@ STEP_CACHE = "EverTalkStepCache"
 
 
 def cached(work: Work, sampler: SourceNode, model: Link) -> Link:
-    """The MODEL, behind EverTalk Step Cache if the sampler was given TeaCache."""
+    """The MODEL, after EverTalk Step Cache if the sampler was given TeaCache."""
     link = sampler.link("cache_args")
     node = work.node_behind(link, (TEACACHE,))
     if node is None:

@@ -51,12 +51,12 @@ def stored_workflow(file: BinaryIO) -> object:
             return found
     except DAMAGE as error:
         raise ConvertError(
-            f"workflow: the file is damaged, or what it holds is no workflow ({error!r}). Choose another "
+            f"workflow: the file is damaged, or what it holds is not a workflow ({error!r}). Choose another "
             "file, or the workflow as JSON"
         ) from error
     raise ConvertError(
-        "workflow: the file holds no workflow; ComfyUI was told not to save it, or another program wrote the "
-        "file anew. Choose another file, or the workflow as JSON"
+        "workflow: the file holds no workflow; ComfyUI was told not to save it, or another program rewrote "
+        "the file. Choose another file, or the workflow as JSON"
     )
 
 
@@ -71,7 +71,7 @@ def _first_object(texts: Mapping[str, str]) -> object:
         if key not in texts:
             continue
         try:
-            # Nodes that always run are saved with NaN, which is no JSON.
+            # Nodes that always run are saved with NaN, which is not JSON.
             held: object = json.loads(texts[key], parse_constant=lambda _name: None)
         except (ValueError, RecursionError) as error:
             failure = failure or error
@@ -115,7 +115,7 @@ def _png_text(kind: bytes, rest: bytes) -> str:
         return rest.decode("latin-1")
     if kind == b"zTXt":
         return _unpacked(rest[1:]).decode("latin-1")
-    is_packed, text = rest[0] == 1, rest[2:].split(b"\0", 2)[2]  # behind a language and a translated key
+    is_packed, text = rest[0] == 1, rest[2:].split(b"\0", 2)[2]  # after a language and a translated key
     return (_unpacked(text) if is_packed else text).decode()
 
 

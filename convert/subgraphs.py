@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import ConvertError
-from .promoted import INPUTS_ID, link_ends, promoted_values
-
-JsonObject = dict[str, Any]
+from .promoted import INPUTS_ID, JsonObject, link_ends, promoted_values
 
 BOUNDARY = "edge of a subgraph"
 """The class of two nodes that are put in each subgraph's place: what it gets, and what it gives.
@@ -153,8 +151,8 @@ class _Unpacker:
         self._parts += parts
         if self._parts > MAX_PARTS:
             raise ConvertError(
-                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; "
-                "convert a smaller workflow"
+                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; convert a "
+                "smaller workflow"
             )
 
 

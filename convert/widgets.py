@@ -5,7 +5,7 @@ public nodes and of those that people use around them, in their order.
 """
 
 CONTROLLED = ("seed", "noise_seed")
-"""Fields behind which the editor stores what becomes of the value after a run."""
+"""Fields after which the editor stores what becomes of the value after a run."""
 
 CONTROL = "control_after_generate"
 """What newer editors call that."""

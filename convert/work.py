@@ -73,7 +73,7 @@ class Work:
         self.made[node_id]["inputs"][name] = _api(value)
 
     def origin(self, link: Link) -> Link:
-        """Where a link comes from behind all nodes that hand on what they get as it is.
+        """Where a link comes from, before all nodes that hand on what they get as it is.
 
         Raises:
             ConvertError: those nodes go in a circle.
@@ -154,7 +154,7 @@ class Work:
         return made
 
     def is_result(self, made: Link) -> bool:
-        """Whether frames come from EverTalk Decode, whatever was done to them behind it."""
+        """Whether frames come from EverTalk Decode, in spite of anything done to them after it."""
         node = self.made[made.node]
         names = [name for name in ("image", "images") if isinstance(node["inputs"].get(name), list)]
         if not names:
@@ -174,8 +174,8 @@ class Work:
             )
         if found.kind not in kinds and not is_wrappers(found.kind):
             raise ConvertError(
-                f"{found.name}: it stands before {name} of {node.name}, and what it hands on there is not "
-                f"known. Connect {what} to {name} directly and convert again"
+                f"{found.name}: it comes before {name} of {node.name}, and its output there is unknown. "
+                f"Connect {what} to {name} directly and convert again"
             )
         return found
 

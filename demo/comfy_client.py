@@ -1,18 +1,21 @@
 """A client of a running ComfyUI server: upload, queue, follow, interrupt, fetch the results.
 
-The demo and the end-to-end tests speak to the server through this file alone, over HTTP and the websocket
-as any other program would.
+The demo, the batches of cluster/ (a link), the benchmarks, docs/examples/client.py and the tests speak to the
+server through this file alone, over HTTP and the websocket as any other program would. It needs aiohttp and
+nothing else, so it can be copied.
 """
 
 import asyncio
+import http.client
 import json
+import math
 import struct
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +26,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 HTTP_TIMEOUT_S = 60
 RECORD_TIMEOUT_S = 10
+TICK_S = 0.5
 TEXT_EVENT = 3
 """ComfyUI's number for a binary message that carries text (protocol.BinaryEventTypes.TEXT)."""
 
@@ -34,7 +38,19 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServerError(Exception):
-    """The server refused a request or could not be reached."""
+    """The server refused a request, could not be reached, ended during a job or said nothing for too long."""
+
+
+class RefusedError(ServerError):
+    """The server answered a request with an error.
+
+    Attributes:
+        answer: what it said.
+    """
+
+    def __init__(self, message: str, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
 
 
 class JobError(Exception):
@@ -146,9 +162,10 @@ class ComfyClient:
         """Put a picture, sound or video into the server's input folder; returns its name there."""
         boundary = uuid.uuid4().hex
         field = f"--{boundary}\r\nContent-Disposition: form-data; "
+        quoted = (name or file.name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
         head = (
             f'{field}name="overwrite"\r\n\r\ntrue\r\n'
-            f'{field}name="image"; filename="{name or file.name}"\r\n'
+            f'{field}name="image"; filename="{quoted}"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         )
         body = head.encode() + file.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
@@ -165,56 +182,80 @@ class ComfyClient:
         The server runs what is left when one of several output nodes is refused, and calls that a success.
         """
         body = json.dumps({"prompt": workflow, "client_id": self.client_id}).encode()
-        request = urllib.request.Request(
-            f"{self.address}/prompt", body, {"Content-Type": "application/json"}, method="POST"
-        )
         try:
-            with _DIRECT.open(request, timeout=HTTP_TIMEOUT_S) as response:
-                answer: JsonObject = json.load(response)
-        except urllib.error.HTTPError as error:
-            raise JobError(describe_refusal(error.read().decode(errors="replace"), workflow)) from error
+            answer = self._request("/prompt", body, "application/json")
+        except RefusedError as error:
+            raise JobError(describe_refusal(error.answer, workflow)) from error
         if answer.get("node_errors"):
             raise JobError("\n".join(["A part of the workflow was refused:", *node_lines(answer, workflow)]))
         return answer["prompt_id"]
 
     def run(
-        self, workflow: JsonObject, on_event: Callable[[Event], None] | None = None, timeout_s: float = 1800
+        self,
+        workflow: JsonObject,
+        on_event: Callable[[Event], None] | None = None,
+        timeout_s: float | None = 1800,
+        *,
+        tick: Callable[[], None] | None = None,
+        silence_s: float = math.inf,
     ) -> Outcome:
         """Queue a workflow and wait for its end.
 
-        `on_event` is called for everything the server tells meanwhile, on this thread. Raises JobError if the
-        job is refused or fails, JobInterruptedError, ServerError if the server is lost, TimeoutError.
+        Args:
+            workflow: in API format.
+            on_event: called for everything that the server tells meanwhile, on this thread.
+            timeout_s: of the whole job; None: as long as it takes.
+            tick: called about every TICK_S seconds, on this thread; may raise.
+            silence_s: how long the server may say nothing.
+
+        Raises:
+            JobError: the job is refused or fails.
+            JobInterruptedError: it was interrupted.
+            ServerError: the server is lost, or silent for too long.
+            TimeoutError: the job takes too long.
         """
+        job = self._follow(workflow, on_event or _ignore, tick or _wait, silence_s)
         try:
-            return asyncio.run(asyncio.wait_for(self._run(workflow, on_event or _ignore), timeout_s))
+            return asyncio.run(asyncio.wait_for(job, timeout_s))
         except aiohttp.ClientError as error:
             raise ServerError(f"The connection to {self.address} was lost: {error}") from error
 
-    async def _run(self, workflow: JsonObject, on_event: Callable[[Event], None]) -> Outcome:
+    async def _follow(
+        self,
+        workflow: JsonObject,
+        on_event: Callable[[Event], None],
+        tick: Callable[[], None],
+        silence_s: float,
+    ) -> Outcome:
         # The socket is opened before the job is queued: a job whose results are all cached ends at once.
-        async with aiohttp.ClientSession() as session:
-            url = f"{self.address}/ws?clientId={self.client_id}"
-            async with session.ws_connect(url, max_msg_size=0) as socket:
-                prompt_id = self.queue(workflow)
-                cached_nodes: tuple[str, ...] = ()
-                async for message in socket:
-                    if message.type == aiohttp.WSMsgType.BINARY:
-                        text = parse_text(message.data)
-                        if text is not None:
-                            on_event(text)
-                    elif message.type == aiohttp.WSMsgType.TEXT:
-                        kind, data = parse_message(message.data)
-                        if data.get("prompt_id") != prompt_id:
-                            continue
-                        if kind == "execution_cached":
-                            cached_nodes = tuple(data["nodes"])
-                        if kind == "execution_success":
-                            record = await asyncio.to_thread(self._record, prompt_id)
-                            return Outcome(prompt_id, record["outputs"], cached_nodes)
-                        raise_for_failure(kind, data)
-                        for event in events_of(kind, data):
-                            on_event(event)
+        async with aiohttp.ClientSession() as session, await self._connect(session) as socket:
+            prompt_id = self.queue(workflow)
+            cached_nodes: tuple[str, ...] = ()
+            async for message in _messages(socket, tick, silence_s):
+                if message.type == aiohttp.WSMsgType.BINARY:
+                    text = parse_text(message.data)
+                    if text is not None:
+                        on_event(text)
+                elif message.type == aiohttp.WSMsgType.TEXT:
+                    kind, data = parse_message(message.data)
+                    if data.get("prompt_id") != prompt_id:
+                        continue
+                    if kind == "execution_cached":
+                        cached_nodes = tuple(data["nodes"])
+                    if kind == "execution_success":
+                        record = await asyncio.to_thread(self._record, prompt_id)
+                        return Outcome(prompt_id, record["outputs"], cached_nodes)
+                    raise_for_failure(kind, data)
+                    for event in events_of(kind, data):
+                        on_event(event)
         raise ServerError("The server closed the connection before the job ended; its log says why.")
+
+    async def _connect(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+        url = f"{self.address}/ws?clientId={self.client_id}"
+        try:
+            return await asyncio.wait_for(session.ws_connect(url, max_msg_size=0), HTTP_TIMEOUT_S)
+        except asyncio.TimeoutError as error:
+            raise ServerError(f"No answer from {self.address}/ws.") from error
 
     def _record(self, prompt_id: str) -> JsonObject:
         # The server tells of the end first and writes its record then.
@@ -227,7 +268,10 @@ class ComfyClient:
 
     def _request(self, path: str, body: bytes | None = None, content_type: str = "") -> JsonObject:
         answer = self._bytes(path, body, content_type)
-        return json.loads(answer) if answer else {}
+        try:
+            return json.loads(answer) if answer else {}
+        except ValueError as error:
+            raise ServerError(f"{self.address}{path} did not answer with JSON: {answer[:300]!r}") from error
 
     def _bytes(self, path: str, body: bytes | None = None, content_type: str = "") -> bytes:
         headers = {"Content-Type": content_type} if content_type else {}
@@ -236,9 +280,10 @@ class ComfyClient:
             with _DIRECT.open(request, timeout=HTTP_TIMEOUT_S) as response:
                 return response.read()
         except urllib.error.HTTPError as error:
-            detail = error.read().decode(errors="replace")[:500]
-            raise ServerError(f"{path} was refused with status {error.code}: {detail}") from error
-        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            detail = error.read().decode(errors="replace")
+            message = f"{path} was refused with status {error.code}: {detail[:500]}"
+            raise RefusedError(message, detail) from error
+        except (OSError, http.client.HTTPException) as error:
             raise ServerError(f"No answer from {self.address}{path}: {error}") from error
 
 
@@ -246,13 +291,40 @@ def _ignore(event: Event) -> None:
     del event
 
 
+def _wait() -> None:
+    pass
+
+
+async def _messages(
+    socket: aiohttp.ClientWebSocketResponse, tick: Callable[[], None], silence_s: float
+) -> AsyncGenerator[aiohttp.WSMessage, None]:
+    """Until the server closes the connection."""
+    heard_s = ticked_s = time.monotonic()
+    while True:
+        if time.monotonic() - ticked_s >= TICK_S:
+            tick()
+            ticked_s = time.monotonic()
+        try:
+            message = await socket.receive(TICK_S)
+        except asyncio.TimeoutError:
+            if time.monotonic() - heard_s > silence_s:
+                raise ServerError(f"The server told nothing for {silence_s:.0f} s.") from None
+            continue
+        heard_s = time.monotonic()
+        if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED):
+            return
+        if message.type == aiohttp.WSMsgType.ERROR:
+            raise ServerError(f"The connection to the server was lost: {message.data}")
+        yield message
+
+
 def parse_text(message: bytes) -> TextEvent | None:
     """The text in a binary message (event number, id's length, id, text), or None if it is a preview."""
-    (kind,) = struct.unpack_from(">I", message)
-    if kind != TEXT_EVENT:
+    if len(message) < 8:
         return None
-    (id_length,) = struct.unpack_from(">I", message, 4)
-    return TextEvent(message[8 : 8 + id_length].decode(), message[8 + id_length :].decode())
+    kind, id_length = struct.unpack_from(">II", message)
+    node_id, text = message[8 : 8 + id_length], message[8 + id_length :]
+    return TextEvent(node_id.decode(), text.decode(errors="replace")) if kind == TEXT_EVENT else None
 
 
 def parse_message(message: str) -> tuple[str, JsonObject]:

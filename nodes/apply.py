@@ -26,8 +26,7 @@ class EverTalkApply(EverTalkNode):
             display_name="EverTalk Apply",
             category="EverTalk",
             description="Adds InfiniteTalk or MultiTalk audio weights to a Wan 2.1 I2V model from any "
-            "loader: ComfyUI's, "
-            "GGUF, with LoRA. The model given stays as it is.",
+            "loader: ComfyUI's, GGUF, with LoRA. The model given stays as it is.",
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
                 *talk_widgets(),

@@ -23,8 +23,8 @@ class EverTalkAudioEmbeds(EverTalkNode):
             node_id="EverTalkAudioEmbeds",
             display_name="EverTalk Audio Embeds",
             category="EverTalk",
-            description="Encodes the speech of one person (audio) or of several (speakers). The video "
-            "lasts as long as the sound, at 25 frames a second.",
+            description="Encodes the speech of one person (audio) or of several (speakers). The video lasts "
+            "as long as the sound, at 25 frames a second.",
             inputs=[
                 SpeechEncoderSocket.Input(
                     "audio_encoder",

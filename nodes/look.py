@@ -25,7 +25,7 @@ class EverTalkLook(EverTalkNode):
             display_name="EverTalk Look",
             category="EverTalk",
             description="Keeps colours where the first picture has them, softens joins between windows, and "
-            "moves the camera slowly over the picture, which long videos profit from.",
+            "moves the camera slowly over the picture, which helps long videos.",
             inputs=[
                 io.Combo.Input(
                     "colour_match",
@@ -48,8 +48,8 @@ class EverTalkLook(EverTalkNode):
                     default=DEFAULTS.blend_frames,
                     min=0,
                     max=WINDOW_FRAMES,
-                    tooltip="Softens each join: so many of the frames that two windows share go over from "
-                    "the one's rendering to the other's. At most motion_frames; 0 is off. The length stays.",
+                    tooltip="Softens each join: how many of the frames that two windows share are blended. "
+                    "At most motion_frames; 0 is off. The length stays.",
                 ),
                 io.Float.Input(
                     "zoom",

@@ -48,17 +48,15 @@ class EverTalkModelLoader(EverTalkNode):
                     "quantization",
                     options=[quantization.value for quantization in Quantization],
                     tooltip="How the base model's weights are held. 'as stored' keeps the file's own "
-                    "precision, fp8 "
-                    "scaled included. fp8_rowwise: fp8 products with a scale for each row, made when it "
-                    "loads; the most exact of the fast ones. What was done is shown beside what was "
-                    "asked. The audio weights keep theirs.",
+                    "precision, fp8 scaled included. fp8_rowwise: fp8 products with a scale for each row, "
+                    "made when it loads; the most exact of the fast ones. What was done is shown beside what "
+                    "was asked. The audio weights keep theirs.",
                 ),
                 io.Combo.Input(
                     "lora",
                     options=[NO_LORA, *folder_paths.get_filename_list(LORA_FOLDERS[0])],
                     tooltip="A LoRA for the base model, usually lightx2v's 4-step one. For more of them, "
-                    "chain "
-                    "ComfyUI's LoRA loaders behind this node.",
+                    "chain ComfyUI's LoRA loaders after this node.",
                 ),
                 io.Float.Input(
                     "lora_strength",

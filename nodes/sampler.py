@@ -45,7 +45,7 @@ class EverTalkSampler(EverTalkNode):
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
             # With the node's id the host caches each of two equal samplers for itself: both tell their run.
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id],
-            is_output_node=True,  # it writes the file, whatever comes behind it
+            is_output_node=True,  # it writes the file, also where nothing takes its output
         )
 
     @classmethod

@@ -83,8 +83,8 @@ FILENAME_PREFIX = (
     "value: its title or type, a full stop, the widget."
 )
 RESUME = (
-    "What to do if the same run was stopped before. auto: go on behind the windows that are finished; a "
-    "finished run gives its video at once. restart: make all of them again. only_finished: make a playable "
+    "What to do if the same run was stopped before. auto: continue after the last finished window; a "
+    "finished run gives its video at once. restart: make all windows again. only_finished: make a playable "
     "video of the finished ones and sample nothing."
 )
 WINDOW_SEEDS = (
@@ -92,7 +92,7 @@ WINDOW_SEEDS = (
     "are taken from the run that has made them; those from there on are made again."
 )
 PAUSE_AFTER = (
-    "Pause behind every so many windows and give a playable video of what is finished; queue the workflow "
+    "Pause after every so many windows and give a playable video of what is finished; queue the workflow "
     "again to go on. 0: never. What you do not like is made again with window_seeds."
 )
 FORMAT = (

@@ -1,4 +1,4 @@
-"""EverTalkSaveTextEmbeds: a prompt's encoding to a file, whether or not anything is connected behind."""
+"""EverTalkSaveTextEmbeds: a prompt's encoding to a file, whether or not its output is connected."""
 
 from comfy_api.latest import io
 
@@ -10,7 +10,7 @@ class EverTalkSaveTextEmbeds(EverTalkNode):
     """Saves the text embeddings of a text encoder for later.
 
     An output node, which EverTalk Text Embeddings is not: where that one saves, this one runs in its place
-    (host/saving.py).
+    (host/server/saving.py).
     """
 
     @classmethod
@@ -20,7 +20,7 @@ class EverTalkSaveTextEmbeds(EverTalkNode):
             display_name="EverTalk Save Text Embeddings",
             category="EverTalk",
             description="Saves the encoding of a prompt to a small file, for EverTalk Text Embeddings to "
-            "load without the 11 GB text encoder. Runs even if nothing is connected behind it.",
+            "load without the 11 GB text encoder. Runs even if its output is not connected.",
             is_output_node=True,
             inputs=[
                 io.String.Input(

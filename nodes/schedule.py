@@ -36,8 +36,8 @@ class EverTalkSchedule(EverTalkNode):
                     "picture_times",
                     default="",
                     tooltip="From when each picture holds, by its number in the batch: 0s: 1; 12.5s: 2. "
-                    "Empty: the sampler's start_image holds throughout. InfiniteTalk only: "
-                    "windows of MultiTalk see no picture after the first.",
+                    "Empty: the sampler's start_image holds throughout. InfiniteTalk only: windows of "
+                    "MultiTalk see no picture after the first.",
                 ),
                 io.Clip.Input(
                     "clip",

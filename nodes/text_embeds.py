@@ -27,8 +27,8 @@ NOT_CONNECTED = NotConnected()
 class EverTalkTextEmbeds(EverTalkNode):
     """Loads prepared text embeddings, or saves those of a text encoder for later.
 
-    Where it saves, EverTalkSaveTextEmbeds runs in its place (host/saving.py); what is here for that runs in
-    hosts without a server.
+    Where it saves, EverTalkSaveTextEmbeds runs in its place (host/server/saving.py); what is here for that
+    runs in hosts without a server.
     """
 
     @classmethod
@@ -49,8 +49,8 @@ class EverTalkTextEmbeds(EverTalkNode):
                     default=ENCODE,
                     tooltip=(
                         "A prepared prompt, from models/evertalk_text_embeds or, marked [output], from those "
-                        "saved. With a file chosen a connected text encoder is not run. "
-                        f"'{ENCODE}': take the conditioning instead and save it."
+                        f"saved. With a file chosen a connected text encoder is not run. '{ENCODE}': take "
+                        "the conditioning instead and save it."
                     ),
                 ),
                 io.String.Input(

@@ -24,9 +24,9 @@ MIN_DENOISE = 0.05
 MAX_START_S = 86400.0
 
 REGION = (
-    "What of the clip may change, white, drawn over its frame: the face. Outside it the clip is kept. One "
-    "mask, or one for each frame of the clip, at the clip's own frame rate, if it moves. Any size: it is "
-    "stretched over the frame."
+    "The part of the clip that may change, as a white mask over its frame: the face. Outside it the clip is "
+    "kept. One mask, or one for each frame of the clip, at the clip's own frame rate, if it moves. Any size: "
+    "it is stretched over the frame."
 )
 SCENE_CUTS = (
     "detect: look through the clip for cuts (PySceneDetect); windows begin afresh at each, from the new "
@@ -51,7 +51,7 @@ class EverTalkVideoSource(EverTalkNode):
             category="EverTalk",
             description="Dubbing: a clip whose lips are to follow other speech (or its own, from the audio "
             "output). The video lasts as long as the speech; where the clip is shorter, its last frame "
-            "stands. Any frame rate: frames are found by time.",
+            "stays. Any frame rate: frames are found by time.",
             inputs=[
                 io.Video.Input("video", tooltip="The clip, from Load Video. Read where it lies, as needed."),
                 io.Mask.Input("region", optional=True, tooltip=REGION),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from batch_stage import batch_command, batch_environment
+from batch_setup import batch_command, batch_environment
 
 BEGUN = re.compile(r"(\S+): attempt (\d+) on|(?:^|\s)window (\d+) of \d+$|resumed: (\d+) of")
 
@@ -92,7 +92,8 @@ def servers_of(driver: int) -> list[psutil.Process]:
     for process in psutil.Process(driver).children(recursive=True):
         with suppress(psutil.Error):
             command = process.cmdline()
-            if any(part.endswith("main.py") for part in command) and "leash" not in " ".join(command):
+            is_server = any(part.endswith("main.py") for part in command)
+            if is_server and "die_with_parent" not in " ".join(command):
                 found.append(process)
     return found
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import psutil
 from evertalk_batch.batch_store import BatchStore
-from evertalk_batch.crew import Errand, Event
 from evertalk_batch.driver import Driver, Rules, Tally
+from evertalk_batch.job_queue import WholeJobs, task_of, unfinished
 from evertalk_batch.jobs import check_jobs
-from evertalk_batch.ray_crew import RayCrew, Share, ray_session
+from evertalk_batch.ray_worker_pool import RayWorkerPool, Share, ray_session
 from evertalk_batch.results import read_results
-from evertalk_batch.supply import WholeJobs, task_of, unfinished
 from evertalk_batch.task import Ending, Report, Task
 from evertalk_batch.view import Snapshot
+from evertalk_batch.worker_pool import BackgroundTask, Event
 from evertalk_batch.workflow import read_workflow
 
 NODES = {"1": {"class_type": "Sleep", "inputs": {"seed": 0, "filename_prefix": "x"}}}
@@ -61,23 +61,23 @@ class SleepingWorkers:
 
 
 class Gathered:
-    """A crew of which everybody is there before the clock starts."""
+    """A worker pool of which everybody is there before the clock starts."""
 
-    def __init__(self, crew: RayCrew, count: int) -> None:
-        self._crew = crew
+    def __init__(self, worker_pool: RayWorkerPool, count: int) -> None:
+        self._worker_pool = worker_pool
         self._first: list[Event] = []
         while len(self._first) < count:
-            self._first += crew.wait(1.0)
+            self._first += worker_pool.wait(1.0)
 
     def send(self, worker: int, task: Task) -> None:
-        self._crew.send(worker, task)
+        self._worker_pool.send(worker, task)
 
-    def run_errand(self, errand: Errand) -> None:
-        self._crew.run_errand(errand)
+    def run_in_background(self, background_task: BackgroundTask) -> None:
+        self._worker_pool.run_in_background(background_task)
 
     def wait(self, timeout_s: float) -> list[Event]:
         first, self._first = self._first, []
-        return first or self._crew.wait(timeout_s)
+        return first or self._worker_pool.wait(timeout_s)
 
 
 @dataclass
@@ -113,11 +113,11 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, object]:
     make = SleepingWorkers(chosen.seconds, dies_at)
     with (
         ray_session(None, chosen.workers, meter.tell),
-        closing(RayCrew(make, chosen.workers, Share(0.0, 0.0))) as crew,
+        closing(RayWorkerPool(make, chosen.workers, Share(0.0, 0.0))) as worker_pool,
     ):
-        supply = WholeJobs(unfinished(book, set()))
-        team = Gathered(crew, chosen.workers)
-        driver = Driver(store, supply, team, partial(task_of, workflow), meter, Rules(5, 0, lambda: 1))
+        job_queue = WholeJobs(unfinished(book, set()))
+        team = Gathered(worker_pool, chosen.workers)
+        driver = Driver(store, job_queue, team, partial(task_of, workflow), meter, Rules(5, 0, lambda: 1))
         begun_s = time.monotonic()
         tally = driver.run(len(book), Tally(), chosen.workers)
         seconds = time.monotonic() - begun_s

@@ -1,4 +1,4 @@
-"""A run with a toy studio, through the window loop and the run store; no weights, milliseconds a window.
+"""A run with a toy backend, through the window loop and the run store; no weights, milliseconds a window.
 
 Shape letters: F frames, H and W pixels or latent rows and columns, C channels, B batch, T latent frames.
 """
@@ -12,8 +12,8 @@ from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_H264, OutputFormat
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
-from evertalk_pack.multitalk.runs.folder import RunPlace
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
+from evertalk_pack.multitalk.runs.folder import RunPlace, store_error
 from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from evertalk_pack.multitalk.runs.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
@@ -21,9 +21,8 @@ from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.runs.store import RunStore
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import plan_windows
-from evertalk_pack.multitalk.windows.seeds import WindowSeeds
+from evertalk_pack.multitalk.windows.seeds import WindowSeeds, seeded_noise
 from torch.nn import functional as F
 
 SIZE = 64
@@ -33,7 +32,7 @@ RATE_HZ = 16_000
 QUICK = VideoSettings(preset="ultrafast")
 
 
-class ToyStudio:
+class ToyBackend:
     """Frames are blurred noise, drawn towards the motion frames; counts the windows it samples."""
 
     def __init__(self) -> None:
@@ -68,7 +67,7 @@ class ToyRun:
         final_prefix: of the finished video's, where it is another: it may hold the date.
         resume: see RunStore.
         before_window: called with each window's index before it is made; may raise.
-        studio: counts what is made.
+        backend: counts what is made.
         said: what the store told.
         store: the store, once the run has begun.
         window_seeds: windows with a seed of their own.
@@ -85,7 +84,7 @@ class ToyRun:
     resume: Resume = Resume.AUTO
     before_window: Callable[[int], None] | None = None
     settings: VideoSettings = QUICK
-    studio: ToyStudio = field(default_factory=ToyStudio)
+    backend: ToyBackend = field(default_factory=ToyBackend)
     said: list[str] = field(default_factory=list[str])
     store: RunStore | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
@@ -114,13 +113,21 @@ class ToyRun:
         whole = fingerprint(keys, self.sound)
         return RunIdentity(whole, tuple(keys), windows, {"seed": str(self.seed)})
 
+    def place(self) -> RunPlace:
+        """Where its files go; a disk that does not answer is told as the host's part tells it."""
+        try:
+            prefix = checked_prefix(self.prefix, self.output)
+            final = checked_prefix(self.final_prefix, self.output) if self.final_prefix else prefix
+        except OSError as error:
+            raise store_error(self.output, error) from error
+        return RunPlace(self.output, prefix, final)
+
     def new_store(self) -> RunStore:
         """A store of this run."""
-        prefix = checked_prefix(self.prefix, self.output)
         form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
-        final = checked_prefix(self.final_prefix, self.output) if self.final_prefix else prefix
-        place = RunPlace(self.output, prefix, final)
-        store = RunStore(place, self.card(), form, self.resume, say=self.said.append, written=self.written)
+        store = RunStore(
+            self.place(), self.card(), form, self.resume, say=self.said.append, written=self.written
+        )
         store.review = self.pausing.after
         return store
 
@@ -147,7 +154,7 @@ class ToyRun:
         with self.new_store() as self.store:
             if self.resume is Resume.ONLY_FINISHED:
                 return self.store.keep_finished()
-            for done in generate(spec, self.studio, self.store.first, self.store.carry.motion_FHWC):
+            for done in generate(spec, self.backend, self.store.first, self.store.carry.motion_FHWC):
                 if self.before_window is not None:
                     self.before_window(done.window.index)
                 self.store.add(

@@ -37,7 +37,7 @@ from evertalk_pack.multitalk.common.safe_path import checked_parts  # noqa: E402
 
 TIMEOUT_S = 60
 SIDE_PX = 1024
-"""In the place of a side that a name may hold."""
+"""In place of a side that a name may hold."""
 
 LOSS, REFUSED = 1, 2
 CONVERTED = "Converted to EverTalk. What was not carried over as it was:\n"
@@ -66,8 +66,8 @@ def object_info(chosen: argparse.Namespace) -> dict[str, Any]:
             return json.load(answer)
     except urllib.error.URLError as error:
         raise OSError(
-            f"no ComfyUI answers at {chosen.server} ({error.reason}). Start it, or give its "
-            "address by --server"
+            f"no ComfyUI answers at {chosen.server} ({error.reason}). Start it, or give its address by "
+            "--server"
         ) from error
 
 
@@ -118,7 +118,7 @@ def main(arguments: list[str]) -> int:
     try:
         info = object_info(chosen)
         conversion = convert(read_workflow(chosen.workflow), info, name_rule)
-    except (ValueError, OSError) as error:  # ConvertError and what is no JSON or no UTF-8 among them
+    except (ValueError, OSError) as error:  # ConvertError and what is not JSON or no UTF-8 among them
         print(f"convert: {error}", file=sys.stderr)
         return REFUSED
     chosen.output.write_text(text_of(conversion, info, chosen), encoding="utf-8", newline="\n")

@@ -66,17 +66,18 @@ def _read(path: Path) -> CheckpointHeader:
         if start.startswith(GGUF_MAGIC):
             if path.suffix.lower() != GGUF_SUFFIX:
                 raise CheckpointError(
-                    f"`{path.name}` is a GGUF file whatever its name says: give it the ending .gguf."
+                    f"`{path.name}` is a GGUF file, although its name says otherwise: give it the ending "
+                    ".gguf."
                 )
             return read_gguf_header(path)
         if _looks_pickled(start):
             raise _is_pickle(path)
         if path.suffix.lower() == GGUF_SUFFIX:
             raise CheckpointError(
-                f"`{path.name}` is no GGUF file whatever its name says: {_looks_like(start)}."
+                f"`{path.name}` is not a GGUF file, although its name says so: {_looks_like(start)}."
             )
         if path.suffix.lower() not in SAFETENSORS_SUFFIXES:
-            raise CheckpointError(f"`{path.name}` is no model file: choose a .safetensors or .gguf file.")
+            raise CheckpointError(f"`{path.name}` is not a model file: choose a .safetensors or .gguf file.")
         return read_safetensors_header(path)
     except OSError as error:
         raise CheckpointError(

@@ -41,7 +41,7 @@ class CheckpointDescription:
         file_name: the file's name, for messages.
         kind: what it is.
         evidence: the names or sizes that say so, for messages.
-        prefix: what stands before every weight's name, e.g. `diffusion_model.`; may be empty.
+        prefix: what comes before every weight's name, e.g. `diffusion_model.`; may be empty.
         wan: the sizes, if it is a Wan transformer; else None.
         has_talk_weights: the audio weights of InfiniteTalk or MultiTalk are in the file.
         layers: those of its layers that are quantised, by their full names.

@@ -73,7 +73,7 @@ TRANSFORMER_FOLDER = "models/diffusion_models"
 
 
 def companion_kind(header: CheckpointHeader) -> tuple[CheckpointKind, str]:
-    """The kind of a file that is no transformer, with the key that says so."""
+    """The kind of a file that is not a transformer, with the key that says so."""
     for mark, kind in COMPANION_MARKS.items():
         if mark in header.tensors:
             return kind, f"has {mark}"

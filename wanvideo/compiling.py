@@ -20,7 +20,7 @@ after it are more than its own 30: the rotated queries and keys would first be w
 
 
 def compiled(function: Function) -> Function:
-    """The function, compiled when it is first called, and anew for each set of shapes."""
+    """The function, compiled when it is first called, and again for each set of shapes."""
     from torch import _inductor  # noqa: PLC0415  # half a second that only this takes
 
     # Torch refuses names that it does not know, and it may come to give this one up.

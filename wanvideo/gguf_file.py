@@ -44,7 +44,7 @@ class GgufTensor:
         name: unique in the file.
         sizes: from the innermost on.
         kind: number of its type.
-        offset: of its first byte behind the start of all tensors' bytes.
+        offset: of its first byte after the start of all tensors' bytes.
     """
 
     name: str
@@ -112,7 +112,7 @@ class GgufWalk:
                 continue
             self.alignment = self._number("I") if kind == UINT32 else 0
             if self.alignment == 0 or self.alignment & (self.alignment - 1):
-                raise GgufDamageError(f"its {ALIGNMENT_ENTRY} is no power of two")
+                raise GgufDamageError(f"its {ALIGNMENT_ENTRY} is not a power of two")
 
     def _pass_value(self, kind: int, depth: int) -> None:
         size = BYTES_OF_KIND.get(kind)

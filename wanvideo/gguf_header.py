@@ -20,7 +20,7 @@ def read_gguf_header(path: Path) -> CheckpointHeader:
 
     Raises:
         CheckpointError: the `gguf` package is not installed, or the file is damaged.
-        OSError: it is no plain file, or cannot be read.
+        OSError: it is not a plain file, or cannot be read.
     """
     if importlib.util.find_spec("gguf") is None:
         raise CheckpointError(
@@ -57,7 +57,7 @@ def _kind_and_bytes(gguf: Any, tensor: GgufTensor) -> tuple[str, int]:
     block_values, block_bytes = gguf.GGML_QUANT_SIZES[kind]
     if tensor.sizes and tensor.sizes[0] % block_values:
         raise GgufDamageError(
-            f"{short(tensor.name)} has rows of {tensor.sizes[0]}, no whole {kind.name} blocks"
+            f"{short(tensor.name)} has rows of {tensor.sizes[0]}, not whole {kind.name} blocks"
         )
     return kind.name, -(-math.prod(tensor.sizes) // block_values) * block_bytes
 

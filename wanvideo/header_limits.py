@@ -1,4 +1,4 @@
-"""How much of a model file's header is believed.
+"""Limits on what a model file's header may say.
 
 Each limit is far above what is published, and far below what costs seconds or gigabytes.
 """
@@ -84,7 +84,7 @@ def bounded_json(
     except JsonLimitError:
         raise
     except (ValueError, RecursionError) as error:
-        raise JsonLimitError("it is no JSON") from error
+        raise JsonLimitError("it is not JSON") from error
 
 
 def json_layers(value: object) -> Iterator[list[object]]:

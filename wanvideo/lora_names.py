@@ -18,7 +18,7 @@ BEGINNINGS = re.compile(
     r"^(?:model[._]|diffusion_model[._]|transformer[._]|base_model[._]model[._]|unet[._]|dit[._]|pipe\.dit\."
     r"|module[._]|lora_unet_+|lora_transformer_+|lycoris_+)"
 )
-"""What stands before a layer's own name; several of them may follow each other."""
+"""What comes before a layer's own name; several of them may follow each other."""
 
 ENDINGS = {
     "lora_A": "lora_down.weight",
@@ -43,7 +43,7 @@ ENDINGS = {
     **{f"hada_{part}": f"hada_{part}" for part in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
     **{f"lokr_{part}": f"lokr_{part}" for part in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
 }
-"""What may stand behind a layer's name, and what ComfyUI calls it in all its releases."""
+"""What may follow a layer's name, and what ComfyUI calls it in all its releases."""
 
 _ENDING = re.compile(r"[._](" + "|".join(re.escape(name) for name in sorted(ENDINGS, key=len)[::-1]) + r")$")
 _MODULATION = re.compile(r"[._](?:diff_m|(?:modulation|scale_shift_table)\.diff)$")

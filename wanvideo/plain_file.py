@@ -25,7 +25,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 class NotPlainFileError(OSError):
-    """Something that is no plain file has the name of one."""
+    """Something that is not a plain file has the name of one."""
 
 
 def kind_of(mode: int) -> str:

@@ -102,7 +102,7 @@ class BlockHook(Protocol):
     """What another model adds to one block, after the cross-attention to text and picture."""
 
     def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> Any:
-        """See the self-attention's rotated queries and keys; what it returns is handed to `add`."""
+        """See the self-attention's rotated queries and keys; what it returns is handed to `apply`."""
         ...
 
     def apply(self, x_BLC: torch.Tensor, routing: Any) -> torch.Tensor:

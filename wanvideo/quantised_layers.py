@@ -107,7 +107,7 @@ def metadata_remarks(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """The remarks on layers in a file's metadata; nothing where it has none.
 
     Raises:
-        RemarkError: they are no JSON of the right form.
+        RemarkError: they are not JSON of the right form.
     """
     text = metadata.get(REMARKS)
     if text is None:
@@ -120,7 +120,7 @@ def remark_from(stored: object) -> dict[str, Any]:
     """A layer's remark from its JSON, as text, as bytes or parsed already.
 
     Raises:
-        RemarkError: it is no JSON object with a text under `format`.
+        RemarkError: it is not a JSON object with a text under `format`.
     """
     remark = _object(_parsed(stored) if isinstance(stored, str | bytes) else stored)
     if not isinstance(remark.get("format"), str):
@@ -154,5 +154,5 @@ def _parsed(text: str | bytes) -> object:
 
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise RemarkError("it is no JSON object of remarks on layers")
+        raise RemarkError("it is not a JSON object of remarks on layers")
     return cast("dict[str, Any]", value)

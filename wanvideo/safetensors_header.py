@@ -43,8 +43,8 @@ def read_safetensors_header(path: Path) -> CheckpointHeader:
 
     Raises:
         CheckpointError: the header is cut off, too long, no JSON of the right form, or does not agree with
-            the file's size; or a remark on quantised layers is no JSON of the right form.
-        OSError: it is no plain file, or cannot be read.
+            the file's size; or a remark on quantised layers is not JSON of the right form.
+        OSError: it is not a plain file, or cannot be read.
     """
     with open_plain(path) as file:
         file_bytes = os.fstat(file.fileno()).st_size
@@ -79,7 +79,7 @@ def _remarks(path: Path, entries: dict[str, Any], data_start: int) -> dict[str, 
                 continue
             begin, end = entry["data_offsets"]
             if entry["dtype"] != "U8" or end - begin > MAX_REMARK_BYTES:
-                raise _damaged(path, f"{short(name)} is no short text")
+                raise _damaged(path, f"{short(name)} is not a short text")
             file.seek(data_start + begin)
             try:
                 remarks[name.removesuffix(REMARK_SUFFIX)] = remark_from(file.read(end - begin))
@@ -94,7 +94,7 @@ def _parse_json(path: Path, text: bytes) -> dict[str, Any]:
     except JsonLimitError as error:
         raise _damaged(path, f"its header cannot be read: {error}") from error
     if not isinstance(entries, dict):
-        raise _damaged(path, "its header is no JSON object")
+        raise _damaged(path, "its header is not a JSON object")
     return cast("dict[str, Any]", entries)
 
 
@@ -102,12 +102,12 @@ def _metadata(path: Path, value: object) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _damaged(path, "its metadata is no JSON object")
+        raise _damaged(path, "its metadata is not a JSON object")
     metadata = cast("dict[str, object]", value)
     if len(metadata) > MAX_ENTRIES:
         raise _damaged(path, f"its metadata has {len(metadata)} entries, more than {MAX_ENTRIES}")
     if not all(isinstance(text, str) for text in metadata.values()):
-        raise _damaged(path, "its metadata holds something that is no text")
+        raise _damaged(path, "its metadata holds something that is not text")
     return cast("dict[str, str]", metadata)
 
 
@@ -116,13 +116,13 @@ def _tensor_info(path: Path, name: str, entry: object, data_bytes: int) -> Tenso
     if not _is_name(name):
         raise _damaged(path, f"the name {short(name)} is longer than {MAX_NAME_BYTES} bytes, or no text")
     if not isinstance(entry, dict):
-        raise _damaged(path, f"the entry of {short(name)} is no JSON object")
+        raise _damaged(path, f"the entry of {short(name)} is not a JSON object")
     fields = cast("dict[str, object]", entry)
     dtype, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     if not isinstance(dtype, str) or dtype not in BITS_PER_ELEMENT:
         raise _damaged(path, f"{short(name)} has the unknown type {dtype!r:.40}")
     if not _are_sizes(shape) or not _are_sizes(offsets) or len(cast("list[int]", offsets)) != 2:
-        raise _damaged(path, f"{short(name)} has a shape or offsets that are no sizes")
+        raise _damaged(path, f"{short(name)} has a shape or offsets that are not sizes")
     sizes = tuple(cast("list[int]", shape))
     if len(sizes) > MAX_DIMENSIONS:
         raise _damaged(path, f"{short(name)} has {len(sizes)} dimensions, more than {MAX_DIMENSIONS}")

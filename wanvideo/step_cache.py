@@ -136,3 +136,20 @@ class StepCache:
         after_BLC = run(x_BLC)
         branch.added_BLC = after_BLC - x_BLC
         return after_BLC
+
+
+def step_cache_notes(settings: StepCacheSettings | None, steps: int) -> tuple[str, ...]:
+    """What a run of so many steps has to tell of its step cache before it begins."""
+    if settings is None:
+        return ()
+    if all(settings.always_computes(step, steps) for step in range(steps)):
+        return (
+            f"step cache: it does nothing in {steps} steps, since the first {settings.first_steps} and the "
+            f"last {settings.last_steps} are always computed. Take more steps, or lower first_steps",
+        )
+    return (f"step cache: TeaCache, threshold {settings.threshold:g}; its pictures differ from full ones",)
+
+
+def window_note(cache: StepCache) -> str:
+    """What the step cache saved in a window."""
+    return f"step cache: {cache.left_out} of {cache.computed + cache.left_out} evaluations left out"

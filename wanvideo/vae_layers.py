@@ -27,7 +27,7 @@ so few: 14.9 ms against 7.9 for Wan's layers of full size on an H100 (cuDNN 9.19
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 
 
-class Kernel(NamedTuple):
+class ConvKernel(NamedTuple):
     """Weights of a convolution, on the device and in the precision of what they meet."""
 
     weight: torch.Tensor
@@ -35,19 +35,19 @@ class Kernel(NamedTuple):
     stride: tuple[int, ...]
 
 
-KernelOf = Callable[[Convolution, torch.Tensor], Kernel]
+KernelOf = Callable[[Convolution, torch.Tensor], ConvKernel]
 """A convolution and its input -> its weights where and as the input is."""
 
-Past = torch.Tensor | None
+PastFrames = torch.Tensor | None
 """The last frames that a convolution saw; None before the first."""
 
 
-def kernel_of(convolution: Convolution, _x: torch.Tensor) -> Kernel:
+def kernel_of(convolution: Convolution, _x: torch.Tensor) -> ConvKernel:
     """Weights as they lie in the module."""
-    return Kernel(convolution.weight, convolution.bias, convolution.stride)
+    return ConvKernel(convolution.weight, convolution.bias, convolution.stride)
 
 
-def convolve(x: torch.Tensor, kernel: Kernel, padding: tuple[int, ...]) -> torch.Tensor:
+def convolve(x: torch.Tensor, kernel: ConvKernel, padding: tuple[int, ...]) -> torch.Tensor:
     """A 2-D or 3-D convolution.
 
     On a CPU torch sends small videos (four frames at 128x128 are small) to a routine that is many times
@@ -62,7 +62,7 @@ def convolve(x: torch.Tensor, kernel: Kernel, padding: tuple[int, ...]) -> torch
     return operation(x, kernel.weight, kernel.bias, kernel.stride, padding)
 
 
-def with_past(x_BCTHW: torch.Tensor, past: Past) -> torch.Tensor:
+def with_past(x_BCTHW: torch.Tensor, past: PastFrames) -> torch.Tensor:
     """The two frames before, then the chunk; before the first chunk they are zero."""
     if past is None:
         return functional.pad(x_BCTHW, (0, 0, 0, 0, PAST_FRAMES, 0))
@@ -72,7 +72,7 @@ def with_past(x_BCTHW: torch.Tensor, past: Past) -> torch.Tensor:
 def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor:
     """A copy of the last frames: a view would keep the whole chunk in memory.
 
-    Its strides are always the same ones: a compiled block is made anew for any others.
+    Its strides are always the same ones: a compiled block is made again for any others.
     """
     return x_BCTHW[:, :, -count:].clone(memory_format=torch.channels_last_3d)
 
@@ -82,7 +82,7 @@ def is_side_by_side(device: torch.device, channels: int) -> bool:
     return device.type == "cuda" and channels <= NARROW
 
 
-def convolve_joined(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+def convolve_joined(joined_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
     """A convolution over each frame and the two before, of a chunk that they precede."""
     if is_side_by_side(joined_BCTHW.device, kernel.weight.shape[1]):
         return convolve_side_by_side(joined_BCTHW, kernel)
@@ -90,18 +90,18 @@ def convolve_joined(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
     return convolve(joined_BCTHW, kernel, (0, rows // 2, columns // 2))
 
 
-def convolve_side_by_side(joined_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+def convolve_side_by_side(joined_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
     """The same as a convolution of pictures: the channels of three frames beside one another are one's."""
     width, depth, rows, columns = kernel.weight.shape[1:]
     frames = joined_BCTHW.shape[2] - depth + 1
     three_BCTHW = torch.cat([joined_BCTHW[:, :, start : start + frames] for start in range(depth)], dim=1)
     weight = kernel.weight.transpose(1, 2).reshape(-1, depth * width, rows, columns)
-    flat = Kernel(weight, kernel.bias, kernel.stride[1:])
+    flat = ConvKernel(weight, kernel.bias, kernel.stride[1:])
     pictures = convolve(frames_of(three_BCTHW), flat, (rows // 2, columns // 2))
     return video_of(pictures, joined_BCTHW.shape[0])
 
 
-def causal(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:
+def causal(x_BCTHW: torch.Tensor, past: PastFrames, kernel: ConvKernel) -> tuple[torch.Tensor, torch.Tensor]:
     """A convolution over each frame and the two before; also what the next chunk needs."""
     joined = with_past(x_BCTHW, past)
     return convolve_joined(joined, kernel), last_frames(joined)
@@ -118,7 +118,7 @@ def norm(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     return torch.mul(x, norm_factor(x)).mul_(gamma.to(x))
 
 
-def norm_silu_joined(x_BCTHW: torch.Tensor, gamma: torch.Tensor, past: Past) -> torch.Tensor:
+def norm_silu_joined(x_BCTHW: torch.Tensor, gamma: torch.Tensor, past: PastFrames) -> torch.Tensor:
     """RMS norm over channels and SiLU of a chunk, after the two frames before."""
     return with_past(functional.silu(norm(x_BCTHW, gamma), inplace=True), past)
 
@@ -127,17 +127,17 @@ class ResidualWeights(NamedTuple):
     """Two norms and convolutions, and the convolution of the shortcut where widths differ."""
 
     gamma_1: torch.Tensor
-    conv_1: Kernel
+    conv_1: ConvKernel
     gamma_2: torch.Tensor
-    conv_2: Kernel
-    shortcut: Kernel | None
+    conv_2: ConvKernel
+    shortcut: ConvKernel | None
 
 
 class ResidualPast(NamedTuple):
     """The past of a residual block's two convolutions."""
 
-    conv_1: Past = None
-    conv_2: Past = None
+    conv_1: PastFrames = None
+    conv_2: PastFrames = None
 
 
 def residual(
@@ -169,19 +169,21 @@ def video_of(x_NCHW: torch.Tensor, batch: int) -> torch.Tensor:
     return x_NCHW.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 4, 1, 2, 3)
 
 
-def double_size(x_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+def double_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
     """Each pixel four times, then a convolution of single frames."""
     pictures = functional.interpolate(frames_of(x_BCTHW), scale_factor=2.0, mode="nearest-exact")
     return video_of(convolve(pictures, kernel, (1, 1)), x_BCTHW.shape[0])
 
 
-def half_size(x_BCTHW: torch.Tensor, kernel: Kernel) -> torch.Tensor:
+def half_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
     """A convolution of single frames with stride 2; zeros beyond the right and lower edges."""
     pictures = functional.pad(frames_of(x_BCTHW), (0, 1, 0, 1))
     return video_of(convolve(pictures, kernel, (0, 0)), x_BCTHW.shape[0])
 
 
-def double_frames(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[torch.Tensor, torch.Tensor]:
+def double_frames(
+    x_BCTHW: torch.Tensor, past: PastFrames, kernel: ConvKernel
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Two frames of each: the halves of the channels in turn; also what the next chunk needs."""
     doubled, past = causal(x_BCTHW, past, kernel)
     even, odd = doubled.chunk(2, dim=1)
@@ -192,7 +194,7 @@ def double_frames(x_BCTHW: torch.Tensor, past: Past, kernel: Kernel) -> tuple[to
 
 
 def half_frames(
-    x_BCTHW: torch.Tensor, past: torch.Tensor, kernel: Kernel
+    x_BCTHW: torch.Tensor, past: torch.Tensor, kernel: ConvKernel
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One frame of each two and the one before; also what the next chunk needs."""
     joined = torch.cat((past, x_BCTHW), dim=2)

@@ -16,9 +16,9 @@ import torch
 
 from .geometry import LATENT_CHANNELS, TIME_STRIDE
 from .vae_layers import (
-    Kernel,
+    ConvKernel,
     KernelOf,
-    Past,
+    PastFrames,
     ResidualPast,
     ResidualWeights,
     causal,
@@ -38,7 +38,7 @@ from .vae_layers import (
 )
 from .vae_tree import (
     Convolution,
-    Layers,
+    LayerList,
     VaeAttention,
     VaeDecoder,
     VaeEncoder,
@@ -94,7 +94,7 @@ class _Passage:
         """Begin the next chunk."""
         self.place, self.full = 0, full
 
-    def kernel(self, convolution: Convolution, x: torch.Tensor) -> Kernel:
+    def kernel(self, convolution: Convolution, x: torch.Tensor) -> ConvKernel:
         return self.settings.kernel_of(convolution, x)
 
     def swap(self, compute: Callable[[Any], tuple[torch.Tensor, Any]]) -> torch.Tensor:
@@ -154,7 +154,7 @@ class _Passage:
         return self.resample(layer, x)
 
     def run(
-        self, first: Convolution, layers: Iterable[object], head: Layers, x: torch.Tensor
+        self, first: Convolution, layers: Iterable[object], head: LayerList, x: torch.Tensor
     ) -> torch.Tensor:
         """All layers of one half; in one loop, so that nothing holds a layer's input after it."""
         x = self.causal(first, x)
@@ -162,10 +162,10 @@ class _Passage:
             x = self.layer(layer, x)
         return self.head(head, x)
 
-    def head(self, head: Layers, x: torch.Tensor) -> torch.Tensor:
+    def head(self, head: LayerList, x: torch.Tensor) -> torch.Tensor:
         kernel = self.kernel(head[2], x)
 
-        def compute(past: Past) -> tuple[torch.Tensor, torch.Tensor]:
+        def compute(past: PastFrames) -> tuple[torch.Tensor, torch.Tensor]:
             joined = norm_silu_joined(x, head[0].gamma, past)
             return convolve_joined(joined, kernel), last_frames(joined)
 

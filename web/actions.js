@@ -6,7 +6,7 @@ import { isLinked, widgetOf } from './sampler_widgets.js'
 
 const LARGEST_SEED = 2 ** 32
 
-/** Asks the server to pause a run behind the window in the making; whether it will. Another run is left as it is. */
+/** Asks the server to pause a run after the window in the making; whether it will. Another run is left as it is. */
 export async function pauseRun(promptId) {
   const query = new URLSearchParams({ prompt_id: promptId })
   const response = await api.fetchApi(`/evertalk/pause?${query}`, { method: 'POST' })

@@ -22,7 +22,7 @@ async function converted(workflow) {
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify(workflow)
   })
-  const answer = await response.json().catch(() => ({})) // the server's own errors are no JSON
+  const answer = await response.json().catch(() => ({})) // the server's own errors are not JSON
   if (!response.ok) throw new Error(answer.error ?? response.statusText)
   return answer
 }

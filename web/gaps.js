@@ -1,4 +1,4 @@
-// Required sockets that have nothing behind them: the server refuses such a run, and the strip says so before.
+// Required sockets that get no value: the server refuses such a run, and the strip says so before.
 
 import { idOf, trace } from './graph.js'
 import { text } from './texts.js'
@@ -34,7 +34,7 @@ function gapAt(place) {
   return sentence(slots.map((slot) => shownName(node, slot)), gaps.find(({ kind }) => kind !== 'empty') ?? gaps[0])
 }
 
-/** The first socket that has nothing behind it, at a sampler or at what feeds it, as a sentence; empty if none. */
+/** The first socket that gets no value, at a sampler or at what feeds it, as a sentence; empty if none. */
 export function gapBehind(sampler) {
   const waiting = [sampler]
   const seen = new Set()

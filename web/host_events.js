@@ -1,6 +1,6 @@
 // The host's own events, changed or held back before the editor's listeners hear them.
 //
-// A listener of ours would come after the editor's, even a capturing one: api is no element of the page, and Chromium
+// A listener of ours would come after the editor's, even a capturing one: api is not an element of the page, and Chromium
 // calls listeners of such a target in the order in which they were added.
 
 import { api } from '../../scripts/api.js'

@@ -81,7 +81,7 @@ export async function queueWithSeed(place, seed, promptId) {
   wanted = ({ output, workflow }) => {
     putInto(output, drawn)
     if (!isKnown) return
-    if (output[id]?.class_type === node.type) output[id].inputs.seed = seed // in the place of a link too
+    if (output[id]?.class_type === node.type) output[id].inputs.seed = seed // in place of a link too
     if (holder) putIntoWorkflow(workflow, holder, seed)
   }
   try {

@@ -99,7 +99,7 @@ export class WindowStrip {
     this.showTold()
   }
 
-  /** Shows which socket has nothing behind it, in the place of what would run; empty: none. */
+  /** Shows which socket gets no value, in place of what would run; empty: none. */
   showGap(gap) {
     if (gap === this.gap) return
     this.gap = gap
@@ -202,7 +202,7 @@ export class WindowStrip {
     this.pause.title = text('noPause')
   }
 
-  // Not every browser plays every form, and a window's own part is gone once the whole video stands.
+  // Not every browser plays every form, and a window's own part is gone once the whole video is finished.
   hideVideo() {
     this.video.hidden = true
     this.resized()

@@ -9,17 +9,17 @@ from types import FrameType
 
 from .address import check_reachable
 from .batch_store import BatchStore
-from .crew import Crew
 from .driver import Driver, Rules, Tally
 from .errors import ClusterError, JobFileError, WorkflowError
+from .job_queue import JobQueue, WholeJobs, task_of, unfinished
 from .jobs import Job, JobBook, check_jobs
 from .options import Options, write_options
 from .results import DONE, Result, read_results
 from .server import ServerSettings
 from .split_jobs import SOUND, SplitJobs
-from .supply import Supply, WholeJobs, task_of, unfinished
 from .view import View
 from .worker import WorkerSettings
+from .worker_pool import WorkerPool
 from .workflow import read_workflow
 
 
@@ -44,25 +44,26 @@ def run_batch(options: Options, view: View) -> Tally:
         if tally.done + tally.failed == len(book):
             return tally
         check_reachable(options.address)
-        from . import ray_crew  # noqa: PLC0415  # seconds, which refusals and `status` need not wait for
+        from . import ray_worker_pool  # noqa: PLC0415  # seconds, which refusals and `status` need not wait for
 
         local_cpus = _local_cpus(options)
-        with ray_crew.ray_session(options.address, local_cpus, view.tell):
-            share = ray_crew.Share(0.0 if options.cpus else 1.0, options.cpus)
-            count = _count(options, len(book) - len(finished), ray_crew.resources())
+        with ray_worker_pool.ray_session(options.address, local_cpus, view.tell):
+            share = ray_worker_pool.Share(0.0 if options.cpus else 1.0, options.cpus)
+            count = _count(options, len(book) - len(finished), ray_worker_pool.resources())
             view.tell(f"{len(book)} jobs, {len(finished)} have a result; {count} workers start.")
-            with closing(
-                ray_crew.RayCrew(ray_crew.ServerWorkers(_settings(options, store)), count, share)
-            ) as crew:
-                supply = _supply(options, store, unfinished(book, finished), crew)
+            make_worker = ray_worker_pool.ServerWorkers(_settings(options, store))
+            with closing(ray_worker_pool.RayWorkerPool(make_worker, count, share)) as worker_pool:
+                job_queue = _job_queue(options, store, unfinished(book, finished), worker_pool)
                 rules = Rules(options.max_losses, options.min_free_bytes, store.free_bytes)
-                driver = Driver(store, supply, crew, partial(task_of, workflow), view, rules)
+                driver = Driver(store, job_queue, worker_pool, partial(task_of, workflow), view, rules)
                 with _stopping(store, view.tell):
                     return driver.run(len(book), tally, count)
 
 
-def _supply(options: Options, store: BatchStore, jobs: Iterator[Job], crew: Crew) -> Supply:
-    return SplitJobs(jobs, store, options.split_s, crew.run_errand) if options.split_s else WholeJobs(jobs)
+def _job_queue(options: Options, store: BatchStore, jobs: Iterator[Job], worker_pool: WorkerPool) -> JobQueue:
+    if options.split_s:
+        return SplitJobs(jobs, store, options.split_s, worker_pool.run_in_background)
+    return WholeJobs(jobs)
 
 
 def _standing(book: JobBook, store: BatchStore) -> tuple[Tally, set[str]]:

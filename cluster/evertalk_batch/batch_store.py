@@ -10,7 +10,6 @@ cancel            there while the batch is to stop
 driver.lock       held by the program that hands out jobs
 """
 
-import fcntl
 import os
 import shutil
 import socket
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import StoreError
+from .file_lock import try_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,12 @@ class BatchStore:
             StoreError: another program holds it.
         """
         with (self.root / "driver.lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not try_lock(file):
                 file.seek(0)
                 raise StoreError(
                     f"--store {self.root}: {file.read().strip() or 'another program'} is running this batch. "
                     "Wait for its end, stop it with `evertalk-batch cancel`, or choose another folder."
-                ) from error
+                )
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -110,9 +108,8 @@ class BatchStore:
         """Whether a program runs this batch."""
         try:
             with (self.root / "driver.lock").open("r+", encoding="utf-8") as file:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return not try_lock(file)
         except FileNotFoundError:
             return False
         except OSError:
             return True
-        return False

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from .attempts import attempts_of, forget_attempts, read_attempts
 from .batch_store import BatchStore
-from .crew import Crew, Ended, ErrandEnded, Event, Lost, NotStarted, Ready
 from .errors import ClusterError
-from .pace import Pace
+from .eta import Eta
+from .job_queue import Assignment, JobQueue
 from .results import DONE, FAILED, Result, ResultLog
-from .supply import Assignment, Supply
 from .task import Ending, Report, Task
 from .view import Snapshot, View
+from .worker_pool import BackgroundTaskEnded, Ended, Event, Lost, NotStarted, Ready, WorkerPool
 
 POLL_S = 0.5
 FULL_DISK_S = 20.0
@@ -52,8 +52,8 @@ class Driver:
 
     Args:
         store: the batch's folder.
-        supply: gives assignments.
-        crew: does them.
+        job_queue: gives assignments.
+        worker_pool: executes them.
         make_task: what a worker is told, of an assignment and the attempt's number.
         view: shows it.
         rules: see Rules.
@@ -62,13 +62,13 @@ class Driver:
     def __init__(
         self,
         store: BatchStore,
-        supply: Supply,
-        crew: Crew,
+        job_queue: JobQueue,
+        worker_pool: WorkerPool,
         make_task: Callable[[Assignment, int], Task],
         view: View,
         rules: Rules,
     ) -> None:
-        self._store, self._supply, self._crew = store, supply, crew
+        self._store, self._job_queue, self._worker_pool = store, job_queue, worker_pool
         self._make_task, self._view, self._rules = make_task, view, rules
         self._results = ResultLog(store.results)
         self._idle: deque[int] = deque()
@@ -77,7 +77,7 @@ class Driver:
         self._running: dict[int, Assignment] = {}
         self._again: deque[Assignment] = deque()
         self._fresh: list[Result] = []
-        self._pace = Pace()
+        self._eta = Eta()
         self._hold_until_s = 0.0
         self._is_paused = False
 
@@ -87,7 +87,7 @@ class Driver:
         Args:
             total: jobs of the batch.
             tally: of the results that stand already.
-            workers: how many the crew has.
+            workers: how many the pool has.
 
         Raises:
             ClusterError: no worker starts.
@@ -97,9 +97,9 @@ class Driver:
             tally.stopped = tally.stopped or self._store.cancel.exists()
             if not tally.stopped:
                 self._hand_out()
-            if not self._running and (tally.stopped or (not self._again and self._supply.is_empty())):
+            if not self._running and (tally.stopped or (not self._again and self._job_queue.is_empty())):
                 break
-            for event in self._crew.wait(POLL_S):
+            for event in self._worker_pool.wait(POLL_S):
                 self._take(event)
             self._write_results(tally)
             if len(self._given_up) == workers:
@@ -119,7 +119,7 @@ class Driver:
             before = attempts_of(self._store.attempts, assignment.key)
             number = max([assignment.losses, *(one.number for one in before)]) + 1
             self._running[worker] = assignment
-            self._crew.send(worker, self._make_task(assignment, number))
+            self._worker_pool.send(worker, self._make_task(assignment, number))
 
     def _next(self) -> Assignment | None:
         for _ in range(len(self._again)):
@@ -127,7 +127,7 @@ class Driver:
             if assignment.not_before_s <= time.monotonic():
                 return assignment
             self._again.append(assignment)
-        return self._supply.next()
+        return self._job_queue.next()
 
     def _is_held(self) -> bool:
         """Whether no job may begin now, because the disk is full; tells when that changes."""
@@ -157,8 +157,8 @@ class Driver:
             case Ended(worker, report):
                 self._idle.append(worker)
                 self._ended(worker, self._running.pop(worker), report)
-            case ErrandEnded():
-                self._add(self._supply.errand_ended(event))
+            case BackgroundTaskEnded():
+                self._add(self._job_queue.background_task_ended(event))
 
     def _lost(self, worker: int) -> None:
         assignment = self._running.pop(worker, None)
@@ -208,8 +208,8 @@ class Driver:
         assignment.windows_begun = sum(one.begun for one in attempts)
         assignment.attempts = max([assignment.losses, *(one.number for one in attempts), 1])
         last = attempts[-1].begun if attempts else 0
-        self._pace.note(report.seconds, last)
-        self._add(self._supply.ended(assignment, report, self._name(worker)))
+        self._eta.note(report.seconds, last)
+        self._add(self._job_queue.ended(assignment, report, self._name(worker)))
         if attempts:
             forget_attempts(self._store.attempts, assignment.key)
 
@@ -249,5 +249,5 @@ class Driver:
         }
         running = sorted((newest[key] for key in keys & newest.keys()), key=lambda one: one.worker)
         finished = sum(max(0, one.window - 1) for one in running)
-        left_s = self._pace.left_s(total - tally.done - tally.failed, len(self._names), finished)
+        left_s = self._eta.left_s(total - tally.done - tally.failed, len(self._names), finished)
         self._view.show(Snapshot(total, tally.done, tally.failed, running, left_s))

@@ -5,11 +5,8 @@ BatchError                the batch cannot start or go on; the message says why 
   WorkflowError           the workflow cannot be read or is none
   StoreError              the batch's folder is in use, foreign, or not writable
   ClusterError            Ray cannot be reached, or no worker starts
-ServerError               one ComfyUI server, told to the driver by the worker that holds it
-  ServerStartError        it does not start
-  ServerLostError         it ended, or says nothing any more
-JobError                  the server refused or failed a job; another server would too
-JobStoppedError           a job was interrupted
+
+What becomes of one server or one job is told to the driver in a report: see comfy_client and server.
 """
 
 from collections.abc import Sequence
@@ -43,31 +40,3 @@ class StoreError(BatchError):
 
 class ClusterError(BatchError):
     """Ray cannot be reached, or no worker starts."""
-
-
-class ServerError(Exception):
-    """A ComfyUI server refused a request or gave no answer."""
-
-
-class ServerStartError(ServerError):
-    """A server did not start; the message holds the end of its log."""
-
-
-class ServerLostError(ServerError):
-    """A server ended during a job, or said nothing for too long."""
-
-
-class JobError(Exception):
-    """A job was refused or failed; the message names the node and says why.
-
-    Attributes:
-        trace: where in the server's code a node failed; empty if the job was refused.
-    """
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.trace = trace
-
-
-class JobStoppedError(Exception):
-    """A job was interrupted; its finished windows are kept."""

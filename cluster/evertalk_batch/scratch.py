@@ -4,11 +4,11 @@ A worker that was killed leaves its folder behind. Each holds a lock while it li
 back, so that the next worker on the machine can tell which folders nobody needs.
 """
 
-import fcntl
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TextIO
+
+from .file_lock import try_lock
 
 NAME = "evertalk-batch-"
 ALIVE = "alive"
@@ -23,7 +23,7 @@ class Scratch:
             _remove_if_left(old)
         self.folder = Path(tempfile.mkdtemp(prefix=NAME))
         self._alive = (self.folder / ALIVE).open("w", encoding="utf-8")
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        try_lock(self._alive)
 
     def close(self) -> None:
         """Remove the folder."""
@@ -34,15 +34,7 @@ class Scratch:
 def _remove_if_left(folder: Path) -> None:
     try:
         with (folder / ALIVE).open("r+", encoding="utf-8") as file:
-            if _can_lock(file):
+            if try_lock(file):
                 shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         return  # being made at this moment, or another user's
-
-
-def _can_lock(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import leash
-from .comfy_api import ComfyApi
-from .errors import ServerError, ServerStartError
+from . import die_with_parent
+from .comfy_client import ComfyClient, ServerError
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 10
 LOG_LINES = 25
+
+
+class ServerStartError(ServerError):
+    """A server did not start; the message holds the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class ComfyServer:
     def __init__(self, settings: ServerSettings, scratch: Path) -> None:
         self._settings, self._scratch = settings, scratch
         self._process: subprocess.Popen[bytes] | None = None
-        self.api = ComfyApi("")
+        self.client = ComfyClient("")
 
     @property
     def pid(self) -> int | None:
@@ -95,13 +98,13 @@ class ComfyServer:
 
     def _start(self) -> None:
         port = _free_port()
-        self.api = ComfyApi(f"http://{LOOPBACK}:{port}")
+        self.client = ComfyClient(f"http://{LOOPBACK}:{port}")
         try:
             command = [*self._program(), *self._options(port)]
             environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
             with (self._scratch / "server.log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, leash.__file__, str(os.getpid()), *command],
+                    [sys.executable, die_with_parent.__file__, str(os.getpid()), *command],
                     cwd=self._scratch,
                     env={**environment, "PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.DEVNULL,
@@ -143,7 +146,7 @@ class ComfyServer:
         if self.has_ended():
             return False
         with contextlib.suppress(ServerError):
-            self.api.system_stats()
+            self.client.system_stats()
             return True
         return False
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from .batch_store import BatchStore
-from .crew import Errand, ErrandEnded
+from .job_queue import Assignment, result_of
 from .jobs import Job
 from .join_videos import join_videos
 from .results import Result
 from .split_sound import Parts, split_sound
-from .supply import Assignment, result_of
 from .task import Ending, Report
+from .worker_pool import BackgroundTask, BackgroundTaskEnded
 
 SOUND = "audio"
 MAX_PLANNED = 4
@@ -47,19 +47,24 @@ class _Split:
 
 
 class SplitJobs:
-    """Implements supply.Supply.
+    """Implements job_queue.JobQueue.
 
     Args:
         jobs: to be done.
         store: the batch's folder.
         part_s: how long parts become about; shorter jobs stay whole.
-        run_errand: has a function called somewhere.
+        run_in_background: has a function called somewhere.
     """
 
     def __init__(
-        self, jobs: Iterator[Job], store: BatchStore, part_s: float, run_errand: Callable[[Errand], None]
+        self,
+        jobs: Iterator[Job],
+        store: BatchStore,
+        part_s: float,
+        run_in_background: Callable[[BackgroundTask], None],
     ) -> None:
-        self._jobs, self._store, self._part_s, self._run_errand = jobs, store, part_s, run_errand
+        self._jobs, self._store, self._part_s = jobs, store, part_s
+        self._run_in_background = run_in_background
         self._next = next(jobs, None)
         self._ready: deque[Assignment] = deque()
         self._planned: dict[str, Job] = {}
@@ -100,13 +105,13 @@ class SplitJobs:
         sound, joined = Path(str(split.job.values[SOUND])), self._joined(split.job)
         leftovers = (joined.parent / "parts", self._store.parts / split.job.id)
         join = partial(join_videos, parts, sound, joined, leftovers)
-        self._run_errand(Errand(f"{JOIN}/{split.job.id}", join))
+        self._run_in_background(BackgroundTask(f"{JOIN}/{split.job.id}", join))
         return None
 
-    def errand_ended(self, event: ErrandEnded) -> Result | None:
+    def background_task_ended(self, event: BackgroundTaskEnded) -> Result | None:
         """Take a cut sound's parts, or the joined video."""
-        errand, _, job_id = event.key.partition("/")
-        if errand == CUT:
+        step, _, job_id = event.key.partition("/")
+        if step == CUT:
             return self._cut(self._planned.pop(job_id), event)
         split = self._splits[job_id]
         if event.error is not None:
@@ -118,9 +123,9 @@ class SplitJobs:
         self._planned[job.id] = job
         sound, folder = Path(str(job.values[SOUND])), self._store.parts / job.id
         cut = partial(split_sound, sound, folder, self._part_s, self._joined(job))
-        self._run_errand(Errand(f"{CUT}/{job.id}", cut))
+        self._run_in_background(BackgroundTask(f"{CUT}/{job.id}", cut))
 
-    def _cut(self, job: Job, event: ErrandEnded) -> Result | None:
+    def _cut(self, job: Job, event: BackgroundTaskEnded) -> Result | None:
         if event.error is not None:
             return result_of(_whole(job), Report(Ending.FAILED, error=event.error), "")
         parts: Parts = event.value

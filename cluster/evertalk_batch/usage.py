@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from .errors import ServerError
+from .comfy_client import ServerError
 from .json_file import JsonObject
 
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB")

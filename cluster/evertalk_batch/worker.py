@@ -10,8 +10,7 @@ from pathlib import Path
 
 from .attempts import Attempt
 from .batch_store import BatchStore
-from .comfy_api import Watch
-from .errors import JobError, JobStoppedError, ServerError
+from .comfy_client import Event, JobError, JobInterruptedError, ServerError, TextEvent
 from .outputs import report_of
 from .scratch import Scratch
 from .server import ComfyServer, ServerSettings
@@ -86,10 +85,11 @@ class Worker:
         log.write(f"{task.key}: attempt {task.attempt} on {self._who}")
         try:
             report = self._run(task, log)
-        except JobStoppedError as error:
+        except JobInterruptedError as error:
             report = Report(Ending.STOPPED, error=str(error))
         except JobError as error:
-            report = Report(ending_of(str(error), self._settings), error=str(error))
+            told = "; ".join(line.strip() for line in str(error).splitlines())
+            report = Report(ending_of(told, self._settings), error=told)
             log.write(error.trace)
         except ServerError as error:
             log.write(f"the server's log ends:\n{self._server.log_end()}")
@@ -104,19 +104,17 @@ class Worker:
 
     def _run(self, task: Task, log: "_JobLog") -> Report:
         self._server.ensure()
-        api = self._server.api
+        client = self._server.client
         try:
             for upload in task.uploads:
-                api.upload(upload.path, upload.name)
+                if (stored := client.upload(upload.path, upload.name)) != upload.name:
+                    raise ServerError(f"the server stored {upload.path} as {stored}, not as {upload.name}")
             follower = _Follower(task, self._settings.store, self._who, log)
-            peak = Peak(self._server.pid, api.system_stats)
-            watch = Watch(
-                follower.hear,
-                _ticker(self._settings.store.cancel, api.interrupt, peak),
-                self._settings.silence_s,
-            )
-            outputs = api.run(task.nodes, watch)
-            return report_of(outputs, follower.windows, peak)
+            peak = Peak(self._server.pid, client.system_stats)
+            tick = _ticker(self._settings.store.cancel, client.interrupt, peak)
+            silence_s = self._settings.silence_s
+            outcome = client.run(task.nodes, follower.hear, None, tick=tick, silence_s=silence_s)
+            return report_of(outcome.outputs, follower.windows, peak)
         finally:
             for upload in task.uploads:
                 (self._server.input / upload.name).unlink(missing_ok=True)
@@ -149,8 +147,11 @@ class _Follower:
         self._written_s = 0.0
         self._write()
 
-    def hear(self, text: str) -> None:
+    def hear(self, event: Event) -> None:
         """Take note of a sentence."""
+        if not isinstance(event, TextEvent):
+            return
+        text = event.text
         step = WINDOW.match(text)
         if step is None:
             self._log.write(text)

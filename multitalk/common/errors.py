@@ -3,14 +3,18 @@
     EverTalkError (PlainError, a ValueError)
     |-- InputError        a socket or a widget holds something that cannot be used
     |-- ModelFileError    a model file is missing, damaged, or of another kind than its place asks for
-    |-- ResultError       the decode node got something that is no sampler result
-    `-- RunStoreError     the folder that keeps a run's finished windows cannot be used
+    |-- ResultError       the decode node got something that is not a sampler result
+    |-- RunStoreError     the folder that keeps a run's finished windows cannot be used
+    `-- MachineError      the GPU or the computer's memory failed in the middle of a run
 
 Each message says what was wrong, what came, what was expected and what to do, and can always be encoded,
 logged and sent (attention/plain_text.py).
 """
 
 from ...attention.errors import PlainError
+
+WINDOWS_KEPT = "The windows that were finished are kept: queue the workflow again and the run goes on"
+"""The last sentence of what ends a run whose windows are on the disk."""
 
 
 class EverTalkError(PlainError):
@@ -26,11 +30,15 @@ class ModelFileError(EverTalkError):
 
 
 class ResultError(EverTalkError):
-    """The decode node was given something that is no sampler result."""
+    """The decode node was given something that is not a sampler result."""
 
 
 class RunStoreError(EverTalkError):
     """The folder that keeps a run's finished windows cannot be written, read, or is another program's."""
+
+
+class MachineError(EverTalkError):
+    """The GPU or the computer's memory failed; what was finished before is kept."""
 
 
 def reason_of(error: Exception) -> str:

@@ -67,8 +67,8 @@ def parse_box(text: str, socket: str) -> Box:
     units = {part.group(2) for part in found}
     if len(parts) != 4 or len(found) != 4 or len(units) != 1:
         raise InputError(
-            f"{socket}: {text!r} is no box; write x,y,width,height, all in pixels (120,40,300,400) "
-            "or all in percent (10%,5%,40%,90%)"
+            f"{socket}: {text!r} is not a box; write x,y,width,height, all in pixels (120,40,300,400) or all "
+            "in percent (10%,5%,40%,90%)"
         )
     x, y, width, height = (float(part.group(1)) for part in found)
     if width <= 0 or height <= 0:
@@ -88,8 +88,8 @@ def masks_of_boxes(boxes: Sequence[Box], height_px: int, width_px: int) -> torch
         mask_HW[rows, columns] = 1
         if not mask_HW.any():
             raise InputError(
-                f"box of speaker {name}: {box} covers no pixel of the {width_px}x{height_px} picture; "
-                "move it inside"
+                f"box of speaker {name}: {box} covers no pixel of the {width_px}x{height_px} picture; move "
+                "it inside"
             )
     return masks_SHW
 
@@ -137,8 +137,8 @@ def fit_masks(
         inside_HW = (still_HW >= INSIDE).float()
         if inside_HW.shape != (height_px, width_px):
             notes.append(
-                f"The mask of speaker {name} is {still_HW.shape[1]}x{still_HW.shape[0]}; "
-                f"it was resized to the picture's {width_px}x{height_px}."
+                f"The mask of speaker {name} is {still_HW.shape[1]}x{still_HW.shape[0]}; it was resized to "
+                f"the picture's {width_px}x{height_px}."
             )
             inside_HW = adaptive_max_pool2d(inside_HW[None], (height_px, width_px))[0]  # loses no small mask
         fitted.append(inside_HW)

@@ -1,8 +1,8 @@
-"""What stands between percent signs in a prefix: dates, times, sizes and values of nodes.
+"""What is between percent signs in a prefix: dates, times, sizes and values of nodes.
 
 The words are those of ComfyUI: `%year%` and the like, which its own nodes replace when they save, and
 `%date:yyyy-MM-dd%` and `%KSampler.seed%`, which its editor replaces, but for its own nodes alone. A word that
-is none of them is refused: as it stands it would be in the names of files.
+is none of them is refused: unchanged it would be in the names of files.
 
 A run's folder has to be found again at another time, and when a widget has another value that does not
 matter to the run. So its name is made without all that may change; sizes alone stay.
@@ -22,7 +22,7 @@ MAX_TEMPLATE_CHARACTERS = 1000
 
 TOKEN = re.compile("%([^%]+)%")
 MARK = "\0"
-"""In the place of a token; it can be in no name."""
+"""In place of a token; it can be in no name."""
 
 MARKED = re.compile(f"[-_. ]?{MARK}")
 """A token, with what sets it off from the rest."""
@@ -72,7 +72,7 @@ class TokenValues:
 
 
 def expanded(template: str, values: TokenValues, socket: str = "filename_prefix") -> str:
-    """A prefix with values in the place of its tokens; whether it is a name is for `checked_prefix` to say.
+    """A prefix with values in place of its tokens; whether it is a name is for `checked_prefix` to say.
 
     Raises:
         InputError: a token is unknown or has no value, or the prefix is too long.
@@ -107,13 +107,13 @@ def dated(form: str, moment: datetime) -> str:
     """A time in the letters of the host's editor: yyyy yy MM M dd d hh h mm m ss s; hours count to 23.
 
     Raises:
-        NoValueError: another letter of the alphabet, which would be written as it stands.
+        NoValueError: another letter of the alphabet, which would be written unchanged.
     """
 
     def part(found: re.Match[str]) -> str:
         letters = found[0]
         if letters not in DATE_PARTS:
-            raise NoValueError(f"{letters!r} is no part of a date, which are {', '.join(DATE_PARTS)}")
+            raise NoValueError(f"{letters!r} is not a part of a date, which are {', '.join(DATE_PARTS)}")
         if letters[0] == "y":
             return f"{moment.year:04}"[-len(letters) :]
         clock = {"M": moment.month, "d": moment.day, "h": moment.hour, "m": moment.minute, "s": moment.second}
@@ -140,7 +140,7 @@ def _value(word: str, values: TokenValues, socket: str) -> str:
 
 
 def _without_tokens(name: str) -> str:
-    """Nothing where what is left is no name: `con_%year%` is one, and `con` is a device."""
+    """Nothing where what is left is not a name: `con_%year%` is one, and `con` is a device."""
     without = MARKED.sub("", name)
     left = without.strip(AROUND_TOKENS)
     return name if without == name else "" if problem_of(left) else left

@@ -48,19 +48,19 @@ def checked_prefix(prefix: str, root: Path, socket: str = "filename_prefix") -> 
     """Where files of a prefix go; nothing is made.
 
     Args:
-        prefix: names and slashes of either kind; spaces around a name are no part of it.
+        prefix: names and slashes of either kind; spaces around a name are not part of it.
         root: the folder that must not be left; it exists.
         socket: what messages call the prefix.
 
     Raises:
-        InputError: the prefix is no name, or leads out of the root, by itself or through a link.
+        InputError: the prefix is not a name, or leads out of the root, by itself or through a link.
     """
     parts = checked_parts(prefix, socket)
     real_root = root.resolve()
     folder = real_root.joinpath(*parts[:-1])
     try:
         real_folder = folder.resolve()
-    except (OSError, RuntimeError) as error:  # links that point at each other
+    except RuntimeError as error:  # links that point at each other
         raise InputError(f"{socket}: {prefix!r} cannot be followed ({error}). {EXAMPLE}") from error
     if not real_folder.is_relative_to(real_root):
         raise InputError(
@@ -83,7 +83,7 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
         InputError: says which part is wrong.
     """
     if not prefix.strip():
-        raise InputError(f"{socket}: {prefix!r} is no file name. {EXAMPLE}")
+        raise InputError(f"{socket}: {prefix!r} is not a file name. {EXAMPLE}")
     if len(prefix) > MAX_PREFIX_CHARACTERS:
         raise InputError(
             f"{socket}: {len(prefix)} characters, expected {MAX_PREFIX_CHARACTERS} at most. {EXAMPLE}"
@@ -105,7 +105,7 @@ def checked_parts(prefix: str, socket: str = "filename_prefix") -> tuple[str, ..
 
 
 def names_in(prefix: str) -> list[str]:
-    """What stands between the separators, without the spaces around it; none of it is checked."""
+    """What is between the separators, without the spaces around it; none of it is checked."""
     return [name.strip(" ") for name in SEPARATOR.split(prefix)]
 
 

@@ -1,11 +1,11 @@
 """Tensors that lie in a file instead of memory: an hour's sound, an hour's encoded speech.
 
 They are written piece by piece and then mapped, so that all other code has a tensor as any other. What is
-read of it is in the system's file cache, and counts as this process' memory until let_go is called or memory
-runs short.
+read of it is in the system's file cache, and counts as this process' memory until drop_page_cache is called
+or memory runs short.
 
-The file has no name (on Windows it is deleted with its last user), so that none stays behind, whatever
-happens.
+The file has no name (on Windows it is deleted with its last user), so that none is left in any
+case.
 """
 
 import mmap
@@ -64,7 +64,7 @@ class TensorFile:
             self._file.close()
 
     def append(self, values: torch.Tensor) -> None:
-        """Write float32 values behind those that are there.
+        """Write float32 values after those that are there.
 
         Raises:
             InputError: the folder's disk is full or gone.
@@ -83,7 +83,7 @@ class TensorFile:
             shape: of the tensor.
             ours: nobody else gets the tensor; whoever gets it may write into it, and changes a copy.
         """
-        assert prod(shape) == self.values > 0, f"{self.values} values are no {tuple(shape)}"
+        assert prod(shape) == self.values > 0, f"{self.values} values do not fill {tuple(shape)}"
         try:
             self._file.flush()
         except OSError as error:
@@ -157,7 +157,7 @@ def _spilled(pieces: Iterable[torch.Tensor], folder: Path) -> torch.Tensor:
 
 
 def pieces_of(values: torch.Tensor, length: int = PIECE_VALUES) -> Iterator[torch.Tensor]:
-    """Stretches of a tensor along its last axis, in order; what lies behind has been let go."""
+    """Stretches of a tensor along its last axis, in order; what lies before has been let go."""
     for start in range(0, values.shape[-1], length):
         yield values[..., start : start + length]
         if values.shape[-1] > length:

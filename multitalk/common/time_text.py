@@ -40,7 +40,7 @@ def read_time(text: str, position: int, socket: str) -> tuple[float, int]:
     """Reads the time at `position`, after white space.
 
     Returns:
-        seconds, and the position behind it.
+        seconds, and the position after it.
 
     Raises:
         InputError: there is no time, or it has 60 or more seconds or minutes beside a larger unit.

@@ -34,7 +34,7 @@ class DubSource:
         video: the clip.
         start_s: where in the clip the video begins.
         cuts_s: times in the clip at which another scene begins; rising.
-        denoise: 1: windows are made anew, from one frame of the clip each; below 1: every frame of the clip
+        denoise: 1: windows are new, made from one frame of the clip each; below 1: every frame of the clip
             is made over, the less the lower.
         region: what may change, or None: everything.
     """
@@ -62,8 +62,8 @@ class DubSource:
         sound = "with sound" if video.has_sound else "without sound"
         cuts = f", {len(self.cuts)} scene cuts" if self.cuts_s else ""
         return (
-            f"{video.name}: {video.duration_s:.2f} s, {video.width_px}x{video.height_px}, "
-            f"{video.fps:.5g} frames a second, {sound}{cuts}"
+            f"{video.name}: {video.duration_s:.2f} s, {video.width_px}x{video.height_px}, {video.fps:.5g} "
+            f"frames a second, {sound}{cuts}"
         )
 
     @property
@@ -95,7 +95,7 @@ class DubSource:
         length_s, needed_s = self.video.duration_s - self.start_s, video_frames / FPS
         if length_s < needed_s - 1 / FPS:
             notes.append(
-                f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stands to "
+                f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stays to "
                 "the end"
             )
         masks = 1 if self.region is None else len(self.region.masks_NHW)
@@ -103,7 +103,7 @@ class DubSource:
         if masks > 1 and masks < int(end_s * self.video.fps):
             notes.append(
                 f"region: {masks} masks for the {int(end_s * self.video.fps)} frames of the clip that are "
-                "used; the last one stands to the end"
+                "used; the last one stays to the end"
             )
         return tuple(notes)
 
@@ -151,7 +151,7 @@ class Dub:
     def frames(self, window: Window, count: int) -> Iterator[torch.Tensor]:
         """The clip's frames (H, W, 3) of the first `count` frames of a window, at the video's rate.
 
-        Behind the last frame that the window gives, that one stands: what comes then may be another scene.
+        After the last frame that the window gives, that one stays: what comes then may be another scene.
         """
         return (self._fit(self._reader.frame_at(self._time_s(window, number))) for number in range(count))
 

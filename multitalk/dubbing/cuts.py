@@ -53,7 +53,7 @@ def find_cuts(
     from scenedetect import ContentDetector, FrameTimecode  # noqa: PLC0415  # brings OpenCV: only when used
 
     class ColourDetector(ContentDetector):
-        """PySceneDetect's detector of cuts, with change_of in the place of its own measure."""
+        """PySceneDetect's detector of cuts, with change_of in place of its own measure."""
 
         before_HWC: NDArray[Any] | None = None
 

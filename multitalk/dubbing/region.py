@@ -38,7 +38,7 @@ def checked_region(mask: object, feather_px: int) -> Region:
     """The region of a MASK.
 
     Raises:
-        InputError: it is no mask, has no pixels, holds values that are no numbers, or is empty throughout.
+        InputError: it is not a mask, has no pixels, is empty, or holds values that are not numbers.
     """
     if not isinstance(mask, torch.Tensor) or mask.ndim not in (2, 3):
         found = tuple(mask.shape) if isinstance(mask, torch.Tensor) else type(mask).__name__
@@ -61,7 +61,7 @@ def checked_region(mask: object, feather_px: int) -> Region:
 
 
 def mask_number(region: Region, time_s: float, fps: float) -> int:
-    """Which mask belongs to the clip's frame at a time; the last stands where there are no more."""
+    """Which mask belongs to the clip's frame at a time; the last stays where there are no more."""
     return min(math.floor(time_s * fps + ROUNDING), len(region.masks_NHW) - 1)
 
 

@@ -8,8 +8,7 @@ from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from .stream_codecs import H264, StreamCodec
-from .video_settings import VideoSettings
+from .stream_codecs import H264, StreamCodec, VideoSettings
 
 
 class FrameEncoder:

@@ -84,17 +84,13 @@ class FrameReader:
 
     @property
     def standing(self) -> av.VideoFrame | None:
-        """The decoded frame that the reader stands on, the first at the beginning; None: there is none."""
+        """The decoded frame that the reader is at, the first at the beginning; None: there is none."""
         return None if self._now is None else self._now.frame
 
     def frame_at(self, time_s: float) -> torch.Tensor:
         """The frame (H, W, 3), 0..1, as seen, at or before a time: the last past the end, else the first."""
         pts = self._origin + math.floor(time_s / self._time_base + TOLERANCE_TICKS)
         return upright(self._shown(pts).frame, self._pixel)
-
-    def frames_between(self, start_s: float, count: int, fps: float) -> Iterator[torch.Tensor]:
-        """`count` frames (H, W, 3), 0..1, as the video shows them at `fps` frames a second."""
-        return (self.frame_at(start_s + number / fps) for number in range(count))
 
     def frames_from_start(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """All decoded frames, not turned upright, each with the time from which frame_at gives it."""
@@ -113,7 +109,7 @@ class FrameReader:
         return self._now
 
     def _is_far(self, pts: int) -> bool:
-        assert self._now is not None, "a frame stands"
+        assert self._now is not None, "there is a frame"
         return (pts - self._now.pts) * self._time_base > SEEK_AHEAD_S
 
     def _step(self) -> None:

@@ -71,7 +71,7 @@ def _as_tensor(video: object) -> torch.Tensor | None:
 
 
 def _mended(frames_FHWC: torch.Tensor) -> tuple[str, ...]:
-    """Make what is no number black, in place, and say how many frames it is in.
+    """Make what is not a number black, in place, and say how many frames it is in.
 
     Raises:
         ResultError: it is in all of them: the video would be black.

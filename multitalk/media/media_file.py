@@ -11,10 +11,10 @@ from av.stream import Stream
 def open_media(media: str | Path | bytes) -> InputContainer:
     """A file, by its path or from memory, whose bytes are not copied.
 
-    Texts in it that are not UTF-8, as older programs write them, are no reason to refuse it.
+    Texts in it that are not UTF-8, as older programs write them, do not make it unusable.
 
     Raises:
-        FFmpegError: it is no file that FFmpeg knows.
+        FFmpegError: it is not a file that FFmpeg knows.
         OSError: it cannot be read.
     """
     source = BytesIO(media) if isinstance(media, bytes) else str(media)

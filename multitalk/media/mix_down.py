@@ -2,8 +2,8 @@
 
 FFmpeg mixes with the gains of ITU-R BS.775 (centre and surrounds 3 dB down, no bass channel). For whole
 numbers it then turns all down so that nothing is cut off; for floats it does not, and 5.1 becomes stereo of
-2.41 times full scale. Here floats are turned down as much. `cluster/evertalk_batch/mix_down.py` does
-the same for a batch.
+2.41 times full scale. Here floats are turned down as much. `cluster/evertalk_batch/mix_down.py` is a link to
+this file, which imports nothing of the pack.
 """
 
 from fractions import Fraction

@@ -25,8 +25,7 @@ from .picture_sequence import (
     write_workflow,
 )
 from .segment import FFV1, H264_MP4, HEVC, Piece, StreamForm, check_frames, remux, write_segment
-from .stream_codecs import has_encoder
-from .video_settings import VideoSettings
+from .stream_codecs import VideoSettings, has_encoder
 
 
 class OutputFormat(Protocol):

@@ -43,6 +43,6 @@ def read_picture(path: Path) -> torch.Tensor:
 
 def _unreadable(path: Path) -> ResultError:
     return ResultError(
-        f"samples: the picture {path} cannot be read: it is damaged, or has more than "
-        f"{MAX_PIXELS // 10**6} million pixels; run the sampler again"
+        f"samples: the picture {path} cannot be read: it is damaged, or has more than {MAX_PIXELS // 10**6} "
+        "million pixels; run the sampler again"
     )

@@ -21,7 +21,7 @@ from ..common.types import Waveform
 from .picture_codecs import PictureCodec
 from .segment import Piece
 from .sound_track import PCM, SoundTrack
-from .video_settings import VideoSettings
+from .stream_codecs import VideoSettings
 
 SOUND_NAME = "sound.wav"
 WORKFLOW_NAME = "workflow.json"
@@ -33,7 +33,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def picture_name(number: int, suffix: str) -> str:
-    """File name of a picture; numbers of more than six digits sort behind."""
+    """File name of a picture; numbers of more than six digits sort last."""
     return f"{number:06}{suffix}"
 
 
@@ -51,7 +51,7 @@ def write_picture_segment(path: Path, frames_FHWC: torch.Tensor, codec: PictureC
 
     Raises:
         OSError: the disk is full or the folder gone.
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     write_archive(path, (codec.encode(frame_HWC) for frame_HWC in frames_FHWC), codec.suffix)
     check_archive(path, len(frames_FHWC))

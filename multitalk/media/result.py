@@ -133,7 +133,7 @@ def classify(result: object) -> Result:
 
 
 def needs_vae(result: object) -> bool:
-    """Whether a VAE has to decode this; False too for what is no sampler output at all."""
+    """Whether a VAE has to decode this; False too for what is not a sampler output at all."""
     try:
         return isinstance(classify(result), RawLatents)
     except ResultError:

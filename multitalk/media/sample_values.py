@@ -60,8 +60,8 @@ def float_samples(samples: torch.Tensor, socket: str) -> torch.Tensor:
     full = FULL_SCALES.get(samples.dtype)
     if full is None:
         raise InputError(
-            f"{socket}: got samples of type {samples.dtype}, expected floats in -1..1, or whole numbers "
-            "of 8, 16, 32 or 64 bits; load the sound with Load Audio"
+            f"{socket}: got samples of type {samples.dtype}, expected floats in -1..1, or whole numbers of "
+            "8, 16, 32 or 64 bits; load the sound with Load Audio"
         )
     values = samples.float()
     return (values - full if samples.dtype == torch.uint8 else values) / full

@@ -24,8 +24,7 @@ from ..common.errors import RunStoreError
 from ..common.types import Waveform
 from .frame_encoder import FrameEncoder
 from .sound_track import AAC, PCM, SoundCodec, SoundTrack
-from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec
-from .video_settings import VideoSettings
+from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec, VideoSettings
 from .video_writer import MP4_OPTIONS
 
 MAX_REORDER = 2
@@ -83,7 +82,7 @@ def write_segment(
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
         encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)
@@ -167,7 +166,7 @@ def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[
         for packet, position in _packets(piece):
             packet.time_base = 1 / fps
             packet.pts = shown + position
-            # Encoders tell decoding times only within a file: counted anew, they rise across all pieces.
+            # Encoders tell decoding times only within a file: counted again, they rise across all pieces.
             packet.dts = decoded - reorder
             packet.duration = 1
             decoded += 1

@@ -4,7 +4,7 @@ Without what fills up an encoder's last frame: AAC comes in frames of 1024 sampl
 many of the last one are sound. FFmpeg's libraries cut there since PyAV 19; before, 0.8 s at 16 kHz come back
 as 13,312 samples instead of 12,800, and a video of them would be a frame longer.
 
-With silence in the place of what cannot be decoded, as players do, so that what follows stays in time. Files
+With silence in place of what cannot be decoded, as players do, so that what follows stays in time. Files
 without times of their own (.mp3, .aac, .ac3) do not tell how much a damaged place took: what is not even
 found as a packet is left out there.
 
@@ -25,13 +25,13 @@ from av.error import FFmpegError
 from .mix_down import MixDown
 
 DAMAGE_S = 0.005
-"""Behind a packet that could not be decoded a gap of more than this is filled: times are rounded to ms."""
+"""After a packet that could not be decoded a gap of more than this is filled: times are rounded to ms."""
 
 GAP_S = 0.05
 """So long a jump from one frame to the next is filled in any case; smaller ones are a recorder's clock."""
 
 LONGEST_GAP_S = 600.0
-"""What is longer is no damage, but a clock that was set."""
+"""What is longer is not damage, but a clock that was set."""
 
 MAX_FILLED_S = 3600.0
 """Of all gaps of a file together, beside its share. A few bytes claim each gap."""
@@ -66,7 +66,7 @@ class Gap(NamedTuple):
 
 @dataclass(slots=True)
 class _Clock:
-    """Where the sound stands, by the file's clock.
+    """Where the sound is, by the file's clock.
 
     Attributes:
         gaps: those that were filled.

@@ -52,7 +52,7 @@ _MOST_BITS_A_CHANNEL = 128_000
 
 @dataclass(frozen=True, slots=True)
 class SoundFormat:
-    """How a sound stands in the file.
+    """How a sound is stored in the file.
 
     Attributes:
         rate_hz: sample rate of the stream.

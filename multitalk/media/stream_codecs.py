@@ -3,6 +3,8 @@
 Shape letters: H height, W width; the last axis of frames is red, green, blue.
 """
 
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import av
@@ -11,7 +13,7 @@ from av.codec.codec import UnknownCodecError
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from .video_settings import VideoSettings
+from ..common.types import FPS
 
 BT709 = 1
 """Matrix, transfer and primaries of HD video (ITU-T H.273): the tag that every player reads alike."""
@@ -29,6 +31,21 @@ _SCALER_FLAGS = 0x4 | 0x4000 | 0x40000 | 0x80000  # bicubic, full chroma input, 
 
 Packets = list["av.Packet[VideoStream]"]
 """Of a video stream, in the order of decoding."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """How frames are encoded.
+
+    Attributes:
+        fps: frames a second.
+        crf: x264's constant quality, 0 (lossless) to 51; 17 looks lossless.
+        preset: x264's speed preset, "ultrafast" to "veryslow".
+    """
+
+    fps: Fraction = Fraction(FPS)
+    crf: int = 17
+    preset: str = "medium"
 
 
 class StreamCodec(Protocol):

@@ -46,7 +46,7 @@ def probe_video(path: Path) -> VideoFacts:
     """Read a video's header.
 
     Raises:
-        ResultError: the file is no video that can be opened.
+        ResultError: the file is not a video that can be opened.
     """
     try:
         with open_media(path) as container:
@@ -70,7 +70,7 @@ def codec_of(path: Path) -> str:
     """FFmpeg's name of a video's codec.
 
     Raises:
-        ResultError: the file is no video that can be opened.
+        ResultError: the file is not a video that can be opened.
     """
     probe_video(path)
     with open_media(path) as container:
@@ -81,7 +81,7 @@ def read_frames(path: Path) -> torch.Tensor:
     """All frames of a video as float32 0..1, (frames, height, width, 3), on the CPU.
 
     Raises:
-        ResultError: the file is no video that can be opened, or holds no frame.
+        ResultError: the file is not a video that can be opened, or holds no frame.
     """
     facts = probe_video(path)
     # Room for the counted frames is made once: a list that is stacked at the end needs twice the memory.
@@ -123,7 +123,7 @@ def frames_of(path: Path) -> Iterator[torch.Tensor]:
                 number += 1
     except (FFmpegError, ValueError) as error:
         raise ResultError(
-            f"samples: {path} is damaged behind frame {number} ({reason_of(error)}); run the sampler again"
+            f"samples: {path} is damaged after frame {number} ({reason_of(error)}); run the sampler again"
         ) from error
 
 

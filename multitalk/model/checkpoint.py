@@ -34,7 +34,7 @@ class TalkConfig:
         intermediate_dim: width of the projector's hidden layers.
         context_tokens: audio tokens a latent frame.
         output_dim: width of an audio token.
-        prefix: what stands before every weight's name.
+        prefix: what comes before every weight's name.
     """
 
     dim: int
@@ -105,7 +105,7 @@ def talk_shapes(config: TalkConfig) -> dict[str, tuple[int, ...]]:
 
 
 def strip_prefix(name: str, prefix: str) -> str | None:
-    """The name of a talk weight without its file's prefix, or None if `name` is no talk weight."""
+    """The name of a talk weight without its file's prefix, or None if `name` is not a talk weight."""
     bare = name.removeprefix(prefix)
     return bare if any(part in f".{bare}" for part in TALK_PARTS) else None
 
@@ -150,7 +150,7 @@ def _matrix(header: CheckpointHeader, layers: Mapping[str, QuantisedLayer], name
         raise _unusable(header, f"`{name}` is missing")
     shape = logical_shape(header, layers, name)
     if len(shape) != 2:
-        raise _unusable(header, f"`{name}` has the shape {list(shape)}, which is no matrix")
+        raise _unusable(header, f"`{name}` has the shape {list(shape)}, which is not a matrix")
     return shape[0], shape[1]
 
 

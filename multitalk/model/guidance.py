@@ -63,8 +63,8 @@ class GuidanceSettings:
                 raise InputError(f"{name} is {value:g}; give 0 or more (1 is off, 2 to 5 is usual)")
         if not -1 < self.apg_momentum < 1:
             raise InputError(
-                f"apg_momentum is {self.apg_momentum:g}; give a number between -1 and 1 "
-                f"(usual: {APG_MOMENTUM:g})"
+                f"apg_momentum is {self.apg_momentum:g}; give a number between -1 and 1 (usual: "
+                f"{APG_MOMENTUM:g})"
             )
         if not self.apg_norm_threshold >= 0:
             raise InputError(f"apg_norm_threshold is {self.apg_norm_threshold:g}; give 0 (no limit) or more")
@@ -74,8 +74,8 @@ class GuidanceSettings:
                 raise InputError(f"{name} is {value:g}; give a share of the steps from 0 to 1")
         if start > end:
             raise InputError(
-                f"audio_end_percent is {end:g}, before audio_start_percent, which is {start:g}; give "
-                "0 <= start <= end <= 1"
+                f"audio_end_percent is {end:g}, before audio_start_percent, which is {start:g}; give 0 <= "
+                "start <= end <= 1"
             )
 
     def audio_active(self, progress: float) -> bool:

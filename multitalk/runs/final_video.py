@@ -1,7 +1,7 @@
 """The video that people get: made whole beside the segments, then given the next free name.
 
 The name is written into the manifest before the file takes it. Whatever happens in between, the run that is
-queued again either finds its video under that name, or makes it anew.
+queued again either finds its video under that name, or makes it again.
 """
 
 import os
@@ -29,7 +29,7 @@ def make_video(path: Path, pieces: Iterable[Piece], form: VideoForm, *, complete
 
     Raises:
         OSError: it cannot be written (FFmpeg's errors are such).
-        RunStoreError: what stands there is not what was written.
+        RunStoreError: what is there is not what was written.
     """
     whole = whole_file if form.output.suffix else whole_folder
     with whole(path) as temporary:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
+from ...wanvideo.plain_file import NotPlainFileError
 from ..common.atomic_file import make_safe_folder, write_whole
-from ..common.errors import InputError, RunStoreError
+from ..common.errors import WINDOWS_KEPT, InputError, RunStoreError
 from ..common.fingerprint import SHORT_CHARACTERS, fingerprint, fingerprint_file
 from ..common.safe_path import Prefix, checked_prefix
 from ..windows.plan import Window
@@ -28,6 +29,13 @@ from .manifest import (
 from .overlap_file import WindowOverlap, read_overlap
 
 SUFFIX = ".run"
+
+UNREACHABLE = {
+    getattr(errno, name)
+    for name in ("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN")
+    if hasattr(errno, name)
+}
+"""What the system says of a disk that fails and of a network folder whose server is away."""
 
 DiskError = (OSError, FFmpegError)
 """What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
@@ -59,12 +67,12 @@ def make_folder(folder: Path) -> None:
     Raises:
         RunStoreError: something else has its name, or it cannot be made.
     """
-    if folder.is_symlink():
-        raise RunStoreError(
-            f"run folder {folder}: it is a link, and windows are only kept in folders of the output folder "
-            "itself. Remove the link, or choose another filename_prefix"
-        )
     try:
+        if folder.is_symlink():
+            raise RunStoreError(
+                f"run folder {folder}: it is a link, and windows are only kept in folders of the output "
+                "folder itself. Remove the link, or choose another filename_prefix"
+            )
         make_safe_folder(folder)
     except OSError as error:
         raise store_error(folder, error) from error
@@ -85,7 +93,7 @@ def stored_manifest(folder: Path) -> tuple[Manifest | None, str]:
     except DamagedManifestError as error:
         aside = free_name(folder, "manifest.damaged", ".json")
         path.replace(aside)
-        return None, f"{error}; it was set aside as {aside.name}, and the run begins anew"
+        return None, f"{error}; it was set aside as {aside.name}, and the run starts over"
     except OSError as error:
         raise store_error(folder, error) from error
 
@@ -101,7 +109,12 @@ def record_of(path: Path, name: str = "") -> FileRecord:
 
 
 def is_whole(path: Path, record: FileRecord) -> bool:
-    """Whether a plain file, or a folder of plain files, with these bytes stands there."""
+    """Whether a plain file, or a folder of plain files, with these bytes stands there.
+
+    Raises:
+        OSError: nobody can tell: the disk does not answer, or the file may not be read. What is taken for
+            damaged is made again and deleted, so a network that is down for a moment must not look so.
+    """
     try:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode) and path.stat().st_size != record.bytes:
@@ -111,7 +124,7 @@ def is_whole(path: Path, record: FileRecord) -> bool:
         if stat.S_ISDIR(mode) and _bytes_in(path) != record.bytes:
             return False
         return _size_and_digest(path) == (record.bytes, record.digest)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, NotPlainFileError):
         return False
 
 
@@ -120,7 +133,7 @@ def _size_and_digest(path: Path) -> tuple[int, str]:
         return path.stat().st_size, fingerprint_file(path)
     files = sorted(path.iterdir())
     if any(not stat.S_ISREG(file.lstat().st_mode) for file in files):
-        raise OSError(errno.EINVAL, "a folder of pictures holds something else", str(path))
+        raise NotPlainFileError(errno.EINVAL, "a folder of pictures holds something else", str(path))
     digests = [(file.name, fingerprint_file(file)) for file in files]
     return _bytes_in(path), fingerprint(digests)
 
@@ -148,7 +161,11 @@ def believable(manifest: Manifest, most_bytes: int) -> Manifest:
 
 
 def final_path(root: Path, record: FileRecord) -> Path | None:
-    """Where a manifest's finished video stands, if it does, whole, and inside the output folder."""
+    """Where a manifest's finished video stands, if it does, whole, and inside the output folder.
+
+    Raises:
+        OSError: see is_whole.
+    """
     try:
         named = checked_prefix(record.name, root)
     except InputError:
@@ -160,11 +177,19 @@ def final_path(root: Path, record: FileRecord) -> Path | None:
 def whole_windows(
     folder: Path, windows: Sequence[WindowRecord], keys: Sequence[str]
 ) -> tuple[WindowRecord, ...]:
-    """The windows from the first on that belong to the run with these keys and whose segments are whole."""
+    """The windows from the first on that belong to the run with these keys and whose segments are whole.
+
+    Raises:
+        OSError: see is_whole.
+    """
     whole: list[WindowRecord] = []
     for window, key in zip(windows, keys, strict=False):
         segment = window.segment
-        if window.key != key or (segment and not is_whole(folder / segment.name, segment)):
+        if (
+            window.key != key
+            or not window.stats.finite
+            or (segment and not is_whole(folder / segment.name, segment))
+        ):
             break
         whole.append(window)
     return tuple(whole)
@@ -176,6 +201,9 @@ def beginning(
     """How much of the finished windows can be continued, and what the next one continues from.
 
     That of the last two windows is kept: with the last one's damaged, the last window is made again.
+
+    Raises:
+        OSError: see is_whole.
     """
     while windows:
         record = windows[-1]
@@ -183,7 +211,7 @@ def beginning(
             return windows, WindowOverlap()
         path = folder / carry_name(record.index)
         if record.carry is not None and is_whole(path, record.carry):
-            with contextlib.suppress(RunStoreError, OSError):
+            with contextlib.suppress(RunStoreError):
                 return windows, read_overlap(path, plan[len(windows)].motion, size)
         windows = windows[:-1]
     return (), WindowOverlap()
@@ -201,31 +229,52 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
 def store_error(path: Path, error: Exception) -> RunStoreError:
     """A disk's error as a sentence with a move in it."""
     code = getattr(error, "errno", None)
-    kept = "The windows that were finished are kept: queue the workflow again and the run goes on"
     if code in (errno.ENOSPC, errno.EDQUOT):
         return RunStoreError(
-            f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. {kept}"
+            f"output folder: the disk is full ({_free_text(path)}) while writing to {path}. Make room. "
+            f"{WINDOWS_KEPT}"
         )
     if code in (errno.EACCES, errno.EPERM, errno.EROFS):
         return RunStoreError(
             f"output folder: {path} may not be written to ({error}). Mend the permissions of the folder, or "
-            f"start ComfyUI with another --output-directory. {kept}"
+            f"start ComfyUI with another --output-directory. {WINDOWS_KEPT}"
         )
     if code in (errno.ENOTDIR, errno.EEXIST):
         return RunStoreError(
             f"output folder: {path} needs a folder where a file is ({error}). Move that file away, or choose "
-            f"another filename_prefix. {kept}"
+            f"another filename_prefix. {WINDOWS_KEPT}"
         )
-    if not path.exists():
+    return _unusable(path, error, code)
+
+
+def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
+    if code in (errno.EISDIR, errno.ENOTEMPTY):
+        return RunStoreError(
+            f"output folder: {path} needs a file where a folder is ({error}). Move that folder away, or "
+            f"choose another filename_prefix. {WINDOWS_KEPT}"
+        )
+    if code in UNREACHABLE:
+        return RunStoreError(
+            f"output folder: the disk or network share of {path} does not answer ({error}). Look whether it "
+            f"is connected and healthy. {WINDOWS_KEPT}"
+        )
+    if not _is_there(path):
         return RunStoreError(
             f"output folder: {path} is gone: it was deleted, renamed or unmounted while the run wrote to it. "
-            "Put it back and queue the workflow again; without it the run begins anew"
+            "Put it back and queue the workflow again; without it the run starts over"
         )
-    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {kept}")
+    return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _free_text(path: Path) -> str:
-    while not path.exists() and path != path.parent:
+    while not _is_there(path) and path != path.parent:
         path = path.parent
     try:
         return f"{shutil.disk_usage(path).free / 1e6:.0f} MB free"

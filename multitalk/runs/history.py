@@ -43,7 +43,7 @@ class RunMarks:
 def past_of(place: RunPlace, marks: RunMarks) -> tuple[Past, int]:
     """Figures of earlier runs in the same folder, and how many windows of this very run are finished.
 
-    Of a run whose video stands, all are.
+    All are, if the run's video exists.
     """
     seconds: list[float] = []
     sizes: list[tuple[int, int]] = []

@@ -6,7 +6,7 @@ from enum import Enum
 
 from ..common.types import Waveform
 from ..media.output_format import MP4_H264, OutputFormat
-from ..media.video_settings import VideoSettings
+from ..media.stream_codecs import VideoSettings
 from ..windows.plan import Window
 
 SLACK_BYTES = 16 * 2**20

@@ -1,7 +1,7 @@
 """Which windows of a run are which: a key for each, and one for the run.
 
 A window is made of what the whole run shares, of the windows before it, and of the sound that it and its
-context hear. What only the end of a run knows (its length, the sound behind a window) does not enter, so that
+context hear. What only the end of a run knows (its length, the sound after a window) does not enter, so that
 a run whose sound grew at its end has the same keys up to there.
 """
 

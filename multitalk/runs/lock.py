@@ -22,7 +22,7 @@ from types import TracebackType
 
 import psutil
 
-from ...wanvideo.plain_file import kind_of, read_plain
+from ...wanvideo.plain_file import NotPlainFileError, kind_of, read_plain
 from ..common.errors import RunStoreError
 
 NAME = "lock"
@@ -35,6 +35,9 @@ MAX_TORN_BYTES = 65_536
 
 START_TOLERANCE_S = 2.0
 """A process' start, seen through the system's clock, moves a little when the clock is set."""
+
+START_FIELD = 19
+"""Of a line of /proc/PID/stat, behind the name: when the process was started (proc(5), field 22)."""
 
 _POLL_S = 0.5
 _INVENTED = 1 << 40
@@ -52,17 +55,20 @@ class Holder:
         host: the machine, or the container on it.
         pid: process.
         started_s: when the process was started, seconds since 1970.
+        start: the same as the kernel counts it, whatever is done to the clock; empty where that is not known.
     """
 
     token: str
     host: str
     pid: int
     started_s: float
+    start: str = ""
 
     @classmethod
     def me(cls) -> "Holder":
         """This process."""
-        return cls(uuid.uuid4().hex, this_host(), os.getpid(), psutil.Process().create_time())
+        pid, started_s = os.getpid(), psutil.Process().create_time()
+        return cls(uuid.uuid4().hex, this_host(), pid, started_s, start_of(pid))
 
     @classmethod
     def parse(cls, text: bytes) -> "Holder | None":
@@ -70,11 +76,12 @@ class Holder:
         try:
             fields = json.loads(text)
             token, host, pid, started_s = (fields[name] for name in ("token", "host", "pid", "started_s"))
+            start = fields.get("start", "")
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        if not isinstance(token, str) or not isinstance(host, str) or type(pid) is not int:
+        if not all(isinstance(text, str) for text in (token, host, start)) or type(pid) is not int:
             return None
-        return cls(token, host, pid, float(started_s)) if type(started_s) in (int, float) else None
+        return cls(token, host, pid, float(started_s), start) if type(started_s) in (int, float) else None
 
     @property
     def is_gone(self) -> bool:
@@ -89,6 +96,9 @@ class Holder:
             return True
         except psutil.AccessDenied:
             return False
+        now = start_of(self.pid)
+        if self.start and now:
+            return now != self.start
         return abs(started_s - self.started_s) > START_TOLERANCE_S
 
 
@@ -147,7 +157,7 @@ class RunLock:
 
         Raises:
             RunStoreError: it was taken over, or deleted.
-            FileNotFoundError: the folder is gone.
+            OSError: the folder is gone, or does not answer.
         """
         holder = self._holder()
         if holder is None and not self._path.parent.is_dir():
@@ -155,8 +165,8 @@ class RunLock:
         if holder is None or holder.token != self._me.token:
             whose = "is gone" if holder is None else f"belongs to process {holder.pid} on {holder.host}"
             raise RunStoreError(
-                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write "
-                "into another's. The windows that were finished are kept; queue the workflow again"
+                f"run folder {self._path.parent}: its lock {whose}, so this run stops rather than write into "
+                "another's. The windows that were finished are kept; queue the workflow again"
             )
 
     def _create(self) -> bool:
@@ -179,16 +189,17 @@ class RunLock:
         return True
 
     def _holder(self) -> Holder | None:
+        """Who holds the lock; None for one that is not there or that is none. Raises OSError."""
         try:
             return Holder.parse(read_plain(self._path, MAX_BYTES, follow=False))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError, NotPlainFileError, PermissionError):
             return None
 
     def _check_plain(self, path: Path) -> None:
         """Refuse what no EverTalk has made: waiting for its holder would be for nothing, or without end.
 
         Raises:
-            RunStoreError: it is no plain file, or far too long.
+            RunStoreError: it is not a plain file, or far too long.
         """
         try:
             status = path.lstat()
@@ -199,15 +210,15 @@ class RunLock:
             what = f"a file of {status.st_size} bytes"
         if what:
             raise RunStoreError(
-                f"run folder {path.parent}: `{path.name}` is {what}, and no lock of EverTalk's. Remove it "
-                "and queue the workflow again, or choose another filename_prefix"
+                f"run folder {path.parent}: `{path.name}` is {what}, not a lock of EverTalk's. Remove it and "
+                "queue the workflow again, or choose another filename_prefix"
             )
 
     def _touched(self) -> tuple[int, int] | None:
         """Changes whenever the holder lives: no clock of ours is compared with another machine's."""
         try:
             status = self._path.lstat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return status.st_mtime_ns, status.st_ino
 
@@ -250,6 +261,19 @@ class RunLock:
                 holder = self._holder()
                 if holder is not None and holder.token == self._me.token:
                     os.utime(self._path)
+
+
+def start_of(pid: int) -> str:
+    """The boot and the tick at which a process was started; "" where the kernel does not tell.
+
+    Its time of day is reckoned from the clock, so a clock that is set would make a living holder look gone.
+    """
+    with contextlib.suppress(OSError, IndexError):
+        # The second field is the program's name, in brackets, and may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{fields[START_FIELD]}"
+    return ""
 
 
 def _wait_silently(left_s: float) -> None:

@@ -1,4 +1,4 @@
-"""The list of a run's finished windows, as JSON that is believed only after it was looked at.
+"""The list of a run's finished windows, as JSON that is validated before it is used.
 
 A manifest names whole files alone. What is read from a disk may be torn, foreign or made to do harm: it is
 read with a limit on its size and its brackets, every field is checked, and file names are not taken from it
@@ -65,13 +65,13 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class WindowStats:
-    """Figures of a window; see window_report.
+    """Figures of a window; see windows/report.py.
 
     Attributes:
         seconds: what it took.
         drift: colour drift, or None where it was not measured.
         seam: figure of its join with the window before, or None.
-        finite: whether all of its frames are numbers.
+        finite: whether all of its frames are numbers; a window of which it was not said is made again.
     """
 
     seconds: float
@@ -112,7 +112,7 @@ class Manifest:
         settings: the run as people read it, text by text.
         planned_windows: windows of the whole run.
         windows: the finished ones, from the first on.
-        final: the finished video, once it stands.
+        final: the finished video, once it exists.
     """
 
     fingerprint: str
@@ -129,7 +129,7 @@ def segment_name(index: int, suffix: str = ".mp4") -> str:
 
 
 def carry_name(index: int) -> str:
-    """File name of what a window gives to the next."""
+    """Name of the file with the frames that a window gives to the next."""
     return f"c{index:06}.safetensors"
 
 
@@ -144,7 +144,7 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest in a file.
 
     Raises:
-        DamagedManifestError: it is no manifest, whatever it is instead.
+        DamagedManifestError: it is not a manifest, whatever it is instead.
         NewerFormatError: a later EverTalk wrote it.
         OSError: there is none, or it cannot be read.
     """
@@ -165,7 +165,7 @@ def parse_manifest(text: bytes) -> Manifest:
     try:
         parsed = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise DamagedManifestError("the manifest is damaged: it is no JSON") from error
+        raise DamagedManifestError("the manifest is damaged: it is not JSON") from error
     fields = _fields(parsed, "the manifest")
     version = _number(fields, "format", 1)
     if version > FORMAT:
@@ -176,7 +176,7 @@ def parse_manifest(text: bytes) -> Manifest:
     planned = _number(fields, "planned_windows", 1, MAX_WINDOWS)
     windows = fields.get("windows")
     if not isinstance(windows, list) or len(cast("list[object]", windows)) > planned:
-        _damaged("its windows are no list, or more than were planned")
+        _damaged("its windows are not a list, or more than were planned")
     final = fields.get("final")
     return Manifest(
         fingerprint=_digest(fields, "fingerprint"),
@@ -251,13 +251,13 @@ def _settings(value: object) -> dict[str, str]:
         _damaged(f"it has {len(fields)} settings")
     for name, text in fields.items():
         if not isinstance(text, str) or len(text) + len(name) > MAX_TEXT:
-            _damaged(f"the setting {name!r:.40} is no short text")
+            _damaged(f"the setting {name!r:.40} is not a short text")
     return cast("dict[str, str]", dict(fields))
 
 
 def _fields(value: object, what: str) -> Fields:
     if not isinstance(value, dict):
-        _damaged(f"{what} is no JSON object")
+        _damaged(f"{what} is not a JSON object")
     return cast("Fields", value)
 
 

@@ -3,6 +3,11 @@
 It is saved as a safetensors file, which is read with limits: a foreign or damaged file ends in an error and
 in bounded memory.
 
+A run goes on behind its last window. One whose window is made again with another seed begins behind the
+window before that, which may be any. Motion frames are kept without loss (43 MB a window at 832x480), so a
+long run keeps those of every second, fourth, eighth ... window only: from there a few windows are made once
+more, with the same result.
+
 Shape letters: F frames, H height, W width.
 """
 
@@ -24,6 +29,12 @@ TYPES = {"F32", "F16", "BF16"}
 ATTENTION_TYPE = "U8"
 MAX_ATTENTION_ROWS, MAX_ATTENTION_COLUMNS = 100_000, 260
 """Of what was found of attention: more than any model, schedule and guidance have."""
+
+KEPT_BYTES = 512 * 1024 * 1024
+"""Of motion frames in a run's folder, beside those of the last windows."""
+
+KEPT_LAST = 2
+"""With the last window's damaged, the last window is made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +88,7 @@ def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> Windo
         size: height and width of the frames.
 
     Raises:
-        RunStoreError: the file is no such file, or holds something else.
+        RunStoreError: the file is not such a file, or holds something else.
         OSError: it cannot be read.
     """
     try:
@@ -103,3 +114,20 @@ def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> Windo
     except SafetensorError as error:
         raise RunStoreError(f"motion frames: {path.name} cannot be read ({error})") from error
     return WindowOverlap(tensors.get(MOTION), tensors.get(HELD), tensors.get(ATTENTION))
+
+
+def kept_carries(finished: int, bytes_each: int, last: int = KEPT_LAST) -> frozenset[int]:
+    """Indices of the windows whose motion frames are kept.
+
+    What is dropped is dropped for good: with more windows finished, none of these is asked for again.
+
+    Args:
+        finished: how many windows have finished.
+        bytes_each: size of one window's motion frames.
+        last: how many of the last windows are kept in any case.
+    """
+    room, step = max(1, KEPT_BYTES // max(1, bytes_each)), 1
+    while finished // step > room:
+        step *= 2
+    spaced = range(step - 1, finished, step)
+    return frozenset(spaced) | frozenset(range(max(0, finished - last), finished))

@@ -14,7 +14,7 @@ from ...wanvideo.geometry import LatentShape
 from ..common.errors import InputError
 from ..common.types import FPS
 from ..windows.settings import FrameSize
-from .overlap_retention import KEPT_BYTES, LAST
+from .overlap_file import KEPT_BYTES, KEPT_LAST
 
 FRAME_CHANNELS = 3
 FLOAT_BYTES, HALF_BYTES = 4, 2
@@ -94,7 +94,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class RunNeeds:
     """What a run will need.
 
     Attributes:
@@ -114,19 +114,19 @@ class Estimate:
     disk_bytes: int
 
 
-def estimate_run(shape: RunShape, weight_bytes: int, past: Past, guessed_bytes_per_frame: float) -> Estimate:
+def estimate_run(shape: RunShape, weight_bytes: int, past: Past, guessed_bytes_per_frame: float) -> RunNeeds:
     """What a run will need.
 
     Args:
         shape: how much there is to do.
         weight_bytes: of the files of all weights that sampling takes.
         past: figures of earlier windows.
-        guessed_bytes_per_frame: on the disk, where nothing is known of the past.
+        guessed_bytes_per_frame: on the disk, where there are no earlier runs.
     """
     seconds = shape.windows_left * statistics.median(past.window_seconds) if past.window_seconds else None
     known = past.bytes_per_frame
     per_frame = guessed_bytes_per_frame if known is None else known * HEADROOM
-    return Estimate(
+    return RunNeeds(
         shape=shape,
         seconds=seconds,
         samples=len(past.window_seconds),
@@ -154,17 +154,17 @@ def frame_memory_bytes(shape: RunShape) -> int:
 
 
 def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
-    """Disk of what is left to write: the rest of the segments, the whole video, the motion frames."""
+    """Bytes still to be written: the rest of the segments, the whole video, the motion frames."""
     left_frames = shape.frames * shape.windows_left / shape.windows
     sound = shape.frames / FPS * SOUND_BYTES_PER_S
     carry = shape.motion_frames * shape.frame_bytes
     spaced = min(KEPT_BYTES, shape.windows * carry)
-    carries = min(spaced + max(LAST, shape.review + 1) * carry, shape.windows * carry)
+    carries = min(spaced + max(KEPT_LAST, shape.review + 1) * carry, shape.windows * carry)
     video = shape.frames * bytes_per_frame + sound if shape.windows_left else 0
     return round(left_frames * bytes_per_frame + video + (carries if shape.windows_left else 0))
 
 
-def check_disk(estimate: Estimate, machine: Machine) -> None:
+def check_disk(estimate: RunNeeds, machine: Machine) -> None:
     """Refuse a run that the disk cannot hold.
 
     Raises:
@@ -178,7 +178,7 @@ def check_disk(estimate: Estimate, machine: Machine) -> None:
         )
 
 
-def describe_estimate(estimate: Estimate, machine: Machine) -> str:
+def describe_estimate(estimate: RunNeeds, machine: Machine) -> str:
     """One line for the person who waits."""
     shape = estimate.shape
     left = "" if shape.windows_left == shape.windows else f" ({shape.windows_left} left to make)"
@@ -199,7 +199,7 @@ def describe_estimate(estimate: Estimate, machine: Machine) -> str:
     )
 
 
-def offload_warnings(estimate: Estimate, machine: Machine) -> tuple[str, ...]:
+def offload_warnings(estimate: RunNeeds, machine: Machine) -> tuple[str, ...]:
     """Says that weights will not all fit."""
     if not machine.device or estimate.vram_bytes <= machine.vram_bytes:
         return ()

@@ -31,7 +31,7 @@ class OpenedRun:
     Attributes:
         manifest: names what was found whole.
         carry: what the first unfinished window continues from.
-        final: the finished video, if it stands.
+        final: the finished video, if it exists.
     """
 
     manifest: Manifest
@@ -101,7 +101,7 @@ class _Finder:
         found = self.continued(whole_windows(self.folder, known, self.card.keys), "")
         lost = len(stored.windows) - len(found[0])
         if lost and stored.final is not None:
-            self.say(f"the finished video {stored.final.name} is gone or was changed: the run begins anew")
+            self.say(f"the finished video {stored.final.name} is gone or was changed: the run starts over")
         elif lost:
             self.say(
                 f"{lost} of {len(stored.windows)} finished windows are damaged or gone from "

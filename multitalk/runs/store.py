@@ -2,20 +2,20 @@
 
 One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
-    manifest.json           names whole files alone, see manifest
+    manifest.json           names whole files alone, see manifest.py
     w000000.mp4, ...        each finished window's part of the video, playable
     c000003.safetensors     the frames that the next window begins from, lossless; of a long run not each
-                            window's, since an hour's would fill the disk, see kept_carries
-    lock                    who writes, see run_lock
+                            window's, since an hour's would fill the disk, see overlap_retention.py
+    lock                    who writes, see lock.py
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
-are on the disk, and the run goes on behind them: every window has noise of its own, nothing else is random,
+are on the disk, and the run continues after them: every window has noise of its own, nothing else is random,
 and the video is the same to the byte as that of a run that was never stopped.
 
-When the finished video stands and was read back, the segments are deleted: an hour would be on the disk
+When the finished video exists and was read back, the segments are deleted: an hour would be on the disk
 twice. The manifest stays with the video's digest, so that the same run, queued again, finds the video; so do
-the motion frames, so that a run with a longer sound, or with another seed for one window, can go on behind
-its windows. The folder may be deleted by hand.
+the motion frames, so that a run with a longer sound, or with another seed for one window, can continue
+after its windows. The folder may be deleted by hand.
 
 Shape letters: F frames, H height, W width.
 """
@@ -40,8 +40,7 @@ from .folder import DiskError, RunPlace, make_folder, record_of, run_folder, sto
 from .identity import Resume, RunIdentity, VideoForm
 from .lock import RunLock
 from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
-from .overlap_file import WindowOverlap, write_overlap
-from .overlap_retention import LAST, kept_carries
+from .overlap_file import KEPT_LAST, WindowOverlap, kept_carries, write_overlap
 from .resume import clear_away, open_run
 
 LOG = logging.getLogger("evertalk")
@@ -54,7 +53,7 @@ class RunStore:
         folder: the run's folder.
         first: the first window that is not finished; the number of windows when all are.
         carry: what window `first` continues from; let go once that window has been added.
-        final: the finished video, if it already stands.
+        final: the finished video, if it exists.
         incomplete: the playable file of a run that was stopped.
         review: how many windows somebody looks at before the run goes on, any of which may be made again.
 
@@ -208,7 +207,7 @@ class RunStore:
         # The error that ended the run goes on to the caller; those in here must not hide it.
         try:
             self._background.wait()
-        except RunStoreError as error:
+        except Exception as error:  # noqa: BLE001  a window's frames may be on a GPU that has failed
             LOG.error("%s", error)  # noqa: TRY400
         done, planned = len(self._manifest.windows), len(self._card.windows)
         if not self.frames or self.final is not None:
@@ -247,15 +246,13 @@ class RunStore:
                 segment=record_of(segment) if len(frames_FHWC) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
-                stats=_measured(stats, frames_FHWC),
+                stats=_measured(stats),
             )
             self._name_window(record)
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
         self._tell(record)
-        if not record.stats.finite:
-            LOG.warning("Window %d holds values that are no numbers; its picture is damaged", index + 1)
 
     def _tell(self, record: WindowRecord) -> None:
         if self._written is not None:
@@ -265,7 +262,7 @@ class RunStore:
         """From here on the window is finished."""
         windows = [*self._manifest.windows, record]
         carry_bytes = max((one.carry.bytes for one in windows if one.carry is not None), default=0)
-        kept = kept_carries(len(windows), carry_bytes, max(LAST, self.review + 1))
+        kept = kept_carries(len(windows), carry_bytes, max(KEPT_LAST, self.review + 1))
         spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
         for index in spent:
             windows[index] = replace(windows[index], carry=None)
@@ -285,12 +282,10 @@ class RunStore:
         ]
 
 
-def _measured(stats: WindowStats, frames_FHWC: torch.Tensor) -> WindowStats:
-    """The figures that are numbers, as a manifest needs them, and whether the frames are."""
+def _measured(stats: WindowStats) -> WindowStats:
+    """The figures that are numbers, as a manifest needs them."""
     drift, seam = (
         figure if figure is not None and math.isfinite(figure) else None
         for figure in (stats.drift, stats.seam)
     )
-    # Frame by frame: of a whole window at once it would take a copy.
-    finite = all(bool(frame_HWC.isfinite().all()) for frame_HWC in frames_FHWC)
-    return replace(stats, drift=drift, seam=seam, finite=finite)
+    return replace(stats, drift=drift, seam=seam)

@@ -3,7 +3,7 @@
 A run whose sound only grew at its end is another run, with a folder of its own, but its first windows saw and
 heard the same; so is a run that has another seed for one window, up to that window. They are copied from the
 folder of the other run. What a window hears is compared as sound, while the speech encoder listens to the
-whole track at once: behind a shorter sound a window was made of features that were encoded under that, and
+whole track at once: after a shorter sound a window was made of features that were encoded under that, and
 differs from what a run from the start would give as much as these features do.
 """
 
@@ -49,9 +49,9 @@ def find_donor(
     for folder in other_folders(place, own):
         try:
             manifest = believable(read_manifest(folder / NAME), most_bytes)
+            shared = continuable(folder, manifest, keys, plan)
         except (RunStoreError, OSError):
             continue
-        shared = continuable(folder, manifest, keys, plan)
         if shared > (best.shared if best else 0):
             best = SourceRun(folder, manifest, shared)
     return best
@@ -68,10 +68,10 @@ def other_folders(place: RunPlace, own: Path) -> list[Path]:
 
 
 def continuable(folder: Path, manifest: Manifest, keys: Sequence[str], plan: Sequence[Window]) -> int:
-    """How many of a run's windows have these keys, up to one that can be continued from."""
+    """How many of a run's windows have these keys, up to one that can be continued from. Raises OSError."""
     shared = 0
     for record, key in zip(manifest.windows, keys, strict=False):
-        if record.key != key:
+        if record.key != key or not record.stats.finite:
             break
         shared += 1
     while 0 < shared < len(plan) and manifest.windows[shared - 1].carries:

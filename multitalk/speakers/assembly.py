@@ -185,8 +185,8 @@ def _check_places(places: Sequence[Place | None], names: Sequence[str], *, boxes
         given = len(names) - len(missing)
         sockets = ", ".join(f"mask_{name.lower()}" for name in missing)
         raise InputError(
-            f"{sockets}: {len(names)} voices ({', '.join(names)}) came with {given} masks; connect "
-            f"{sockets} too, or give each speaker a box"
+            f"{sockets}: {len(names)} voices ({', '.join(names)}) came with {given} masks; connect {sockets} "
+            "too, or give each speaker a box"
         )
 
 

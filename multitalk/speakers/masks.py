@@ -59,8 +59,8 @@ def make_speaker_masks(masks_SHW: torch.Tensor, speakers: int, height_px: int, w
         InputError: masks and voices differ in number, or a mask is empty or lies wholly in what is cropped
             off.
     """
-    assert height_px % SIZE_MULTIPLE == 0, f"{height_px} is no multiple of {SIZE_MULTIPLE}"
-    assert width_px % SIZE_MULTIPLE == 0, f"{width_px} is no multiple of {SIZE_MULTIPLE}"
+    assert height_px % SIZE_MULTIPLE == 0, f"{height_px} is not a multiple of {SIZE_MULTIPLE}"
+    assert width_px % SIZE_MULTIPLE == 0, f"{width_px} is not a multiple of {SIZE_MULTIPLE}"
     _check(masks_SHW, speakers)
     source_SHW = (masks_SHW > 0).float()
     grid = (height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)
@@ -71,8 +71,8 @@ def make_speaker_masks(masks_SHW: torch.Tensor, speakers: int, height_px: int, w
             row, column = _middle_token(source_HW, height_px, width_px, name)
             mask_HW[row * PATCH_HW, column * PATCH_HW] = 1  # the latent that this token samples
             notes.append(
-                f"The mask of speaker {name} is too small for the model's grid of {SIZE_MULTIPLE} px; "
-                "it keeps the one token nearest to its middle."
+                f"The mask of speaker {name} is too small for the model's grid of {SIZE_MULTIPLE} px; it "
+                "keeps the one token nearest to its middle."
             )
     latent_MHW = torch.cat([people_SHW, _background(people_SHW)])
     token_MK = token_masks(latent_MHW)
@@ -97,8 +97,8 @@ def token_masks(latent_MHW: torch.Tensor) -> torch.Tensor:
 def _check(masks_SHW: torch.Tensor, speakers: int) -> None:
     if masks_SHW.shape[0] != speakers:
         raise InputError(
-            f"masks: {speakers} voices came with {masks_SHW.shape[0]} masks; "
-            "give exactly one mask for each voice"
+            f"masks: {speakers} voices came with {masks_SHW.shape[0]} masks; give exactly one mask for each "
+            "voice"
         )
     for name, mask_HW in zip(SPEAKER_NAMES[:speakers], masks_SHW, strict=True):
         if not (mask_HW > 0).any():
@@ -124,8 +124,7 @@ def _twins(token_SK: torch.Tensor) -> list[str]:
     """A sentence for each two speakers whom the tokens do not tell apart: the earlier one would get all."""
     return [
         f"Speakers {SPEAKER_NAMES[first]} and {SPEAKER_NAMES[second]} have the same tokens; only speaker "
-        f"{SPEAKER_NAMES[first]} will move. "
-        "Draw their masks further apart or choose a larger size."
+        f"{SPEAKER_NAMES[first]} will move. Draw their masks further apart or choose a larger size."
         for first in range(len(token_SK))
         for second in range(first + 1, len(token_SK))
         if torch.equal(token_SK[first], token_SK[second])

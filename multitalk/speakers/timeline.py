@@ -40,10 +40,10 @@ def parse_timeline(
 ) -> tuple[TimelineEntry, ...]:
     """Reads a timeline for an audio of `duration_s`; speakers are called by name, in any case.
 
-    An end that is less than a video frame behind the audio's is taken for the audio's.
+    An end that is less than a video frame after the audio's is taken for the audio's.
 
     Raises:
-        InputError: it is no timeline, names an unknown speaker, leaves the audio, or says two things about
+        InputError: it is not a timeline, names an unknown speaker, leaves the audio, or says two things about
             one moment; the message begins with `socket` and points at the character.
     """
     entries: list[TimelineEntry] = []
@@ -122,7 +122,7 @@ def _read_speakers(
         position = skip_space(piece, position)
         match = NAME.match(piece, position)
         if match is None or match.group().casefold() not in known:
-            found = f"{match.group()!r} is no speaker" if match else "expected a speaker"
+            found = f"{match.group()!r} is not a speaker" if match else "expected a speaker"
             raise pointed_error(socket, f"{found}; there are {', '.join(names)}", text, position)
         speakers.add(known.index(match.group().casefold()))
         position = skip_space(piece, match.end())

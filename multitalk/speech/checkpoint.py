@@ -12,7 +12,7 @@ from .config import config_of
 from .encoder import SpeechEncoder
 
 PREFIX = "wav2vec2."
-"""Stands before the encoder's weights in checkpoints with a head (speech recognition, pretraining)."""
+"""Before the names of weights in checkpoints with a head (speech recognition, pretraining)."""
 
 POSITION_CONV = "encoder.pos_conv_embed.conv."
 
@@ -60,7 +60,7 @@ def check_names(names: Collection[str], source: str) -> None:
     """Refuse a file by its weights' names alone, before they are read.
 
     Raises:
-        ModelFileError: it is no wav2vec2; the message says what it is instead.
+        ModelFileError: it is not a wav2vec2; the message says what it is instead.
     """
     prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
     if any(prefix + name not in names for name in NEEDED):
@@ -105,7 +105,7 @@ def speech_encoder_from(
         num_heads: attention heads, if they have not the usual 64 channels.
 
     Raises:
-        ModelFileError: it is no wav2vec2, or weights are missing, misshapen or too many.
+        ModelFileError: it is not a wav2vec2, or weights are missing, misshapen or too many.
     """
     check_names(weights.keys(), source)
     clean = clean_weights(weights)
@@ -113,8 +113,8 @@ def speech_encoder_from(
         config = config_of(clean, num_heads)
     except (ValueError, LookupError) as error:  # a shape with too few axes, no position kernel
         raise ModelFileError(
-            f"{source} has weights shaped like no wav2vec2 ({error}); download the file again, or choose "
-            "another encoder"
+            f"{source} has weights that are not shaped like a wav2vec2's ({error}); download the file again, "
+            "or choose another encoder"
         ) from error
     # Compared with a tree of PyTorch's own layers: a host's may hold no weights until they are loaded.
     expected = SpeechEncoder(config, Layers(nn, torch.float32, torch.device("meta"))).state_dict()
@@ -123,8 +123,8 @@ def speech_encoder_from(
     )
     if unfit:
         raise ModelFileError(
-            f"{source} is not a plain wav2vec2 speech encoder: {len(unfit)} weights are missing, unknown "
-            f"or of another shape, first {unfit[0]}; download the file again, or choose another encoder"
+            f"{source} is not a plain wav2vec2 speech encoder: {len(unfit)} weights are missing, unknown or "
+            f"of another shape, first {unfit[0]}; download the file again, or choose another encoder"
         )
     encoder = SpeechEncoder(config, Layers(operations, torch.float32, device))
     encoder.load_state_dict(clean)

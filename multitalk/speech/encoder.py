@@ -165,7 +165,7 @@ class SpeechEncoder(nn.Module):
 
         Args:
             samples_T: mono samples at 16 kHz, which are read piece by piece.
-            stats_samples: how many leading samples are real sound; those behind are not measured.
+            stats_samples: how many leading samples are real sound; those after them are not measured.
             device: where they are measured; None: where they are.
         """
         # A norm over less than one feature's samples would divide by a chance value: silence helps out.

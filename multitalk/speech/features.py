@@ -23,11 +23,6 @@ PIECE_FEATURES = 1000
 """Features that are made at a time: 20 s of sound, whose first convolution fills 130 MB."""
 
 
-def normalised(samples_T: torch.Tensor, stats_samples: int) -> torch.Tensor:
-    """Samples with mean 0 and variance 1, measured over the first `stats_samples` of them."""
-    return in_norm(samples_T, samples_stats(samples_T[:stats_samples]))
-
-
 def in_norm(samples_T: torch.Tensor, stats: "TimeStats | None") -> torch.Tensor:
     """Samples normed by statistics of a track that they are a part of; None leaves them."""
     return samples_T if stats is None else (samples_T - stats.mean[0, 0]) / stats.deviation[0, 0]
@@ -167,7 +162,7 @@ class FeatureExtractor(nn.Module):
     ) -> TimeStats | None:
         """Statistics over time of the first convolution's output; None in the style that does not norm it.
 
-        The silent tail behind a track is not handed in: it would lower the variance and so raise the features
+        The silent tail after a track is not handed in: it would lower the variance and so raise the features
         of the speech, the more the longer the tail.
 
         Args:

@@ -14,35 +14,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..common.tensor_file import pieces_of
-from ..common.types import Waveform
-
 TARGET_LUFS = -23.0
 """Loudness of the speech that the weights were trained on (EBU R 128)."""
 
 BLOCK_S = 0.4
 """Length of the measure's gating block: a shorter sound has no loudness."""
 
-STEP_S = 0.1
-"""From one block to the next: they overlap by three quarters."""
-
 GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 OFFSET_LUFS = -0.691
 
 LIMIT_LUFS = 100.0
-"""A measurement beyond +-100 is no loudness: digital silence gives minus infinity."""
-
-
-def loudness_lufs(speech: Waveform) -> float | None:
-    """The integrated loudness of a mono sound; minus infinity if all is gated out, None below BLOCK_S."""
-    samples_CT = speech.samples_CT
-    assert samples_CT.shape[0] == 1, f"one channel, not {samples_CT.shape[0]}"
-    return loudness_of_pieces(pieces_of(samples_CT[0]), speech.sample_rate_hz)
+"""A measurement beyond +-100 is not a loudness: digital silence gives minus infinity."""
 
 
 def loudness_of_pieces(pieces: Iterable[torch.Tensor], sample_rate_hz: int) -> float | None:
-    """The same of a mono sound whose samples come in pieces (T,)."""
+    """The integrated loudness of a mono sound whose samples come in pieces (T,).
+
+    Minus infinity if all is gated out, None below BLOCK_S.
+    """
     powers = _block_powers(_weighted(pieces, sample_rate_hz), sample_rate_hz)
     return _gated(np.array(powers)) if powers else None
 
@@ -60,12 +50,6 @@ def speech_gain(measured_lufs: float | None, target_lufs: float = TARGET_LUFS) -
 def with_gain(samples: torch.Tensor, gain: float) -> torch.Tensor:
     """Samples multiplied in float64, as the authors' numpy does it; one rounding at the end."""
     return samples if gain == 1 else (samples.double() * gain).to(samples.dtype)
-
-
-def at_speech_loudness(speech: Waveform, target_lufs: float = TARGET_LUFS) -> Waveform:
-    """A mono sound brought to a loudness; itself, if it has none."""
-    gain = speech_gain(loudness_lufs(speech), target_lufs)
-    return speech if gain == 1 else Waveform(with_gain(speech.samples_CT, gain), speech.sample_rate_hz)
 
 
 def _weighted(pieces: Iterable[torch.Tensor], sample_rate_hz: int) -> Iterator[NDArray[Any]]:

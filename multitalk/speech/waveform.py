@@ -24,7 +24,7 @@ OVERSHOOT = 2**0.5
 """Peaks up to here, 3 dB beyond full scale, are what MP3 and AAC make of loud sound."""
 
 MAX_PEAK = 100.0
-"""40 dB beyond full scale: these are no samples in -1..1, but whole numbers that nobody scaled."""
+"""40 dB beyond full scale: these are not samples in -1..1, but whole numbers that nobody scaled."""
 
 SAMPLES_PER_FRAME = SPEECH_RATE_HZ // FPS
 """Samples at SPEECH_RATE_HZ that one video frame lasts."""
@@ -148,11 +148,6 @@ def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
     """Pieces (T,) of one channel at SPEECH_RATE_HZ: channels are mixed first, as librosa.load does."""
     mono = (piece_CT.float().mean(dim=0) for piece_CT in pieces_of(sound.samples_CT))
     return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
-
-
-def to_speech(sound: Waveform) -> Waveform:
-    """The sound as the encoder hears it; see speech_pieces."""
-    return Waveform(torch.cat(list(speech_pieces(sound)))[None], SPEECH_RATE_HZ)
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:

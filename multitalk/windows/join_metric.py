@@ -34,12 +34,12 @@ class Seam:
 
 
 def seam_between(last_HWC: torch.Tensor, changes_before: torch.Tensor, after_FHWC: torch.Tensor) -> Seam:
-    """The join behind a frame, values 0..1.
+    """The join after a frame, values 0..1.
 
     Args:
         last_HWC: the frame before the join.
-        changes_before: the last changes up to it, see frame_changes; none if there are two frames behind it.
-        after_FHWC: the frames behind the join.
+        changes_before: the last changes up to it, see frame_changes; none if there are two frames after it.
+        after_FHWC: the frames after the join.
     """
     after = after_FHWC[:NEIGHBOURS].float()
     changes = torch.cat([changes_before, frame_changes(after)])

@@ -67,7 +67,7 @@ def join_windows(
 
 
 def joined(held_FHWC: torch.Tensor, window: FinishedWindow) -> torch.Tensor:
-    """Frames that waited, blended with the window's own rendering of them, and its new ones behind.
+    """Frames that waited, blended with the window's own rendering of them, and its new ones after them.
 
     Blended frames take the place of that rendering: a second window of frames may not fit into memory. Only
     where the next window begins from it too, windows being shorter than twice their motion frames, is there a

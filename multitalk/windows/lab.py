@@ -20,23 +20,13 @@ RGB_OF_XYZ = (
 WHITE_XYZ = (0.95047, 1.0, 1.08883)
 
 
-def lab_of_rgb(rgb_X3: torch.Tensor) -> torch.Tensor:
-    """Lab of sRGB values in 0..1: L in 0..100, a and b around 0; float32, same shape."""
-    return torch.stack(lab_planes(planes_of(rgb_X3)), dim=-1)
-
-
-def rgb_of_lab(lab_X3: torch.Tensor) -> torch.Tensor:
-    """The sRGB values of Lab, clipped to 0..1; float32, same shape."""
-    return torch.stack(rgb_planes(planes_of(lab_X3)), dim=-1)
-
-
 def planes_of(values_X3: torch.Tensor) -> list[torch.Tensor]:
     """The channels, float32, each in one stretch of memory."""
     return [channel_X.float().contiguous() for channel_X in values_X3.unbind(-1)]
 
 
 def lab_planes(rgb_3X: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """See lab_of_rgb; channel by channel, float32."""
+    """Lab of sRGB values in 0..1, channel by channel: L in 0..100, a and b around 0; float32."""
     linear_3X = [_linear(channel_X) for channel_X in rgb_3X]
     xyz_3X = _combine(linear_3X, XYZ_OF_RGB)
     x, y, z = (_lightness(channel_X.div_(white)) for channel_X, white in zip(xyz_3X, WHITE_XYZ, strict=True))
@@ -44,7 +34,7 @@ def lab_planes(rgb_3X: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def rgb_planes(lab_3X: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """See rgb_of_lab; channel by channel, float32."""
+    """The sRGB values of Lab, clipped to 0..1; channel by channel, float32."""
     lightness, a, b = lab_3X
     y = (lightness + 16).div_(116)
     roots_3X = (a / 500 + y, y, (y - b / 200).clamp_(min=0))

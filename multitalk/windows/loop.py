@@ -11,9 +11,10 @@ from typing import Protocol
 import torch
 
 from ...wanvideo.geometry import LATENT_CHANNELS, LatentShape
+from ..common.errors import WINDOWS_KEPT, InputError
 from .modes import WindowCondition, WindowInputs, WindowMode
-from .noise import Draw
 from .plan import Window
+from .seeds import Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class SamplingBackend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What a run plays: all that decides its result but the weights.
+    """A run as the loop reads it: all that decides its result but the weights.
 
     Attributes:
         windows: the plan.
@@ -128,18 +129,20 @@ class RunSpec:
 def generate(
     spec: RunSpec, sampling_backend: SamplingBackend, first: int = 0, motion_FHWC: torch.Tensor | None = None
 ) -> Iterator[FinishedWindow]:
-    """Play the windows of a score in order; each is yielded when its frames are final.
+    """Sample the windows of a run in order; each is yielded when its frames are final.
 
     Args:
-        spec: what to play.
+        spec: the run.
         sampling_backend: the host's part.
-        first: index of the window to begin with; what it gives is the same as if those before were played.
+        first: index of the window to begin with; its result is the same as if those before were sampled.
         motion_FHWC: the last frames of the window before, as many as window `first` takes over; else None.
     """
     for window in spec.windows[first:]:
         latents = sampling_backend.sample(request_window(spec, sampling_backend, window, motion_FHWC))
         motion_FHWC = None  # encoded by now: let go before there are new frames
-        made_FHWC = spec.finish(window, sampling_backend.decode(latents))
+        # Looked at before the colours are matched too: what that says of NaN helps nobody.
+        made_FHWC = checked_numbers(window, sampling_backend.decode(latents))
+        made_FHWC = checked_numbers(window, spec.finish(window, made_FHWC))
         motion = spec.windows[window.index + 1].motion if window.index + 1 < len(spec.windows) else 0
         finished = FinishedWindow(window, latents, made_FHWC, made_FHWC[-motion:] if motion else None)
         yield finished
@@ -147,6 +150,22 @@ def generate(
         # the next one is made.
         motion_FHWC = None if finished.motion_FHWC is None else finished.motion_FHWC.clone()
         del latents, made_FHWC, finished
+
+
+def checked_numbers(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
+    """A window's frames, 0..1, all of them numbers: the windows behind begin from them.
+
+    Raises:
+        InputError: some are NaN or infinite.
+    """
+    # The sum is no number where a value is none, and takes no copy of the frames.
+    if not frames_FHWC.sum(dtype=torch.float32).isfinite():
+        raise InputError(
+            f"vae: the frames of window {window.index + 1} hold NaN or infinite values. Queue the workflow "
+            "again; if they do so again, start ComfyUI with --fp32-vae, or choose another file of the VAE or "
+            f"another colour match. {WINDOWS_KEPT}"
+        )
+    return frames_FHWC
 
 
 def request_window(

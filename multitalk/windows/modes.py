@@ -21,7 +21,7 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """Latent frames at the window's start that are set anew at every model call.
+    """Latent frames at the window's start that are set again at every model call.
 
     Attributes:
         latents_BCTHW: raw VAE latents of the motion frames.

@@ -59,11 +59,11 @@ def cue_at(cues: Sequence[Keyframe[Value]], time_s: float) -> Keyframe[Value]:
 
 
 def unused_cues(name: str, cues: Sequence[Keyframe[Any]], windows: Sequence[Window]) -> tuple[str, ...]:
-    """A sentence for each cue that no window uses: it starts behind the last one, or two fall into one."""
+    """A sentence for each cue that no window uses: it starts after the last one, or two fall into one."""
     used = {cue_at(cues, first_new_s(window)).start_s for window in windows} if cues else set[float]()
     return tuple(
-        f"schedule: {name} {number} from {cue.start_s:g} s is not used: no window begins while it holds "
-        f"(the last begins at {first_new_s(windows[-1]):.2f} s)"
+        f"schedule: {name} {number} from {cue.start_s:g} s is not used: no window begins while it holds (the "
+        f"last begins at {first_new_s(windows[-1]):.2f} s)"
         for number, cue in enumerate(cues, start=1)
         if cue.start_s not in used
     )

@@ -21,7 +21,7 @@ class WindowReport:
         index: 0 for the first.
         drift: how far its mean colour lies from the first picture's, a distance in Lab; 2 is just visible.
         seam: the step from the frame before its first one, against the change from frame to frame around it;
-            1 cannot be seen. None for the first window, one that begins afresh, and a single frame behind
+            1 cannot be seen. None for the first window, one that begins afresh, and a single frame after
             another.
         seconds: what it took.
     """

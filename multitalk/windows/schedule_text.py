@@ -23,7 +23,7 @@ class ScheduleEntry:
     Attributes:
         start_s: from when, in seconds of the video.
         text: the prompt, or whatever else is scheduled.
-        position: where the text stands in the schedule, to point at it.
+        position: where the text is in the schedule, to point at it.
     """
 
     start_s: float
@@ -35,7 +35,7 @@ def parse_schedule(text: str, socket: str) -> tuple[ScheduleEntry, ...]:
     """Reads a schedule; the first entry starts at 0 and starts increase.
 
     Raises:
-        InputError: it is no schedule; the message begins with `socket` and points at the character.
+        InputError: it is not a schedule; the message begins with `socket` and points at the character.
     """
     entries: list[ScheduleEntry] = []
     for start, end in _pieces(text):
@@ -64,7 +64,7 @@ def parse_image_schedule(text: str, num_images: int, socket: str) -> tuple[tuple
         number = int(entry.text) if re.fullmatch(r"[0-9]{1,9}", entry.text) else 0
         if not 1 <= number <= num_images:
             shown = plain(entry.text, MAX_ENTRY_CHARACTERS)
-            problem = f"{shown!r} is no picture; write its number, 1 to {num_images}"
+            problem = f"{shown!r} is not a picture; write its number, 1 to {num_images}"
             raise pointed_error(socket, problem, text, entry.position)
         pictures.append((entry.start_s, number - 1))
     return tuple(pictures)

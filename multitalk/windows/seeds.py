@@ -1,13 +1,20 @@
-"""Other seeds for single windows: a window that did not come out well is made again with another one.
+"""Seeds of windows and their noise, each window's own, so that a window can be made again alone.
 
-The windows before it stay as they are; those after it go on from what it gives, and are made anew.
+A window that did not come out well is made again with another seed: the windows before it stay as they are;
+those after it continue from what it gives, and are made again.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from ..common.errors import InputError
-from .noise import SEED_RANGE
+
+SEED_STRIDE = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio: neighbouring windows and neighbouring seeds get unrelated generators."""
+SEED_RANGE = 2**63
 
 SOCKET = "window_seeds"
 EXAMPLE = "Write a window's number from 1 on, a colon and a seed, such as 4: 1234, 9: 7."
@@ -84,7 +91,7 @@ def parse_window_seeds(text: str, run_seed: int) -> tuple[WindowSeeds, tuple[str
 def _parse_entry(entry: str) -> tuple[int, int]:
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is no window and seed. {EXAMPLE}")
+        raise InputError(f"{SOCKET}: {entry.strip()!r:.80} is not a window and seed. {EXAMPLE}")
     number, seed = int(found[1]), int(found[2])
     if number == 0:
         raise InputError(f"{SOCKET}: there is no window 0, the first is window 1. {EXAMPLE}")
@@ -93,3 +100,23 @@ def _parse_entry(entry: str) -> tuple[int, int]:
             f"{SOCKET}: seed {seed} of window {number}, expected 0 to {SEED_RANGE - 1}. Use a smaller one"
         )
     return number, seed
+
+
+def window_seed(seed: int, window_index: int) -> int:
+    """The seed of a window: the run's own for the first, spread over 63 bits for later ones."""
+    return (seed + window_index * SEED_STRIDE) % SEED_RANGE
+
+
+def draw(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    """Standard normal noise in float32, on the CPU: the same numbers on every machine."""
+    return torch.randn(shape, generator=generator, dtype=torch.float32)
+
+
+Draw = Callable[[tuple[int, ...]], torch.Tensor]
+"""Gives fresh noise of a shape at every call."""
+
+
+def seeded_noise(seed: int, window_index: int) -> Draw:
+    """All noise of a window, one draw after the other: the starting noise first."""
+    generator = torch.Generator("cpu").manual_seed(window_seed(seed, window_index))
+    return lambda shape: draw(shape, generator)

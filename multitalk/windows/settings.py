@@ -76,8 +76,7 @@ def checked_windows(asked: WindowSettings) -> tuple[WindowSettings, tuple[str, .
     if not MIN_WINDOW_FRAMES <= asked.window_frames <= WINDOW_FRAMES:
         raise InputError(
             f"window_frames: {asked.window_frames} frames, expected {MIN_WINDOW_FRAMES} to {WINDOW_FRAMES}: "
-            f"the "
-            f"weights were trained on {WINDOW_FRAMES}. Use {WINDOW_FRAMES} unless memory is short."
+            f"the weights were trained on {WINDOW_FRAMES}. Use {WINDOW_FRAMES} unless memory is short."
         )
     if asked.motion_frames < 1:
         raise InputError(

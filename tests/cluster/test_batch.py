@@ -21,7 +21,7 @@ from batch_run import (
     started_command,
     wait_until,
 )
-from batch_stage import Studio, make_studio
+from batch_setup import BatchSetup, make_batch_setup
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -34,29 +34,29 @@ KEPT = re.compile(r"stopped: (\d+) of \d+ windows are finished and kept")
 class Story:
     """A batch of two long jobs, one whose picture vanishes, and a short one."""
 
-    studio: Studio
+    setup: BatchSetup
     jobs: Path
 
     @property
     def store(self) -> Path:
-        return self.studio.folder / "store"
+        return self.setup.folder / "store"
 
     @property
     def lost(self) -> Path:
-        return self.studio.folder / "lost.jpg"
+        return self.setup.folder / "lost.jpg"
 
     @property
     def told(self) -> Path:
-        return self.studio.folder / "run.log"
+        return self.setup.folder / "run.log"
 
     def log(self, job: str) -> Path:
         return self.store / "logs" / f"{job}.log"
 
     def arguments(self, workers: int) -> list[str]:
-        return self.studio.run_arguments(self.jobs, self.store, "--workers", str(workers))
+        return self.setup.run_arguments(self.jobs, self.store, "--workers", str(workers))
 
     def bring_picture(self) -> None:
-        shutil.copy(self.studio.folder / "face.jpg", self.lost)
+        shutil.copy(self.setup.folder / "face.jpg", self.lost)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class SecondRun:
 @pytest.fixture(scope="module")
 def story(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     sounds = {"long.wav": 16.0, "short.wav": 1.2}
-    studio = make_studio(tmp_path_factory.mktemp("studio"), comfyui.resolve(), sounds)
+    setup = make_batch_setup(tmp_path_factory.mktemp("setup"), comfyui.resolve(), sounds)
     lines = [{"id": job, "picture": "face.jpg", "audio": "long.wav"} for job in LONG]
     lines.append({"id": "lost", "picture": "lost.jpg", "audio": "short.wav"})
     lines.append({"id": "short", "picture": "face.jpg", "audio": "short.wav", ATTENTION: "sageattn"})
-    return Story(studio, studio.write_jobs(lines))
+    return Story(setup, setup.write_jobs(lines))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import pytest
 from batch_run import attempts_in, results_of, resumed_in, run_command, running, started_command, wait_until
-from batch_stage import Studio, make_studio, write_sound
+from batch_setup import BatchSetup, make_batch_setup, write_sound
 
 pytestmark = [
     pytest.mark.host,
@@ -23,8 +23,8 @@ pytestmark = [
 
 
 @pytest.fixture
-def studio(comfyui: Path, tmp_path: Path) -> Studio:
-    return make_studio(tmp_path, comfyui.resolve(), {"talk.wav": 6.0, "short.wav": 1.2})
+def setup(comfyui: Path, tmp_path: Path) -> BatchSetup:
+    return make_batch_setup(tmp_path, comfyui.resolve(), {"talk.wav": 6.0, "short.wav": 1.2})
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def num_frames(path: Path) -> int:
 
 
 @pytest.mark.parametrize("how", ["cancel", "Ctrl-C"])
-def test_stopped_batch_goes_on_behind_its_finished_windows(studio: Studio, how: str) -> None:
-    jobs = studio.write_jobs([{"id": "clip", "picture": "face.jpg", "audio": "talk.wav"}])
-    store, log = studio.folder / "store", studio.folder / "run.log"
-    arguments = studio.run_arguments(jobs, store)
+def test_stopped_batch_goes_on_behind_its_finished_windows(setup: BatchSetup, how: str) -> None:
+    jobs = setup.write_jobs([{"id": "clip", "picture": "face.jpg", "audio": "talk.wav"}])
+    store, log = setup.folder / "store", setup.folder / "run.log"
+    arguments = setup.run_arguments(jobs, store)
     with started_command(arguments, log) as process:
         assert wait_until(lambda: any(one["window"] >= 4 for one in running(store)), process, 600)
         if how == "cancel":
@@ -65,16 +65,16 @@ def test_stopped_batch_goes_on_behind_its_finished_windows(studio: Studio, how: 
     assert len(first) >= 3
 
 
-def test_split_job_is_joined_from_runs_of_several_workers(studio: Studio) -> None:
-    write_sound(studio.folder / "long.wav", 6.0, [(1.8, 2.6), (3.9, 4.6)])
-    jobs = studio.write_jobs(
+def test_split_job_is_joined_from_runs_of_several_workers(setup: BatchSetup) -> None:
+    write_sound(setup.folder / "long.wav", 6.0, [(1.8, 2.6), (3.9, 4.6)])
+    jobs = setup.write_jobs(
         [
             {"id": "film", "picture": "face.jpg", "audio": "long.wav"},
             {"id": "clip", "picture": "face.jpg", "audio": "short.wav"},
         ]
     )
-    store = studio.folder / "store"
-    ended = run_command(studio.run_arguments(jobs, store, "--workers", "2", "--split-s", "2.5"))
+    store = setup.folder / "store"
+    ended = run_command(setup.run_arguments(jobs, store, "--workers", "2", "--split-s", "2.5"))
     assert ended.code == 0, ended.text
     results = results_of(store)
     assert results["film"]["path"] == "output/film/film.mp4"
@@ -86,14 +86,16 @@ def test_split_job_is_joined_from_runs_of_several_workers(studio: Studio) -> Non
     assert [one.name for one in (store / "output" / "film").iterdir()] == ["film.mp4"]
 
 
-def test_batch_pauses_on_a_full_disk_and_goes_on_when_there_is_room(studio: Studio, small_disk: Path) -> None:
-    jobs = studio.write_jobs(
+def test_batch_pauses_on_a_full_disk_and_goes_on_when_there_is_room(
+    setup: BatchSetup, small_disk: Path
+) -> None:
+    jobs = setup.write_jobs(
         {"id": f"clip-{number}", "picture": "face.jpg", "audio": "short.wav", "seed": number}
         for number in range(3)
     )
-    store, log = small_disk / "store", studio.folder / "run.log"
+    store, log = small_disk / "store", setup.folder / "run.log"
     ballast = small_disk / "ballast"
-    arguments = studio.run_arguments(jobs, store, "--workers", "1")
+    arguments = setup.run_arguments(jobs, store, "--workers", "1")
     arguments[arguments.index("--min-free-mb") + 1] = "1"
     with started_command(arguments, log) as process:
         assert wait_until(lambda: bool(running(store)), process, 600)

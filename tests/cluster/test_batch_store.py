@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_stage import batch_environment
+from batch_setup import batch_environment
 from evertalk_batch.attempts import Attempt, attempts_of, forget_attempts, read_attempts
 from evertalk_batch.batch_store import BatchStore
 from evertalk_batch.errors import StoreError

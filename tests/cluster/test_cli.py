@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 from batch_run import Ended, started_command
-from batch_stage import WORKFLOW
+from batch_setup import WORKFLOW
 from evertalk_batch.batch_store import BatchStore
 from evertalk_batch.cli import main
 from evertalk_batch.options import Options, write_options

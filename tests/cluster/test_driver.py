@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from evertalk_batch.attempts import Attempt
 from evertalk_batch.batch_store import BatchStore
-from evertalk_batch.crew import Ended, Errand, Event, Lost, NotStarted, Ready
 from evertalk_batch.driver import Driver, Rules, Tally
 from evertalk_batch.errors import ClusterError
+from evertalk_batch.job_queue import WholeJobs
 from evertalk_batch.jobs import Job
 from evertalk_batch.results import read_results
-from evertalk_batch.supply import WholeJobs
 from evertalk_batch.task import Ending, Report, Task
 from evertalk_batch.view import Snapshot
+from evertalk_batch.worker_pool import BackgroundTask, Ended, Event, Lost, NotStarted, Ready
 
 DONE = Report(Ending.DONE, 2.0, "output/x.mp4", windows=4)
 Answer = Report | None
@@ -23,7 +23,7 @@ Answer = Report | None
 
 
 class Script:
-    """A crew that answers each task as it is told; what it is not told of is done."""
+    """A worker pool that answers each task as it is told; what it is not told of is done."""
 
     def __init__(self, workers: int, answers: Mapping[str, list[Answer]], store: BatchStore) -> None:
         self.events: deque[Event] = deque(Ready(number, f"worker {number + 1}") for number in range(workers))
@@ -45,8 +45,8 @@ class Script:
         else:
             self.events.append(Ended(worker, answer))
 
-    def run_errand(self, errand: Errand) -> None:
-        raise AssertionError(errand)
+    def run_in_background(self, background_task: BackgroundTask) -> None:
+        raise AssertionError(background_task)
 
     def wait(self, timeout_s: float) -> list[Event]:
         if not self.events:
@@ -85,7 +85,7 @@ def jobs(count: int) -> Iterator[Job]:
 def drive(
     store: BatchStore,
     count: int,
-    crew: Script,
+    worker_pool: Script,
     notes: Notes,
     free_bytes: Callable[[], int] = lambda: 100,
 ) -> Tally:
@@ -93,52 +93,52 @@ def drive(
         key = getattr(assignment, "key", "")
         return Task(key, key, {}, (), attempt)
 
-    driver = Driver(store, WholeJobs(jobs(count)), crew, task, notes, Rules(3, 50, free_bytes))
+    driver = Driver(store, WholeJobs(jobs(count)), worker_pool, task, notes, Rules(3, 50, free_bytes))
     return driver.run(count, Tally(), 2)
 
 
 def test_every_job_gets_one_result_and_no_more_are_out_than_workers(store: BatchStore) -> None:
-    crew, notes = Script(2, {}, store), Notes()
-    tally = drive(store, 25, crew, notes)
+    worker_pool, notes = Script(2, {}, store), Notes()
+    tally = drive(store, 25, worker_pool, notes)
     assert (tally.done, tally.failed, tally.stopped) == (25, 0, False)
     assert sorted(result.id for result in read_results(store.results)) == sorted(job.id for job in jobs(25))
-    assert crew.most_out == 2
+    assert worker_pool.most_out == 2
     assert list(store.attempts.iterdir()) == []
     assert notes.shown[-1].done == 25
 
 
 def test_lost_worker_s_job_is_done_by_the_next_and_its_windows_are_counted(store: BatchStore) -> None:
-    crew, notes = Script(2, {"job-1": [None, DONE]}, store), Notes()
-    drive(store, 3, crew, notes)
+    worker_pool, notes = Script(2, {"job-1": [None, DONE]}, store), Notes()
+    drive(store, 3, worker_pool, notes)
     result = next(one for one in read_results(store.results) if one.id == "job-1")
     assert (result.status, result.attempts, result.windows, result.windows_begun) == ("done", 2, 4, 8)
-    assert ("job-1", 2) in crew.sent
+    assert ("job-1", 2) in worker_pool.sent
     assert any("was lost with job-1" in text for text in notes.told)
 
 
 def test_job_that_takes_down_every_worker_fails_and_the_others_are_done(store: BatchStore) -> None:
-    crew = Script(2, {"job-0": [None, None, None, None]}, store)
-    tally = drive(store, 4, crew, Notes())
+    worker_pool = Script(2, {"job-0": [None, None, None, None]}, store)
+    tally = drive(store, 4, worker_pool, Notes())
     assert (tally.done, tally.failed) == (3, 1)
     result = next(one for one in read_results(store.results) if one.status == "failed")
     assert result.error == "3 workers were lost with this job; the last: its process ended"
 
 
 def test_failed_job_is_a_result_and_is_told(store: BatchStore) -> None:
-    crew, notes = Script(2, {"job-0": [Report(Ending.FAILED, error="no face")]}, store), Notes()
-    assert drive(store, 2, crew, notes).failed == 1
+    worker_pool, notes = Script(2, {"job-0": [Report(Ending.FAILED, error="no face")]}, store), Notes()
+    assert drive(store, 2, worker_pool, notes).failed == 1
     assert "job-0 failed: no face" in notes.told
 
 
 def test_lost_server_is_no_failure(store: BatchStore) -> None:
-    crew = Script(2, {"job-0": [Report(Ending.SERVER_LOST, error="closed"), DONE]}, store)
-    assert drive(store, 2, crew, Notes()).failed == 0
+    worker_pool = Script(2, {"job-0": [Report(Ending.SERVER_LOST, error="closed"), DONE]}, store)
+    assert drive(store, 2, worker_pool, Notes()).failed == 0
 
 
 def test_full_disk_pauses_and_the_batch_goes_on_when_there_is_room(store: BatchStore) -> None:
     free = iter([10, 10, 10])
-    crew, notes = Script(2, {}, store), Notes()
-    tally = drive(store, 2, crew, notes, lambda: next(free, 100))
+    worker_pool, notes = Script(2, {}, store), Notes()
+    tally = drive(store, 2, worker_pool, notes, lambda: next(free, 100))
     assert tally.done == 2
     assert len([text for text in notes.told if text.startswith("Paused: the disk of")]) == 1
     assert "The batch goes on." in notes.told
@@ -149,8 +149,8 @@ def test_job_that_finds_the_disk_full_is_done_again(
 ) -> None:
     monkeypatch.setattr("evertalk_batch.driver.FULL_DISK_S", 0.05)
     full = Report(Ending.DISK_FULL, error="the disk is full")
-    crew, notes = Script(2, {"job-0": [full, DONE]}, store), Notes()
-    tally = drive(store, 2, crew, notes)
+    worker_pool, notes = Script(2, {"job-0": [full, DONE]}, store), Notes()
+    tally = drive(store, 2, worker_pool, notes)
     assert (tally.done, tally.failed) == (2, 0)
     assert any(text.startswith("Paused: ") for text in notes.told)
 
@@ -159,20 +159,20 @@ def test_run_that_another_still_holds_is_tried_later(
     store: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("evertalk_batch.driver.TAKEN_S", 0.05)
-    crew = Script(2, {"job-0": [Report(Ending.RUN_TAKEN), DONE]}, store)
-    assert drive(store, 3, crew, Notes()).done == 3
+    worker_pool = Script(2, {"job-0": [Report(Ending.RUN_TAKEN), DONE]}, store)
+    assert drive(store, 3, worker_pool, Notes()).done == 3
 
 
 def test_cancelled_batch_hands_out_nothing_more(store: BatchStore) -> None:
     store.cancel.touch()
-    crew = Script(2, {}, store)
-    tally = drive(store, 5, crew, Notes())
+    worker_pool = Script(2, {}, store)
+    tally = drive(store, 5, worker_pool, Notes())
     assert tally.stopped
-    assert crew.sent == []
+    assert worker_pool.sent == []
 
 
 def test_batch_without_any_worker_ends_with_the_reason(store: BatchStore) -> None:
-    crew = Script(0, {}, store)
-    crew.events += [NotStarted(0, "no main.py", given_up=True), NotStarted(1, "no main.py", given_up=True)]
+    worker_pool = Script(0, {}, store)
+    worker_pool.events += [NotStarted(worker, "no main.py", given_up=True) for worker in (0, 1)]
     with pytest.raises(ClusterError, match=r"No worker is left\. no main\.py"):
-        drive(store, 1, crew, Notes())
+        drive(store, 1, worker_pool, Notes())

@@ -23,7 +23,7 @@ from batch_run import (
     started_command,
     wait_until,
 )
-from batch_stage import Studio, make_studio
+from batch_setup import BatchSetup, make_batch_setup
 
 LOG = logging.getLogger("evertalk")
 
@@ -45,32 +45,32 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def studio(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return make_studio(tmp_path_factory.mktemp("studio"), comfyui.resolve(), {"talk.wav": SECONDS})
+def setup(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> BatchSetup:
+    return make_batch_setup(tmp_path_factory.mktemp("setup"), comfyui.resolve(), {"talk.wav": SECONDS})
 
 
 @pytest.fixture(scope="module")
-def jobs(studio: Studio) -> Path:
-    return studio.write_jobs(
+def jobs(setup: BatchSetup) -> Path:
+    return setup.write_jobs(
         {"id": f"clip-{number:02}", "picture": "face.jpg", "audio": "talk.wav", "seed": number}
         for number in range(JOBS)
     )
 
 
 @pytest.fixture(scope="module")
-def undisturbed(studio: Studio, jobs: Path) -> Path:
-    store = studio.folder / "undisturbed"
-    ended = run_command(studio.run_arguments(jobs, store, "--workers", str(WORKERS)), 1800)
+def undisturbed(setup: BatchSetup, jobs: Path) -> Path:
+    store = setup.folder / "undisturbed"
+    ended = run_command(setup.run_arguments(jobs, store, "--workers", str(WORKERS)), 1800)
     assert ended.code == 0, ended.text
     return store
 
 
 @pytest.fixture(scope="module")
-def killed(studio: Studio, jobs: Path) -> tuple[Path, list[str]]:
+def killed(setup: BatchSetup, jobs: Path) -> tuple[Path, list[str]]:
     """The store of the disturbed batch, and who was killed."""
-    store = studio.folder / "killed"
-    log = studio.folder / "killed.log"
-    with started_command(studio.run_arguments(jobs, store, "--workers", str(WORKERS)), log) as process:
+    store = setup.folder / "killed"
+    log = setup.folder / "killed.log"
+    with started_command(setup.run_arguments(jobs, store, "--workers", str(WORKERS)), log) as process:
         kills = list(disturb(process, store, random.Random(SEED)))
         assert process.wait(1800) == 0, log.read_text()
     return store, kills

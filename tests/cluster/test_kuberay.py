@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from batch_stage import ROOT
+from batch_setup import ROOT
 from evertalk_batch.cli import options_of, read_arguments
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from batch_run import results_of
-from batch_stage import batch_command, batch_environment, make_studio
+from batch_setup import batch_command, batch_environment, make_batch_setup
 
 HEAD, WORKER = "evertalk-head", "evertalk-node"
 ADDRESSES = {HEAD: "10.77.0.1", WORKER: "10.77.0.2"}
@@ -111,8 +111,8 @@ def test_two_nodes_share_a_batch_over_a_cable_alone(comfyui: Path, tmp_path: Pat
         assert len(ip("-n", name, "-o", "link").splitlines()) == 2, "loopback and the cable"
         routes = ip("-n", name, "route").splitlines()
         assert [route.split()[0] for route in routes] == ["10.77.0.0/24"]
-    studio = make_studio(tmp_path, comfyui.resolve(), {"talk.wav": 2.0})
-    jobs = studio.write_jobs(
+    setup = make_batch_setup(tmp_path, comfyui.resolve(), {"talk.wav": 2.0})
+    jobs = setup.write_jobs(
         {"id": f"clip-{number}", "picture": "face.jpg", "audio": "talk.wav", "seed": number}
         for number in range(8)
     )
@@ -127,7 +127,7 @@ def test_two_nodes_share_a_batch_over_a_cable_alone(comfyui: Path, tmp_path: Pat
             told = (tmp_path / f"{WORKER}.log").read_text()
             assert time.monotonic() < deadline_s, told
             assert "Error" not in told, told
-        run = studio.run_arguments(jobs, store, "--workers", "2", "--address", address)
+        run = setup.run_arguments(jobs, store, "--workers", "2", "--address", address)
         done = subprocess.run(
             inside(HEAD, batch_command(run)),
             env=environment(),

@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch_stage import batch_environment
+from batch_setup import batch_environment
 from evertalk_batch.results import DONE, FAILED, Result, ResultLog, drop_failed, read_results
 
 NO_ROOM = """

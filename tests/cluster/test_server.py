@@ -1,6 +1,5 @@
-"""The server's leash, its refusals, and what is read out of what it tells."""
+"""The server that dies with its parent, its refusals, and what is read out of what it tells."""
 
-import struct
 import subprocess
 import sys
 import time
@@ -9,13 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from batch_stage import batch_environment
-from evertalk_batch import leash
+from batch_setup import batch_environment
+from evertalk_batch import die_with_parent
 from evertalk_batch.attempts import attempts_of
 from evertalk_batch.batch_store import BatchStore
-from evertalk_batch.comfy_api import binary_text
-from evertalk_batch.errors import ServerStartError
-from evertalk_batch.server import ComfyServer, ServerSettings
+from evertalk_batch.server import ComfyServer, ServerSettings, ServerStartError
 from evertalk_batch.task import Ending, Task, Upload
 from evertalk_batch.usage import Peak
 from evertalk_batch.worker import Worker, WorkerSettings, ending_of
@@ -38,7 +35,7 @@ def settings(folder: Path, comfyui: Path) -> ServerSettings:
 @pytest.mark.skipif(sys.platform != "linux", reason="a wish to Linux")
 def test_server_ends_with_its_worker_however_that_ends() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT, leash.__file__], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, die_with_parent.__file__], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
@@ -53,9 +50,8 @@ def test_server_ends_with_its_worker_however_that_ends() -> None:
 
 
 def test_program_whose_parent_is_gone_does_not_start() -> None:
-    done = subprocess.run(
-        [sys.executable, leash.__file__, "1", "echo", "lives"], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, die_with_parent.__file__, "1", "echo", "lives"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -103,12 +99,6 @@ def test_run_that_a_full_disk_cannot_hold_waits_and_one_that_needs_more_than_the
             settings(tmp_path, tmp_path), BatchStore(tmp_path), min_free_bytes=min_free_bytes
         )
         assert ending_of(f"node 8 (EverTalkSampler): {refused.value}", worker) is ending
-
-
-def test_text_messages_are_told_from_previews() -> None:
-    assert binary_text(struct.pack(">II", 3, 2) + b"12" + "Fünf".encode()) == "Fünf"
-    assert binary_text(struct.pack(">II", 1, 2) + b"12pixels") is None
-    assert binary_text(b"") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")

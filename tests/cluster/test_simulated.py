@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batch_stage import ROOT, batch_environment
+from batch_setup import ROOT, batch_environment
 
 LOG = logging.getLogger("evertalk")
 SCRIPT = Path(__file__).resolve().parent.parent / "simulated_batch.py"

@@ -7,9 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from batch_stage import RATE_HZ, write_sound
+from batch_setup import RATE_HZ, write_sound
 from evertalk_batch.batch_store import BatchStore
-from evertalk_batch.crew import Errand, ErrandEnded
 from evertalk_batch.jobs import Job
 from evertalk_batch.join_videos import JoinError, join_videos
 from evertalk_batch.pauses import choose_cuts, pause_middles
@@ -17,6 +16,7 @@ from evertalk_batch.results import Result
 from evertalk_batch.split_jobs import SplitJobs
 from evertalk_batch.split_sound import Parts, SoundError, read_levels, split_sound
 from evertalk_batch.task import Ending, Report
+from evertalk_batch.worker_pool import BackgroundTask, BackgroundTaskEnded
 
 PAUSES = ((2.0, 2.8), (4.0, 4.4), (6.0, 7.0))
 """The middle one is shorter than 0.6 s."""
@@ -145,20 +145,20 @@ def test_parts_of_two_sizes_are_not_joined(sound: Path, tmp_path: Path) -> None:
 
 
 class Desk:
-    """Does errands at once, when asked."""
+    """Does background tasks at once, when asked."""
 
     def __init__(self) -> None:
-        self.errands: deque[Errand] = deque()
+        self.background_tasks: deque[BackgroundTask] = deque()
 
-    def do(self, supply: SplitJobs) -> list[Result]:
+    def do(self, job_queue: SplitJobs) -> list[Result]:
         results: list[Result] = []
-        while self.errands:
-            errand = self.errands.popleft()
+        while self.background_tasks:
+            background_task = self.background_tasks.popleft()
             try:
-                event = ErrandEnded(errand.key, errand.call(), None)
+                event = BackgroundTaskEnded(background_task.key, background_task.call(), None)
             except (SoundError, JoinError) as error:
-                event = ErrandEnded(errand.key, None, str(error))
-            results += [result] if (result := supply.errand_ended(event)) else []
+                event = BackgroundTaskEnded(background_task.key, None, str(error))
+            results += [result] if (result := job_queue.background_task_ended(event)) else []
         return results
 
 
@@ -172,25 +172,25 @@ def store(tmp_path: Path) -> BatchStore:
 def split_jobs(store: BatchStore, sounds: Iterator[Path]) -> tuple[SplitJobs, Desk]:
     desk = Desk()
     jobs = (Job(f"film-{number}", {"audio": str(path)}, "d") for number, path in enumerate(sounds))
-    return SplitJobs(jobs, store, 4.0, desk.errands.append), desk
+    return SplitJobs(jobs, store, 4.0, desk.background_tasks.append), desk
 
 
 def test_split_job_is_one_result_of_all_parts(store: BatchStore, sound: Path) -> None:
-    supply, desk = split_jobs(store, iter([sound]))
-    assert supply.next() is None, "its sound is being cut"
-    assert desk.do(supply) == []
-    parts = [part for _ in range(3) if (part := supply.next())]
+    job_queue, desk = split_jobs(store, iter([sound]))
+    assert job_queue.next() is None, "its sound is being cut"
+    assert desk.do(job_queue) == []
+    parts = [part for _ in range(3) if (part := job_queue.next())]
     assert [part.key for part in parts] == ["film-0~p000", "film-0~p001", "film-0~p002"]
-    assert supply.next() is None
+    assert job_queue.next() is None
     for part in reversed(parts):
-        assert not supply.is_empty()
+        assert not job_queue.is_empty()
         folder = store.output / part.folder
         folder.mkdir(parents=True)
         write_video(folder / "talk.mp4", 10)
         part.windows_begun = 3
         path = f"output/{part.folder}/talk.mp4"
-        assert supply.ended(part, Report(Ending.DONE, 5.0, path, windows=2), "worker 1") is None
-    (result,) = desk.do(supply)
+        assert job_queue.ended(part, Report(Ending.DONE, 5.0, path, windows=2), "worker 1") is None
+    (result,) = desk.do(job_queue)
     assert (result.status, result.path, result.windows, result.seconds) == (
         "done",
         "output/film-0/film-0.mp4",
@@ -199,35 +199,35 @@ def test_split_job_is_one_result_of_all_parts(store: BatchStore, sound: Path) ->
     )
     assert result.windows_begun == 9
     assert len(greys(store.root / str(result.path))) == 30
-    assert supply.is_empty()
+    assert job_queue.is_empty()
     assert not (store.output / "film-0" / "parts").exists()
     assert not (store.parts / "film-0").exists()
 
 
 def test_part_that_fails_fails_the_job_and_drops_the_rest(store: BatchStore, sound: Path) -> None:
-    supply, desk = split_jobs(store, iter([sound]))
-    supply.next()
-    desk.do(supply)
-    first, second = supply.next(), supply.next()
+    job_queue, desk = split_jobs(store, iter([sound]))
+    job_queue.next()
+    desk.do(job_queue)
+    first, second = job_queue.next(), job_queue.next()
     assert first is not None
     assert second is not None
-    assert supply.ended(first, Report(Ending.FAILED, error="no face"), "worker 1") is None
-    assert supply.next() is None, "the third is not begun"
-    result = supply.ended(second, Report(Ending.DONE, path="output/x.mp4"), "worker 2")
+    assert job_queue.ended(first, Report(Ending.FAILED, error="no face"), "worker 1") is None
+    assert job_queue.next() is None, "the third is not begun"
+    result = job_queue.ended(second, Report(Ending.DONE, path="output/x.mp4"), "worker 2")
     assert result is not None
     assert (result.status, result.error) == ("failed", "no face")
-    assert supply.is_empty()
+    assert job_queue.is_empty()
 
 
 def test_jobs_with_bad_or_short_sound_do_not_stop_the_others(store: BatchStore, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     write_sound(tmp_path / "short.wav", 1.0)
-    supply, desk = split_jobs(store, iter([tmp_path / "bad.wav", tmp_path / "short.wav"]))
-    assert supply.next() is None
-    (failed,) = desk.do(supply)
+    job_queue, desk = split_jobs(store, iter([tmp_path / "bad.wav", tmp_path / "short.wav"]))
+    assert job_queue.next() is None
+    (failed,) = desk.do(job_queue)
     assert "cannot be read" in str(failed.error)
-    whole = supply.next()
+    whole = job_queue.next()
     assert whole is not None
     assert (whole.key, whole.sound) == ("film-1", None)
-    assert supply.ended(whole, Report(Ending.DONE), "worker 1") is not None
-    assert supply.is_empty()
+    assert job_queue.ended(whole, Report(Ending.DONE), "worker 1") is not None
+    assert job_queue.is_empty()

@@ -172,4 +172,4 @@ def test_seed_of_a_node_is_read_and_one_that_is_drawn_is_told(seed: int, wanted:
     after = converted(graph)
     (sampler,) = [n["inputs"] for n in after.workflow.values() if n["class_type"] == "EverTalkSampler"]
     assert sampler["seed"] == wanted
-    assert any("drawn anew" in remark.text for remark in after.remarks) == (seed < 0)
+    assert any("drawn again" in remark.text for remark in after.remarks) == (seed < 0)

@@ -136,7 +136,7 @@ def test_unknown_node_that_nothing_can_be_found_behind_is_named_with_what_to_do(
     graph = read("gguf.api")
     graph["900"] = {"class_type": "Nobody's Loader", "inputs": {"file": "x"}}
     graph[SAMPLER]["inputs"]["image_embeds"] = ["900", 0]
-    with pytest.raises(ConvertError, match="Nobody's Loader #900: it stands before image_embeds of WanVideo"):
+    with pytest.raises(ConvertError, match="Nobody's Loader #900: it comes before image_embeds of WanVideo"):
         converted(graph)
 
 

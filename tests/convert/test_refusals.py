@@ -26,7 +26,7 @@ def without(graph: dict[str, Any], node_id: str, field: str) -> dict[str, Any]:
     [
         ([1, 2], "got list, expected a workflow"),
         ({}, "it has no nodes"),
-        ({"a": 1}, "'a' is no node with a class_type"),
+        ({"a": 1}, "'a' is not a node with a class_type"),
         ({"1": {"class_type": "LoadImage", "inputs": {}}}, "it has no WanVideoSampler"),
         ({"1": {"class_type": "Pick", "inputs": {"two": ["a", "b"]}}}, "it has no WanVideoSampler"),
         ({"nodes": [{}]}, r"got damaged nodes or links \(KeyError\('id'\)\), expected a workflow"),

@@ -49,7 +49,7 @@ def test_route_answers_as_the_converter_does(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "it is no JSON"),
+        (b"{", "it is not JSON"),
         (b"{}", "it has no nodes"),
         (b'{"nodes": [], "links": []}', "no WanVideoSampler"),
     ],

@@ -86,7 +86,7 @@ def test_node_that_always_runs_is_no_obstacle() -> None:
     ],
 )
 def test_damaged_file_is_refused_with_a_sentence(data: bytes) -> None:
-    with pytest.raises(ConvertError, match="the file is damaged, or what it holds is no workflow"):
+    with pytest.raises(ConvertError, match="the file is damaged, or what it holds is not a workflow"):
         stored_workflow(io.BytesIO(data))
 
 

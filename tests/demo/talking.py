@@ -52,8 +52,8 @@ class Troupe:
 
 
 @dataclass(frozen=True)
-class QuickStudio:
-    """The host's studio with the VAE as one pass: equal numbers (a test compares), a fraction of the host's
+class QuickBackend:
+    """The host's backend with the VAE as one pass: equal numbers (a test compares), a fraction of the host's
     time.
 
     Attributes:
@@ -157,7 +157,7 @@ def make_film(
         troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None
     )
     attachment = attachment_of(troupe.model)
-    sampling_backend = QuickStudio(comfy_backend_for(plan, run_models, attachment), troupe.plain_vae)
+    sampling_backend = QuickBackend(comfy_backend_for(plan, run_models, attachment), troupe.plain_vae)
     windows = list(generate(change(spec_of(plan, attachment)), sampling_backend))
     frames = [part.frames_FHWC for part in join_windows(windows, BLEND_FRAMES, len(plan.windows))]
     laws = [mouth_law(voice, embeds.video_frames, len(voice)).opening_F for voice in voices]

@@ -27,6 +27,7 @@ def test_text_of_a_binary_message_is_read_with_its_node() -> None:
 
 def test_binary_preview_is_no_text() -> None:
     assert parse_text(struct.pack(">II", 1, 2) + b"\xff\xd8") is None
+    assert parse_text(b"") is None
 
 
 def test_message_without_data_is_read() -> None:

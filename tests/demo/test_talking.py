@@ -178,7 +178,7 @@ def test_a_step_cache_leaves_out_a_third_of_the_steps_and_the_film_stays_the_sam
     troupe: Troupe, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of 20. The guess was fitted to the real model, not to this one: what is left out differs there."""
-    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.patcher import with_step_cache
 
     voice = load_voice("one", SHORT_S)
     settings = StepCacheSettings(0.3, COEFFICIENTS["480p"])

@@ -103,7 +103,7 @@ def test_file_lies_where_its_tokens_say_and_the_run_is_found_again(stage: Stage)
     ("prefix", "reason"),
     [
         ("%datum%/talk", "filename_prefix: %datum% is unknown. Known are %date:yyyy-MM-dd%"),
-        ("%date:DD%/talk", "filename_prefix: %date:DD% has no value: 'DD' is no part of a date"),
+        ("%date:DD%/talk", "filename_prefix: %date:DD% has no value: 'DD' is not a part of a date"),
         ("%date:hh:mm%", "has the character ':'"),
         ("%EverTalkSampler.sed%", "%EverTalkSampler.sed% has no value: EverTalkSampler has no widget 'sed'"),
         ("%Sampler.seed%", "%Sampler.seed% has no value: no node that runs has the title or type 'Sampler'"),
@@ -162,7 +162,7 @@ def test_odd_metadata_is_written_as_far_as_it_can_be_aloud(stage: Stage) -> None
     sender.forget_history()
     assert run.error is None
     said = " | ".join(run.texts)
-    assert "metadata: workflow holds NaN or infinity, which JSON has not; null is written" in said
+    assert "metadata: workflow holds NaN or infinity, which JSON does not have; null is written" in said
     assert "metadata: encoder is not written into the file" in said
     written = metadata_of(stage.video_path(run))
     assert json.loads(written["workflow"]) == {"nodes": [{"title": "half \ud800", "widgets_values": [None]}]}

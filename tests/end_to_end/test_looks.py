@@ -112,7 +112,7 @@ def test_wrong_schedule_is_refused_when_queued_and_pointed_at(stage: Stage) -> N
 
 def test_wrong_picture_number_is_refused_before_the_model_loads(stage: Stage) -> None:
     run = stage.run(graph_with(stage, STILL, times="0s: 1; 0.5s: 3"))
-    assert "picture_times: '3' is no picture; write its number, 1 to 2" in run.refusal
+    assert "picture_times: '3' is not a picture; write its number, 1 to 2" in run.refusal
     assert not {MODEL, PROMPT} & set(run.nodes)
 
 

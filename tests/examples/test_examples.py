@@ -120,7 +120,10 @@ def test_client_shows_the_refusal_of_a_part(stage: Stage) -> None:
     command += ["--server", stage.client.address, "--workflow", "workflow.api.json"]
     done = subprocess.run(command, cwd=stage.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.strip() == f"node {SAMPLER}: Required input is missing: vae"
+    assert done.stderr.splitlines() == [
+        "A part of the workflow was refused:",
+        f"  node {SAMPLER} (EverTalkSampler): Required input is missing: vae",
+    ]
     assert "Traceback" not in done.stderr
 
 

@@ -130,16 +130,16 @@ def test_gguf_without_its_package_says_what_to_install(tmp_path: Path) -> None:
     [
         (
             None,
-            "is no GGUF file whatever its name says: it is a safetensors file, so give it the ending .saf",
+            "is not a GGUF file, although its name says so: it is a safetensors file, so give it the ending",
         ),
-        (b"<!DOCTYPE html>", "is no GGUF file .*: it is a web page; download the file itself"),
+        (b"<!DOCTYPE html>", "is not a GGUF file, .*: it is a web page; download the file itself"),
         (
             b"version https://git-lfs.github.com/spec/v1",
-            "is no GGUF file .*: it is a Git LFS pointer; downlo",
+            "is not a GGUF file, .*: it is a Git LFS pointer; downlo",
         ),
         (b"PK\x03\x04" + bytes(20), "is a pickle"),
-        (b"\0" * 20, r"is no GGUF file .*: it begins with b'\\x00\\x00\\x00\\x00'\. Delete it and download"),
-        (b"", "is no GGUF file .*: it begins with b''"),
+        (b"\0" * 20, r"is not a GGUF file, .*: it begins with b'\\x00\\x00\\x00\\x00'\. Delete it and"),
+        (b"", "is not a GGUF file, .*: it begins with b''"),
     ],
 )
 def test_another_file_named_gguf_is_called_what_it_is(
@@ -162,7 +162,7 @@ def test_a_gguf_file_of_another_name_is_called_what_it_is(tmp_path: Path) -> Non
     path = tmp_path / "base.safetensors"
     path.write_bytes(b"GGUF" + b"\0" * 20)
     with pytest.raises(
-        ModelFileError, match=r"base_model: `base\.safetensors` is a GGUF file whatever its n"
+        ModelFileError, match=r"base_model: `base\.safetensors` is a GGUF file, although its n"
     ):
         check_base_file(path)
 

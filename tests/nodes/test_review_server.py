@@ -66,7 +66,7 @@ def test_run_pauses_shows_what_there_is_and_goes_on_when_the_same_workflow_is_qu
     workflow = tiny_run(SECONDS, "steps", pause_after=2)
     made, texts, video = queue(server, workflow)
     assert made == [0, 1]
-    assert texts.count("paused behind window 2 of 5; queue again to go on") == 2, "by sampler and decode node"
+    assert texts.count("paused after window 2 of 5; queue again to go on") == 2, "by sampler and decode node"
     assert video.name.endswith("_incomplete.mp4")
     assert measure_video(video).num_frames == 17 + 12
     made, texts, video = queue(server, workflow)
@@ -91,11 +91,11 @@ def test_pause_from_the_browser_stops_behind_the_window_that_is_made(server: Com
     made, texts, _ = queue(server, workflow, ask)
     ((status, answer),) = answers
     assert status == 200
-    assert answer["text"] == "The run pauses behind window 2 of 5"
+    assert answer["text"] == "The run pauses after window 2 of 5"
     assert (answer["node"], answer["window"], answer["windows"]) == (SAMPLER, 1, 5)
     assert Path(answer["run_folder"]).is_dir()
     assert made == [0, 1]
-    assert "paused behind window 2 of 5; queue again to go on" in texts
+    assert "paused after window 2 of 5; queue again to go on" in texts
     made, _, paused_video = queue(server, workflow)
     assert made == [2, 3, 4]
     # The same again in one go, under the same name, since the file holds the workflow.

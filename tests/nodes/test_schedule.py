@@ -100,7 +100,7 @@ def test_wrong_syntax_is_pointed_at_before_anything_runs() -> None:
     answer = EverTalkSchedule.validate_inputs("0s: a; soon: b", "")
     assert "prompts: expected a time such as 12.5s or 0:12.5 (character 8)" in str(answer)
     answer = EverTalkSchedule.validate_inputs("", "0s: one")
-    assert "picture_times: 'one' is no picture" in str(answer)
+    assert "picture_times: 'one' is not a picture" in str(answer)
     assert EverTalkSchedule.validate_inputs("0s: a", "0s: 1; 4s: 2") is True
 
 
@@ -110,7 +110,7 @@ def test_wrong_syntax_is_pointed_at_before_anything_runs() -> None:
         ({"prompts": "0s: a; 2s: b"}, r"clip: nothing is connected, but prompts has 2"),
         ({"picture_times": "0s: 1"}, r"picture_times: '0s: 1', but no pictures are connected"),
         ({"pictures": PICTURES}, r"picture_times: empty, but 3 pictures are connected"),
-        ({"picture_times": "0s: 4", "pictures": PICTURES}, r"picture_times: '4' is no picture.*1 to 3"),
+        ({"picture_times": "0s: 4", "pictures": PICTURES}, r"picture_times: '4' is not a picture.*1 to 3"),
         ({"prompts": "a man", "clip": None}, r"prompts: expected a time"),
     ],
 )
@@ -122,5 +122,5 @@ def test_what_does_not_fit_is_refused(inputs: dict[str, Any], problem: str) -> N
 def test_wrong_picture_number_is_refused_before_the_text_encoder_is_asked_for() -> None:
     from evertalk_pack.nodes.schedule import EverTalkSchedule
 
-    with pytest.raises(InputError, match="'4' is no picture"):
+    with pytest.raises(InputError, match="'4' is not a picture"):
         EverTalkSchedule.check_lazy_status("0s: a", "0s: 4", clip=None, pictures=PICTURES)

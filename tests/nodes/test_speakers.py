@@ -67,7 +67,7 @@ def test_a_timeline_divides_one_audio() -> None:
         ({"audio_a": audio(1), "mask_a": None}, "mask_a: got NoneType, expected a MASK"),
         ({"audio_a": audio(1), "audio_b": audio(1), "mask_a": torch.zeros(1, 64, 64)}, "mask_a: it is empty"),
         ({"audio_a": audio(1), "audio_b": audio(1), "audio_c": audio(1)}, "mask_a, mask_b, mask_c: 3 voices"),
-        ({"audio_a": audio(1), "boxes": "1,2,3"}, "boxes: speaker A: '1,2,3' is no box"),
+        ({"audio_a": audio(1), "boxes": "1,2,3"}, "boxes: speaker A: '1,2,3' is not a box"),
         (
             {
                 "audio_a": audio(1),

@@ -8,8 +8,8 @@ from evertalk_pack.multitalk.speakers.voice_mix import VoiceOrder, arrange_voice
 from evertalk_pack.multitalk.speech.checkpoint import clean_weights
 from evertalk_pack.multitalk.speech.config import config_of
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
-from evertalk_pack.multitalk.speech.features import normalised
-from evertalk_pack.multitalk.speech.loudness import at_speech_loudness, loudness_lufs
+from evertalk_pack.multitalk.speech.features import in_norm, samples_stats
+from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
 from evertalk_pack.multitalk.windows.audio_frames import context_indices, window_of_frames
 from parity_case import Case, Runner
 
@@ -50,13 +50,11 @@ def run_audio_window(case: Case) -> Tensors:
 def run_loudness(case: Case) -> Tensors:
     outputs: Tensors = {}
     for name, samples in case.inputs.items():
-        sound = Waveform(samples[None], case.config["sr"])
         topic = name.removeprefix("in_")
         golden = case.outputs[f"out_{topic}"]
-        outputs[f"out_{topic}"] = at_speech_loudness(sound, case.config["lufs"]).samples_CT[
-            0, : golden.shape[0]
-        ]
-        measured = loudness_lufs(sound)
+        measured = loudness_of_pieces([samples], case.config["sr"])
+        gain = speech_gain(measured, case.config["lufs"])
+        outputs[f"out_{topic}"] = with_gain(samples, gain)[: golden.shape[0]]
         if measured is not None:
             outputs[f"out_lufs_{topic}"] = torch.tensor(measured, dtype=torch.float64)
     return outputs
@@ -69,7 +67,8 @@ def run_wav2vec2(case: Case) -> Tensors:
     num_frames = int(
         num_samples / case.config["sampling_rate"] * case.config["fps"]
     )  # as the reference counts
-    prepared_T = normalised(samples_T, num_samples) if encoder.config.normalise_input else samples_T
+    stats = samples_stats(samples_T) if encoder.config.normalise_input else None
+    prepared_T = in_norm(samples_T, stats)
     cnn_FC = encoder.feature_extractor(prepared_T, num_samples)
     frames_NC = encoder.frame_features(samples_T, num_frames, encoder.measured(samples_T, num_samples))
     states_NLC = encoder(samples_T, num_frames)

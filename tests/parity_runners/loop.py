@@ -216,7 +216,7 @@ def run_loop(case: Case) -> Mapping[str, torch.Tensor]:
         RunProgress(model, len(windows), run["steps"]),
     )
     outputs: dict[str, torch.Tensor] = {"out_timesteps": timesteps, "out_video_index": video_index(windows)}
-    observed = ObservedStudio(sampling_backend, recorder, outputs)
+    observed = ObservedBackend(sampling_backend, recorder, outputs)
     spec = spec_of(case, windows)
     for _finished in generate(replace(spec, finish=observed.finishing(spec.finish)), observed):
         recorder.steps.clear()
@@ -234,8 +234,8 @@ def video_index(windows: tuple[Window, ...]) -> torch.Tensor:
     )
 
 
-class ObservedStudio:
-    """A studio that notes what passes through it under the golden names."""
+class ObservedBackend:
+    """A backend that notes what passes through it under the golden names."""
 
     def __init__(self, sampling_backend: Any, recorder: Recorder, outputs: dict[str, torch.Tensor]) -> None:
         self.sampling_backend, self.recorder, self.outputs = sampling_backend, recorder, outputs

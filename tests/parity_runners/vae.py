@@ -17,19 +17,19 @@ def run_vae(case: Case) -> Mapping[str, torch.Tensor]:
     use_comfyui()
     import comfy.sd
     from comfy.latent_formats import Wan21
-    from evertalk_pack.nodes.host.codecs.vae import decode_frames, encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
     vae: Any = comfy.sd.VAE(sd=dict(case.weights), dtype=torch.float32)
     normal = Wan21()
     frames_FHWC = unit_frames(case.inputs["in_video"])
-    latents = normal.process_in(encode_frames(vae, frames_FHWC))
+    latents = normal.process_in(Codec(vae).encode(frames_FHWC))
     shorter = frames_FHWC[: 1 + 4 * (case.outputs["out_latent_truncated"].shape[1] - 1) + 3]
     raw = vae.first_stage_model.decode(normal.process_out(case.inputs["in_latent"][None]))
-    round_trip = decode_frames(vae, normal.process_out(latents))
+    round_trip = Codec(vae).decode(normal.process_out(latents))
     return {
         "out_latent": latents[0],
-        "out_latent_first_frame_only": normal.process_in(encode_frames(vae, frames_FHWC[:1]))[0],
-        "out_latent_truncated": normal.process_in(encode_frames(vae, shorter))[0],
+        "out_latent_first_frame_only": normal.process_in(Codec(vae).encode(frames_FHWC[:1]))[0],
+        "out_latent_truncated": normal.process_in(Codec(vae).encode(shorter))[0],
         "out_decoded_raw": raw[0],
         "out_roundtrip": (round_trip * 2 - 1).movedim(-1, 0),
     }

@@ -60,7 +60,7 @@ def test_reads_names_types_and_shapes_behind_metadata_of_every_form(tmp_path: Pa
         (gguf_file(tensor(sizes=(2**63,)), counts=(1, 0)), "sizes or an offset that cannot be"),
         (gguf_file(tensor(offset=1), counts=(1, 0)), "sizes or an offset that cannot be"),
         (gguf_file(tensor(kind=9_999), counts=(1, 0)), "has the type 9999"),
-        (gguf_file(tensor(sizes=(3,), kind=8), counts=(1, 0)), "no whole Q8_0 blocks"),
+        (gguf_file(tensor(sizes=(3,), kind=8), counts=(1, 0)), "not whole Q8_0 blocks"),
         (padded(gguf_file(tensor() * 2, counts=(2, 0)), bytes(64)), "names a tensor twice"),
         (
             padded(gguf_file(tensor(sizes=(9,)) + tensor(b"b", offset=32), counts=(2, 0)), bytes(64)),

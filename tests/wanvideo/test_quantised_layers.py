@@ -61,11 +61,11 @@ def test_layers_of_every_marking_are_found_in_one_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("remark", "complaint"),
     [
-        (torch.tensor([1.0]), "`a.comfy_quant` is no short text"),
-        (torch.zeros(70_000, dtype=torch.uint8), "`a.comfy_quant` is no short text"),
+        (torch.tensor([1.0]), "`a.comfy_quant` is not a short text"),
+        (torch.zeros(70_000, dtype=torch.uint8), "`a.comfy_quant` is not a short text"),
         (torch.tensor([255, 1], dtype=torch.uint8), "`a.comfy_quant` is wrong: it is not UTF-8"),
-        (torch.full((60_000,), ord("["), dtype=torch.uint8), "`a.comfy_quant` is wrong: it is no JSON"),
-        (text([1]), "`a.comfy_quant` is wrong: it is no JSON object"),
+        (torch.full((60_000,), ord("["), dtype=torch.uint8), "`a.comfy_quant` is wrong: it is not JSON"),
+        (text([1]), "`a.comfy_quant` is wrong: it is not a JSON object"),
         (text({"group_size": 16}), "`a.comfy_quant` is wrong: it names no format"),
         (text({"format": 4}), "`a.comfy_quant` is wrong: it names no format"),
     ],

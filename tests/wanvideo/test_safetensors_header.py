@@ -79,11 +79,11 @@ def test_a_file_cut_at_any_place_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "complaint"),
     [
-        (b"not json", "its header cannot be read: it is no JSON"),
-        (b"[1, 2]", "no JSON object"),
+        (b"not json", "its header cannot be read: it is not JSON"),
+        (b"[1, 2]", "not a JSON object"),
         (b"\xff\xfe{}", "it is not UTF-8"),
-        ("{}".encode("utf-16-le"), "it is no JSON"),
-        (b"[" * 2_000, "it is no JSON"),
+        ("{}".encode("utf-16-le"), "it is not JSON"),
+        (b"[" * 2_000, "it is not JSON"),
         (b'{"a": 1, "a": 2}', "it names `a` twice"),
         (
             json.dumps({"a": entry(shape=[1] * 9)}).encode(),
@@ -93,16 +93,16 @@ def test_a_file_cut_at_any_place_is_refused(tmp_path: Path) -> None:
         (json.dumps({"\ud800": entry()}).encode(), r"`\\ud800` is longer than 1024 bytes, or no text"),
         (json.dumps({"a": 3}).encode(), "entry of `a`"),
         (json.dumps({"a": entry("F99")}).encode(), "unknown type 'F99'"),
-        (json.dumps({"a": entry(shape=[-2])}).encode(), "no sizes"),
-        (json.dumps({"a": entry(shape=[True, 2])}).encode(), "no sizes"),
-        (json.dumps({"a": entry(shape="22")}).encode(), "no sizes"),
-        (json.dumps({"a": entry(offsets=[0])}).encode(), "no sizes"),
+        (json.dumps({"a": entry(shape=[-2])}).encode(), "not sizes"),
+        (json.dumps({"a": entry(shape=[True, 2])}).encode(), "not sizes"),
+        (json.dumps({"a": entry(shape="22")}).encode(), "not sizes"),
+        (json.dumps({"a": entry(offsets=[0])}).encode(), "not sizes"),
         (json.dumps({"a": entry(offsets=[8, 0])}).encode(), "ends at byte 0"),
         (json.dumps({"a": entry(offsets=[0, 10**15], shape=[10**14])}).encode(), "the file is cut off"),
         (json.dumps({"a": entry(shape=[3])}).encode(), r"8 bytes, which is not F32 \[3\]"),
         (json.dumps({"a": entry(), "b": entry()}).encode(), "overlap or leave a gap at byte 8"),
         (json.dumps({"a": entry(shape=[1], offsets=[4, 8])}).encode(), "leave a gap at byte 0"),
-        (json.dumps({"__metadata__": [], "a": entry()}).encode(), "metadata is no JSON object"),
+        (json.dumps({"__metadata__": [], "a": entry()}).encode(), "metadata is not a JSON object"),
         (json.dumps({"__metadata__": {"x": 1}, "a": entry()}).encode(), "metadata holds something"),
         (
             json.dumps({"a": entry(shape=[1], offsets=[0, 4])}).encode(),
@@ -218,7 +218,7 @@ def test_a_header_length_that_looks_like_a_pickle_is_still_safetensors(tmp_path:
 def test_a_file_of_another_suffix_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello")
-    with pytest.raises(CheckpointError, match=r"`notes\.txt` is no model file"):
+    with pytest.raises(CheckpointError, match=r"`notes\.txt` is not a model file"):
         read_header(path)
 
 

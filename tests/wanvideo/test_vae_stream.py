@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.fx
 from evertalk_pack.wanvideo import vae_layers, vae_stream
-from evertalk_pack.wanvideo.vae_layers import Kernel, convolve_side_by_side, kernel_of, residual
+from evertalk_pack.wanvideo.vae_layers import ConvKernel, convolve_side_by_side, kernel_of, residual
 from evertalk_pack.wanvideo.vae_stream import (
     VaeStreamSettings,
     channels_last,
@@ -70,7 +70,7 @@ def test_any_chunk_encodes_to_what_the_host_encodes(
 def test_every_convolution_gets_channels_last_memory(tree: Any, video_BCTHW: torch.Tensor) -> None:
     strides: list[int] = []
 
-    def noted(convolution: Any, x: torch.Tensor) -> Kernel:
+    def noted(convolution: Any, x: torch.Tensor) -> ConvKernel:
         strides.append(x.stride(1))
         return kernel_of(convolution, x)
 
@@ -129,7 +129,7 @@ def test_the_residual_block_compiles_without_breaks_and_equals_eager(tree: Any) 
 def test_frames_side_by_side_convolve_to_the_same_as_a_video(rows: int) -> None:
     generator = torch.Generator().manual_seed(5)
     joined = channels_last(torch.randn(2, 6, 7, 8, 10, generator=generator))
-    kernel = Kernel(torch.randn(4, 6, 3, rows, 3, generator=generator), torch.randn(4), (1, 1, 1))
+    kernel = ConvKernel(torch.randn(4, 6, 3, rows, 3, generator=generator), torch.randn(4), (1, 1, 1))
     expected = torch.nn.functional.conv3d(joined, kernel.weight, kernel.bias, padding=(0, rows // 2, 1))
     found = convolve_side_by_side(joined, kernel)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

@@ -132,7 +132,7 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
     assert strip.status.startswith(f"Failed in window {kept + 1} ")
     assert strip.buttons == ["Go on"]
     tip = editor.page.locator(".evertalk-status").get_attribute("title") or ""
-    assert tip.startswith("The server was started anew in the middle of this run")
+    assert tip.startswith("The server was restarted in the middle of this run")
     editor.press("Go on")
     editor.wait_for_status("Window ")
     stop(editor)

@@ -23,10 +23,10 @@ class NamedBuffer(BytesIO):
 
 
 def clip_of(video: Any) -> SourceVideo:
-    """The clip behind a VIDEO value, opened where it lies: in a file, or in memory.
+    """The clip of a VIDEO value, opened where it lies: in a file, or in memory.
 
     Raises:
-        InputError: it is no video, or cannot be read as one.
+        InputError: it is not a video, or cannot be read as one.
     """
     if not isinstance(video, VideoInput):
         raise InputError(

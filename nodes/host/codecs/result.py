@@ -19,8 +19,8 @@ from ....multitalk.common.types import FPS, Waveform
 from ....multitalk.media.frames_in_memory import FramesInMemory
 from ....multitalk.media.picture_reader import read_pictures
 from ....multitalk.media.result import RawLatents, Result, SavedFrames, SavedVideo, VideoObject
+from ....multitalk.media.stream_codecs import VideoSettings
 from ....multitalk.media.video_reader import codec_of, frames_of, read_frames, read_sound
-from ....multitalk.media.video_settings import VideoSettings
 from ....multitalk.media.video_writer import VideoWriter
 from ..report.progress import warn_on_node
 from .vae import decode_all

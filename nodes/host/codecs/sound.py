@@ -119,7 +119,7 @@ def sound_file_path(name: str) -> Path:
         path = Path(folder_paths.get_annotated_filepath(name))
         known = path.is_file()
     except (OSError, ValueError) as error:
-        raise InputError(f"audio: {name!r} is no name of a file ({error}); choose another") from error
+        raise InputError(f"audio: {name!r} is not the name of a file ({error}); choose another") from error
     folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), temp_folder())
     # By its name: links inside of these folders are the user's own.
     inside = ".." not in path.parts and any(path.is_relative_to(folder) for folder in folders)

@@ -86,7 +86,7 @@ def speech_encoder_path(name: str) -> Path:
 
 
 def check_speech_encoder(path: Path) -> None:
-    """Refuse a file that is no speech encoder by its header, in milliseconds, before a run starts.
+    """Refuse a file that is not a speech encoder by its header, in milliseconds, before a run starts.
 
     Raises:
         ModelFileError: the file is damaged, or no wav2vec2.

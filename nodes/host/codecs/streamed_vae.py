@@ -17,7 +17,7 @@ from comfy.ldm.wan.vae import WanVAE
 from ....wanvideo.compiling import compiled as compiled_function
 from ....wanvideo.compiling import many_graphs
 from ....wanvideo.geometry import SPACE_STRIDE, latent_frames, pixel_frames
-from ....wanvideo.vae_layers import Kernel, is_side_by_side, residual
+from ....wanvideo.vae_layers import ConvKernel, is_side_by_side, residual
 from ....wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
 from ....wanvideo.vae_stream import (
     ComputeResidual,
@@ -35,15 +35,15 @@ def can_stream(vae: Any) -> bool:
     return type(tree) is WanVAE and is_streamable(tree)
 
 
-def kernel_of_host(convolution: Any, x: torch.Tensor) -> Kernel:
+def kernel_of_host(convolution: Any, x: torch.Tensor) -> ConvKernel:
     """Weights of a convolution of the host, fetched and patched where its memory management demands it."""
     if not (convolution.comfy_cast_weights or convolution.weight_function or convolution.bias_function):
-        return Kernel(convolution.weight, convolution.bias, convolution.stride)
+        return ConvKernel(convolution.weight, convolution.bias, convolution.stride)
     fetched: Any = comfy.ops.cast_bias_weight(convolution, x, offloadable=True)
     weight, bias, loan = fetched
     # A residual block has three kernels at hand at once. The host lends one at a time: it keeps what it lent
     # in GPU memory until it is given back, and then may write others over it. A kernel's copy is small.
-    kernel = Kernel(
+    kernel = ConvKernel(
         own(weight, convolution.weight),
         None if bias is None else own(bias, convolution.bias),
         convolution.stride,

@@ -45,7 +45,7 @@ def find_text_embeds(name: str) -> Path:
     """The path of the prepared prompt that `list_text_embeds` names so.
 
     Raises:
-        ModelFileError: no folder has it, or the name is no plain file name.
+        ModelFileError: no folder has it, or the name is not a plain file name.
     """
     folders = [_output_folder()] if name.endswith(OUTPUT_MARK) else _models_folders()
     bare = name.removesuffix(OUTPUT_MARK)
@@ -101,7 +101,8 @@ def save_text_embeds(conditioning: Conditioning, save_as: str) -> Path:
         write_whole(path, content)
     except OSError as error:
         raise InputError(
-            f"save_as: {path} cannot be written ({error.strerror or error}). Mend that, or use another name."
+            f"save_as: {path} cannot be written ({error.strerror or error}). Correct that, or use another "
+            "name."
         ) from error
     logger.info("text embeddings %s saved to %s", tuple(cross_attn.shape), path)
     return path
@@ -150,8 +151,8 @@ def _check_version(path: Path, about: str | None) -> None:
         version = None
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"file: `{path.name}` has format version {version}; this EverTalk reads {FORMAT_VERSION}. "
-            "Update EverTalk, or save it again."
+            f"file: `{path.name}` has format version {version}; this EverTalk reads {FORMAT_VERSION}. Update "
+            "EverTalk, or save it again."
         )
 
 

@@ -12,6 +12,7 @@ import torch
 
 from ....multitalk.common.errors import InputError
 from ....wanvideo.geometry import LATENT_CHANNELS, SPACE_STRIDE
+from ..compat.out_of_memory import is_out_of_memory
 from ..report.progress import show_on_node
 from .streamed_vae import can_stream, stream_decode, stream_encode
 
@@ -39,9 +40,8 @@ def check_vae(vae: Any) -> None:
         kind = "a video" if vae.latent_dim == 3 else "an image"
         raise InputError(
             f"vae: this is {kind} VAE with {channels} latent channels and a stride of {stride} pixels. "
-            f"EverTalk "
-            f"needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
-            f"wan_2.1_vae."
+            f"EverTalk needs Wan 2.1's video VAE ({LATENT_CHANNELS} channels, stride {SPACE_STRIDE}): load "
+            "wan_2.1_vae."
         )
 
 
@@ -88,8 +88,9 @@ class Codec:
         while self._chunks:
             try:
                 return compute(self._chunks[0])
-            except torch.OutOfMemoryError:
-                pass
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
             # Out of the except clause, whose exception keeps the tensors of the failed call alive.
             failed, *smaller = self._chunks
             self._chunks = tuple(smaller)
@@ -98,16 +99,6 @@ class Codec:
             show_on_node(f"VAE {what}: the memory does not suffice for {tried}; going on with {then}")
             comfy.model_management.soft_empty_cache()
         return in_tiles()
-
-
-def encode_frames(vae: Any, frames_FHWC: torch.Tensor) -> torch.Tensor:
-    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1."""
-    return Codec(vae).encode(frames_FHWC)
-
-
-def decode_frames(vae: Any, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-    """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
-    return Codec(vae).decode(latents_BCTHW)
 
 
 def decode_all(vae: Any, latents: torch.Tensor) -> torch.Tensor:

@@ -1,12 +1,13 @@
 """The host's names that not every release has; only adapters in this folder use them.
 
 A test (tests/test_host_names.py) reads every name of the host that the pack uses and looks for it in the
-host at hand. A name that stands here may be missing there, so whoever uses it asks first (`hasattr`,
+host at hand. A name in this list may be missing there, so whoever uses it asks first (`hasattr`,
 `getattr`, `try`).
 """
 
 OPTIONAL_NAMES = {
     "comfy.memory_management": "from 0.12.0 on",
+    "comfy.model_management.is_oom": "after 0.3.75",
     "comfy.model_patcher.CoreModelPatcher": "from 0.12.0 on",
     "comfy.model_patcher.ModelPatcher.cached_patcher_init": "after 0.15.0",
     "comfy.model_patcher.ModelPatcher.is_dynamic": "from 0.12.0 on",

@@ -2,7 +2,7 @@
 
 ComfyUI 0.3.75 has `comfy.ops.scaled_fp8_ops` for old scaled fp8, and makes nothing usable of remarks on
 layers. Later releases (0.4.0 and on) read remarks as tensors, `LAYER.comfy_quant`,
-and know more formats with time: what they know stands in `comfy.quant_ops.QUANT_ALGOS`.
+and know more formats with time: what they know is in `comfy.quant_ops.QUANT_ALGOS`.
 """
 
 import json
@@ -122,7 +122,7 @@ def settings_of(layer: QuantisedLayer) -> dict[str, Any]:
 
 
 def hold_quantised(model: nn.Module, state: Weights, layers: Mapping[str, QuantisedLayer]) -> None:
-    """Put the host's own layers in the place of those that are quantised, and name their weights as it does.
+    """Put the host's own layers in place of those that are quantised, and name their weights as it does.
 
     Args:
         model: its linear layers are the host's plain ones; a layer that is not in `layers` stays.

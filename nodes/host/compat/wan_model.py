@@ -16,7 +16,7 @@ from typing import Any
 from comfy.ldm.wan.model import WanAttentionBlock, WanI2VCrossAttention, WanModel, WanSelfAttention
 
 ATTENDED, CROSSED, AFTER_BLOCK = "attn1_patch", "attn2_patch", "double_block"
-"""Patches behind self-attention, behind the cross-attention to text and picture, and behind a block."""
+"""Patches after self-attention, after the cross-attention to text and picture, and after a block."""
 
 PATCHES = "patches"
 """The entry of the transformer options that holds them."""

@@ -18,9 +18,21 @@ from .block_patches import patches_inside
 from .connected import name_of
 from .patcher import AudioAttachment
 
+FIRST_STEP = "the first step gave NaN or infinite values"
+LATER_STEP = "a later step gave NaN or infinite values"
+
 
 class NotFiniteError(EverTalkError):
-    """The model predicted NaN or infinite values."""
+    """The model predicted NaN or infinite values.
+
+    Args:
+        message: what the person is told.
+        reason: when, as FIRST_STEP, if that is not the message itself.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +60,21 @@ class Backend:
         """The backend's callable; None is the host's own, which sees the patches of each call."""
         return None if self.choice.ran == COMFY else self.choice.attention
 
-    def after_failure(self) -> "Backend":
+    def after_failure(self, reason: str) -> "Backend":
         """The next backend to try when this one gave NaN or infinite values.
 
         Raises:
             NotFiniteError: there is none left: the fault lies elsewhere.
         """
-        reason = "the first step gave NaN or infinite values"
         is_lasting = not (self.is_connected and self.choice.ran == COMFY)
         where = (self.device, self.dtype, self.head_dim)
         choice = resolve_next(self.choice, reason, *where, is_lasting=is_lasting, tokens=self.tokens)
         if choice is None:
             raise NotFiniteError(
-                "model: the first step gave NaN or infinite values with PyTorch's own attention too, so the "
-                "weights or their precision are at fault. Choose quantization 'bf16', check the LoRA's "
-                "strength, or "
-                "download the model files again."
+                f"model: {reason} with PyTorch's own attention too, so the weights or their precision are at "
+                "fault. Choose quantization 'bf16', check the LoRA's strength, or download the model files "
+                "again.",
+                reason,
             )
         return replace(self, choice=choice)
 

@@ -48,8 +48,8 @@ class HostInside:
 
     Attributes:
         options: the call's transformer options.
-        attended_patches: called behind self-attention.
-        crossed_patches: called behind the cross-attention to text and picture.
+        attended_patches: called after self-attention.
+        crossed_patches: called after the cross-attention to text and picture.
         kernel: the attention backend; None is the host's own.
     """
 
@@ -69,7 +69,7 @@ class HostInside:
         return x_BLC
 
     def crossed(self, x_BLC: torch.Tensor) -> torch.Tensor:
-        """What the patches make of the tokens behind the cross-attention."""
+        """What the patches make of the tokens after the cross-attention."""
         for patch in self.crossed_patches:
             x_BLC = patch({"x": x_BLC, "transformer_options": self.options})
         return x_BLC
@@ -94,13 +94,13 @@ def patches_inside(options: dict[str, Any]) -> list[Patch]:
 
 @dataclass(frozen=True, slots=True)
 class HostBlocks:
-    """Runs single blocks as the host does: numbered, replaced by nodes, and with patches behind them.
+    """Runs single blocks as the host does: numbered, replaced by nodes, and with patches after them.
 
     Attributes:
         options: the call's transformer options.
         given: what the host handed its transformer.
         kernel: the attention backend; None is the host's own.
-        after_patches: called behind each block.
+        after_patches: called after each block.
         replacements: of blocks, by their names.
     """
 

@@ -37,7 +37,7 @@ REPLACED_PARTS = re.compile(
 """Parts of the transformer whose arithmetic is EverTalk's own: only their layers are the host's."""
 
 PROMPT_INPUTS = ("control", "time_dim_concat", "context_latents")
-"""Entries of a CONDITIONING that Wan takes in other workflows: a ControlNet, and latents behind or beside the
+"""Entries of a CONDITIONING that Wan takes in other workflows: a ControlNet, and latents after or beside the
 video's."""
 
 REFERENCE = "reference_latents"

@@ -75,7 +75,7 @@ def load_lora(model: ModelPatcher, path: Path, strength: float) -> tuple[ModelPa
 
 
 def change_modulations(model: ModelPatcher, changes: Mapping[str, Any], strength: float) -> set[str]:
-    """Put changed modulations in the place of a MODEL's own while it is in use; their names.
+    """Put changed modulations in place of a MODEL's own while it is in use; their names.
 
     The host patches the weights of layers alone; a modulation belongs to a block as a whole, and a patch of
     it would be counted and never act (seen in 0.3.75 and 0.33).
@@ -102,9 +102,8 @@ def nothing_changed(name: str, file: Mapping[str, Any], wrong: Mapping[str, str]
         )
     return ModelFileError(
         f"lora: {name} has {len(file)} tensors and none belongs to this base model. Its keys look like "
-        f"{examples(file)}; known are the names of Wan's own code and of diffusers, whatever stands before "
-        "them. Choose a LoRA made for Wan 2.1 I2V 14B, such as "
-        "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
+        f"{examples(file)}; known are the names of Wan's own code and of diffusers, with any prefix. Choose "
+        "a LoRA made for Wan 2.1 I2V 14B, such as lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16."
     )
 
 
@@ -161,7 +160,8 @@ def patch_warnings(model: ModelPatcher) -> tuple[str, ...]:
         return ()
     note = (
         f"LoRA from other nodes: {len(wrong)} of the {len(model.patches)} weights that are to change stay as "
-        f"they are, for the change is of another size, such as {sized(wrong)}. It was made for another model."
+        f"they are, since the change is of another size, such as {sized(wrong)}. It was made for another "
+        "model."
     )
     return (note,)
 

@@ -1,6 +1,6 @@
 """LoRA on offloaded weights at the price of one matrix product a layer.
 
-A weight that stays in RAM is patched anew each time it comes to the GPU. The host then brings the LoRA's
+A weight that stays in RAM is patched again each time it comes to the GPU. The host then brings the LoRA's
 matrices after it from pageable memory, which waits for the GPU, makes their product, scales, rounds and adds
 it. Here the matrices lie on the GPU already, and one fused product adds them. Weights that lie on the GPU
 anyway are patched once, by the host.

@@ -16,7 +16,7 @@ from comfy.weight_adapter.lokr import LoKrAdapter
 from comfy.weight_adapter.lora import LoRAAdapter
 from torch import nn
 
-Size = tuple[int, ...]
+Shape = tuple[int, ...]
 
 
 def misfits(model: ModelPatcher, patches: Mapping[Any, Any]) -> dict[str, str]:
@@ -36,12 +36,12 @@ def misfits(model: ModelPatcher, patches: Mapping[Any, Any]) -> dict[str, str]:
     return found
 
 
-def matching(size: Size, value: Any) -> Size:
+def matching(size: Shape, value: Any) -> Shape:
     """A weight's size as a change of this kind sees it: rows and columns, or as it is."""
     return (size[0], prod(size[1:])) if isinstance(value, WeightAdapterBase) else size
 
 
-def weight_size(model: ModelPatcher, key: str) -> Size | None:
+def weight_size(model: ModelPatcher, key: str) -> Shape | None:
     """How large a weight is by its layer, for packed weights have other sizes; None: there is none."""
     layer_name, _, name = key.rpartition(".")
     try:
@@ -54,7 +54,7 @@ def weight_size(model: ModelPatcher, key: str) -> Size | None:
     return tuple(weight.shape) if isinstance(weight, torch.Tensor) else None
 
 
-def change_size(value: Any) -> Size | None:
+def change_size(value: Any) -> Shape | None:
     """How large what is added to a weight is: rows and columns for products; None: only the host can tell."""
     if isinstance(value, WeightAdapterBase):
         return factors_size(value)
@@ -64,7 +64,7 @@ def change_size(value: Any) -> Size | None:
     return None
 
 
-def factors_size(value: WeightAdapterBase) -> Size | None:
+def factors_size(value: WeightAdapterBase) -> Shape | None:
     """Rows and columns of the product of a LoRA, LoHa or LoKr; None for the others and for convolutions."""
     factors = cast("tuple[Any, ...]", value.weights)
     if isinstance(value, LoRAAdapter):
@@ -81,7 +81,7 @@ def factors_size(value: WeightAdapterBase) -> Size | None:
     return None
 
 
-def product_size(whole: Any, left: Any, right: Any) -> Size:
+def product_size(whole: Any, left: Any, right: Any) -> Shape:
     """Rows and columns of a matrix that is given whole, or as a product."""
     if whole is not None:
         return whole.shape[0], prod(whole.shape[1:])

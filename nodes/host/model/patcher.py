@@ -5,7 +5,7 @@ channels, T latent frames, H and W latent rows and columns, M masks, P tokens of
 """
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -142,7 +142,7 @@ class TalkForward:
         **host_options: Any,
     ) -> torch.Tensor:
         """As the host calls it: latents with mask and picture, timestep, text, CLIP picture, rotations."""
-        del host_options  # what the host's own forward makes nothing of, or what was refused before
+        del host_options  # ignored by the host's own forward too, or refused before
         options, call = {} if transformer_options is None else transformer_options, self.call
         assert freqs is not None
         exact = call.attention or host_attention(options)
@@ -177,8 +177,8 @@ class TalkForward:
 class TalkEntry:
     """The host's wrapper around its transformer: in calls with a TalkCall the pack's forward runs inside.
 
-    The host tells a wrapper which modules run, those of a clone on another GPU for one; what stands before
-    and behind the blocks, padding and positions, stays its own.
+    The host tells a wrapper which modules run, those of a clone on another GPU for one; what comes before
+    and after the blocks, padding and positions, stays its own.
 
     Attributes:
         compile_blocks: as in TalkForward.
@@ -286,8 +286,19 @@ def attachment_of(model: ModelPatcher) -> AudioAttachment:
     if attachment is None:
         raise InputError(
             "model: this MODEL has no audio weights. Load it with the EverTalk model loader, or put EverTalk "
-            "Apply "
-            "between your loader and the sampler."
+            "Apply between your loader and the sampler."
         )
     assert isinstance(attachment, AudioAttachment)
     return attachment
+
+
+def with_step_cache(model: ModelPatcher, settings: StepCacheSettings | None) -> ModelPatcher:
+    """A clone of a talking MODEL whose steps are left out as the settings say; None computes them all.
+
+    Raises:
+        InputError: the model has no audio weights.
+    """
+    attachment = replace(attachment_of(model), step_cache=settings)
+    patched = model.clone()
+    patched.set_attachments(KEY, attachment)
+    return patched

@@ -157,7 +157,7 @@ class RowwiseFp8(comfy.ops.manual_cast):
             )
             weight, bias, stream = parts
             bias = None if bias is None else bias.to(input.dtype)  # a patched one comes as it is held
-            # As the weight comes: a plain copy would wait for the GPU, and hold up the weights behind it.
+            # As the weight comes: a plain copy would wait for the GPU, and hold up the weights after it.
             scale_O1 = comfy.model_management.cast_to_device(self.scale_weight, input.device, torch.float32)
             if self.multiplies and input.dtype is torch.bfloat16:
                 product = fp8_product(input.flatten(0, -2), weight, scale_O1)

@@ -10,6 +10,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ....multitalk.common.errors import InputError
+from .machine_faults import machine_faults
 from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")
@@ -72,8 +73,8 @@ def check_inputs(node: type[io.ComfyNode], values: Mapping[str, object], *, is_r
             check_kind(expected, value)
         elif takes != LATENT and isinstance(value, LITERALS) and not isinstance(value, _carried(takes)):
             raise InputError(
-                f"{name}: got the value {value!r}, but this is a socket, which takes what another "
-                f"node gives ({takes}). Connect such a node's output."
+                f"{name}: got the value {value!r}, but this is a socket, which takes what another node gives "
+                f"({takes}). Connect such a node's output."
             )
 
 
@@ -81,7 +82,7 @@ def check_fetched(node: type[io.ComfyNode], **values: object) -> None:
     """Refuse lazy sockets that hold nothing although the node has asked for them, by name.
 
     Raises:
-        InputError: null came in the place of a link.
+        InputError: null came in place of a link.
     """
     for expected in node.define_schema().inputs:
         if expected.id in values and values[expected.id] is None:
@@ -99,7 +100,7 @@ def _carried(io_type: str) -> tuple[type, ...]:
 
 def _check_choice(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise InputError(f"{name}: {value!r} is no text. Choose one of those that are offered.")
+        raise InputError(f"{name}: {value!r} is not text. Choose one of those that are offered.")
     if len(value) > MAX_NAME_CHARACTERS:
         raise InputError(
             f"{name}: {len(value)} characters, expected {MAX_NAME_CHARACTERS} at most. Choose one of those "
@@ -111,7 +112,8 @@ def _running(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def ran(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
         check_inputs(cls, inputs, is_running=True)
-        return function(cls, *args, **inputs)
+        with machine_faults(lambda: cls.define_schema().display_name):
+            return function(cls, *args, **inputs)
 
     return ran
 

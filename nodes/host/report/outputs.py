@@ -27,8 +27,8 @@ def taken_fingerprint(slot: int) -> bool | float:
     """For a node's fingerprint_inputs: whether this output of it is taken in the prompt about to run.
 
     The host keeps a node's outputs while its inputs and fingerprint stay the same. With this in the
-    fingerprint, an output that was left out is made when a later prompt takes it. Outside of a run nothing is
-    known: NaN, which equals nothing, so that the node runs.
+    fingerprint, an output that was left out is made when a later prompt takes it. Outside of a run
+    that is unknown: NaN, which equals nothing, so that the node runs.
     """
     context, progress = get_executing_context(), get_progress_state()
     if context is None or context.prompt_id != progress.prompt_id:

@@ -44,7 +44,7 @@ class RunProgress:
         model: for the kind of previews the user chose.
         num_windows: windows of the run.
         num_steps: steps of a window.
-        note: a few words that belong behind the step, for instance that the steps are fixed.
+        note: a few words that belong after the step, for instance that the steps are fixed.
         first: the window that is begun with; those before were finished by an earlier run.
     """
 

@@ -105,7 +105,7 @@ def parsed(body: bytes, what: str) -> object:
 
 
 def _check(value: object) -> None:
-    """Refuse what is nested too deeply for everything behind, and texts that cannot be encoded."""
+    """Refuse what is nested too deeply for everything after this, and texts that cannot be encoded."""
     for depth, layer in enumerate(json_layers(value)):
         if depth > MAX_DEPTH:
             raise JsonLimitError(f"it is nested more than {MAX_DEPTH} deep")
@@ -122,4 +122,4 @@ def _finite(text: str) -> float:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise JsonLimitError(f"{short(text)} is no number that can be used")
+    raise JsonLimitError(f"{short(text)} is not a number that can be used")

@@ -24,13 +24,13 @@ PRIMITIVES = (
 """ComfyUI's nodes that give the value of their only widget; the editor knows them too (web/graph.js)."""
 
 MAX_PRIMITIVES = 8
-"""One behind the other; more are not followed."""
+"""One after the other; more are not followed."""
 
 CALLED = "Node name for S&R"
 SHOWN_CHARACTERS = 40
 """Of a value in a sentence."""
 
-JsonObject = Mapping[str, Any]
+JsonMapping = Mapping[str, Any]
 
 
 class WidgetValues:
@@ -141,21 +141,21 @@ class SavedNodes:
         graphs = _by_id(_object(fields.get("definitions")).get("subgraphs"))
         self._inside = {graph_id: _by_id(graph.get("nodes")) for graph_id, graph in graphs.items()}
 
-    def node(self, prompt_id: str) -> JsonObject:
+    def node(self, prompt_id: str) -> JsonMapping:
         """A node; empty if it is not there."""
         nodes = self._top
-        node: JsonObject = {}
+        node: JsonMapping = {}
         for part in prompt_id.split(":"):
             node = nodes.get(part, {})
             nodes = self._inside.get(str(node.get("type")), {})
         return node
 
 
-def _object(value: object) -> JsonObject:
-    return cast("JsonObject", value) if isinstance(value, Mapping) else {}
+def _object(value: object) -> JsonMapping:
+    return cast("JsonMapping", value) if isinstance(value, Mapping) else {}
 
 
-def _by_id(listed: object) -> dict[str, JsonObject]:
+def _by_id(listed: object) -> dict[str, JsonMapping]:
     found = cast("list[object]", listed) if isinstance(listed, list) else []
     return {str(_object(one).get("id")): _object(one) for one in found}
 
@@ -181,4 +181,4 @@ def _text(value: object) -> str:
         return str(value)
     if _link(value):
         raise NoValueError("it comes over a link, and is not known before the workflow runs")
-    raise NoValueError(f"it is a {type(value).__name__}, no text and no number")
+    raise NoValueError(f"it is a {type(value).__name__}, not text or a number")

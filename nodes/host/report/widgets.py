@@ -52,7 +52,7 @@ def check_widget(widget: io.Input, value: object) -> None:
 
 
 def check_kind(widget: io.Input, value: object) -> None:
-    """Refuse what is no text for a text widget, and no number for one of numbers.
+    """Refuse what is not text for a text widget, and no number for one of numbers.
 
     The host converts values before it asks a node, but asks all the same where it could not.
 
@@ -63,11 +63,11 @@ def check_kind(widget: io.Input, value: object) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     match widget:
         case io.Int.Input() if not is_number or not isinstance(value, int):
-            raise InputError(f"{name}: {value!r} is no whole number. Set the widget, or connect an INT.")
+            raise InputError(f"{name}: {value!r} is not a whole number. Set the widget, or connect an INT.")
         case io.Float.Input() if not is_number:
-            raise InputError(f"{name}: {value!r} is no number. Set the widget, or connect a FLOAT.")
+            raise InputError(f"{name}: {value!r} is not a number. Set the widget, or connect a FLOAT.")
         case io.String.Input() if not isinstance(value, str):
-            raise InputError(f"{name}: {value!r} is no text. Set the widget, or connect a STRING.")
+            raise InputError(f"{name}: {value!r} is not text. Set the widget, or connect a STRING.")
         case _:
             pass
 

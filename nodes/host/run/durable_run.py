@@ -11,7 +11,7 @@ from ....multitalk.common.fingerprint import fingerprint, fingerprint_file
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.media.output_format import MP4_H264, OutputFormat
-from ....multitalk.media.video_settings import VideoSettings
+from ....multitalk.media.stream_codecs import VideoSettings
 from ....multitalk.runs.folder import RunPlace
 from ....multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from ....multitalk.runs.keys import run_key, window_keys
@@ -39,7 +39,7 @@ class OutputOptions:
         place: where the files go.
         resume: what to do with finished windows.
         metadata: written into the video.
-        pause_after: pause behind every so many windows; 0 for never.
+        pause_after: pause after every so many windows; 0 for never.
         output: the form in which the video is written.
         preflight_figures: for the manifest, what was found before weights loaded.
     """
@@ -144,7 +144,7 @@ def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
 def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """What stands for the weights.
 
-    The attention backend enters as it was asked for: which one `auto` takes is measured anew in every
+    The attention backend enters as it was asked for: which one `auto` takes is measured again in every
     process, and a run should not begin again for that.
     """
     return (

@@ -1,8 +1,8 @@
 """What a run will be, told from the graph before anything of it runs: POST /evertalk/estimate.
 
 The editor sends what is connected to a sampler, in the API's format. Sizes and lengths are read from the
-heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; of what other nodes
-give nothing is known yet.
+heads of the files that Load Audio, EverTalk Load Speech, Load Image and Load Video name; outputs of
+other nodes are unknown until they run.
 """
 
 import os
@@ -137,7 +137,7 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     """What a sampler's run will be.
 
     Raises:
-        RequestError: `prompt` is no graph in the API's format.
+        RequestError: `prompt` is not a graph in the API's format.
     """
     graph = SentGraph(prompt)
     sampler = graph.node(sampler_id)
@@ -200,7 +200,7 @@ def told_size(path: Path) -> tuple[int, int]:
     """Height and width of a picture as it is seen, by its file's head; no pixel is decoded.
 
     Raises:
-        InputError: it is no picture, or claims more pixels than ComfyUI's own reader takes.
+        InputError: it is not a picture, or claims more pixels than ComfyUI's own reader takes.
     """
     try:
         with open_plain(path) as file, Image.open(file) as picture:
@@ -212,7 +212,7 @@ def told_size(path: Path) -> tuple[int, int]:
             "takes. Choose a smaller one."
         ) from error
     except NO_PICTURE as error:
-        raise InputError(f"start_image: {path.name} is no picture. Choose another one.") from error
+        raise InputError(f"start_image: {path.name} is not a picture. Choose another one.") from error
     return (width_px, height_px) if turned else (height_px, width_px)
 
 
@@ -245,7 +245,7 @@ def told_seconds(path: Path) -> float | None:
     """How long a sound lasts by its file's head, or None if that does not say.
 
     Raises:
-        InputError: it is no sound that FFmpeg knows, or claims too much.
+        InputError: it is not a sound that FFmpeg knows, or claims too much.
     """
     try:
         if claims_too_much(str(path)):
@@ -282,8 +282,8 @@ def chosen_file(loader: Node | None, widget: str) -> Path | None:
     except (OSError, ValueError):
         pass  # no name of a file at all
     raise InputError(
-        f"{widget}: {name[:SHOWN_NAME]!r} is no file in ComfyUI's input, output or temp folder. Choose one "
-        "that is."
+        f"{widget}: {name[:SHOWN_NAME]!r} is not a file in ComfyUI's input, output or temp folder. Choose "
+        "one that is."
     )
 
 

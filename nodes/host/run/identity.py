@@ -71,7 +71,7 @@ def originals_of(patcher: ModelPatcher) -> dict[str, torch.Tensor]:
 
 
 def is_tensor(part: object) -> bool:
-    """Whether what stands in a model is a weight, and no layer or function."""
+    """Whether a part of a model is a weight, not a layer or function."""
     return isinstance(part, torch.Tensor)
 
 

@@ -38,7 +38,7 @@ class Job:
         """Refuse what could not be written when the run has ended.
 
         Raises:
-            InputError: the prefix is no file name, or what a client sent cannot be written into a file.
+            InputError: the prefix is not a file name, or what a client sent cannot be written into a file.
         """
         if widgets.form is OutputForm.VIDEO:
             check_prefix(widgets.filename_prefix, self.widget_values)

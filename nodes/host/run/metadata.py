@@ -16,6 +16,7 @@ from comfy.cli_args import args
 from ....attention.plain_text import plain
 from ....multitalk.common.errors import InputError
 from ....wanvideo.header_limits import json_layers
+from ..report.widget_values import JsonMapping
 
 SAMPLER = "EverTalkSampler"
 SOURCE = "extra_pnginfo"
@@ -36,8 +37,6 @@ KEPT_BY_CONTAINERS = frozenset({"encoder", "creation_time", "duration"})
 
 EXPECTED = 'Send an object such as {"workflow": {...}}, or leave it out'
 
-JsonObject = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class RunMetadata:
@@ -51,7 +50,7 @@ def check_metadata(extra_pnginfo: object) -> None:
     """Refuse what no client can have meant.
 
     Raises:
-        InputError: it is no object, or has a name that cannot be written.
+        InputError: it is not an object, or has a name that cannot be written.
     """
     if args.disable_metadata or not extra_pnginfo:
         return
@@ -85,7 +84,7 @@ def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
     entries: dict[str, Any] = {}
     if prompt is not None:
         entries[PROMPT] = {node_id: without_review(node) for node_id, node in prompt.items()}
-    sent = cast("JsonObject", extra_pnginfo or {})
+    sent = cast("JsonMapping", extra_pnginfo or {})
     # Files have one entry of a name, and the prompt is what ran.
     replaced = [name for name in sent if name.lower() in entries]
     entries |= {name: value for name, value in sent.items() if name not in replaced}
@@ -102,7 +101,7 @@ def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
     return RunMetadata(texts, tuple(notes))
 
 
-def without_review(node: JsonObject) -> JsonObject:
+def without_review(node: JsonMapping) -> JsonMapping:
     """A sampler as it was queued: how often it has paused must not show in its video."""
     if node.get("class_type") != SAMPLER:
         return node
@@ -111,7 +110,7 @@ def without_review(node: JsonObject) -> JsonObject:
 
 def _problem_of(name: object) -> str:
     if not isinstance(name, str):
-        return "is no text"
+        return "is not text"
     if not name.strip():
         return "is an empty text"
     if len(name) > MAX_NAME_CHARACTERS:
@@ -135,7 +134,10 @@ def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
         )
     # The host itself writes NaN into a prompt, for nodes that are to run each time.
     odd = has_odd_numbers and name != PROMPT
-    return text, f"metadata: {name} holds NaN or infinity, which JSON has not; null is written" if odd else ""
+    return (
+        text,
+        f"metadata: {name} holds NaN or infinity, which JSON does not have; null is written" if odd else "",
+    )
 
 
 def _looked_through(value: Any) -> tuple[int, bool]:
@@ -154,9 +156,9 @@ def _is_odd(value: Any) -> bool:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None in the place of numbers that are not finite."""
+    """The same with None in place of numbers that are not finite."""
     if isinstance(value, Mapping):
-        return {name: _finite(inner) for name, inner in cast("JsonObject", value).items()}
+        return {name: _finite(inner) for name, inner in cast("JsonMapping", value).items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in cast("list[Any]", value)]
     return None if _is_odd(value) else value

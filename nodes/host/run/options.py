@@ -47,7 +47,7 @@ class RunOptions:
         return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
     def is_same(self, other: "RunOptions") -> bool:
-        """Whether the very same objects are connected."""
+        """Whether the same objects are connected."""
         return all(getattr(self, field.name) is getattr(other, field.name) for field in fields(self))
 
     @property
@@ -61,7 +61,7 @@ class RunOptions:
         return self.schedule is not None and bool(self.schedule.prompts)
 
     def guidance_instead_of(self, own: GuidanceSettings) -> tuple[GuidanceSettings, tuple[str, ...]]:
-        """The guidance that is connected, said aloud, or the sampler's own."""
+        """The guidance that is connected, with a note, or the sampler's own."""
         if self.guidance is None:
             return own, ()
         note = (

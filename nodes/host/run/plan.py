@@ -43,7 +43,7 @@ class PlanInputs:
     has_negative: bool
 
     def is_same(self, other: "PlanInputs") -> bool:
-        """Whether another asks the same with the very same objects."""
+        """Whether another asks the same with the same objects."""
         return (
             (self.widgets, self.has_negative) == (other.widgets, other.has_negative)
             and self.audio_embeds is other.audio_embeds

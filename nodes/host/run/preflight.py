@@ -19,8 +19,8 @@ from ....multitalk.runs.folder import RunPlace
 from ....multitalk.runs.history import RunMarks, past_of
 from ....multitalk.runs.identity import Resume
 from ....multitalk.runs.preflight import (
-    Estimate,
     Machine,
+    RunNeeds,
     RunShape,
     check_disk,
     describe_estimate,
@@ -63,7 +63,7 @@ def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict
     return {"preflight": shown(estimate, machine), **marks.settings()}
 
 
-def shown(estimate: Estimate, machine: Machine) -> str:
+def shown(estimate: RunNeeds, machine: Machine) -> str:
     """The estimate as a line, shown on the node, warnings first since the last text stays."""
     for warning in offload_warnings(estimate, machine):
         show_on_node(warning)

@@ -44,14 +44,14 @@ class RunInReview:
     pausing: Pausing
 
     def pause(self) -> dict[str, Any]:
-        """Stop behind the window that is being made; what will happen, as JSON."""
+        """Stop after the window that is being made; what will happen, as JSON."""
         self.pausing.ask()
         window = self.pausing.window
         last = window + 1 == self.windows
         text = (
             f"Window {self.windows} of {self.windows} is the last: the run finishes with it"
             if last
-            else f"The run pauses behind window {window + 1} of {self.windows}"
+            else f"The run pauses after window {window + 1} of {self.windows}"
         )
         return {
             "prompt_id": self.prompt_id,

@@ -10,12 +10,13 @@ import torch
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub, DubSource
+from ....multitalk.windows.camera import CameraMove
 from ....multitalk.windows.finish import LookSettings
-from ....multitalk.windows.prompt_timeline import PromptTimeline
-from ....multitalk.windows.references import Reference
+from ....multitalk.windows.picture import checked_picture
+from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
+from ....multitalk.windows.references import Reference, moving_reference, still_reference
 from ....multitalk.windows.settings import FrameSize
 from ..report.progress import show_on_node
-from .pictures import reference_of
 from .windowed_run import fit_picture
 
 
@@ -73,7 +74,7 @@ def run_pictures(
     """What the windows see, of a picture (or several, or a camera over it) or of a clip.
 
     Raises:
-        InputError: the start picture is no picture, or pictures would have to move over a clip.
+        InputError: the start picture is not a picture, or pictures would have to move over a clip.
     """
     if source is None:
         reference = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
@@ -86,6 +87,26 @@ def run_pictures(
             )
     dub = Dub(source, size, lambda frame_HWC: fit_picture(frame_HWC[None], size)[0], show_on_node)
     return RunPictures(dub.reference, dub, (*scene_notes(source, video_frames), *source.notes(video_frames)))
+
+
+def reference_of(
+    start_image_BHWC: torch.Tensor,
+    scheduled: tuple[Keyframe[torch.Tensor], ...],
+    size: FrameSize,
+    move: CameraMove,
+    video_frames: int,
+) -> Reference:
+    """Each window's picture.
+
+    Raises:
+        InputError: the start picture is not a picture.
+    """
+    picture_HWC, _ = checked_picture(start_image_BHWC)
+    pictures = scheduled or (Keyframe(0.0, picture_HWC),)
+    if not move.is_still:
+        return moving_reference(pictures, size, move, video_frames / FPS)
+    fitted = tuple(Keyframe(cue.start_s, fit_picture(cue.value[None], size)[0]) for cue in pictures)
+    return still_reference(fitted)
 
 
 def scene_notes(source: DubSource, video_frames: int) -> tuple[str, ...]:

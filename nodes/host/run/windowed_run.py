@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS, AudioEmbeds
 from ....multitalk.dubbing.clip import Dub
@@ -22,23 +22,23 @@ from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from ....multitalk.windows.noise import seeded_noise
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.references import Reference
 from ....multitalk.windows.report import WindowReport, WindowReporter
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
 from ....multitalk.windows.voices import VoicePlan
 from ....wanvideo.geometry import LatentShape
+from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
 from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
-from ..model.step_cache import step_cache_notes
 from ..report.events import RunEvent, send_event
+from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import sight_notes
@@ -151,11 +151,12 @@ def run_windows(
 ) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
 
-    A run that pauses ends behind a window, as soon as there is a frame to show.
+    A run that pauses ends after a window, as soon as there is a frame to show.
 
     Raises:
-        InputError: a model, VAE or speech that does not fit the others.
+        InputError: a model, VAE or speech that does not fit the others; frames that hold no numbers.
         RunStoreError: a window could not be written.
+        GpuMemoryError, MachineError: see machine_faults.
     """
     attachment, pausing = check_cast(plan, run_models), pausing or Pausing()
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
@@ -173,25 +174,27 @@ def run_windows(
     windows = generate(spec_of(plan, attachment), sampling_backend, first, carry.motion_FHWC)
     stretches = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
-    for stretch in stretches:
-        report = reporter.report(stretch)
-        reports.append(report)
-        latents_BCTHW = stretch.finished.latents_BCTHW
-        if store is not None:
-            stats = WindowStats(report.seconds, report.drift, report.seam)
-            found = sampling_backend.attention_state
-            carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
-            store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
-            del carried
-        else:
-            send_event(RunEvent("window", count, report.index, text=str(report)))
-        show_on_node(f"Window {report.index + 1} of {count} made: {report}")
-        frames += len(stretch.frames_FHWC)
-        is_last = stretch.is_last
-        del stretch  # else its frames would stay in memory while the next window is made
-        if store is not None and frames and not is_last and pausing.is_due(report.index):
-            return Played(latents_BCTHW, tuple(reports), paused=True)
-        pausing.window = min(report.index + 1, count - 1)
+    kept = "" if store is None else WINDOWS_KEPT
+    with machine_faults(lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept):
+        for stretch in stretches:
+            report = reporter.report(stretch)
+            reports.append(report)
+            latents_BCTHW = stretch.finished.latents_BCTHW
+            if store is not None:
+                stats = WindowStats(report.seconds, report.drift, report.seam)
+                found = sampling_backend.attention_state
+                carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
+                store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
+                del carried
+            else:
+                send_event(RunEvent("window", count, report.index, text=str(report)))
+            show_on_node(f"Window {report.index + 1} of {count} made: {report}")
+            frames += len(stretch.frames_FHWC)
+            is_last = stretch.is_last
+            del stretch  # else its frames would stay in memory while the next window is made
+            if store is not None and frames and not is_last and pausing.is_due(report.index):
+                return Played(latents_BCTHW, tuple(reports), paused=True)
+            pausing.window = min(report.index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
     return Played(latents_BCTHW, tuple(reports))
 
@@ -247,7 +250,7 @@ def summary_of(plan: RunPlan, attachment: AudioAttachment, attention: str, steps
 
 
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
-    """What the windows of this mode make nothing of, and what CLIP does not get to see."""
+    """Settings that this mode ignores, and what CLIP does not get to see."""
     picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
     if attachment.mode == "infinitetalk":
         return sight_notes(run_models.see, frames_change=picture_changes)
@@ -273,8 +276,7 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
         raise InputError(
             f"audio_embeds: the speech encoder gave {found} values a frame, but {attachment.talk_name} was "
             f"trained on {expected}. Load the encoder that belongs to it (chinese-wav2vec2-base for "
-            f"InfiniteTalk "
-            "and MultiTalk) in the EverTalk audio encoder loader."
+            "InfiniteTalk and MultiTalk) in the EverTalk audio encoder loader."
         )
 
 

@@ -20,7 +20,7 @@ MATCH_BYTES = 1 << 30
 """Memory that a chunk of frames and the copies in between take at most."""
 
 DRIFT_STRIDE = TIME_STRIDE
-"""Every how manieth frame is measured: drift is slow, and each costs a copy to the device."""
+"""Every 4th frame is measured: drift is slow, and each frame costs a copy to the device."""
 
 
 def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.Tensor], torch.Tensor]:

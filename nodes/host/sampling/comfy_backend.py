@@ -1,4 +1,4 @@
-"""The window loop's studio in ComfyUI: its samplers, its VAE, its memory management.
+"""The window loop's backend in ComfyUI: its samplers, its VAE, its memory management.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames.
@@ -20,9 +20,8 @@ from ....attention.budget import AttentionBudget
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
-from ....multitalk.windows.noise import window_seed
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
     INFINITETALK_SCHEDULE,
     MULTITALK_SCHEDULE,
@@ -32,24 +31,30 @@ from ....multitalk.windows.settings import (
 from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, infinitetalk_timesteps, multitalk_timesteps, sigmas_of
+from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
-from ..model.backend import Backend, NotFiniteError
+from ..compat.out_of_memory import is_out_of_memory
+from ..model.backend import LATER_STEP, Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
-from ..model.step_cache import window_note
+from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
 from .attention_budget import tell_budget
 from .guider import GuiderSettings, TalkGuider
 
-Conditioning = list[Any]
+HostConditioning = list[Any]
 SeeFrame = Callable[[torch.Tensor], Any]
 """A frame (H, W, 3) -> the host's CLIP vision output, or None."""
 
 MORE_FREE_STEP_GB = 1.0
 """By how much more GPU memory is left free after it did not suffice for a window."""
 
-Prompt = Callable[[Window], Conditioning]
+ENCODING, SAMPLING, DECODING = "the VAE's encoding", "a sampling step", "the VAE's decoding"
+FINISHING = "matching the colours"
+"""What is done of a window, as messages name it."""
+
+Prompt = Callable[[Window], HostConditioning]
 """A window -> the CONDITIONING of its prompt."""
 
 
@@ -68,7 +73,7 @@ class RunModels:
     model: ModelPatcher
     vae: Any
     prompt: Prompt
-    negative: Conditioning | None
+    negative: HostConditioning | None
     see: SeeFrame
 
 
@@ -142,6 +147,8 @@ class ComfyBackend:
         """What the windows so far found of sparse attention (AttentionBudget.state)."""
         self.more_free_gb = 0.0
         """GPU memory to leave free beside what is declared; grows where it did not suffice."""
+        self.doing = ENCODING
+        """What of a window is in the making, for messages."""
 
     @cached_property
     def codec(self) -> Codec:
@@ -160,24 +167,31 @@ class ComfyBackend:
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """See SamplingBackend."""
+        self.doing = ENCODING
         return self.codec.encode(frames_FHWC)
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         """See SamplingBackend."""
-        return self.codec.decode(latents_BCTHW)
+        self.doing = DECODING
+        frames_FHWC = self.codec.decode(latents_BCTHW)
+        self.doing = FINISHING
+        return frames_FHWC
 
     def sample(self, request: WindowRequest) -> torch.Tensor:
         """See SamplingBackend; stops between steps and windows when the user interrupts."""
         comfy.model_management.throw_exception_if_processing_interrupted()
+        self.doing = SAMPLING
         while True:
             needs_more_room = False
             try:
                 return self._sample_once(request)
-            except NotFiniteError:
-                self.backend = self.backend.after_failure()
+            except NotFiniteError as error:
+                self.backend = self.backend.after_failure(error.reason)
                 note_attention(self.backend.choice)
                 warn_on_node(self.backend.choice.notes[-1])
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.more_free_gb * GIB > weights_bytes(
                     self.run_models.model
                 ):  # none is left to make room
@@ -186,17 +200,17 @@ class ComfyBackend:
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
                 self.make_room(request.window.index)
 
-    def too_large(self, request: WindowRequest) -> torch.OutOfMemoryError:
+    def too_large(self, request: WindowRequest) -> GpuMemoryError:
         """What the person is told whose GPU has less than a window takes."""
         frames, rows, columns = request.noise_BCTHW.shape[2:]
         size = forward_size(
             self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
         )
-        return torch.OutOfMemoryError(
+        return GpuMemoryError(
             f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
             f"{rows * SPACE_STRIDE} and {pixel_frames(frames)} frames, even with the weights in RAM: it "
             f"takes about {forward_bytes(size) / 1e9:.1f} GB beside them. Choose a smaller size or fewer "
-            f"window_frames, or close other programs that use the GPU."
+            f"window_frames, or close other programs that use the GPU"
         )
 
     def make_room(self, index: int) -> None:
@@ -204,8 +218,8 @@ class ComfyBackend:
         self.more_free_gb += MORE_FREE_STEP_GB
         comfy.model_management.soft_empty_cache()
         show_on_node(
-            f"Window {index + 1}: the GPU's memory did not suffice; begun again with "
-            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
+            f"Window {index + 1}: the GPU's memory did not suffice; begun again with {self.more_free_gb:g} "
+            "GB more left free, by weights in RAM"
         )
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
@@ -241,6 +255,8 @@ class ComfyBackend:
             disable_pbar=True,
             seed=window_seed(self.settings.window_seeds.of_run(self.settings.seed, index), index),
         )
+        if not torch.isfinite(latents).all():
+            raise NotFiniteError(LATER_STEP)
         if guider.step_cache is not None:
             show_on_node(window_note(guider.step_cache))
         if self.budget is not None:

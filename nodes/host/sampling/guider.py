@@ -18,7 +18,7 @@ from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, bra
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
-from ..model.backend import NotFiniteError
+from ..model.backend import FIRST_STEP, NotFiniteError
 from ..model.memory import GIB, declared_memory, forward_size, sparse_bytes
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
 
@@ -127,11 +127,11 @@ class TalkGuider(CFGGuider):
             NotFiniteError: it does not.
         """
         if not torch.isfinite(denoised_BCTHW).all():
-            raise NotFiniteError("model: the first step gave NaN or infinite values")
+            raise NotFiniteError(FIRST_STEP)
         self.checked = True
 
     def follow(self, step: int, steps: int) -> None:
-        """Tell the step cache, which begins with the window, where sampling stands."""
+        """Tell the step cache, which begins with the window, how far sampling is."""
         if self.settings.step_cache is None:
             return
         if self.step_cache is None:

@@ -7,7 +7,7 @@ import torch
 from ....multitalk.common.errors import InputError
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
-from .comfy_backend import Conditioning, Prompt
+from .comfy_backend import HostConditioning, Prompt
 
 PROMPTS = "prompts"
 PICTURE_TIMES = "picture_times"
@@ -51,11 +51,11 @@ def scheduled_pictures(pictures_BHWC: torch.Tensor | None, times: str) -> tuple[
     )
 
 
-def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[Conditioning], ...]:
+def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning], ...]:
     """The prompts of a schedule, each through the text encoder; a prompt that returns is encoded once.
 
     Raises:
-        InputError: prompts without a text encoder, or a text that is no schedule.
+        InputError: prompts without a text encoder, or a text that is not a schedule.
     """
     if not prompts.strip():
         return ()
@@ -70,7 +70,7 @@ def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[Conditioning], ..
     return tuple(Keyframe(entry.start_s, encoded[entry.text]) for entry in entries)
 
 
-def prompts_of(positive: Conditioning | None, schedule: PromptTimeline | None) -> Prompt:
+def prompts_of(positive: HostConditioning | None, schedule: PromptTimeline | None) -> Prompt:
     """A window's prompt: the schedule's, if it has any, else the sampler's own."""
     if schedule is not None and schedule.prompts:
         prompts = schedule.prompts

@@ -10,7 +10,7 @@ Change: TypeAlias = Callable[[str, Mapping[str, object], Mapping[str, object]], 
 def with_nodes_changed(asked: Any, change: Change) -> Any:
     """The body with every node changed that has a class and inputs; all else is as it came.
 
-    Any JSON may come, a list for instance; what is no prompt is the host's to refuse.
+    Any JSON may come, a list for instance; what is not a prompt is the host's to refuse.
     """
     prompt = cast("Mapping[str, object]", asked).get("prompt") if isinstance(asked, Mapping) else None
     if not isinstance(prompt, Mapping):

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from comfy_execution.utils import get_executing_context
 
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import InputError, RunStoreError
 from ..report.widget_values import WidgetValues
 from ..run.request import OutputForm
 from ..run.video_file import check_prefix, stand_in
@@ -61,7 +61,7 @@ def prefix_refusal(prefix: str | None) -> str:
         return ""
     try:
         check_prefix(prefix, widget or stand_in)
-    except InputError as error:
+    except (InputError, RunStoreError) as error:
         return str(error)
     return ""
 

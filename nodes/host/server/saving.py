@@ -24,7 +24,7 @@ def with_savers(asked: Any) -> Any:
 
 
 def _saver_for(_node_id: str, node: Mapping[str, object], inputs: Mapping[str, object]) -> object:
-    """The node that saves in the place of one that would, or the node itself."""
+    """The node that saves in place of one that would, or the node itself."""
     name = inputs.get("save_as")
     if node["class_type"] != EMBEDS or inputs.get("file") != ENCODE:
         return node

@@ -27,7 +27,7 @@ def host_inputs() -> dict[str, Any]:
     A node that cannot describe itself, for instance because its files are gone, is left out: the server
     answers /object_info in the same way.
     """
-    from nodes import NODE_CLASS_MAPPINGS  # noqa: PLC0415, TID251  # the host's; it stands only in a server
+    from nodes import NODE_CLASS_MAPPINGS  # noqa: PLC0415, TID251  # the host's; it exists only in a server
 
     described: dict[str, Any] = {}
     classes: dict[str, Any] = NODE_CLASS_MAPPINGS
@@ -56,7 +56,7 @@ def converted(workflow: object) -> bytes:
     """The answer of the route, as JSON.
 
     Raises:
-        RequestError: it is no workflow of WanVideoWrapper that can be converted.
+        RequestError: it is not a workflow of WanVideoWrapper that can be converted.
     """
     try:
         conversion = convert(workflow, host_inputs(), name_rule)

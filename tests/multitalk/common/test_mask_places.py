@@ -49,7 +49,7 @@ def test_boxes_are_read_in_pixels_or_percent() -> None:
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "10%,5,40%,90", "a,b,c,d", "1;2;3;4"])
 def test_what_is_no_box_is_refused_by_the_sockets_name(text: str) -> None:
-    with pytest.raises(InputError, match=r"^box 1: .* is no box; write x,y,width,height"):
+    with pytest.raises(InputError, match=r"^box 1: .* is not a box; write x,y,width,height"):
         parse_box(text, "box 1")
 
 

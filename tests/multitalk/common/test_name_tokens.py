@@ -59,9 +59,9 @@ def test_tokens_are_replaced(template: str, prefix: str) -> None:
         ("50% and 60% talk", "% and 60% is unknown"),
         ("%.seed%", "%.seed% is unknown"),
         ("%node.%", "%node.% is unknown"),
-        ("%date:YYYY-MM-DD%", "%date:YYYY-MM-DD% has no value: 'YYYY' is no part of a date"),
-        ("%date:yyy%", "%date:yyy% has no value: 'y' is no part of a date"),
-        ("%date:month%", "%date:month% has no value: 'onth' is no part of a date"),
+        ("%date:YYYY-MM-DD%", "%date:YYYY-MM-DD% has no value: 'YYYY' is not a part of a date"),
+        ("%date:yyy%", "%date:yyy% has no value: 'y' is not a part of a date"),
+        ("%date:month%", "%date:month% has no value: 'onth' is not a part of a date"),
         ("%Loader.name%", "%Loader.name% has no value: no name of Loader"),
     ],
 )

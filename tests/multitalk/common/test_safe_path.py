@@ -36,8 +36,8 @@ def test_names_and_subfolders_are_kept(tmp_path: Path, prefix: str, folder: str,
 @pytest.mark.parametrize(
     ("prefix", "reason"),
     [
-        ("", "is no file name"),
-        ("  ", "is no file name"),
+        ("", "is not a file name"),
+        ("  ", "is not a file name"),
         ("folder/", "ends in a folder"),
         (".", "ends in a folder"),
         ("..", "leads out of the output folder"),

@@ -16,7 +16,7 @@ sys.path.insert(0, sys.argv[1])
 import load_pack
 import hashlib, json, pathlib, torch
 from evertalk_pack.multitalk.media.output_format import offered_formats
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 torch.set_num_threads(1)
 noise = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 frames = torch.nn.functional.interpolate(noise, (96, 96), mode="bilinear").permute(0, 2, 3, 1).contiguous()

@@ -62,12 +62,6 @@ def test_file_in_memory_reads_as_the_file_on_disk(tmp_path: Path) -> None:
     assert [level_of(reader.frame_at(k / 25)) for k in (20, 3, 4)] == [20, 3, 4]
 
 
-def test_frames_between_are_resampled_by_time(tmp_path: Path) -> None:
-    reader = FrameReader(str(write_clip(tmp_path / "a.mp4", at_fps(Fraction(50), 40))))
-    frames = list(reader.frames_between(0.2, 6, 25))
-    assert [level_of(frame_HWC) for frame_HWC in frames] == [10, 12, 14, 16, 18, 20]
-
-
 def test_picture_turned_by_its_display_matrix_is_upright_wherever_it_is_read(tmp_path: Path) -> None:
     lying = np.zeros((32, 64, 3), np.uint8)
     lying[:, :32] = 255  # turned clockwise, the left half comes to the top

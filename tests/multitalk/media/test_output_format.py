@@ -26,14 +26,14 @@ from evertalk_pack.multitalk.media.picture_reader import read_pictures
 from evertalk_pack.multitalk.media.picture_sequence import check_archive, pictures_of, write_archive
 from evertalk_pack.multitalk.media.result import SavedFrames, classify
 from evertalk_pack.multitalk.media.segment import Piece
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.media.video_reader import codec_of, read_frames, read_sound
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.windows.loop import generate
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from PIL import Image
-from toy_run import QUICK, ToyRun, ToyStudio, bytes_of
+from toy_run import QUICK, ToyBackend, ToyRun, bytes_of
 
 FORMS = [form for form in OUTPUT_FORMATS if form.is_offered]
 LATER = FORMS[1:]
@@ -77,7 +77,7 @@ def test_run_that_pauses_has_the_same_bytes_and_makes_no_window_twice(
         run = ToyRun(output, written_as=form, pausing=Pausing(2))
         videos.append(run.play())
         lengths.append(len(frames_of(videos[-1])))
-        made += run.studio.sampled
+        made += run.backend.sampled
     assert made == list(range(WINDOWS))
     assert lengths == [17 + 12, 17 + 3 * 12, FRAMES]
     assert bytes_of(videos[-1]) == expected
@@ -92,7 +92,7 @@ def test_finished_video_gives_its_first_windows_to_another_run(tmp_path: Path, f
     ToyRun(output, written_as=form).play()
     again = ToyRun(output, written_as=form, window_seeds=seeds)
     video = again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
     assert bytes_of(video) == bytes_of(ToyRun(scratch, written_as=form, window_seeds=seeds).play())
 
 
@@ -104,7 +104,7 @@ def test_finished_run_is_found_again_and_leaves_no_segments(tmp_path: Path, form
     assert {file.suffix for file in first.store.folder.iterdir()} == {".json", ".safetensors"}
     again = ToyRun(tmp_path, written_as=form)
     assert again.play() == video
-    assert again.studio.sampled == []
+    assert again.backend.sampled == []
     assert video.name == f"toy_00001_{form.suffix}"
 
 
@@ -121,7 +121,7 @@ def test_damaged_segment_is_made_again(tmp_path: Path, form: OutputFormat) -> No
     segment.write_bytes(content)
     again = ToyRun(output, written_as=form)
     assert bytes_of(again.play()) == bytes_of(whole_run(tmp_path / "whole", form))
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
 
 
 @pytest.mark.parametrize("form", [PNG_SEQUENCE, EXR_SEQUENCE], ids=named)
@@ -152,7 +152,7 @@ def test_frames_come_back_as_exactly_as_the_bits_of_a_lossless_form_can(
     tmp_path: Path, form: OutputFormat, largest: float
 ) -> None:
     video = ToyRun(tmp_path, frames=17, written_as=form).play()
-    (exact,) = [done.frames_FHWC for done in generate(ToyRun(tmp_path, frames=17).spec(), ToyStudio())]
+    (exact,) = [done.frames_FHWC for done in generate(ToyRun(tmp_path, frames=17).spec(), ToyBackend())]
     assert (frames_of(video) - exact.clamp(0, 1)).abs().max() <= largest * 1.001
 
 

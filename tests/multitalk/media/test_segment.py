@@ -9,8 +9,8 @@ import torch
 from evertalk_pack.multitalk.common.errors import RunStoreError
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.segment import Piece, check_frames, remux, write_segment
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
-from evertalk_pack.multitalk.media.video_settings import VideoSettings
 
 LENGTHS = (9, 1, 2, 3, 30)
 """Short ones too: x264 holds back two frames, and a scene may have fewer."""

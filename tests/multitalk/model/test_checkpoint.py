@@ -106,7 +106,7 @@ def test_a_shape_that_contradicts_the_others_is_named() -> None:
 
 def test_a_vector_in_place_of_a_matrix_is_named() -> None:
     tensors = {**header(SMALL).tensors, "audio_proj.proj1.weight": TensorInfo("F16", (24,))}
-    with pytest.raises(CheckpointError, match=r"proj1.weight` has the shape \[24\], which is no matrix"):
+    with pytest.raises(CheckpointError, match=r"proj1.weight` has the shape \[24\], which is not a matrix"):
         read(CheckpointHeader("talk.safetensors", tensors))
 
 

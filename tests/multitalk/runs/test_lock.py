@@ -1,6 +1,7 @@
 """Of all that want a run's folder one gets it, and a holder that is gone keeps nobody out for long."""
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -180,3 +181,37 @@ def test_a_full_disk_leaves_no_lock_that_nobody_holds(small_disk: Path) -> None:
     began_s = time.monotonic()
     with RunLock(small_disk):
         assert time.monotonic() - began_s < 5, "an empty lock would be watched for half a minute"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc")
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_was_set_does_not_make_a_living_holder_look_gone(tmp_path: Path, jump_s: float) -> None:
+    (tmp_path / "writers").write_text("0")
+    process = contender(tmp_path, 5)
+    try:
+        assert first_line(process) == "held\n"
+        lock = tmp_path / NAME
+        holder = json.loads(lock.read_text())
+        # What another process reckons from the clock's time of the boot, which moves with the clock.
+        lock.write_text(json.dumps({**holder, "started_s": holder["started_s"] + jump_s}))
+        with pytest.raises(RunStoreError, match="is working on the same run"), RunLock(tmp_path):
+            pass
+    finally:
+        process.kill()
+        process.communicate()
+    with RunLock(tmp_path) as mine:
+        mine.check()
+
+
+def test_a_disk_that_does_not_answer_is_not_taken_for_a_lock_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> bytes:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with RunLock(tmp_path) as lock:
+        with monkeypatch.context() as patch:
+            patch.setattr(run_lock, "read_plain", away)
+            with pytest.raises(OSError, match="Stale file handle"):
+                lock.check()
+        lock.check()

@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import RunStoreError
-from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap, read_overlap, write_overlap
+from evertalk_pack.multitalk.runs.overlap_file import (
+    KEPT_BYTES,
+    WindowOverlap,
+    kept_carries,
+    read_overlap,
+    write_overlap,
+)
 
 
 def test_views_of_one_window_come_back_as_they_were(tmp_path: Path) -> None:
@@ -44,3 +50,25 @@ def test_what_is_nothing_of_attention_is_refused(tmp_path: Path, found: torch.Te
     write_overlap(path, WindowOverlap(attention=found))
     with pytest.raises(RunStoreError, match=r"c000000.safetensors holds \{'attention': "):
         read_overlap(path, 0, (4, 6))
+
+
+def test_all_are_kept_while_there_is_room() -> None:
+    assert kept_carries(12, KEPT_BYTES // 12) == frozenset(range(12))
+
+
+@pytest.mark.parametrize("room", [1, 2, 5, 12])
+def test_long_runs_keep_few_that_are_evenly_spaced_and_never_ask_for_a_dropped_one(room: int) -> None:
+    kept = frozenset[int]()
+    for finished in range(1, 300):
+        now = kept_carries(finished, KEPT_BYTES // room)
+        assert now <= kept | {finished - 1}
+        assert {finished - 1, max(0, finished - 2)} <= now
+        assert len(now) <= room + 2
+        gaps = [after - before for before, after in zip(sorted(now), sorted(now)[1:], strict=False)]
+        assert max(gaps, default=1) <= max(1, 2 * finished // room)
+        kept = now
+
+
+def test_windows_that_somebody_looks_at_are_kept_in_any_case() -> None:
+    assert kept_carries(20, KEPT_BYTES, last=5) == {15, 16, 17, 18, 19}
+    assert kept_carries(3, KEPT_BYTES, last=5) == {0, 1, 2}

@@ -32,7 +32,7 @@ def test_a_lock_that_is_none_is_refused_at_once(tmp_path: Path, what: str) -> No
     PLANTED[what](tmp_path / NAME)
     began_s = time.monotonic()
     with (
-        pytest.raises(RunStoreError, match=f"`lock` is {what}, and no lock of"),
+        pytest.raises(RunStoreError, match=f"`lock` is {what}, not a lock of"),
         RunLock(tmp_path),
     ):
         pass

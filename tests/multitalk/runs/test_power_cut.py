@@ -13,7 +13,7 @@ from evertalk_pack.multitalk.media.output_format import PNG_SEQUENCE
 from evertalk_pack.multitalk.runs import lock as run_lock
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from power_cut import Moment, State, distinct, recording
-from toy_run import Stop, StopError, ToyRun, ToyStudio, bytes_of
+from toy_run import Stop, StopError, ToyBackend, ToyRun, bytes_of
 
 LOG = logging.getLogger(__name__)
 COUNT = int(os.environ.get("EVERTALK_POWER_CUTS", "20"))
@@ -25,7 +25,7 @@ FINISHED = "the video"
 def fresh(run: ToyRun, output: Path) -> ToyRun:
     """The same job in another folder."""
     return replace(
-        run, output=output, studio=ToyStudio(), said=[], store=None, written=None, before_window=None
+        run, output=output, backend=ToyBackend(), said=[], store=None, written=None, before_window=None
     )
 
 
@@ -47,8 +47,8 @@ def complaint(state: State, run: ToyRun, expected: dict[str, bytes], output: Pat
         return f"{state.name}: {type(error).__name__}: {error}"
     if bytes_of(video) != expected:
         return f"{state.name}: other bytes"
-    lost = {str(index) for index in after.studio.sampled} & set(state.said)
-    if FINISHED in state.said and after.studio.sampled:
+    lost = {str(index) for index in after.backend.sampled} & set(state.said)
+    if FINISHED in state.said and after.backend.sampled:
         lost.add(FINISHED)
     return f"{state.name}: lost {sorted(lost)} of {state.said}" if lost else ""
 

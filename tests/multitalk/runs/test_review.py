@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.media.video_reader import read_frames
-from evertalk_pack.multitalk.runs import overlap_retention as kept_carries
+from evertalk_pack.multitalk.runs import overlap_file
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing, paused_text
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
@@ -31,7 +31,7 @@ def test_window_that_is_made_again_leaves_those_before_it_and_gives_the_bytes_of
     ToyRun(output, pausing=Pausing(3 if paused else 0)).play()
     again = ToyRun(output, window_seeds=THIRD)
     video = again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
     assert video.read_bytes() == whole_run(tmp_path / "scratch", THIRD)
     assert f"resumed: 2 of {WINDOWS} windows were finished by toy_r" in again.said[0]
     assert "the same up to there" in again.said[0]
@@ -45,7 +45,7 @@ def test_second_window_is_made_again_after_the_third_was(tmp_path: Path) -> None
     both = WindowSeeds(((1, 7), (2, 99)))
     again = ToyRun(output, window_seeds=both)
     assert again.play().read_bytes() == whole_run(tmp_path / "scratch", both)
-    assert again.studio.sampled == [1, 2, 3, 4]
+    assert again.backend.sampled == [1, 2, 3, 4]
 
 
 def test_seed_that_was_tried_before_is_found_again(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_seed_that_was_tried_before_is_found_again(tmp_path: Path) -> None:
     ToyRun(tmp_path, window_seeds=THIRD).play()
     back = ToyRun(tmp_path)
     assert back.play() == first
-    assert back.studio.sampled == []
+    assert back.backend.sampled == []
 
 
 def test_frames_before_the_window_are_those_of_the_first_run(tmp_path: Path) -> None:
@@ -66,19 +66,19 @@ def test_frames_before_the_window_are_those_of_the_first_run(tmp_path: Path) -> 
 def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
+    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
     output = tmp_path / "output"
     output.mkdir()
     ToyRun(output).play()
     again = ToyRun(output, window_seeds=THIRD)
     assert again.play().read_bytes() == whole_run(tmp_path / "scratch", THIRD)
-    assert again.studio.sampled == [0, 1, 2, 3, 4]
+    assert again.backend.sampled == [0, 1, 2, 3, 4]
 
 
 def test_motion_frames_that_would_fill_the_disk_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_carries, "KEPT_BYTES", 1)
+    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
     run = ToyRun(tmp_path)
     run.play()
     assert run.store is not None
@@ -96,7 +96,7 @@ def test_run_pauses_behind_every_second_window_and_ends_as_if_it_had_not(tmp_pat
     for _ in range(3):
         run = ToyRun(output, pausing=Pausing(2))
         videos.append(run.play())
-        made.append(run.studio.sampled)
+        made.append(run.backend.sampled)
     assert made == [[0, 1], [2, 3], [4]]
     assert videos[-1].read_bytes() == whole_run(tmp_path / "scratch")
 
@@ -116,11 +116,11 @@ def test_run_that_is_asked_to_pauses_behind_the_window_that_is_made(tmp_path: Pa
 
     run = ToyRun(tmp_path, pausing=pausing, before_window=ask)
     run.play()
-    assert run.studio.sampled == [0, 1]
+    assert run.backend.sampled == [0, 1]
 
 
 def test_pauses_fall_on_the_same_windows_however_a_run_went_on() -> None:
     pausing = Pausing(3)
     assert [index for index in range(9) if pausing.is_due(index)] == [2, 5, 8]
     assert not any(Pausing().is_due(index) for index in range(9))
-    assert paused_text(3, 7) == "paused behind window 3 of 7; queue again to go on"
+    assert paused_text(3, 7) == "paused after window 3 of 7; queue again to go on"

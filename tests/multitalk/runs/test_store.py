@@ -15,7 +15,7 @@ from evertalk_pack.multitalk.runs.identity import Resume
 from evertalk_pack.multitalk.runs.manifest import NAME, WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
 from evertalk_pack.multitalk.windows.loop import generate
-from toy_run import SIZE, Stop, StopError, ToyRun, ToyStudio
+from toy_run import SIZE, Stop, StopError, ToyBackend, ToyRun
 
 WINDOWS = 5
 """Of a toy run of 60 frames."""
@@ -44,8 +44,8 @@ def counted(path: Path) -> tuple[int, float]:
 
 def test_loop_that_begins_in_the_middle_gives_the_same_frames(tmp_path: Path) -> None:
     run = ToyRun(tmp_path)
-    whole = list(generate(run.spec(), ToyStudio()))
-    later = list(generate(run.spec(), ToyStudio(), 3, whole[2].motion_FHWC))
+    whole = list(generate(run.spec(), ToyBackend()))
+    later = list(generate(run.spec(), ToyBackend(), 3, whole[2].motion_FHWC))
     assert [window.window.index for window in later] == [3, 4]
     for expected, found in zip(whole[3:], later, strict=True):
         assert torch.equal(expected.frames_FHWC, found.frames_FHWC)
@@ -57,7 +57,7 @@ def test_stopped_run_goes_on_where_it_was_and_gives_the_same_bytes(tmp_path: Pat
     stopped_run(tmp_path, index)
     again = ToyRun(tmp_path)
     assert again.play().read_bytes() == expected
-    assert again.studio.sampled == list(range(index, WINDOWS))
+    assert again.backend.sampled == list(range(index, WINDOWS))
     assert again.said == [f"resumed: {index} of {WINDOWS} windows were finished"]
 
 
@@ -83,7 +83,7 @@ def test_only_finished_makes_no_window(tmp_path: Path) -> None:
     path = run.play()
     assert path.name.endswith("_incomplete.mp4")
     assert counted(path)[0] == 17 + 12
-    assert run.studio.sampled == []
+    assert run.backend.sampled == []
 
 
 def test_only_finished_without_a_finished_window_is_refused(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_restart_makes_every_window_again(tmp_path: Path) -> None:
     stopped_run(tmp_path, 3)
     run = ToyRun(tmp_path, resume=Resume.RESTART)
     run.play()
-    assert run.studio.sampled == list(range(WINDOWS))
+    assert run.backend.sampled == list(range(WINDOWS))
 
 
 def test_finished_run_is_found_again_and_its_segments_are_gone(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_finished_run_is_found_again_and_its_segments_are_gone(tmp_path: Path) -
     ]
     again = ToyRun(tmp_path)
     assert again.play() == path
-    assert again.studio.sampled == []
+    assert again.backend.sampled == []
     assert again.said == [f"all {WINDOWS} windows were finished; the video is {path}"]
     assert again.store is not None
     assert len(again.store.stats) == WINDOWS
@@ -122,7 +122,7 @@ def test_finished_video_that_was_changed_is_left_alone_and_made_anew(tmp_path: P
     assert again.play().read_bytes() == expected
     assert path.read_bytes() == b"cut by hand"
     assert again.said == [
-        f"the finished video EverTalk/{path.name} is gone or was changed: the run begins anew"
+        f"the finished video EverTalk/{path.name} is gone or was changed: the run starts over"
     ]
 
 
@@ -130,7 +130,7 @@ def test_other_settings_are_another_run(tmp_path: Path) -> None:
     stopped_run(tmp_path, 3)
     other = ToyRun(tmp_path, seed=1)
     other.play()
-    assert other.studio.sampled == list(range(WINDOWS))
+    assert other.backend.sampled == list(range(WINDOWS))
     assert other.said == []
 
 
@@ -155,7 +155,7 @@ def test_longer_sound_takes_over_the_windows_that_heard_the_same(tmp_path: Path,
         stopped_run(tmp_path, 4)
     longer = ToyRun(tmp_path, frames=100)
     path = longer.play()
-    assert longer.studio.sampled == [4, 5, 6, 7]  # the fifth window of the shorter run hears past its end
+    assert longer.backend.sampled == [4, 5, 6, 7]  # the fifth window of the shorter run hears past its end
     assert "resumed: 4 of 8 windows were finished by toy_r" in longer.said[0]
     run_to_the_end(tmp_path / "whole", frames=100)
     whole = read_frames(tmp_path / "whole" / "EverTalk" / "toy_00001_.mp4")
@@ -177,7 +177,7 @@ def test_damaged_segment_costs_its_window_and_those_behind_it(tmp_path: Path, da
     segment.write_bytes(segment.read_bytes()[:-9] + b"123456789")
     again = ToyRun(tmp_path)
     assert again.play().read_bytes() == expected
-    assert again.studio.sampled == list(range(damaged, WINDOWS))
+    assert again.backend.sampled == list(range(damaged, WINDOWS))
     assert f"{4 - damaged} of 4 finished windows are damaged" in again.said[0]
 
 
@@ -188,7 +188,7 @@ def test_damaged_motion_frames_cost_one_window(tmp_path: Path) -> None:
     (run.store.folder / "c000002.safetensors").write_bytes(b"\xff" * 100)
     again = ToyRun(tmp_path)
     assert again.play().read_bytes() == expected
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b'{"format": 1}', b"\0" * 4096])
@@ -219,7 +219,7 @@ def test_segment_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     segment.symlink_to(tmp_path / "elsewhere.mp4")
     again = ToyRun(tmp_path)
     again.play()
-    assert again.studio.sampled == list(range(WINDOWS))
+    assert again.backend.sampled == list(range(WINDOWS))
 
 
 def test_run_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
@@ -258,15 +258,46 @@ def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
         run.new_store()
 
 
-def test_window_with_values_that_are_no_numbers_is_told_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_figures_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     run = ToyRun(tmp_path, frames=17)
     with run.new_store() as store:
-        frames = torch.full((17, SIZE, SIZE, 3), 0.5)
-        frames[3, 2, 1] = torch.nan
-        nan = float("nan")
+        frames, nan = torch.full((17, SIZE, SIZE, 3), 0.5), float("nan")
         store.add(run.card().windows[0], frames, WindowOverlap(), WindowStats(1.0, drift=nan, seam=nan))
         store.finish()
-    assert store.stats == (WindowStats(1.0, drift=None, seam=None, finite=False),)
-    assert "Window 1 holds values that are no numbers" in caplog.text
+    assert store.stats == (WindowStats(1.0, drift=None, seam=None),)
+
+
+def test_window_that_an_earlier_release_kept_with_values_that_are_no_numbers_is_made_again(
+    tmp_path: Path,
+) -> None:
+    run = ToyRun(tmp_path, before_window=Stop(3))
+    with pytest.raises(StopError):
+        run.play()
+    assert run.store is not None
+    manifest = run.store.folder / NAME
+    kept = json.loads(manifest.read_text())
+    kept["windows"][1]["stats"]["finite"] = False
+    manifest.write_text(json.dumps(kept))
+    again = ToyRun(tmp_path)
+    again.play()
+    assert again.backend.sampled == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_window_with_values_that_are_no_numbers_ends_the_run_and_is_made_again(
+    tmp_path: Path, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, decode = ToyRun(tmp_path), ToyBackend.decode
+
+    def spoilt(studio: ToyBackend, latents_BCTHW: torch.Tensor) -> torch.Tensor:
+        frames_FHWC = decode(studio, latents_BCTHW)
+        frames_FHWC[3, 2, 1] = value if studio.sampled[-1] == 2 else 0.5
+        return frames_FHWC
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ToyBackend, "decode", spoilt)
+        with pytest.raises(InputError, match=r"frames of window 3 hold NaN or infinite values.*are kept"):
+            run.play()
+    again = ToyRun(tmp_path)
+    again.play()
+    assert again.backend.sampled == [2, 3, 4]

@@ -10,7 +10,7 @@ import pytest
 from evertalk_pack.multitalk.common.errors import RunStoreError
 from evertalk_pack.multitalk.media.output_format import MP4_H264, PNG_SEQUENCE, OutputFormat
 from evertalk_pack.multitalk.runs.folder import store_error
-from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
+from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest, segment_name
 from toy_run import ToyRun, bytes_of
 
 WINDOWS = 5
@@ -34,7 +34,7 @@ def test_full_disk_ends_the_run_with_its_name_and_the_run_goes_on_when_there_is_
     whole.mkdir()
     again = ToyRun(small_disk, written_as=form)
     assert bytes_of(again.play()) == bytes_of(ToyRun(whole, written_as=form).play())
-    assert again.studio.sampled == list(range(finished, WINDOWS))
+    assert again.backend.sampled == list(range(finished, WINDOWS))
 
 
 def test_folder_that_becomes_read_only_ends_the_run_and_it_goes_on_later(small_disk: Path) -> None:
@@ -53,7 +53,7 @@ def test_folder_that_becomes_read_only_ends_the_run_and_it_goes_on_later(small_d
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     again = ToyRun(small_disk)
     again.play()
-    assert again.studio.sampled == [3, 4]
+    assert again.backend.sampled == [3, 4]
 
 
 def test_folder_that_may_not_be_made_is_named(small_disk: Path) -> None:
@@ -62,6 +62,31 @@ def test_folder_that_may_not_be_made_is_named(small_disk: Path) -> None:
         ToyRun(small_disk).play()
 
 
-def test_other_errors_of_the_disk_say_what_the_system_said(tmp_path: Path) -> None:
-    error = store_error(tmp_path, OSError(errno.EIO, os.strerror(errno.EIO)))
-    assert "cannot be used ([Errno 5] Input/output error)" in str(error)
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.EMFILE, "cannot be used ([Errno 24] Too many open files). Mend that"),
+        (errno.EIO, "does not answer ([Errno 5] Input/output error). Look whether it is connected"),
+        (errno.ESTALE, "does not answer ([Errno 116] Stale file handle). Look whether it is connected"),
+        (errno.EISDIR, "needs a file where a folder is ([Errno 21] Is a directory). Move that folder away"),
+        (errno.EDQUOT, "the disk is full"),
+    ],
+)
+def test_errors_of_the_disk_say_what_the_system_said(tmp_path: Path, code: int, words: str) -> None:
+    assert words in str(store_error(tmp_path, OSError(code, os.strerror(code))))
+
+
+def test_folder_that_has_the_name_of_a_window_is_left_and_told_of(tmp_path: Path) -> None:
+    def put(index: int) -> None:
+        if index == 1:
+            assert run.store is not None
+            (run.store.folder / segment_name(2)).mkdir()
+
+    run = ToyRun(tmp_path, before_window=put)
+    with pytest.raises(RunStoreError, match="needs a file where a folder is"):
+        run.play()
+    assert run.store is not None
+    (run.store.folder / segment_name(2)).rmdir()
+    again = ToyRun(tmp_path)
+    again.play()
+    assert again.backend.sampled == [2, 3, 4]

@@ -28,7 +28,7 @@ def test_settings_that_are_longer_than_a_manifest_may_hold_lose_no_window(tmp_pa
         stopped.play()
     again = new_run()
     again.play()
-    assert again.studio.sampled == [2, 3, 4]
+    assert again.backend.sampled == [2, 3, 4]
 
 
 def test_what_a_killed_machine_leaves_of_a_stopped_run_s_video_is_in_the_run_s_folder(
@@ -62,9 +62,9 @@ def test_run_that_was_stopped_goes_on_the_next_day_and_its_video_is_found_on_the
         stopped.play()
     next_day = ToyRun(tmp_path, final_prefix="2026-03-08/toy")
     video = next_day.play()
-    assert next_day.studio.sampled == [2, 3, 4]
+    assert next_day.backend.sampled == [2, 3, 4]
     assert video == tmp_path / "2026-03-08" / "toy_00001_.mp4"
     third_day = ToyRun(tmp_path, final_prefix="2026-03-09/toy")
     assert third_day.play() == video
-    assert third_day.studio.sampled == []
+    assert third_day.backend.sampled == []
     assert not (tmp_path / "2026-03-09").exists()

@@ -86,7 +86,7 @@ def test_who_a_timeline_does_not_name_is_silent() -> None:
         ("0-21 A", "timeline: the audio ends at 20.00s"),
         ("0-9 A; 8-12 B", "timeline: this entry overlaps entry 1, which names other speakers"),
         ("0-9 A; 9~12 B", r"timeline: expected a dash .*\(character 9\)"),
-        ("0-9 E", "timeline: 'E' is no speaker; there are A, B, C, D"),
+        ("0-9 E", "timeline: 'E' is not a speaker; there are A, B, C, D"),
         ("", "timeline: expected a time"),
     ],
 )
@@ -176,7 +176,7 @@ def test_boxes_are_read_in_the_order_of_the_speakers() -> None:
 @pytest.mark.parametrize(
     ("boxes", "complaint"),
     [
-        ("0,0,9,9; 9,0,9", "boxes: speaker B: '9,0,9' is no box"),
+        ("0,0,9,9; 9,0,9", "boxes: speaker B: '9,0,9' is not a box"),
         (";".join(["0,0,9,9"] * 5), "boxes: there are 5, expected at most 4"),
     ],
 )

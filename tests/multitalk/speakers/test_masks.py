@@ -120,9 +120,9 @@ def test_a_mask_that_is_wholly_cropped_off_is_refused() -> None:
 
 
 def test_a_size_that_is_no_whole_number_of_tokens_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(AssertionError, match="40 is no multiple of 16"):
+    with pytest.raises(AssertionError, match="40 is not a multiple of 16"):
         make_speaker_masks(torch.ones(1, 64, 64), 1, 40, 64)
-    with pytest.raises(AssertionError, match="72 is no multiple of 16"):
+    with pytest.raises(AssertionError, match="72 is not a multiple of 16"):
         make_speaker_masks(torch.ones(1, 64, 64), 1, 64, 72)
 
 

@@ -46,7 +46,7 @@ def test_the_same_speakers_may_be_named_twice() -> None:
         ("A 0-5", "expected a time", 1),
         ("0 5 A", "expected a dash", 3),
         ("0-5", "expected a speaker; there are A, B, C", 4),
-        ("0-5 D", "'D' is no speaker; there are A, B, C", 5),
+        ("0-5 D", "'D' is not a speaker; there are A, B, C", 5),
         ("0-5 A+", "expected a speaker", 7),
         ("0-5 A B", r"expected \+ and another speaker", 7),
         ("0-5 A, 5-9 B", r"expected \+ and another speaker", 6),

@@ -107,14 +107,14 @@ def test_missing_unknown_and_misshapen_weights_are_refused_by_name() -> None:
 def test_shapes_of_no_wav2vec2_are_refused() -> None:
     weights = plain()
     del weights["feature_extractor.conv_layers.6.conv.weight"]
-    with pytest.raises(ModelFileError, match=r"shaped like no wav2vec2.*6 convolutions, not 7.*download"):
+    with pytest.raises(ModelFileError, match=r"not shaped like a wav2vec2.*6 convolutions, not 7.*download"):
         speech_encoder_from(weights, "my_file")
 
 
 def test_a_checkpoint_without_its_position_kernel_is_refused() -> None:
     weights = plain()
     del weights[POSITIONS + "weight"]
-    with pytest.raises(ModelFileError, match=r"shaped like no wav2vec2.*pos_conv_embed.conv.weight"):
+    with pytest.raises(ModelFileError, match=r"not shaped like a wav2vec2.*pos_conv_embed.conv.weight"):
         speech_encoder_from(weights, "my_file")
 
 

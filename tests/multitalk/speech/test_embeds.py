@@ -9,7 +9,7 @@ from evertalk_pack.multitalk.common.fingerprint import fingerprint
 from evertalk_pack.multitalk.common.types import FPS, TAIL_FRAMES, Speakers, Waveform
 from evertalk_pack.multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers, one_speaker
 from evertalk_pack.multitalk.speech.embeds import encode_voices
-from evertalk_pack.multitalk.speech.loudness import loudness_lufs
+from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
 from tiny_speech import speech_like, tiny_encoder
 
@@ -59,9 +59,9 @@ def test_loudness_is_brought_to_the_weights_or_left(normalise: bool) -> None:
     encoder = PlainEncoder()
     sound = Waveform(speech_like(16000)[None], 16000)
     encode_voices(encoder, one_speaker(sound), normalise=normalise)
-    heard = Waveform(encoder.heard[0][0].samples_CT[:, :16000], 16000)
-    expected = -23.0 if normalise else loudness_lufs(sound)
-    assert loudness_lufs(heard) == pytest.approx(expected, abs=0.01)
+    heard_CT = encoder.heard[0][0].samples_CT[:, :16000]
+    expected = -23.0 if normalise else loudness_of_pieces(sound.samples_CT, 16000)
+    assert loudness_of_pieces(heard_CT, 16000) == pytest.approx(expected, abs=0.01)
 
 
 def test_each_voice_has_its_own_track_and_a_short_one_is_silent_at_its_end() -> None:

@@ -3,9 +3,13 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.windows import colour
 from evertalk_pack.multitalk.windows.colour import ColourMethod, colour_drift, match_colour
-from evertalk_pack.multitalk.windows.lab import lab_of_rgb
+from evertalk_pack.multitalk.windows.lab import lab_planes, planes_of
 
 BOTH = pytest.mark.parametrize("method", list(ColourMethod))
+
+
+def lab_of_rgb(rgb_X3: torch.Tensor) -> torch.Tensor:
+    return torch.stack(lab_planes(planes_of(rgb_X3)), dim=-1)
 
 
 def picture(seed: int, *shape: int, low: float = 0.3, high: float = 0.7) -> torch.Tensor:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import torch
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 
 SIDE_PX = 16
 
 
 @dataclass
-class NumberingStudio:
+class NumberingBackend:
     """Every window decodes to frames that hold its number; notes what it was asked for."""
 
     requests: list[WindowRequest] = field(default_factory=list)
@@ -51,25 +51,25 @@ def spec(windows: tuple[Window, ...], *, dense: bool = False) -> RunSpec:
     )
 
 
-def pinned_values(studio: NumberingStudio) -> list[tuple[int, float]]:
+def pinned_values(backend: NumberingBackend) -> list[tuple[int, float]]:
     """Latent frames that each window pins, and what they hold."""
-    pins = [request.condition.pin for request in studio.requests]
+    pins = [request.condition.pin for request in backend.requests]
     return [(pin.latents_BCTHW.shape[2], round(float(pin.latents_BCTHW.mean()), 4)) for pin in pins if pin]
 
 
 def test_window_at_a_cut_takes_its_own_reference_and_nothing_of_the_window_before() -> None:
-    studio = NumberingStudio()
-    finished = list(generate(spec(plan_windows(20, 9, 5, cuts=[12])), studio))
+    backend = NumberingBackend()
+    finished = list(generate(spec(plan_windows(20, 9, 5, cuts=[12])), backend))
     assert [(window.window.start, window.window.motion) for window in finished] == [(0, 0), (4, 5), (12, 0)]
     # the first pins its reference, one latent; the second the end of the first; the third its own reference
-    assert pinned_values(studio) == [(1, 0.0), (2, 1.0), (1, 0.12)]
+    assert pinned_values(backend) == [(1, 0.0), (2, 1.0), (1, 0.12)]
     assert [len(window.frames_FHWC) for window in finished] == [9, 3, 8]
 
 
 def test_windows_made_over_carry_the_latents_of_their_start_frames() -> None:
-    studio = NumberingStudio()
-    list(generate(spec(plan_windows(13, 9, 5), dense=True), studio))
-    starts = [request.start_BCTHW for request in studio.requests]
+    backend = NumberingBackend()
+    list(generate(spec(plan_windows(13, 9, 5), dense=True), backend))
+    starts = [request.start_BCTHW for request in backend.requests]
     assert [(start.shape, round(float(start.mean()), 4)) for start in starts if start is not None] == [
         ((1, 16, 3, 2, 2), 0.5),
         ((1, 16, 3, 2, 2), 0.54),
@@ -77,6 +77,6 @@ def test_windows_made_over_carry_the_latents_of_their_start_frames() -> None:
 
 
 def test_windows_made_anew_start_from_noise_alone() -> None:
-    studio = NumberingStudio()
-    list(generate(spec(plan_windows(13, 9, 5)), studio))
-    assert [request.start_BCTHW for request in studio.requests] == [None, None]
+    backend = NumberingBackend()
+    list(generate(spec(plan_windows(13, 9, 5)), backend))
+    assert [request.start_BCTHW for request in backend.requests] == [None, None]

@@ -6,8 +6,8 @@ import torch
 from evertalk_pack.multitalk.windows.joins import FrameChunk, join_windows
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowMode
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 from evertalk_pack.wanvideo.geometry import latent_frames
 from frames_in_memory import frames_in_memory
 
@@ -16,7 +16,7 @@ WINDOW, MOTION = 9, 5
 
 
 @dataclass
-class CountingStudio:
+class CountingBackend:
     """Frame n of a window shows (start + n) / 1000, whatever was sampled; keeps the requests."""
 
     requests: list[WindowRequest] = field(default_factory=list)
@@ -58,39 +58,39 @@ def spec(video_frames: int, finish: Callable[[Window, torch.Tensor], torch.Tenso
 
 
 def test_the_finished_windows_are_the_video() -> None:
-    finished = list(generate(spec(22), CountingStudio()))
+    finished = list(generate(spec(22), CountingBackend()))
     video = torch.cat([window.frames_FHWC for window in finished])
     assert (video[:, 0, 0, 0] * 1000).round().tolist() == list(range(22))
 
 
 def test_each_window_continues_from_the_last_frames_of_the_one_before() -> None:
-    studio = CountingStudio()
-    list(generate(spec(17), studio))
-    motions = [frames for frames in studio.encoded if len(frames) == MOTION]
+    backend = CountingBackend()
+    list(generate(spec(17), backend))
+    motions = [frames for frames in backend.encoded if len(frames) == MOTION]
     shown = [(frames[:, 0, 0, 0] * 1000).round().tolist() for frames in motions]
     assert shown == [[4, 5, 6, 7, 8], [8, 9, 10, 11, 12]]
 
 
 def test_the_finishing_touch_reaches_the_video_and_the_next_window() -> None:
-    studio = CountingStudio()
-    finished = list(generate(spec(13, lighter), studio))
+    backend = CountingBackend()
+    finished = list(generate(spec(13, lighter), backend))
     assert finished[0].frames_FHWC.min() >= 0.5
-    assert studio.encoded[-1].min() >= 0.5
+    assert backend.encoded[-1].min() >= 0.5
 
 
 def test_each_window_hears_its_own_audio_and_gets_its_own_noise() -> None:
-    studio = CountingStudio()
-    list(generate(spec(17), studio))
-    assert [request.voices.audio_SFKLC.flatten()[0].item() for request in studio.requests] == [0, 4, 8]
-    noises = [request.noise_BCTHW for request in studio.requests]
+    backend = CountingBackend()
+    list(generate(spec(17), backend))
+    assert [request.voices.audio_SFKLC.flatten()[0].item() for request in backend.requests] == [0, 4, 8]
+    noises = [request.noise_BCTHW for request in backend.requests]
     assert noises[0].shape == (1, 16, 3, SIDE // 8, SIDE // 8)
     assert not torch.equal(noises[0], noises[1])
 
 
 def test_further_draws_do_not_repeat_the_starting_noise() -> None:
-    studio = CountingStudio()
-    list(generate(spec(9), studio))
-    (request,) = studio.requests
+    backend = CountingBackend()
+    list(generate(spec(9), backend))
+    (request,) = backend.requests
     shape = tuple(request.noise_BCTHW.shape)
     first, again = request.more_noise(), request.more_noise()
     more = first(shape)
@@ -100,10 +100,10 @@ def test_further_draws_do_not_repeat_the_starting_noise() -> None:
 
 
 def test_windows_are_made_on_demand() -> None:
-    studio = CountingStudio()
-    playing = generate(spec(200), studio)
+    backend = CountingBackend()
+    playing = generate(spec(200), backend)
     next(playing)
-    assert len(studio.requests) == 1, "the second window waits until the first was taken"
+    assert len(backend.requests) == 1, "the second window waits until the first was taken"
 
 
 class Weighing:
@@ -121,7 +121,7 @@ class Weighing:
         return torch.full_like(request.noise_BCTHW, request.window.start)
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
-        decoded = CountingStudio().decode(latents_BCTHW)
+        decoded = CountingBackend().decode(latents_BCTHW)
         self.weigh()
         return decoded
 
@@ -135,21 +135,21 @@ def test_while_a_window_is_made_no_more_than_the_one_before_is_in_memory(
     mode: Callable[[], WindowMode], blend_frames: int
 ) -> None:
     plan = replace(spec(WINDOW + 7 * 6), mode=mode(), windows=plan_windows(WINDOW + 7 * 6, WINDOW, 3))
-    studio = Weighing()
+    backend = Weighing()
     written: list[FrameChunk] = []
-    stretches = join_windows(generate(plan, studio), blend_frames, len(plan.windows))
+    stretches = join_windows(generate(plan, backend), blend_frames, len(plan.windows))
     for stretch in stretches:
-        studio.weigh()
+        backend.weigh()
         written = [stretch]  # as the writer, on a busy machine: it has each until it is given the next
         del stretch
     assert written[0].is_last
-    assert studio.most <= 2 * WINDOW + blend_frames, "two windows, and the frames that wait for the second"
+    assert backend.most <= 2 * WINDOW + blend_frames, "two windows, and the frames that wait for the second"
     # The grey behind the motion frames (MultiTalk) is a window too; frames that wait are held for it.
-    assert studio.most_encoding <= 2 * WINDOW + 3 + blend_frames
+    assert backend.most_encoding <= 2 * WINDOW + 3 + blend_frames
 
 
 def test_the_last_window_need_not_be_whole() -> None:
-    *_, last = generate(spec(10), CountingStudio())
+    *_, last = generate(spec(10), CountingBackend())
     assert last.window == Window(1, 4, WINDOW, MOTION, 1)
     assert len(last.frames_FHWC) == 1
     assert last.latents_BCTHW.shape[2] == latent_frames(WINDOW)

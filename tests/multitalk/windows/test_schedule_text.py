@@ -68,7 +68,7 @@ def test_pictures_are_scheduled_by_number() -> None:
 
 @pytest.mark.parametrize("number", ["0", "3", "-1", "first", "1.5", "9" * 5000])
 def test_a_picture_that_is_not_there_is_refused_at_its_place(number: str) -> None:
-    with pytest.raises(InputError, match=r"is no picture; write its number, 1 to 2 \(character 12\)"):
+    with pytest.raises(InputError, match=r"is not a picture; write its number, 1 to 2 \(character 12\)"):
         parse_image_schedule(f"0s: 1; 5s: {number}", 2, "images")
 
 

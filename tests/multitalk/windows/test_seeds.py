@@ -1,8 +1,17 @@
-"""Seeds of single windows, from the text that a person writes."""
+"""Seeds of single windows, from the text that a person writes, and the noise of each window."""
 
 import pytest
+import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.windows.seeds import WindowSeeds, parse_window_seeds
+from evertalk_pack.multitalk.windows.seeds import (
+    SEED_RANGE,
+    WindowSeeds,
+    parse_window_seeds,
+    seeded_noise,
+    window_seed,
+)
+
+SHAPE = (1, 16, 3, 8, 8)
 
 
 def test_windows_are_counted_from_one_and_may_come_in_any_order_and_form() -> None:
@@ -32,16 +41,16 @@ def test_seed_of_the_run_itself_changes_nothing_and_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("4", "'4' is no window and seed. Write a window's number"),
-        ("4: 1 9: 2", "'4: 1 9: 2' is no window and seed"),
-        ("4: -1", "is no window and seed"),
-        ("4: 1.5", "is no window and seed"),
-        ("\u0664: 1", "is no window and seed"),
-        ("four: 1", "is no window and seed"),
+        ("4", "'4' is not a window and seed. Write a window's number"),
+        ("4: 1 9: 2", "'4: 1 9: 2' is not a window and seed"),
+        ("4: -1", "is not a window and seed"),
+        ("4: 1.5", "is not a window and seed"),
+        ("\u0664: 1", "is not a window and seed"),
+        ("four: 1", "is not a window and seed"),
         ("0: 1", "there is no window 0, the first is window 1"),
         ("4: 1, 4: 2", "window 4 has two seeds"),
         (f"4: {2**63}", f"seed {2**63} of window 4, expected 0 to {2**63 - 1}"),
-        ("4: " + "9" * 31, "is no window and seed"),
+        ("4: " + "9" * 31, "is not a window and seed"),
         ("1" * 1_000_001, "1000001 characters, expected 1000000 at most"),
     ],
 )
@@ -59,3 +68,37 @@ def test_window_behind_the_last_is_refused() -> None:
     seeds.check_count(7)
     with pytest.raises(InputError, match=r"window_seeds: window 7, but the run has 6\. .*from 1 to 6"):
         seeds.check_count(6)
+
+
+def test_a_window_s_noise_can_be_made_again_alone() -> None:
+    whole = [seeded_noise(7, index)(SHAPE) for index in range(4)]
+    assert torch.equal(seeded_noise(7, 3)(SHAPE), whole[3])
+
+
+def test_windows_and_seeds_have_noise_of_their_own() -> None:
+    drawn = [seeded_noise(seed, index)(SHAPE) for seed in (0, 1, 2) for index in range(4)]
+    correlations = torch.corrcoef(torch.stack([noise.flatten() for noise in drawn])) - torch.eye(12)
+    assert correlations.abs().max() < 0.15
+
+
+def test_each_draw_of_a_window_is_fresh_and_their_order_is_fixed() -> None:
+    first, again = seeded_noise(3, 1), seeded_noise(3, 1)
+    draws = first(SHAPE), first(SHAPE)
+    assert not torch.equal(*draws)
+    assert torch.equal(again(SHAPE), draws[0])
+    assert torch.equal(again(SHAPE), draws[1])
+
+
+def test_noise_is_standard_normal_float32_on_the_cpu() -> None:
+    noise = seeded_noise(0, 0)((1, 16, 8, 32, 32))
+    assert noise.dtype == torch.float32
+    assert noise.device.type == "cpu"
+    assert abs(noise.mean().item()) < 0.02
+    assert abs(noise.std().item() - 1) < 0.02
+
+
+def test_the_first_window_uses_the_seed_itself_and_later_ones_stay_in_range() -> None:
+    assert window_seed(12345, 0) == 12345
+    seeds = [window_seed(SEED_RANGE - 1, index) for index in range(1000)]
+    assert all(0 <= seed < SEED_RANGE for seed in seeds)
+    assert len(set(seeds)) == 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.wanvideo.vae_layers import Kernel
+from evertalk_pack.wanvideo.vae_layers import ConvKernel
 from tiny_host import SIDE_PX
 
 pytestmark = pytest.mark.host
@@ -44,7 +44,7 @@ def memory_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     def limit(frames: int) -> None:
         kernel_of_host = streamed_vae.kernel_of_host
 
-        def fails(convolution: Any, x: torch.Tensor) -> Kernel:
+        def fails(convolution: Any, x: torch.Tensor) -> ConvKernel:
             if x.ndim == 5 and x.shape[2] > frames:
                 message = "CUDA out of memory. Tried to allocate 2.00 GiB"
                 raise torch.OutOfMemoryError(message)
@@ -57,32 +57,32 @@ def memory_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("count", [1, 5, 9, 12, FRAMES])
 def test_frames_are_coded_as_by_the_host(vae: Any, frames_FHWC: torch.Tensor, count: int) -> None:
-    from evertalk_pack.nodes.host.codecs.vae import decode_frames, encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
-    latents = encode_frames(vae, frames_FHWC[:count])
+    latents = Codec(vae).encode(frames_FHWC[:count])
     torch.testing.assert_close(latents, vae.encode(frames_FHWC[:count]), atol=2e-5, rtol=2e-5)
-    torch.testing.assert_close(decode_frames(vae, latents), vae.decode(latents)[0], atol=2e-5, rtol=2e-5)
+    torch.testing.assert_close(Codec(vae).decode(latents), vae.decode(latents)[0], atol=2e-5, rtol=2e-5)
 
 
 def test_a_fourth_channel_is_left_out(vae: Any, frames_FHWC: torch.Tensor) -> None:
-    from evertalk_pack.nodes.host.codecs.vae import encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
     with_alpha = torch.cat((frames_FHWC, frames_FHWC[..., :1]), dim=-1)
-    assert torch.equal(encode_frames(vae, with_alpha), encode_frames(vae, frames_FHWC))
+    assert torch.equal(Codec(vae).encode(with_alpha), Codec(vae).encode(frames_FHWC))
 
 
 def test_weights_that_the_host_casts_and_patches_are_used(vae: Any, frames_FHWC: torch.Tensor) -> None:
-    from evertalk_pack.nodes.host.codecs.vae import encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
     convolution: Any = vae.first_stage_model.conv1
-    before = encode_frames(vae, frames_FHWC[:1])
+    before = Codec(vae).encode(frames_FHWC[:1])
 
     def twice(weight: torch.Tensor) -> torch.Tensor:
         return weight * 2
 
     convolution.weight_function = [twice]
     try:
-        after = encode_frames(vae, frames_FHWC[:1])
+        after = Codec(vae).encode(frames_FHWC[:1])
         expected = vae.encode(frames_FHWC[:1])
     finally:
         convolution.weight_function = []
@@ -144,15 +144,15 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
     vae: Any, frames_FHWC: torch.Tensor, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     from evertalk_pack.nodes.host.codecs import streamed_vae
-    from evertalk_pack.nodes.host.codecs.vae import encode_frames
+    from evertalk_pack.nodes.host.codecs.vae import Codec
 
-    def broken(_convolution: Any, _x: torch.Tensor) -> Kernel:
+    def broken(_convolution: Any, _x: torch.Tensor) -> ConvKernel:
         message = "no kernel"
         raise RuntimeError(message)
 
     monkeypatch.setattr(streamed_vae, "kernel_of_host", broken)
     with pytest.raises(RuntimeError, match="no kernel"):
-        encode_frames(vae, frames_FHWC)
+        Codec(vae).encode(frames_FHWC)
     assert not said
 
 

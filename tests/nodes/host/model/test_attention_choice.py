@@ -125,7 +125,7 @@ def test_auto_goes_on_with_a_backend_of_its_own_where_nothing_is_connected(tiny:
 
 
 def test_an_attention_that_gives_no_numbers_is_left_and_said(tiny: TinyFiles, vae: Any) -> None:
-    from evertalk_pack.nodes.host.model.backend import backend_for
+    from evertalk_pack.nodes.host.model.backend import FIRST_STEP, backend_for
 
     def nan(function: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         return torch.nan * function(*args, **kwargs)
@@ -135,7 +135,7 @@ def test_an_attention_that_gives_no_numbers_is_left_and_said(tiny: TinyFiles, va
     talking = load_model(tiny, attention_mode="auto")
     talking.model_options["transformer_options"]["optimized_attention_override"] = nan
     failed = backend_for(talking, "auto")
-    after = failed.after_failure()
+    after = failed.after_failure(FIRST_STEP)
     assert (after.choice.asked, after.choice.ran) == ("auto", "sdpa")
     assert after.choice.notes[-1].startswith("ComfyUI's attention not available, falling back to sdpa mode")
     assert torch.equal(play_windows(talking, vae, embeds), expected)

@@ -31,7 +31,7 @@ class BlockCounter:
 
 
 def cached(model: "ModelPatcher", threshold: float, first_steps: int = 2) -> "ModelPatcher":
-    from evertalk_pack.nodes.host.model.step_cache import with_step_cache
+    from evertalk_pack.nodes.host.model.patcher import with_step_cache
 
     return with_step_cache(model, StepCacheSettings(threshold, LINEAR, first_steps))
 

@@ -98,7 +98,7 @@ def test_path_outside_of_the_hosts_folders_is_answered_with_a_sentence(comfy_ser
     status, answer = post(comfy_server, "/evertalk/estimate", body)
     assert status == 200
     assert answer["problem"] == (
-        "audio: '../../../etc/passwd' is no file in ComfyUI's input, output or temp folder. "
+        "audio: '../../../etc/passwd' is not a file in ComfyUI's input, output or temp folder. "
         "Choose one that is."
     )
 

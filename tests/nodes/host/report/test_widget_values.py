@@ -70,7 +70,7 @@ def test_of_several_nodes_of_a_name_the_one_that_asks_means_itself() -> None:
             "2 nodes are called 'KSampler', and their seed differ ('1' and '2'): give one a title",
         ),
         ("Talk", "width", "it comes over a link, and is not known before the workflow runs"),
-        ("face", "points", "it is a dict, no text and no number"),
+        ("face", "points", "it is a dict, not text or a number"),
     ],
 )
 def test_what_has_no_value_is_said(node: str, widget: str, reason: str) -> None:

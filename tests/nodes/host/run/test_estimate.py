@@ -153,7 +153,7 @@ def test_settings_that_contradict_are_told_as_the_sampler_would() -> None:
 def test_file_that_is_no_picture_is_told(folder: Path) -> None:
     (folder / "broken.png").write_bytes(b"no picture")
     told = estimate({**NATIVE, "start_image": ["1", 0]}, n1=("LoadImage", {"image": "broken.png"}))
-    assert told.problem == "start_image: broken.png is no picture. Choose another one."
+    assert told.problem == "start_image: broken.png is not a picture. Choose another one."
 
 
 @pytest.mark.parametrize("name", ["../secret.wav", "/etc/passwd", "../nothing.wav", "../secret.wav [output]"])
@@ -166,7 +166,7 @@ def test_file_outside_of_the_host_s_folders_is_not_looked_at(name: str, folder: 
     )
     assert told.frames is None
     assert told.problem.startswith("audio: ")
-    assert "is no file in ComfyUI's input, output or temp folder" in told.problem, (
+    assert "is not a file in ComfyUI's input, output or temp folder" in told.problem, (
         "whether it is there or not"
     )
 

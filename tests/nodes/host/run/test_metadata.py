@@ -51,7 +51,7 @@ def test_what_the_editor_sends_is_written_whatever_is_in_it() -> None:
         (7, "int, expected an object"),
         ({"": 1}, "the name '' is an empty text"),
         ({" ": 1}, "the name ' ' is an empty text"),
-        ({5: 1}, "the name 5 is no text"),
+        ({5: 1}, "the name 5 is not text"),
         ({"n" * 201: 1}, "has 201 characters, more than 200"),
         ({"half \ud800": 1}, r"the name 'half \\ud800' has a character that cannot be written"),
         ({"two\n  lines": 1}, r"the name 'two\\n  lines' has a character that cannot be written"),
@@ -74,7 +74,7 @@ def test_numbers_that_json_has_not_are_written_as_null() -> None:
     extra = {"workflow": {"a": [1.5, math.nan], "b": (math.inf,)}}
     assert written(extra) == (
         {"prompt": AS_QUEUED, "workflow": {"a": [1.5, None], "b": [None]}},
-        ("metadata: workflow holds NaN or infinity, which JSON has not; null is written",),
+        ("metadata: workflow holds NaN or infinity, which JSON does not have; null is written",),
     )
 
 

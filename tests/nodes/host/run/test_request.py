@@ -237,5 +237,5 @@ def test_window_seeds_reach_the_plan_and_are_checked_against_it() -> None:
 def test_window_seeds_that_cannot_be_read_are_refused_before_the_speech_is_encoded() -> None:
     from evertalk_pack.nodes.host.run.request import SamplerWidgets, checked_settings
 
-    with pytest.raises(InputError, match="window_seeds: 'x' is no window and seed"):
+    with pytest.raises(InputError, match="window_seeds: 'x' is not a window and seed"):
         checked_settings(SamplerWidgets.of(widgets(window_seeds="x")), picture(), has_negative=False)

@@ -11,8 +11,8 @@ import torch
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.windows.loop import WindowRequest, WindowVoices
 from evertalk_pack.multitalk.windows.modes import WindowCondition
-from evertalk_pack.multitalk.windows.noise import seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window
+from evertalk_pack.multitalk.windows.seeds import seeded_noise
 
 pytestmark = pytest.mark.host
 

@@ -9,8 +9,8 @@ from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
 from evertalk_pack.multitalk.windows.loop import WindowRequest, WindowVoices
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowInputs, WindowMode
-from evertalk_pack.multitalk.windows.noise import Draw, seeded_noise
 from evertalk_pack.multitalk.windows.plan import Window
+from evertalk_pack.multitalk.windows.seeds import Draw, seeded_noise
 from tiny_host import SIDE_PX, TinyFiles, conditioning, load_model, picture, play_windows, speech, watch
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def test_a_backend_that_gives_nan_is_followed_by_the_next_from_the_window_s_star
     from evertalk_pack.attention.choice import AttentionChoice
     from evertalk_pack.nodes.host.model.backend import Backend
 
-    expected_studio = comfy_backend_for(talking, vae)
-    expected = expected_studio.sample(later_window(expected_studio, tiny, mode, ones))
+    expected_backend = comfy_backend_for(talking, vae)
+    expected = expected_backend.sample(later_window(expected_backend, tiny, mode, ones))
     broken = Backend(
         AttentionChoice("sageattn", "sageattn", nan_attention, exact=False),
         torch.device("cpu"),
@@ -193,9 +193,9 @@ def test_a_restarted_window_draws_the_same_noise_again(
     from evertalk_pack.attention.choice import AttentionChoice
     from evertalk_pack.nodes.host.model.backend import Backend
 
-    expected_studio = comfy_backend_for(talking, vae)
+    expected_backend = comfy_backend_for(talking, vae)
     mode = MultiTalkMode()
-    expected = expected_studio.sample(later_window(expected_studio, tiny, mode, seeded))
+    expected = expected_backend.sample(later_window(expected_backend, tiny, mode, seeded))
     choice = AttentionChoice("sageattn", "sageattn", nan_attention, exact=False)
     sampling_backend = comfy_backend_for(
         talking, vae, backend=Backend(choice, torch.device("cpu"), torch.float32, 128)
@@ -220,7 +220,7 @@ class ShortOfMemory:
         return attend(q_BQHD, k_BKHD, v_BKHD)
 
 
-def short_studio(talking: "ModelPatcher", vae: Any, short: ShortOfMemory) -> "ComfyBackend":
+def short_backend(talking: "ModelPatcher", vae: Any, short: ShortOfMemory) -> "ComfyBackend":
     from evertalk_pack.attention.choice import AttentionChoice
     from evertalk_pack.nodes.host.model.backend import Backend
 
@@ -233,11 +233,11 @@ def test_a_window_that_runs_out_of_memory_is_begun_again_with_more_left_free(
 ) -> None:
     from evertalk_pack.nodes.host.sampling.comfy_backend import MORE_FREE_STEP_GB
 
-    expected_studio = comfy_backend_for(talking, vae)
+    expected_backend = comfy_backend_for(talking, vae)
     mode = MultiTalkMode()
-    expected = expected_studio.sample(later_window(expected_studio, tiny, mode, seeded))
+    expected = expected_backend.sample(later_window(expected_backend, tiny, mode, seeded))
     short = ShortOfMemory(talking, 1)
-    sampling_backend = short_studio(talking, vae, short)
+    sampling_backend = short_backend(talking, vae, short)
     caplog.set_level("INFO", "evertalk")
     assert torch.equal(sampling_backend.sample(later_window(sampling_backend, tiny, mode, seeded)), expected)
     first, second = short.asked
@@ -249,7 +249,7 @@ def test_a_window_ends_with_the_error_where_no_weights_are_left_to_make_room(
     talking: "ModelPatcher", tiny: TinyFiles, vae: Any
 ) -> None:
     short = ShortOfMemory(talking, 99)
-    sampling_backend = short_studio(talking, vae, short)
+    sampling_backend = short_backend(talking, vae, short)
     with pytest.raises(torch.OutOfMemoryError, match="for a window of 32x32 and 9 frames, even with"):
         sampling_backend.sample(later_window(sampling_backend, tiny, MultiTalkMode(), seeded))
     assert len(short.asked) == 2, "tiny weights take less than the first step makes free"

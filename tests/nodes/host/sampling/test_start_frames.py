@@ -13,7 +13,7 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture(scope="module")
 def stage() -> tuple[Any, Any]:
-    """A studio with the golden's models, and the request of the golden's first window."""
+    """A backend with the golden's models, and the request of the golden's first window."""
     from evertalk_pack.multitalk.model.guidance import GuidanceSettings
     from evertalk_pack.multitalk.windows.loop import request_window
     from evertalk_pack.multitalk.windows.plan import plan_windows

@@ -1,4 +1,4 @@
-"""The crew on Ray: one actor a worker, placed by its GPU or CPUs, restarted by Ray."""
+"""The worker pool on Ray: one actor a worker, placed by its GPU or CPUs, restarted by Ray."""
 
 import contextlib
 import logging
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .address import REACH_S, unreachable
-from .crew import Ended, Errand, ErrandEnded, Event, Lost, NotStarted, Ready
 from .errors import ClusterError
 from .task import Report, Task
 from .worker import Worker, WorkerSettings
+from .worker_pool import BackgroundTask, BackgroundTaskEnded, Ended, Event, Lost, NotStarted, Ready
 
 # Before ray is imported: nothing is sent anywhere, and the servers, which are the work, have no nice of 15.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -82,8 +82,8 @@ def resources() -> dict[str, float]:
     return dict(ray.cluster_resources())
 
 
-class RayCrew:
-    """Implements crew.Crew.
+class RayWorkerPool:
+    """Implements worker_pool.WorkerPool.
 
     Args:
         make: makes what the actors hold; it is sent to them.
@@ -99,10 +99,10 @@ class RayCrew:
             scheduling_strategy="SPREAD",
         )(_Actor)
         self._actors: list[Any] = [actor.remote(make, number) for number in range(count)]
-        self._errand = ray.remote(num_cpus=0, max_retries=2)(_call)
+        self._background_call = ray.remote(num_cpus=0, max_retries=2)(_call)
         self._starting: dict[Any, int] = {}
         self._working: dict[Any, int] = {}
-        self._errands: dict[Any, str] = {}
+        self._in_background: dict[Any, str] = {}
         self._failures = [0] * count
         for number in range(count):
             self._start(number)
@@ -111,13 +111,13 @@ class RayCrew:
         """Give a task to a worker that is ready."""
         self._working[self._actors[worker].run.remote(task)] = worker
 
-    def run_errand(self, errand: Errand) -> None:
+    def run_in_background(self, background_task: BackgroundTask) -> None:
         """Call a function on any node; Ray calls it again if that node dies."""
-        self._errands[self._errand.remote(errand.call)] = errand.key
+        self._in_background[self._background_call.remote(background_task.call)] = background_task.key
 
     def wait(self, timeout_s: float) -> list[Event]:
         """What has happened."""
-        refs = [*self._working, *self._starting, *self._errands]
+        refs = [*self._working, *self._starting, *self._in_background]
         if not refs:
             threading.Event().wait(timeout_s)
             return []
@@ -138,8 +138,8 @@ class RayCrew:
         self._starting[self._actors[worker].ready.remote()] = worker
 
     def _event(self, ref: Any) -> Event | None:
-        if ref in self._errands:
-            return self._errand_event(self._errands.pop(ref), ref)
+        if ref in self._in_background:
+            return self._background_event(self._in_background.pop(ref), ref)
         if ref in self._starting:
             return self._start_event(self._starting.pop(ref), ref)
         worker = self._working.pop(ref)
@@ -165,13 +165,13 @@ class RayCrew:
         return NotStarted(worker, reason, given_up)
 
     @staticmethod
-    def _errand_event(key: str, ref: Any) -> ErrandEnded:
+    def _background_event(key: str, ref: Any) -> BackgroundTaskEnded:
         try:
-            return ErrandEnded(key, ray.get(ref), None)
+            return BackgroundTaskEnded(key, ray.get(ref), None)
         except RayTaskError as error:
-            return ErrandEnded(key, None, str(error.cause))
+            return BackgroundTaskEnded(key, None, str(error.cause))
         except RayError as error:
-            return ErrandEnded(key, None, str(error).splitlines()[0])
+            return BackgroundTaskEnded(key, None, str(error).splitlines()[0])
 
 
 class _Actor:

@@ -40,33 +40,33 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class ErrandEnded:
-    """An errand has ended: with what its function gave, or an error."""
+class BackgroundTaskEnded:
+    """A background task has ended: with what its function gave, or an error."""
 
     key: str
     value: Any
     error: str | None
 
 
-Event: TypeAlias = Ready | NotStarted | Lost | Ended | ErrandEnded
+Event: TypeAlias = Ready | NotStarted | Lost | Ended | BackgroundTaskEnded
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class BackgroundTask:
     """A function that needs no server, to be called on any machine."""
 
     key: str
     call: Callable[[], Any]
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Workers, numbered from 0."""
 
     def send(self, worker: int, task: Task) -> None:
         """Give a task to a worker that is ready."""
         ...
 
-    def run_errand(self, errand: Errand) -> None:
+    def run_in_background(self, background_task: BackgroundTask) -> None:
         """Have a function called somewhere."""
         ...
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Pace:
+class Eta:
     """Seconds and windows of the jobs that have ended."""
 
     jobs: int = 0

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .crew import ErrandEnded
 from .jobs import Job, JobBook
 from .results import DONE, FAILED, Result
 from .task import Ending, Report, Task, uploads_of
+from .worker_pool import BackgroundTaskEnded
 from .workflow import Kind, Workflow
 
 
@@ -36,7 +36,7 @@ class Assignment:
     not_before_s: float = 0.0
 
 
-class Supply(Protocol):
+class JobQueue(Protocol):
     """Gives assignments out and takes their reports."""
 
     def next(self) -> Assignment | None:
@@ -51,8 +51,8 @@ class Supply(Protocol):
         """Take a report (DONE or FAILED); the job's result, if it has one now."""
         ...
 
-    def errand_ended(self, event: ErrandEnded) -> Result | None:
-        """Take what an errand gave; the job's result, if it has one now."""
+    def background_task_ended(self, event: BackgroundTaskEnded) -> Result | None:
+        """Take what a background task gave; the job's result, if it has one now."""
         ...
 
 
@@ -76,8 +76,8 @@ class WholeJobs:
         """Every report is a result."""
         return result_of(assignment, report, worker)
 
-    def errand_ended(self, event: ErrandEnded) -> Result | None:
-        """There are no errands."""
+    def background_task_ended(self, event: BackgroundTaskEnded) -> Result | None:
+        """There are no background tasks."""
         raise AssertionError(event)
 
 

@@ -1,7 +1,7 @@
-"""Runs a program that the kernel ends with its parent: `python leash.py PARENT PROGRAM ARGUMENT...`.
+"""`python die_with_parent.py PARENT PROGRAM ARGUMENT...`: the kernel kills the program when its parent dies.
 
 A worker that is killed has no chance to stop its server, and a server that lived on would hold its GPU. The
-wish survives exec, so it is uttered here, between fork and exec, where the worker's many threads do no harm.
+setting survives exec, so it is made here, between fork and exec, where the worker's many threads do no harm.
 Linux only; elsewhere the program runs without.
 """
 

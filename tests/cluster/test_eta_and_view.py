@@ -1,7 +1,7 @@
 import io
 
 from evertalk_batch.attempts import Attempt
-from evertalk_batch.pace import Pace
+from evertalk_batch.eta import Eta
 from evertalk_batch.view import ConsoleView, Snapshot, duration_text, line_of
 from rich.console import Console
 
@@ -9,20 +9,20 @@ RUNNING = Attempt("clip-7", 1, "worker 2 on a", 0.0, window=3, windows=9)
 
 
 def test_time_left_comes_from_measured_seconds_a_window() -> None:
-    pace = Pace()
-    assert pace.left_s(10, 2) is None
-    pace.note(seconds=40.0, windows=4)
-    pace.note(seconds=20.0, windows=2)
-    assert pace.seconds_per_window == 10.0
-    assert pace.left_s(jobs_left=10, workers=2) == 10 * 3 * 10.0 / 2
-    assert pace.left_s(jobs_left=10, workers=2, windows_running=6) == 24 * 10.0 / 2
-    assert pace.left_s(jobs_left=10, workers=0) is None
+    eta = Eta()
+    assert eta.left_s(10, 2) is None
+    eta.note(seconds=40.0, windows=4)
+    eta.note(seconds=20.0, windows=2)
+    assert eta.seconds_per_window == 10.0
+    assert eta.left_s(jobs_left=10, workers=2) == 10 * 3 * 10.0 / 2
+    assert eta.left_s(jobs_left=10, workers=2, windows_running=6) == 24 * 10.0 / 2
+    assert eta.left_s(jobs_left=10, workers=0) is None
 
 
 def test_job_that_was_found_finished_says_nothing_about_the_others() -> None:
-    pace = Pace()
-    pace.note(seconds=0.1, windows=0)
-    assert pace.seconds_per_window is None
+    eta = Eta()
+    eta.note(seconds=0.1, windows=0)
+    assert eta.seconds_per_window is None
 
 
 def test_texts() -> None:

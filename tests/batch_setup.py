@@ -1,4 +1,4 @@
-"""A small studio for tests of batches: tiny models, a picture, sounds, a workflow and a job file."""
+"""The setup for tests of batches: tiny models, a picture, sounds, a workflow and a job file."""
 
 import json
 import os
@@ -28,7 +28,7 @@ FOLDERS = ("custom_nodes", "models", "input", "output", "temp", "user")
 
 
 @dataclass(frozen=True)
-class Studio:
+class BatchSetup:
     """A folder with all that a batch needs."""
 
     folder: Path
@@ -54,23 +54,25 @@ class Studio:
         return [*arguments, "--base-directory", str(self.base), "--min-free-mb", "100", *more]
 
 
-def make_studio(folder: Path, comfyui: Path, seconds: Mapping[str, float], *, models: bool = True) -> Studio:
+def make_batch_setup(
+    folder: Path, comfyui: Path, seconds: Mapping[str, float], *, models: bool = True
+) -> BatchSetup:
     """Make one; `seconds` are the lengths of the sounds, by file name."""
-    studio = Studio(folder, comfyui)
+    setup = BatchSetup(folder, comfyui)
     for name in FOLDERS:
-        (studio.base / name).mkdir(parents=True)
-    (studio.base / "custom_nodes" / "EverTalk").symlink_to(ROOT)
+        (setup.base / name).mkdir(parents=True)
+    (setup.base / "custom_nodes" / "EverTalk").symlink_to(ROOT)
     if models:
         command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--wired"]
-        subprocess.run([*command, "--models", str(studio.base / "models")], check=True)
+        subprocess.run([*command, "--models", str(setup.base / "models")], check=True)
     (folder / "face.jpg").write_bytes(PICTURE.read_bytes())
     for name, length_s in seconds.items():
         write_sound(folder / name, length_s)
     workflow: dict[str, Any] = json.loads(WORKFLOW.read_text())
     sampler = next(node for node in workflow.values() if node["class_type"] == "EverTalkSampler")
     sampler["inputs"] |= WIDGETS
-    studio.workflow.write_text(json.dumps(workflow))
-    return studio
+    setup.workflow.write_text(json.dumps(workflow))
+    return setup
 
 
 def write_sound(path: Path, seconds: float, pauses: Iterable[tuple[float, float]] = ()) -> None:

@@ -1,0 +1,1 @@
+../../demo/comfy_client.py

@@ -1,0 +1,17 @@
+"""Whether an error says that the GPU's memory did not suffice, in whichever words it comes."""
+
+import comfy.model_management
+import torch
+
+TEXTS = ("out of memory", "_status_alloc_failed", "_status_not_enough_workspace")
+"""What PyTorch says beside its own class: where the driver answers late, from cuBLAS and cuDNN, on a Mac."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is one; the driver's own late answer is taken from it, where the host can do that."""
+    host_says = getattr(comfy.model_management, "is_oom", None)
+    if host_says is not None and host_says(error):
+        return True
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in TEXTS)

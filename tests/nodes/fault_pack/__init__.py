@@ -1,0 +1,120 @@
+"""Test-only node pack: faults of a GPU and of disks, raised in a real server where the pack would meet them.
+
+POST /fault with a JSON object arms one, see Fault; an empty object disarms. Nothing is harmed: the calls
+raise what a real fault makes PyTorch or the system raise, or give NaN.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import comfy.model_management
+import comfy.sd
+import torch
+from aiohttp import web
+from server import PromptServer
+
+NODE_CLASS_MAPPINGS: dict[str, Any] = {}
+
+ERRORS: dict[str, Callable[[], Exception]] = {
+    "oom": lambda: torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    "late oom": lambda: torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be late"),
+    "cublas": lambda: RuntimeError(
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    ),
+    "poisoned": lambda: torch.AcceleratorError(
+        "CUDA error: an illegal memory access was encountered\nCompile with `TORCH_USE_CUDA_DSA`"
+    ),
+    "gone": lambda: RuntimeError("CUDA error: CUDA-capable device(s) is/are busy or unavailable"),
+    "ram": lambda: RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    "python ram": MemoryError,
+}
+"""What a fault raises; "nan" raises nothing."""
+
+
+@dataclass
+class Fault:
+    """What happens, where and when.
+
+    Attributes:
+        place: of PLACES.
+        kind: of ERRORS, or "nan".
+        after: calls at the place that go well before it.
+        times: calls that fail, the first of them and those behind it.
+        is_everywhere: once it has come, every place fails.
+    """
+
+    place: str = ""
+    kind: str = ""
+    after: int = 0
+    times: int = 1_000_000
+    is_everywhere: bool = False
+    calls: int = 0
+
+    def comes(self, place: str) -> bool:
+        """Whether this call fails."""
+        if self.is_everywhere and self.calls > self.after:
+            return True
+        if place != self.place:
+            return False
+        self.calls += 1
+        return self.after < self.calls <= self.after + self.times
+
+
+_fault = Fault()
+_placed: list[str] = []
+
+
+def spoilt(value: Any) -> Any:
+    """The same with a NaN at its end."""
+    if not isinstance(value, torch.Tensor):
+        return [spoilt(one) for one in value]
+    value = value.contiguous().clone()
+    value.view(-1)[-1] = torch.nan
+    return value
+
+
+def failing(place: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that fails when the fault comes there."""
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        if not _fault.comes(place):
+            return call(*arguments, **options)
+        if _fault.kind == "nan":
+            return spoilt(call(*arguments, **options))
+        raise ERRORS[_fault.kind]()
+
+    return called
+
+
+def module_of(name: str) -> ModuleType:
+    """The pack's own module, under whatever name the host has loaded it."""
+    return next(module for full, module in [*sys.modules.items()] if full.endswith(f".{name}"))
+
+
+PLACES: tuple[tuple[str, Callable[[], Any], str], ...] = (
+    ("load", lambda: comfy.model_management, "load_models_gpu"),
+    ("speech", lambda: module_of("nodes.host.codecs.speech"), "encode_in_chunks"),
+    ("encode", lambda: module_of("nodes.host.codecs.vae"), "stream_encode"),
+    ("encode", lambda: comfy.sd.VAE, "encode_tiled"),
+    ("step", lambda: module_of("nodes.host.sampling.guider"), "calc_cond_batch"),
+    ("decode", lambda: module_of("nodes.host.codecs.vae"), "stream_decode"),
+    ("decode", lambda: comfy.sd.VAE, "decode_tiled"),
+    ("colour", lambda: module_of("nodes.host.sampling.colour_match"), "match_colour"),
+    ("write", lambda: module_of("multitalk.media.frame_encoder").FrameEncoder, "encode"),
+)
+"""Place, what holds the call, its name."""
+
+
+@PromptServer.instance.routes.post("/fault")
+async def arm(request: web.Request) -> web.Response:
+    """Arm a fault, or none."""
+    global _fault
+    if not _placed:  # only now, since a pack that loads later has its modules by the first request
+        for place, holder, name in PLACES:
+            setattr(holder(), name, failing(place, getattr(holder(), name)))
+            _placed.append(name)
+    seen, _fault = _fault.calls, Fault(**await request.json())
+    return web.json_response({"calls": seen})
