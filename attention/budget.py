@@ -195,16 +195,17 @@ class AttentionBudget:
         ]
         return torch.tensor(rows, dtype=torch.uint8)
 
-    def restore(self, state: torch.Tensor) -> None:
-        """Go on as `state` has it, which an earlier run's `state` gave.
+    def restore(self, state: torch.Tensor, heads: int) -> None:
+        """Go on as `state` has it, which an earlier run's `state` gave, with so many heads.
 
         Raises:
             AttentionStateError: it is no such state.
         """
-        if state.shape[1] <= PLACE_BYTES or bool((state[:, PLACE_BYTES:] > len(TAUS)).any()):
+        levels = state[:, PLACE_BYTES:]
+        if levels.shape[1] != heads or bool((levels > len(TAUS)).any()):
             raise AttentionStateError(
-                f"what was kept of sparse attention cannot be read: {tuple(state.shape)} bytes, levels up to "
-                f"{int(state.max())}; expected levels up to {len(TAUS)}"
+                f"the run's folder: what was kept of sparse attention is of {levels.shape[1]} heads and "
+                f"other levels; expected {heads} heads and levels up to {len(TAUS)}. Choose resume restart."
             )
         self.plans = {
             Place(branch, 256 * high + low, block): HeadPlan(tuple(levels))

@@ -125,20 +125,21 @@ def test_a_run_goes_on_after_a_stop_as_if_there_had_been_none() -> None:
         window(stopped, index)
     state = stopped.state()
     assert (state.dtype, state.shape) == (torch.uint8, (6, 4 + 3))
-    resumed.restore(state)
+    resumed.restore(state, 3)
     assert same(window(resumed, 2) + window(resumed, 3), expected[2] + expected[3])
     assert resumed.saved_s() is None, "no exact attention was timed in this process"
     assert whole.saved_s() is not None
 
 
 @pytest.mark.parametrize(
-    "state", [torch.full((2, 7), 9, dtype=torch.uint8), torch.zeros(2, 4, dtype=torch.uint8)]
+    ("state", "heads"),
+    [(torch.full((2, 7), 9, dtype=torch.uint8), 3), (torch.zeros(2, 6, dtype=torch.uint8), 2)],
+    ids=["unknown levels", "other heads"],
 )
-def test_a_state_that_is_none_is_refused(state: torch.Tensor) -> None:
-    with pytest.raises(
-        AttentionStateError, match=r"cannot be read: \(2, \d\) bytes, .* expected levels up to 3"
-    ):
-        make().restore(state)
+def test_a_state_of_another_run_is_refused(state: torch.Tensor, heads: int) -> None:
+    expected = rf"is of {heads} heads and other levels; expected 3 heads and levels up to 3. Choose resume"
+    with pytest.raises(AttentionStateError, match=expected):
+        make().restore(state, 3)
 
 
 def test_compiled_blocks_are_one_graph_and_give_the_same() -> None:

@@ -162,7 +162,8 @@ class ComfyBackend:
             AttentionStateError: it is no such state.
         """
         if self.budget is not None and attention_state is not None:
-            self.budget.restore(attention_state)
+            heads: int = self.run_models.model.model.diffusion_model.num_heads
+            self.budget.restore(attention_state, heads)
             self.attention_state = attention_state
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
