@@ -96,10 +96,13 @@ def check_frames(path: Path, expected: int) -> None:
     """Count the frames of a video that was just written: closing a file on a full disk may fail unheard.
 
     Raises:
-        RunStoreError: they are fewer or more.
+        RunStoreError: they are fewer or more, or the file cannot be read.
+        FileNotFoundError: the file is not there any more.
     """
     try:
         found = sum(1 for _ in _packets(Piece(path, 0, expected)))
+    except FileNotFoundError:  # the whole folder may be gone, which its owner can tell
+        raise
     except (FFmpegError, IndexError) as error:
         raise RunStoreError(f"{path.name} cannot be read back after it was written ({error})") from error
     if found != expected:
