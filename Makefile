@@ -55,7 +55,7 @@ matrix: host
 	@$(VENV_PYTHON) scripts/host_matrix.py --comfyui $(HOST_COMFYUI) $(MATRIX_REPORT)
 
 quality: host
-	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py tests/demo/test_talking_in_the_server.py
+	@EVERTALK_QUALITY=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 3000 tests/demo/test_talking.py tests/demo/test_talking_in_the_server.py tests/demo/test_attention_budget.py
 
 SOAK_CASES ?= 100000
 SOAK_HOSTILE ?= 1000

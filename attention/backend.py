@@ -82,7 +82,8 @@ class Backend:
     quantised. `tolerance` is the largest relative error its self-test accepts, None for the reference itself.
     `why_missing` is the import probe: None, or the reason. `needs` says in words what `runs_on` checks.
     `remedy` is the imperative that makes a missing package present. `fallback` is the name of the next one to
-    try.
+    try. `may_be_long_only` is True where there are builds that are right over thousands of keys alone
+    (uses.py): such a one runs there, and an exact kernel elsewhere.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Backend:
     max_head_dim: int | None
     tolerance: float | None
     fallback: str | None
+    may_be_long_only: bool = False
 
 
 def first_line(error: Exception) -> str:

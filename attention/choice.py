@@ -13,7 +13,8 @@ class AttentionChoice:
 
     `asked` is the name that was asked for, `ran` the one that runs ("auto" has become a real one). `exact` is
     False where operands are quantised, and for the host's choice, which may be such a one. `notes` are the
-    fallbacks on the way from `asked` to `ran`, as they were logged; empty when there were none.
+    fallbacks on the way from `asked` to `ran`, as they were logged; empty when there were none. `elsewhere`
+    is what runs outside of self-attention: `ran` again, unless that is right in self-attention alone.
     """
 
     asked: str
@@ -21,6 +22,18 @@ class AttentionChoice:
     attention: Attention
     exact: bool
     notes: tuple[str, ...] = ()
+    elsewhere: str = ""
+    why_elsewhere: str = ""
+    """Why `ran` does not run there, as a sentence; empty where it does."""
+
+    def __post_init__(self) -> None:
+        if not self.elsewhere:
+            object.__setattr__(self, "elsewhere", self.ran)
+
+    def __str__(self) -> str:
+        if self.elsewhere == self.ran:
+            return self.ran
+        return f"{self.ran} in self-attention, {self.elsewhere} elsewhere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,3 +15,7 @@ class PlainError(ValueError):
 
 class UnknownBackendError(PlainError):
     """A name was asked for that no backend has; the message lists the names that are accepted."""
+
+
+class AttentionStateError(PlainError):
+    """What a run kept of its sparse attention is not what such a run keeps."""

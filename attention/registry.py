@@ -2,11 +2,12 @@
 
     sageattn_3_fp4 -> sageattn_3 -> sageattn -> sdpa
     flash_attn_4 -> flash_attn_3 -> flash_attn_2 -> sdpa
-    cudnn -> sdpa          comfy -> sdpa (only after it failed in a run)
+    cudnn -> sdpa          kitchen_int8 -> sdpa          comfy -> sdpa (only after it failed in a run)
 
 A backend steps aside, with one warning for each resolution, when the GPU cannot run it, when the tensors are
 not of its kind, when its package is missing or broken, or when its self-test fails. None of this raises; only
-a name that nobody knows does.
+a name that nobody knows does. One that is right over thousands of keys alone (uses.py) runs in
+self-attention, and the fastest exact one elsewhere.
 """
 
 import logging
@@ -14,14 +15,15 @@ from collections.abc import Callable
 
 import torch
 
-from . import cudnn, flash2, flash3, flash4, sage, sage3, sdpa
+from . import cudnn, flash2, flash3, flash4, kitchen, sage, sage3, sdpa
 from .backend import Backend, first_line
 from .choice import AttentionChoice, AttentionSpec
 from .errors import UnknownBackendError
 from .hardware import Hardware, hardware_of
-from .probe import ADVICE, unavailable_reason
+from .probe import ADVICE, Fitness, fitness
 from .protocol import Attention
 from .speed import measure_ms, pick_fastest
+from .uses import LONG_KEYS, by_length
 
 log = logging.getLogger("evertalk")
 
@@ -32,6 +34,7 @@ BACKENDS: tuple[Backend, ...] = (
     flash2.BACKEND,
     flash3.BACKEND,
     flash4.BACKEND,
+    kitchen.BACKEND,
     sage.BACKEND,
     sage3.BACKEND,
     sage3.FP4_BACKEND,
@@ -50,7 +53,7 @@ class Resolver:
 
     def __init__(self, hardware_of: Callable[[torch.device], Hardware] = hardware_of) -> None:
         self._hardware_of = hardware_of
-        self._obstacles: dict[tuple[str, AttentionSpec], str | None] = {}
+        self._fitness: dict[tuple[str, AttentionSpec], Fitness] = {}
         self._fastest: dict[AttentionSpec, str] = {}
 
     def resolve(
@@ -60,11 +63,13 @@ class Resolver:
         dtype: torch.dtype,
         head_dim: int,
         host_attention: Attention | None = None,
+        tokens: int = LONG_KEYS,
     ) -> AttentionChoice:
         """Choose what runs for `name` with tensors of `dtype` and `head_dim` on `device`; call it once a run.
 
         `host_attention` is the host's own attention, which `comfy` stands for. It is taken as it is,
         untested: it may hold patches that expect the real tokens. Without one, `comfy` falls back to `sdpa`.
+        `tokens` are those of a window: the keys of self-attention.
 
         Raises:
             UnknownBackendError: `name` is none of `NAMES`.
@@ -78,12 +83,12 @@ class Resolver:
             fastest = BACKEND_OF[self._fastest_exact(site)]
             return AttentionChoice(name, fastest.name, fastest.attention, fastest.exact)
         if name != COMFY:
-            return self._choose(name, name, site, ())
-        why_not = self._obstacles.get((COMFY, site))
+            return self._choose(name, name, site, (), tokens)
+        why_not = self._fitness.get((COMFY, site), Fitness(None)).unavailable_reason
         if host_attention is not None and why_not is None:
             return AttentionChoice(name, COMFY, host_attention, exact=False)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not or f"the host gave none. Instead, {ADVICE}.")
-        return self._choose(name, sdpa.BACKEND.name, site, (note,))
+        return self._choose(name, sdpa.BACKEND.name, site, (note,), tokens)
 
     def resolve_next(
         self,
@@ -94,6 +99,7 @@ class Resolver:
         head_dim: int,
         *,
         is_lasting: bool = True,
+        tokens: int = LONG_KEYS,
     ) -> AttentionChoice | None:
         """Choose what follows a backend that failed in a run.
 
@@ -106,32 +112,50 @@ class Resolver:
         site = _site(device, dtype, head_dim)
         why_not = f"{reason}. To be rid of this warning, {ADVICE}."
         if is_lasting:
-            self._obstacles[failed.ran, site] = why_not
+            self._fitness[failed.ran, site] = Fitness(why_not)
             self._fastest.pop(site, None)
         if failed.ran != COMFY:
-            return self._choose(failed.asked, failed.ran, site, failed.notes)
+            return self._choose(failed.asked, failed.ran, site, failed.notes, tokens)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not)
-        return self._choose(failed.asked, sdpa.BACKEND.name, site, (*failed.notes, note))
+        return self._choose(failed.asked, sdpa.BACKEND.name, site, (*failed.notes, note), tokens)
 
     def why_not(self, name: str, device: torch.device, dtype: torch.dtype, head_dim: int) -> str | None:
         """Why the kernel backend `name` cannot run there, with the remedy, or None if it can."""
-        return self._obstacle(BACKEND_OF[name], _site(device, dtype, head_dim))
+        return self._fit(BACKEND_OF[name], _site(device, dtype, head_dim)).unavailable_reason
 
-    def _choose(self, asked: str, first: str, site: AttentionSpec, notes: tuple[str, ...]) -> AttentionChoice:
+    def _choose(
+        self, asked: str, first: str, site: AttentionSpec, notes: tuple[str, ...], tokens: int
+    ) -> AttentionChoice:
         backend = BACKEND_OF[first]
         while backend.fallback is not None:
-            why_not = self._obstacle(backend, site)
+            why_not = self._fit(backend, site).why_not(tokens)
             if why_not is None:
                 break
             notes = (*notes, _warn(backend.label, backend.fallback, why_not))
             backend = BACKEND_OF[backend.fallback]
-        return AttentionChoice(asked, backend.name, backend.attention, backend.exact, notes)
+        few_keys = self._fit(backend, site).few_keys
+        if few_keys is None:
+            return AttentionChoice(asked, backend.name, backend.attention, backend.exact, notes)
+        return self._in_self_attention(backend, few_keys, asked, site, notes)
 
-    def _obstacle(self, backend: Backend, site: AttentionSpec) -> str | None:
+    def _in_self_attention(
+        self, backend: Backend, few_keys: str, asked: str, site: AttentionSpec, notes: tuple[str, ...]
+    ) -> AttentionChoice:
+        exact = BACKEND_OF[self._fastest_exact(site)]
+        note = (
+            f"{backend.label} runs in self-attention, for which it is right; attention to text, picture and "
+            f"audio is {exact.name}'s, since with few keys {few_keys}"
+        )
+        attention = by_length(backend.attention, exact.attention)
+        return AttentionChoice(
+            asked, backend.name, attention, backend.exact, notes, exact.name, why_elsewhere=note
+        )
+
+    def _fit(self, backend: Backend, site: AttentionSpec) -> Fitness:
         key = (backend.name, site)
-        if key not in self._obstacles:
-            self._obstacles[key] = unavailable_reason(backend, site, self._hardware_of(site.device))
-        return self._obstacles[key]
+        if key not in self._fitness:
+            self._fitness[key] = fitness(backend, site, self._hardware_of(site.device))
+        return self._fitness[key]
 
     def _fastest_exact(self, site: AttentionSpec) -> str:
         if site not in self._fastest:
@@ -139,7 +163,7 @@ class Resolver:
         return self._fastest[site]
 
     def _measure(self, site: AttentionSpec) -> str:
-        usable = [b for b in BACKENDS if b.exact and self._obstacle(b, site) is None]
+        usable = [b for b in BACKENDS if b.exact and self._fit(b, site).unavailable_reason is None]
         if len(usable) == 1 or site.device.type != "cuda":
             return sdpa.BACKEND.name
         times_ms = [(b.name, time_ms) for b in usable if (time_ms := _time_ms(b, site)) is not None]

@@ -17,20 +17,25 @@ from . import sdpa
 from .backend import first_line
 from .choice import AttentionSpec
 from .protocol import Attention
+from .uses import LONG_KEYS
 
 EXACT_TOLERANCE = 0.01
 EIGHT_BIT_TOLERANCE = 0.08
 FOUR_BIT_TOLERANCE = 0.30
 
 # (B, Q, K, H): all differ, so that no swap of axes passes; neither length fills blocks of 64 or 128, so that
-# the padding is tested too; the second is like the audio's, many frames with 32 keys each.
-_SHAPES = ((2, 390, 520, 3), (5, 130, 32, 4))
+# the padding is tested too. Few keys as the text and the audio have them (many frames with 32 keys each);
+# many as self-attention has.
+FEW_KEYS = ((2, 390, 520, 3), (5, 130, 32, 4))
+MANY_KEYS = ((2, 130, LONG_KEYS + 37, 3),)
 _SEED = 20_250_525
 
 
-def failure(attention: Attention, site: AttentionSpec, tolerance: float) -> str | None:
-    """Why `attention` is not fit for use at `site`, as the end of a sentence, or None if it is."""
-    for b, q, k, h in _SHAPES:
+def failure(
+    attention: Attention, site: AttentionSpec, tolerance: float, shapes: tuple[tuple[int, int, int, int], ...]
+) -> str | None:
+    """Why `attention` is not fit for such `shapes` at `site`, as the end of a sentence, or None if it is."""
+    for b, q, k, h in shapes:
         generator = torch.Generator().manual_seed(_SEED)
         q_BQHD, k_BKHD, v_BKHD = (
             torch.randn(b, length, h, site.head_dim, generator=generator).to(site.device, site.dtype)
@@ -68,5 +73,8 @@ def _difference(
         return "it changed its own inputs"
     error = relative_error(out_BQHD, sdpa.attend(q_BQHD.float(), k_BKHD.float(), v_BKHD.float()))
     if error > tolerance:
-        return f"it differs from PyTorch's attention by {error:.1%}, where up to {tolerance:.0%} is accepted"
+        return (
+            f"it differs from PyTorch's attention by {error:.1%}, where up to {tolerance:.0%} is accepted "
+            f"(with {k_BKHD.shape[1]} keys)"
+        )
     return None

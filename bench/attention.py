@@ -13,7 +13,6 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 
 import statistics
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 from rows import emit, emit_setting, parser_of
+from timing import timed_ms
 
 pack_alias.name_pack()
 from evertalk_pack.attention import sdpa  # noqa: E402 - only importable now
@@ -65,21 +65,6 @@ SHAPES = (
     Shape("text", 1, 32760, 512, 40, 128),
     Shape("audio", 21, 1560, 32, 40, 128),
 )
-
-
-def timed_ms(attention: Attention, qkv: list[torch.Tensor], device: torch.device, runs: int) -> list[float]:
-    """Duration of each of `runs` calls, after one that is not counted."""
-    attention(*qkv)
-    times_ms: list[float] = []
-    for _ in range(runs):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        start_s = time.perf_counter()
-        attention(*qkv)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times_ms.append(1000 * (time.perf_counter() - start_s))
-    return times_ms
 
 
 def subset_error(attention: Attention, qkv: list[torch.Tensor]) -> float:

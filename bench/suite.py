@@ -77,6 +77,7 @@ ENTRIES = (
         f"{ONCE} --parts host_without_audio one_voice",
     ),
     Entry("first", "numerics", "numerics.py", 120, f"{CPU} --models random"),
+    Entry("first", "sparse attention", "sparse_attention.py --runs 3", 100, ONCE),
     Entry("first", "attention", "attention.py", 90, f"{CPU} --scale 256 --runs 1"),
     Entry("first", "speaker map", "speaker_map.py", 60, CPU),
     Entry(

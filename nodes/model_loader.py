@@ -23,7 +23,7 @@ from .host.report.node import EverTalkNode
 from .host.report.progress import show_on_node, warn_on_node
 from .host.report.widgets import check_widgets
 from .host.server.header_checks import off_the_loop
-from .talk_widgets import compute_widget, reserve_widget, talk_widgets, without_file
+from .talk_widgets import late_widgets, talk_widgets, without_file
 
 
 class EverTalkModelLoader(EverTalkNode):
@@ -68,8 +68,7 @@ class EverTalkModelLoader(EverTalkNode):
                     step=0.05,
                     tooltip="Strength of the LoRA.",
                 ),
-                reserve_widget(),
-                compute_widget(),
+                *late_widgets(),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="For EverTalk Sampler.")],
         )

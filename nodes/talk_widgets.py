@@ -12,6 +12,7 @@ from .host.model.files import list_talk_files
 from .host.model.talking_model import MODES
 
 MAX_RESERVE_GB = 1024.0
+MAX_BUDGET_PERCENT = 20.0
 
 _BACKENDS = " ".join(f"{name}: {description}" for name, description in DESCRIPTION_OF.items())
 
@@ -52,8 +53,28 @@ def talk_widgets(*more: str) -> list[io.Input]:
     ]
 
 
+def late_widgets() -> list[io.Input]:
+    """reserve_vram_gb, compute and attention_budget, which stand last on both nodes."""
+    return [reserve_widget(), compute_widget(), budget_widget()]
+
+
+def budget_widget() -> io.Input:
+    """attention_budget."""
+    return io.Float.Input(
+        "attention_budget",
+        default=0.0,
+        min=0.0,
+        max=MAX_BUDGET_PERCENT,
+        step=0.5,
+        optional=True,
+        tooltip="Largest error of self-attention in percent that you accept for speed; 0 computes it "
+        "exactly. The first window measures on your own weights which heads may run sparse within it, and "
+        "the run says what it saw. Try 1, 2 or 5. Needs comfy-kitchen 0.2.40 or later, and two windows.",
+    )
+
+
 def reserve_widget() -> io.Input:
-    """reserve_vram_gb, which stands behind a node's own widgets."""
+    """reserve_vram_gb."""
     return io.Float.Input(
         "reserve_vram_gb",
         default=0.0,

@@ -14,6 +14,7 @@ CPU = torch.device("cpu")
 BLACKWELL = Hardware("cuda", "NVIDIA GeForce RTX 5090", (12, 0))
 HOPPER = Hardware("cuda", "NVIDIA H100", (9, 0))
 ADA = Hardware("cuda", "NVIDIA GeForce RTX 4090", (8, 9))
+VOLTA = Hardware("cuda", "NVIDIA V100", (7, 0))
 TURING = Hardware("cuda", "NVIDIA GeForce RTX 2080", (7, 5))
 
 SDPA = "torch.nn.functional.scaled_dot_product_attention"
@@ -50,6 +51,7 @@ SAGE_LINE = "SageAttention not available, falling back to sdpa mode"
 FLASH4_LINE = "FlashAttention 4 not available, falling back to flash_attn_3 mode"
 FLASH3_LINE = "FlashAttention 3 not available, falling back to flash_attn_2 mode"
 FLASH2_LINE = "FlashAttention 2 not available, falling back to sdpa mode"
+KITCHEN_LINE = "comfy-kitchen's INT8 attention not available, falling back to sdpa mode"
 CUDNN_LINE = "cuDNN attention not available, falling back to sdpa mode"
 
 

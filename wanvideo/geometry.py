@@ -24,6 +24,11 @@ class LatentShape(NamedTuple):
         """The latent grid of `pixel_frames` frames of height_px x width_px pixels."""
         return cls(latent_frames(pixel_frames), height_px // SPACE_STRIDE, width_px // SPACE_STRIDE)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of the transformer, the keys of its self-attention."""
+        return self.frames * (self.height // PATCH_HW) * (self.width // PATCH_HW)
+
 
 def latent_frames(pixel_frames: int) -> int:
     """How many latent frames the VAE makes of `pixel_frames` (the first frame stands alone)."""

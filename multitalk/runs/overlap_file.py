@@ -24,7 +24,11 @@ from ..common.errors import RunStoreError
 
 MOTION = "motion_FHWC"
 HELD = "held_FHWC"
+ATTENTION = "attention"
 TYPES = {"F32", "F16", "BF16"}
+ATTENTION_TYPE = "U8"
+MAX_ATTENTION_ROWS, MAX_ATTENTION_COLUMNS = 100_000, 260
+"""Of what was found of attention: more than any model, schedule and guidance have."""
 
 KEPT_BYTES = 512 * 1024 * 1024
 """Of motion frames in a run's folder, beside those of the last windows."""
@@ -35,15 +39,18 @@ KEPT_LAST = 2
 
 @dataclass(frozen=True, slots=True)
 class WindowOverlap:
-    """Frames (F, H, W, 3), 0..1, at the end of a window.
+    """Frames (F, H, W, 3), 0..1, at the end of a window, and what was found of its attention.
 
     Attributes:
         motion_FHWC: those that the next window begins from; None before a window that begins afresh.
         held_FHWC: those that wait for the next window to be blended into them, or None.
+        attention: which heads are sparse from there on, (attentions, 4 + heads) bytes
+            (attention.budget.AttentionBudget.state); None where all are exact.
     """
 
     motion_FHWC: torch.Tensor | None = None
     held_FHWC: torch.Tensor | None = None
+    attention: torch.Tensor | None = None
 
     @property
     def emitted(self) -> torch.Tensor | None:
@@ -56,12 +63,12 @@ class WindowOverlap:
     @property
     def is_empty(self) -> bool:
         """Whether the next window needs nothing."""
-        return self.motion_FHWC is None and self.held_FHWC is None
+        return self.motion_FHWC is None and self.held_FHWC is None and self.attention is None
 
 
 def write_overlap(path: Path, carry: WindowOverlap) -> None:
     """Save it, lossless. Raises OSError if the disk is full or the folder gone."""
-    tensors = {MOTION: carry.motion_FHWC, HELD: carry.held_FHWC}
+    tensors = {MOTION: carry.motion_FHWC, HELD: carry.held_FHWC, ATTENTION: carry.attention}
     # Copies: they are views of one window's frames, and safetensors refuses what shares memory.
     kept = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -89,18 +96,24 @@ def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> Windo
     except CheckpointError as error:
         raise RunStoreError(f"motion frames: {error}") from error
     shapes = {name: info.shape for name, info in header.tensors.items()}
-    types = {info.dtype for info in header.tensors.values()}
-    expected = {MOTION: (motion_frames, *size, 3)} if motion_frames else {}
+    types = {info.dtype for name, info in header.tensors.items() if name != ATTENTION}
+    attention = header.tensors.get(ATTENTION)
+    expected = dict[str, tuple[int, ...]]()
+    if motion_frames:
+        expected[MOTION] = (motion_frames, *size, 3)
     held = shapes.get(HELD)
     if held is not None and len(held) == 4:
         expected[HELD] = (held[0], *size, 3)
+    if attention is not None and attention.dtype == ATTENTION_TYPE and len(attention.shape) == 2:
+        rows, columns = attention.shape
+        expected[ATTENTION] = (min(rows, MAX_ATTENTION_ROWS), min(columns, MAX_ATTENTION_COLUMNS))
     if shapes != expected or not types <= TYPES:
         raise RunStoreError(f"motion frames: {path.name} holds {shapes!s:.200}, expected {expected}")
     try:
         tensors = load_file(str(path))
     except SafetensorError as error:
         raise RunStoreError(f"motion frames: {path.name} cannot be read ({error})") from error
-    return WindowOverlap(tensors.get(MOTION), tensors.get(HELD))
+    return WindowOverlap(tensors.get(MOTION), tensors.get(HELD), tensors.get(ATTENTION))
 
 
 def kept_carries(finished: int, bytes_each: int, last: int = KEPT_LAST) -> frozenset[int]:

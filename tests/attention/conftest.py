@@ -45,6 +45,6 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Packag
     """A machine without any kernel package, until the test installs some."""
     machine = Packages(tmp_path, monkeypatch)
     machine.remove("flash_attn", "flash_attn_interface", "fa3_fwd_interface")
-    machine.remove("sageattention", "sageattn3", "sageattn")
+    machine.remove("sageattention", "sageattn3", "sageattn", "comfy_kitchen")
     yield machine
     machine.forget()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 import torch
-from evertalk_pack.attention import flash2, flash3, flash4, sage, sage3, sdpa
+from evertalk_pack.attention import flash2, flash3, flash4, kitchen, sage, sage3, sdpa
 from evertalk_pack.attention.backend import Backend
 
 NHD = """
@@ -37,6 +37,12 @@ def sageattn3_blackwell(q, k, v, attn_mask=None, is_causal=False, per_block_mean
     k -= k.mean(dim=-2, keepdim=True)
     return torch.nn.functional.scaled_dot_product_attention(q, k, v)
 """
+KITCHEN = """
+import torch
+def int8_attention(q, k, v, *, scale=None, attn_mask=None):
+    assert scale is None and attn_mask is None
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+"""
 FLASH = {"name": "flash_attn_func", "options": "causal=False", "first": "assert not causal"}
 FLASH_OUT = NHD.format(**FLASH, result="out")
 FLASH_PAIR = NHD.format(**FLASH, result="out, None")
@@ -49,6 +55,7 @@ CASES = [
     pytest.param(flash4.BACKEND, "flash_attn.cute", FLASH_PAIR, id="flash4-pair"),
     pytest.param(sage.BACKEND, "sageattention", SAGE_1, id="sage1"),
     pytest.param(sage.BACKEND, "sageattention", SAGE_2, id="sage2"),
+    pytest.param(kitchen.BACKEND, "comfy_kitchen", KITCHEN, id="kitchen"),
     pytest.param(sage3.BACKEND, "sageattn3", SAGE_3, id="sage3"),
     pytest.param(sage3.FP4_BACKEND, "sageattn3", SAGE_3, id="sage3-fp4"),
 ]

@@ -16,6 +16,7 @@ from attention_machines import (
     SAGE3_LINE,
     SAGE_LINE,
     TURING,
+    VOLTA,
     Machine,
     choose,
     hnd,
@@ -34,13 +35,18 @@ from evertalk_pack.attention.registry import BACKENDS, DESCRIPTION_OF, NAMES, re
 def test_names_are_offered_in_a_fixed_order_each_with_a_description() -> None:
     assert NAMES == (
         "auto", "comfy", "sdpa", "cudnn", "flash_attn_2", "flash_attn_3", "flash_attn_4",
-        "sageattn", "sageattn_3", "sageattn_3_fp4",
+        "kitchen_int8", "sageattn", "sageattn_3", "sageattn_3_fp4",
     )  # fmt: skip
     assert all(DESCRIPTION_OF[name].endswith(".") for name in NAMES)
 
 
 def test_only_the_quantised_backends_are_not_exact() -> None:
-    assert [b.name for b in BACKENDS if not b.exact] == ["sageattn", "sageattn_3", "sageattn_3_fp4"]
+    assert [b.name for b in BACKENDS if not b.exact] == [
+        "kitchen_int8",
+        "sageattn",
+        "sageattn_3",
+        "sageattn_3_fp4",
+    ]
 
 
 def test_an_unknown_name_is_refused_with_the_list_of_names() -> None:
@@ -131,6 +137,9 @@ def test_a_gpu_that_cannot_run_it_is_named_and_nobody_is_told_to_install(package
         ("flash_attn_3", "fa3_fwd_interface", "flash_attn_func", HOPPER, "flash_attn_3"),
         ("flash_attn_4", "flash_attn.cute", "flash_attn_func", ADA, "sdpa"),
         ("flash_attn_4", "flash_attn.cute", "flash_attn_func", BLACKWELL, "flash_attn_4"),
+        ("kitchen_int8", "comfy_kitchen", "int8_attention", TURING, "kitchen_int8"),
+        ("kitchen_int8", "comfy_kitchen", "int8_attention", VOLTA, "sdpa"),
+        ("kitchen_int8", "comfy_kitchen", "int8_attention", HOPPER, "kitchen_int8"),
         ("sageattn", "sageattention", "sageattn", TURING, "sdpa"),
         ("sageattn", "sageattention", "sageattn", HOPPER, "sageattn"),
         ("sageattn_3", "sageattn3", "sageattn3_blackwell", HOPPER, "sdpa"),
@@ -141,7 +150,8 @@ def test_a_gpu_that_cannot_run_it_is_named_and_nobody_is_told_to_install(package
 def test_a_good_package_runs_where_the_gpu_can(
     packages: Machine, name: str, module: str, function: str, hardware: Hardware, runs: str
 ) -> None:
-    packages.install(module, hnd(function) if "3_" in function else nhd(function))
+    takes_heads_first = "3_" in function or function == "int8_attention"
+    packages.install(module, hnd(function) if takes_heads_first else nhd(function))
     choice = choose(on(hardware), name)
     assert choice.ran == runs
     assert (choice.notes == ()) is (runs == name)

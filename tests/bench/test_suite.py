@@ -36,7 +36,8 @@ def told(rows: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
 def test_the_first_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     code, runs = run_suite(tmp_path / "rows.jsonl", "--parts", "first")
     assert {name: rows[-1]["ended"] for name, rows in runs.items()} == dict.fromkeys(
-        ("bf16 compiled", "fp8 rowwise compiled", "numerics", "attention", "speaker map"), "exit status 0"
+        ("bf16 compiled", "fp8 rowwise compiled", "numerics", "sparse attention", "attention", "speaker map"),
+        "exit status 0",
     )
     assert code == 0
     whats = [row.get("what") for row in runs["bf16 compiled"]]
@@ -45,6 +46,7 @@ def test_the_first_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     assert whats == [None, "attention", *parts, None]
     assert len(told(runs["bf16 compiled"], "windows")[0]["window_s"]) == 2
     assert {row["backend"] for row in told(runs["attention"], "attention") if "ms" in row} == {"sdpa"}
+    assert [row["budget"] for row in told(runs["sparse attention"], "budget")] == [0.01, 0.02, 0.05] * 2
     (bf16,) = [row for row in runs["numerics"] if row.get("precision") == "torch.bfloat16"]
     assert 0 < bf16["relative_error"] < 0.02
 

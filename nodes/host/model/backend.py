@@ -10,6 +10,7 @@ from comfy.model_patcher import ModelPatcher
 from ....attention.choice import AttentionChoice
 from ....attention.protocol import Attention
 from ....attention.registry import AUTO, COMFY, resolve, resolve_next
+from ....attention.uses import LONG_KEYS
 from ....multitalk.common.errors import EverTalkError
 from ..compat.precision import computed_in
 from ..compat.wan_model import preferred_attention_of
@@ -44,6 +45,7 @@ class Backend:
         device: of the run.
         dtype: of queries, keys and values.
         head_dim: of the model.
+        tokens: of a window, the keys of self-attention.
         is_connected: what runs, if it is the host's, is what a node or the checkpoint put there.
     """
 
@@ -51,6 +53,7 @@ class Backend:
     device: torch.device
     dtype: torch.dtype
     head_dim: int
+    tokens: int = LONG_KEYS
     is_connected: bool = False
 
     @property
@@ -65,9 +68,8 @@ class Backend:
             NotFiniteError: there is none left: the fault lies elsewhere.
         """
         is_lasting = not (self.is_connected and self.choice.ran == COMFY)
-        choice = resolve_next(
-            self.choice, reason, self.device, self.dtype, self.head_dim, is_lasting=is_lasting
-        )
+        where = (self.device, self.dtype, self.head_dim)
+        choice = resolve_next(self.choice, reason, *where, is_lasting=is_lasting, tokens=self.tokens)
         if choice is None:
             raise NotFiniteError(
                 f"model: {reason} with PyTorch's own attention too, so the weights or their precision are at "
@@ -75,11 +77,13 @@ class Backend:
                 "again.",
                 reason,
             )
-        return Backend(choice, self.device, self.dtype, self.head_dim, self.is_connected)
+        return replace(self, choice=choice)
 
 
-def backend_for(model: ModelPatcher, asked: str) -> Backend:
-    """Choose the backend for a MODEL; fallbacks are logged once, with their reason and remedy.
+def backend_for(model: ModelPatcher, asked: str, tokens: int = LONG_KEYS) -> Backend:
+    """Choose the backend for a MODEL and windows of so many tokens.
+
+    Fallbacks are logged once, with their reason and remedy.
 
     What a node or the checkpoint put in place of the host's attention runs through that, so `auto` takes it.
     """
@@ -88,8 +92,8 @@ def backend_for(model: ModelPatcher, asked: str) -> Backend:
     head_dim = tree.dim // tree.num_heads
     is_connected = has_own_attention(model)
     name = COMFY if asked == AUTO and is_connected else asked
-    choice = resolve(name, model.load_device, dtype, head_dim, host_attention({}))
-    return Backend(replace(choice, asked=asked), model.load_device, dtype, head_dim, is_connected)
+    choice = resolve(name, model.load_device, dtype, head_dim, host_attention({}), tokens)
+    return Backend(replace(choice, asked=asked), model.load_device, dtype, head_dim, tokens, is_connected)
 
 
 def attention_notes(model: ModelPatcher, attachment: AudioAttachment, ran: str) -> tuple[str, ...]:

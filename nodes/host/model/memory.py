@@ -34,6 +34,10 @@ LEFT_BETWEEN_BYTES = GIB
 can be had, and a card that they just fill ran out of memory in its first window."""
 
 
+SPARSE_COPIES = 8
+"""Of a query: what the heads of one kind are gathered into, their results, and the kernel's 8-bit copies."""
+
+
 def forward_size(
     model: ModelPatcher,
     latents_BCTHW: torch.Tensor,
@@ -62,6 +66,11 @@ def forward_size(
         hidden_is_held=holds_hidden(type(tree.blocks[0].ffn)),
         casts_weights=held != computed,
     )
+
+
+def sparse_bytes(size: ForwardSize) -> int:
+    """What sparse self-attention takes beside an evaluation, of such a size."""
+    return SPARSE_COPIES * size.tokens * size.dim * size.value_bytes
 
 
 def weights_bytes(model: ModelPatcher) -> int:

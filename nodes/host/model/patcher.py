@@ -4,6 +4,7 @@ Shape letters: B batch, S voices, F video frames, K encoder frames around a fram
 channels, T latent frames, H and W latent rows and columns, M masks, P tokens of a frame, N audio tokens.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -14,6 +15,7 @@ from comfy.model_base import WAN21
 from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
+from ....attention.budget import AttentionBudget, within_budget
 from ....attention.protocol import Attention
 from ....multitalk.common.errors import InputError
 from ....multitalk.model.audio_model import AudioModel, TalkHooks
@@ -66,12 +68,14 @@ class TalkCall:
         attention: the attention backend; None is the host's own.
         talks: the audio weights, on each GPU that the host may take.
         step_cache: the window's TeaCache, or None.
+        budget: the run's sparse self-attention, or None.
     """
 
     branches: tuple[BranchCall, ...]
     attention: Attention | None
     talks: tuple[Talk, ...]
     step_cache: StepCache | None = None
+    budget: AttentionBudget | None = None
 
     def talk_on(self, tree: WanTree) -> AudioModel:
         """The audio weights that lie where these modules do."""
@@ -93,6 +97,7 @@ class AudioAttachment:
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
         warnings: what of the user's choices has no effect.
         compute: the precision to compute in that was asked for.
+        attention_budget: largest error of sparse self-attention in percent; 0 computes it exactly.
     """
 
     talk_name: str
@@ -105,6 +110,7 @@ class AudioAttachment:
     reserve_vram_gb: float = 0.0
     warnings: tuple[str, ...] = ()
     compute: str = "auto"
+    attention_budget: float = 0.0
 
     @property
     def talk_model(self) -> AudioModel:
@@ -142,15 +148,21 @@ class TalkForward:
         del host_options  # ignored by the host's own forward too, or refused before
         options, call = {} if transformer_options is None else transformer_options, self.call
         assert freqs is not None
-        attention = call.attention or host_attention(options)
+        exact = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
-        hooks = self.hooks(x, options["cond_or_uncond"], attention)
+        hooks = self.hooks(x, options["cond_or_uncond"], exact)
         stack = None if call.step_cache is None else partial(call.step_cache.run, tuple(options["uuids"]))
-        host = host_side(options, Given(self.tree, x, t, freqs), call.attention)
-        if not self.compile_blocks:
-            return wan_forward(self.tree, inputs, attention, hooks, host, run_stack=stack)
-        with many_graphs():
-            return wan_forward(self.tree, inputs, attention, hooks, host, compute_block, stack)
+        kernel, evaluating = call.attention, nullcontext()
+        if call.budget is not None:
+            kernel = within_budget(exact)
+            evaluating = call.budget.evaluating(options["cond_or_uncond"][0], exact)
+        attention = kernel or exact
+        host = host_side(options, Given(self.tree, x, t, freqs), kernel)
+        with evaluating:
+            if not self.compile_blocks:
+                return wan_forward(self.tree, inputs, attention, hooks, host, run_stack=stack)
+            with many_graphs():
+                return wan_forward(self.tree, inputs, attention, hooks, host, compute_block, stack)
 
     def hooks(self, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention) -> TalkHooks:
         """The audio branch of this call; the host says which cond each part of the batch belongs to."""

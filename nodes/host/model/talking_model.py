@@ -58,6 +58,7 @@ class TalkChoice:
         compile_blocks: run the transformer's blocks as one compiled graph.
         reserve_vram_gb: GPU memory to leave free beside what sampling takes.
         compute: the precision to compute in.
+        attention_budget: largest error of sparse self-attention in percent; 0 computes it exactly.
     """
 
     talk_model: str
@@ -66,6 +67,7 @@ class TalkChoice:
     compile_blocks: bool = False
     reserve_vram_gb: float = 0.0
     compute: str = AUTO_COMPUTE
+    attention_budget: float = 0.0
 
     @property
     def needs_plain_memory(self) -> bool:
@@ -159,6 +161,7 @@ def apply_file(
         reserve_vram_gb=choice.reserve_vram_gb,
         warnings=warnings,
         compute=choice.compute,
+        attention_budget=choice.attention_budget,
     )
     return apply_talk(model, attachment)
 

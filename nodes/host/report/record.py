@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from ....attention.choice import AttentionChoice
 from ....attention.plain_text import plain
+from .budget_report import BudgetReport
 
 
 @dataclass(slots=True)
@@ -15,10 +17,14 @@ class RunRecord:
     Attributes:
         warnings: what was said that must not be missed, each once.
         attention: the attention backend that ran last; empty if nothing was sampled.
+        attention_elsewhere: what ran outside of self-attention; the same unless that is right there alone.
+        budget: what sparse attention did so far; None where there was none.
     """
 
     warnings: list[str] = field(default_factory=list[str])
     attention: str = ""
+    attention_elsewhere: str = ""
+    budget: BudgetReport | None = None
 
 
 _RECORD: ContextVar[RunRecord | None] = ContextVar("evertalk_run_record", default=None)
@@ -42,8 +48,15 @@ def note_warning(text: str) -> None:
         record.warnings.append(text)
 
 
-def note_attention(name: str) -> None:
+def note_attention(choice: AttentionChoice) -> None:
     """Note the attention backend that runs from now on, if anybody is recording."""
     record = _RECORD.get()
     if record is not None:
-        record.attention = name
+        record.attention, record.attention_elsewhere = choice.ran, choice.elsewhere
+
+
+def note_budget(report: BudgetReport) -> None:
+    """Note what sparse attention did so far, if anybody is recording."""
+    record = _RECORD.get()
+    if record is not None:
+        record.budget = report

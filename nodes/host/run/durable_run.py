@@ -153,9 +153,16 @@ def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, 
         attachment.attention_mode,
         str(attachment.compile_blocks),
         str(attachment.step_cache),
+        *budget_identity(attachment),
         vae_identity(run_models.vae),
         sight_identity(run_models.see),
     )
+
+
+def budget_identity(attachment: AudioAttachment) -> tuple[str, ...]:
+    """What stands for sparse attention; exact runs are known without a word of it."""
+    percent = attachment.attention_budget
+    return (f"attention_budget {percent:g} %",) if percent else ()
 
 
 class WindowIdentity:
@@ -201,6 +208,7 @@ def settings_of(plan: RunPlan, attachment: AudioAttachment) -> dict[str, str]:
         "video": f"{plan.embeds.video_frames} frames, {plan.size.width_px}x{plan.size.height_px}",
         "mode": attachment.mode,
         "attention": attachment.attention_mode,
+        **({"attention budget": f"{attachment.attention_budget:g} %"} if attachment.attention_budget else {}),
         "audio weights": attachment.talk_name,
         "step cache": str(attachment.step_cache),
         "windows": f"{plan.windows[0].frames} frames, {len(plan.windows)} of them",

@@ -13,6 +13,7 @@ from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
 from ..model.compute import name_of_dtype
 from ..model.patcher import attachment_of
+from ..report.budget_report import BudgetReport
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
 from ..report.record import RunRecord, recording
@@ -25,10 +26,19 @@ Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """The attention backend: what was asked for and what ran; empty if nothing was sampled."""
+    """The attention backend: what was asked for and what ran; empty if nothing was sampled.
+
+    Attributes:
+        asked: the name that was chosen.
+        ran: what ran in self-attention.
+        elsewhere: what ran for text, picture and audio.
+        budget: what sparse self-attention did; None where there was none.
+    """
 
     asked: str
     ran: str
+    elsewhere: str
+    budget: BudgetReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,12 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         height=plan.size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
-        attention=Attention(attachment_of(run_models.model).attention_mode, record.attention),
+        attention=Attention(
+            attachment_of(run_models.model).attention_mode,
+            record.attention,
+            record.attention_elsewhere,
+            record.budget,
+        ),
         precision=precision_of(run_models.model),
         compute=Compute(
             attachment_of(run_models.model).compute, name_of_dtype(computed_in(run_models.model))

@@ -31,6 +31,7 @@ from ....multitalk.windows.report import WindowReport, WindowReporter
 from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
 from ....multitalk.windows.voices import VoicePlan
+from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
@@ -42,6 +43,7 @@ from ..model.patcher import AudioAttachment, attachment_of
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
+from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import sight_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
@@ -135,6 +137,7 @@ def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     attachment = attachment_of(run_models.model)
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
+    check_budget(run_models.model, attachment)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)
@@ -176,6 +179,7 @@ def run_windows(
     frames = 0 if store is None else store.frames
     pausing.window = first
     sampling_backend = comfy_backend_for(plan, run_models, attachment, first)
+    sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
     plan.begin_at(first)
@@ -194,7 +198,8 @@ def run_windows(
             latents_BCTHW = stretch.finished.latents_BCTHW
             if store is not None:
                 stats = WindowStats(report.seconds, report.drift, report.seam)
-                carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC)
+                found = sampling_backend.attention_state
+                carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
                 store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
                 del carried
             else:
@@ -214,17 +219,23 @@ def comfy_backend_for(
     plan: RunPlan, run_models: RunModels, attachment: AudioAttachment, first: int = 0
 ) -> ComfyBackend:
     """The host's side of a run; says what runs and what was changed."""
-    backend = backend_for(run_models.model, attachment.attention_mode)
+    shape = LatentShape.of_video(plan.windows[0].frames, plan.size.height_px, plan.size.width_px)
+    backend = backend_for(run_models.model, attachment.attention_mode, shape.tokens)
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
-    progress.plan(summary_of(plan, attachment, backend, steps), plan.seed)
+    budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
+    attention = str(backend.choice)
+    if budget is not None:
+        attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
+    progress.plan(summary_of(plan, attachment, attention, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
-    for note in (*attachment.notes, *own_notes, *cache_notes):
+    elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
+    for note in (*attachment.notes, *own_notes, *elsewhere_notes, *cache_notes):
         show_on_node(note)
-    tell_notes((*lora_warnings(run_models), *backend.choice.notes))
+    tell_notes((*lora_warnings(run_models), *backend.choice.notes, *budget_warnings))
     tell_notes((*plan.notes, *mode_notes(plan, run_models, attachment)))
     settings = SamplingSettings(
         sigmas,
@@ -234,7 +245,7 @@ def comfy_backend_for(
         plan.window_seeds,
         plan.schedule.renews_noise,
     )
-    return ComfyBackend(run_models, settings, backend, progress)
+    return ComfyBackend(run_models, settings, backend, progress, budget)
 
 
 def tell_notes(notes: tuple[str, ...]) -> None:

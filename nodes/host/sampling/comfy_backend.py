@@ -17,6 +17,7 @@ from comfy.model_sampling import ModelSamplingDiscreteFlow
 from comfy.samplers import calculate_sigmas, ksampler, sampler_object
 from node_helpers import conditioning_set_values
 
+from ....attention.budget import AttentionBudget
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
@@ -41,6 +42,7 @@ from ..model.patcher import attachment_of
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
+from .attention_budget import tell_budget
 from .guider import GuiderSettings, TalkGuider
 
 HostConditioning = list[Any]
@@ -132,16 +134,25 @@ class ComfyBackend:
         backend: the attention backend to begin with; a window whose first step gives no numbers is begun
             again on the next one.
         progress: where steps are shown.
+        budget: the run's sparse self-attention, or None.
     """
 
     def __init__(
-        self, run_models: RunModels, settings: SamplingSettings, backend: Backend, progress: RunProgress
+        self,
+        run_models: RunModels,
+        settings: SamplingSettings,
+        backend: Backend,
+        progress: RunProgress,
+        budget: AttentionBudget | None = None,
     ) -> None:
         self.run_models = run_models
         self.settings = settings
         self.backend = backend
-        note_attention(backend.choice.ran)
+        note_attention(backend.choice)
         self.progress = progress
+        self.budget = budget
+        self.attention_state: torch.Tensor | None = None
+        """What the windows so far found of sparse attention (AttentionBudget.state)."""
         self.more_free_gb = 0.0
         """GPU memory to leave free beside what is declared; grows where it did not suffice."""
         self.doing = ENCODING
@@ -151,6 +162,17 @@ class ComfyBackend:
     def codec(self) -> Codec:
         """The VAE of the run, from the first frame on that needs it."""
         return Codec(self.run_models.vae, compile_decoder=attachment_of(self.run_models.model).compile_blocks)
+
+    def go_on_with(self, attention_state: torch.Tensor | None) -> None:
+        """Go on with what an earlier run found of sparse attention; None: nothing.
+
+        Raises:
+            AttentionStateError: it is no such state.
+        """
+        if self.budget is not None and attention_state is not None:
+            heads: int = self.run_models.model.model.diffusion_model.num_heads
+            self.budget.restore(attention_state, heads)
+            self.attention_state = attention_state
 
     def encode(self, frames_FHWC: torch.Tensor) -> torch.Tensor:
         """See SamplingBackend."""
@@ -181,7 +203,7 @@ class ComfyBackend:
                 return self._sample_once(request)
             except NotFiniteError as error:
                 self.backend = self.backend.after_failure(error.reason)
-                note_attention(self.backend.choice.ran)
+                note_attention(self.backend.choice)
                 warn_on_node(self.backend.choice.notes[-1])
             except RuntimeError as error:
                 if not is_out_of_memory(error):
@@ -223,6 +245,7 @@ class ComfyBackend:
             self.backend.attention,
             told.step_cache,
             told.reserve_vram_gb + self.more_free_gb,
+            self.budget,
         )
         guider = TalkGuider(self.run_models.model, settings, request)
         values = self.conditions(request.condition)
@@ -232,6 +255,8 @@ class ComfyBackend:
             conditioning_set_values(self.run_models.negative or positive, values),
         )
         index = request.window.index
+        if self.budget is not None:
+            self.budget.begin(index)
 
         def after_step(step: int, denoised: torch.Tensor, _x: torch.Tensor, _total: int) -> None:
             self.progress.step(index, step + 1, denoised)
@@ -252,6 +277,10 @@ class ComfyBackend:
             raise NotFiniteError(LATER_STEP)
         if guider.step_cache is not None:
             show_on_node(window_note(guider.step_cache))
+        if self.budget is not None:
+            self.budget.finish()
+            tell_budget(self.budget)
+            self.attention_state = self.budget.state()
         return latents.to(comfy.model_management.intermediate_device())
 
     def sampler_of(self, request: WindowRequest) -> Any:

@@ -12,13 +12,14 @@ from comfy.conds import CONDConstant
 from comfy.model_patcher import ModelPatcher, create_model_options_clone
 from comfy.samplers import CFGGuider, calc_cond_batch
 
+from ....attention.budget import AttentionBudget
 from ....attention.protocol import Attention
 from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Pin
 from ....multitalk.windows.seeds import Draw
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
-from ..model.memory import declared_memory, forward_size
+from ..model.memory import GIB, declared_memory, forward_size, sparse_bytes
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
 from ..model.upload import upload_ahead
 from .finite_check import FiniteCheck, brought_to
@@ -42,12 +43,14 @@ class GuiderSettings:
         attention: the attention backend; None is the host's own.
         step_cache: when steps are left out, or None.
         reserve_gb: GPU memory to leave free beside what sampling takes.
+        budget: the run's sparse self-attention, or None.
     """
 
     guidance: GuidanceSettings
     attention: Attention | None
     step_cache: StepCacheSettings | None = None
     reserve_gb: float = 0.0
+    budget: AttentionBudget | None = None
 
 
 class TalkGuider(CFGGuider):
@@ -69,7 +72,10 @@ class TalkGuider(CFGGuider):
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
         attention = self.settings.attention
         size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
-        with declared_memory(self.model_patcher, size, self.settings.reserve_gb) as needed:
+        reserve_gb = self.settings.reserve_gb
+        if self.settings.budget is not None:
+            reserve_gb += sparse_bytes(size) / GIB
+        with declared_memory(self.model_patcher, size, reserve_gb) as needed:
             others = self.model_patcher.get_nested_additional_models()
             upload_ahead([self.model_patcher, *others], needed)
             latents = super().sample(noise, *args, **kwargs)
@@ -156,7 +162,9 @@ class TalkGuider(CFGGuider):
         options = create_model_options_clone(model_options)
         clones = tuple(options.get(CLONES, {}).values())
         talks = talks_of(self.model_patcher, *clones)
-        options["transformer_options"][KEY] = TalkCall(calls, self.settings.attention, talks, self.step_cache)
+        options["transformer_options"][KEY] = TalkCall(
+            calls, self.settings.attention, talks, self.step_cache, self.settings.budget
+        )
         conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
         predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
         return dict(zip(branches, predictions, strict=True))

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from evertalk_pack.multitalk.common.errors import RunStoreError
 from evertalk_pack.multitalk.runs.overlap_file import (
     KEPT_BYTES,
     WindowOverlap,
@@ -23,6 +24,32 @@ def test_views_of_one_window_come_back_as_they_were(tmp_path: Path) -> None:
     assert torch.equal(carry.held_FHWC, made[-3:])
     assert carry.emitted is not None
     assert torch.equal(carry.emitted, made[-5:-3])
+
+
+def test_what_was_found_of_attention_comes_back_by_itself_and_beside_frames(tmp_path: Path) -> None:
+    found = torch.tensor([[0, 0, 1, 5, 0, 3, 2], [1, 0, 0, 0, 1, 1, 1]], dtype=torch.uint8)
+    path = tmp_path / "c000000.safetensors"
+    carry = WindowOverlap(attention=found)
+    assert not carry.is_empty
+    write_overlap(path, carry)
+    read = read_overlap(path, 0, (4, 6))
+    assert read.attention is not None
+    assert torch.equal(read.attention, found)
+    assert read.motion_FHWC is None
+    write_overlap(path, WindowOverlap(torch.zeros(5, 4, 6, 3), None, found))
+    assert read_overlap(path, 5, (4, 6)).attention is not None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [torch.zeros(2, 7), torch.zeros(7, dtype=torch.uint8), torch.zeros(2, 261, dtype=torch.uint8)],
+    ids=["of another type", "of another form", "for more heads than a model has"],
+)
+def test_what_is_nothing_of_attention_is_refused(tmp_path: Path, found: torch.Tensor) -> None:
+    path = tmp_path / "c000000.safetensors"
+    write_overlap(path, WindowOverlap(attention=found))
+    with pytest.raises(RunStoreError, match=r"c000000.safetensors holds \{'attention': "):
+        read_overlap(path, 0, (4, 6))
 
 
 def test_all_are_kept_while_there_is_room() -> None:

@@ -1,6 +1,8 @@
 """Whose attention runs: the pack's, the host's, or what a node put on the MODEL."""
 
+import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -221,3 +223,54 @@ def test_what_a_checkpoint_asks_for_goes_to_the_host_with_the_layer_it_belongs_t
     play_windows(talking, vae, speech(tiny, 9))
     first, second, third, fourth = (layer.comfy_attention for layer in layers)
     assert handed == [first, second, None, third, fourth, None] * 4, "audio attention is no layer's of it"
+
+
+PADDED_SAGE = """
+import torch
+KEYS = []
+def sageattn(q, k, v, tensor_layout="HND", smooth_k=True):
+    KEYS.append(k.shape[1])
+    k, v = (torch.nn.functional.pad(x, (0, 0, 0, 0, 0, -x.shape[1] % 64)) for x in (k, v))
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+"""
+"""As SageAttention 1.0.6: right over thousands of keys alone."""
+
+
+def test_a_kernel_for_self_attention_runs_there_and_both_names_are_said(
+    tiny: TinyFiles,
+    vae: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from evertalk_pack.attention import probe, registry, uses
+    from evertalk_pack.attention.hardware import Hardware
+    from evertalk_pack.nodes.host.model import backend
+    from evertalk_pack.nodes.host.model.loaders import Quantization, load_base
+    from evertalk_pack.nodes.host.model.patcher import apply_talk, attachment_of
+    from evertalk_pack.nodes.host.report.record import recording
+
+    caplog.set_level("INFO")
+    (tmp_path / "sageattention.py").write_text(PADDED_SAGE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "sageattention", raising=False)
+    ada = registry.Resolver(lambda _device: Hardware("cuda", "NVIDIA GeForce RTX 4090", (8, 9)))
+    monkeypatch.setattr(backend, "resolve", ada.resolve)
+    for module in (uses, probe):
+        monkeypatch.setattr(module, "LONG_KEYS", 9)  # the tiny self-attention has 12 keys, its text 8
+    base, _ = load_base(tiny.base, Quantization("bf16"))
+    base.model.manual_cast_dtype = (
+        torch.bfloat16
+    )  # such kernels take no float32, which the host casts to here
+    own = load_model(tiny)
+    talking = apply_talk(base, replace(attachment_of(own), attention_mode="sageattn"))
+    with recording() as record:
+        play_windows(talking, vae, speech(tiny, 9))
+    from sageattention import KEYS  # pyright: ignore[reportMissingImports]
+
+    assert KEYS[-8:] == [12] * 8, "self-attention of two blocks in four steps"
+    assert (record.attention, record.attention_elsewhere) == ("sageattn", "sdpa")
+    assert record.warnings == []
+    assert "attention sageattn in self-attention, sdpa elsewhere (asked: sageattn)" in caplog.text
+    assert "SageAttention runs in self-attention, for which it is right; attention to text" in caplog.text

@@ -71,6 +71,7 @@ BASE: dict[str, Any] = {
         ({"mode": "infinite"}, r"mode: 'infinite' is unknown here. Choose one of auto, infinitetalk, multi"),
         ({"attention_mode": "SAGEATTN_3"}, r"attention_mode: 'SAGEATTN_3' is unknown here. .*sageattn_3"),
         ({"reserve_vram_gb": NAN}, r"reserve_vram_gb: nan, expected 0 to 1024"),
+        ({"attention_budget": -1.0}, r"attention_budget: -1, expected 0 to 20"),
         ({"quantization": "int4"}, r"quantization: 'int4' is unknown here. Choose one of as stored, bf16"),
         ({"lora_strength": NAN}, r"lora_strength: nan, expected -10 to 10"),
     ],
