@@ -199,7 +199,7 @@ class AttentionBudget:
         """Go on as `state` has it, which an earlier run's `state` gave, with so many heads.
 
         Raises:
-            AttentionStateError: it is no such state.
+            AttentionStateError: it is not such a state.
         """
         levels = state[:, PLACE_BYTES:]
         if levels.shape[1] != heads or bool((levels > len(TAUS)).any()):

@@ -105,7 +105,7 @@ def try_heads(
         q_BLHD, k_BLHD, v_BLHD = (of_heads(x_BLHD, heads) for x_BLHD in qkv_BLHD)
         out_BLHD = sparse(q_BLHD, k_BLHD, v_BLHD, TAUS[level - 1])
         found = dict(zip(heads, sample_errors(out_BLHD, of_heads(exact_BLHD, heads)), strict=True))
-        # An error that is no number is within no budget, and nothing to go on from.
+        # An error that is not a number is within no budget, and nothing to go on from.
         passed = {head: error for head, error in found.items() if error <= budget}
         if len(passed) >= SMALLEST_GROUP * len(levels):
             errors |= passed

@@ -152,12 +152,12 @@ def backend_rows(
     """
     resolver = Resolver()
     head_dim, tokens = RANDOM.dim // RANDOM.num_heads, math.prod(grid)
-    expected = random_model(grid).predict(device, dtype, sdpa.attend)
+    expected = random_model(grid=grid).predict(device, dtype, sdpa.attend)
     for backend in BACKENDS:
         row: dict[str, object] = {"backend": backend.name, "exact": backend.exact, "tokens": tokens}
         choice = resolver.resolve(backend.name, device, dtype, head_dim, tokens=tokens)
         if choice.ran == backend.name:
-            got = random_model(grid).predict(device, dtype, choice.attention)
+            got = random_model(grid=grid).predict(device, dtype, choice.attention)
             row["elsewhere"] = choice.elsewhere
             row["relative_error"] = digits(relative_error(got, expected))
         else:

@@ -206,9 +206,7 @@ def _index(path: Path) -> dict[str, str] | None:
     named = cast("Mapping[str, object]", mapped)
     for shard in named.values():
         if not isinstance(shard, str) or not shard.endswith(WEIGHTS_SUFFIX) or Path(shard).name != shard:
-            raise _damaged(
-                path, INDEX_NAME, f"it names {short(str(shard))}, which is not a file of the folder"
-            )
+            raise _damaged(path, INDEX_NAME, f"it names {short(str(shard))}, which is not in the folder")
     return cast("dict[str, str]", dict(named))
 
 
@@ -227,9 +225,7 @@ def _of_numbered(names: set[str]) -> set[str]:
 def _weights_in(path: Path) -> list[Path]:
     entries = list(islice(path.iterdir(), MAX_ENTRIES + 1))
     if len(entries) > MAX_ENTRIES:
-        raise CheckpointError(
-            f"`{path.name}` has more than {MAX_ENTRIES} entries: it is not a model's folder."
-        )
+        raise CheckpointError(f"`{path.name}` has more than {MAX_ENTRIES} entries: not a model's folder.")
     return sorted(one for one in entries if one.name.endswith(WEIGHTS_SUFFIX) and one.is_file())
 
 

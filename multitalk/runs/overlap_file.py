@@ -28,7 +28,7 @@ ATTENTION = "attention"
 TYPES = {"F32", "F16", "BF16"}
 ATTENTION_TYPE = "U8"
 MAX_ATTENTION_ROWS, MAX_ATTENTION_COLUMNS = 100_000, 260
-"""Of what was found of attention: more than any model, schedule and guidance have."""
+"""Entries on attention that were found: more than any model, schedule and guidance have."""
 
 KEPT_BYTES = 512 * 1024 * 1024
 """Of motion frames in a run's folder, beside those of the last windows."""

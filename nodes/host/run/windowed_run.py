@@ -226,10 +226,10 @@ def comfy_backend_for(
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
     budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
-    attention = str(backend.choice)
+    attention = f"attention {backend.choice} (asked: {attachment.attention_mode})"
     if budget is not None:
         attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
-    progress.plan(summary_of(plan, attachment, attention, steps), plan.seed)
+    progress.plan(summary_of(plan, attachment, backend.dtype, attention, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
     elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
@@ -260,16 +260,16 @@ def lora_warnings(run_models: RunModels) -> tuple[str, ...]:
     return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
 
 
-def summary_of(plan: RunPlan, attachment: AudioAttachment, backend: Backend, steps: int) -> str:
-    """One line that says what will run."""
+def summary_of(
+    plan: RunPlan, attachment: AudioAttachment, dtype: torch.dtype, attention: str, steps: int
+) -> str:
+    """One line that says what will run; `attention` is what is said of that."""
     frames = plan.embeds.video_frames
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
-        f"mode, "
-        f"{steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
-        f"attention {backend.choice.ran} (asked: {attachment.attention_mode}), "
-        f"computed in {name_of_dtype(backend.dtype)} (asked: {attachment.compute})"
+        f"mode, {steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
+        f"{attention}, computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
     )
 
 

@@ -167,7 +167,7 @@ class ComfyBackend:
         """Go on with what an earlier run found of sparse attention; None: nothing.
 
         Raises:
-            AttentionStateError: it is no such state.
+            AttentionStateError: it is not such a state.
         """
         if self.budget is not None and attention_state is not None:
             heads: int = self.run_models.model.model.diffusion_model.num_heads

@@ -94,7 +94,7 @@ def test_the_tail_and_who_has_no_voice_are_encoded_silence(arrangement: Arrangem
     silence = Waveform(torch.zeros(1, embeds.sound.samples_CT.shape[1]), 16000)
     [encoded_NLC] = encode_voices(PlainEncoder(), one_speaker(silence)).tracks_NLC
     assert torch.equal(embeds.tracks_NLC[2], encoded_NLC)
-    assert encoded_NLC.abs().max() > 0, "silence is encoded; it is no track of zeros"
+    assert encoded_NLC.abs().max() > 0, "silence is encoded; it is not a track of zeros"
     assert embeds.activity_SF is not None
     assert embeds.activity_SF.shape == (3, embeds.video_frames)
     assert not embeds.activity_SF[2].any()

@@ -222,7 +222,7 @@ def test_what_a_checkpoint_asks_for_goes_to_the_host_with_the_layer_it_belongs_t
     talking.model_options["transformer_options"]["optimized_attention_override"] = noted
     play_windows(talking, vae, speech(tiny, 9))
     first, second, third, fourth = (layer.comfy_attention for layer in layers)
-    assert handed == [first, second, None, third, fourth, None] * 4, "audio attention is no layer's of it"
+    assert handed == [first, second, None, third, fourth, None] * 4, "audio attention is not a layer's of it"
 
 
 PADDED_SAGE = """

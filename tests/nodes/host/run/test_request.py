@@ -54,7 +54,7 @@ def test_custom_size_covers_and_cuts_the_centre() -> None:
 
 @pytest.mark.parametrize("size", [{"width": 48, "height": 64}, {"width": 64, "height": 32}])
 def test_a_video_that_is_too_small_for_its_format_is_refused(size: dict[str, int]) -> None:
-    small = {"format": MP4_HEVC10.name, **size}
+    small: dict[str, Any] = {"format": MP4_HEVC10.name, **size}
     with pytest.raises(InputError, match=r"format: mp4 10-bit \(hevc\) is written from 64 pixels a side on"):
         plan(**small)
     plan(**small, output="latent")
