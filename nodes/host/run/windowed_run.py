@@ -35,7 +35,7 @@ from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
-from ..model.backend import Backend, attention_notes, backend_for
+from ..model.backend import attention_notes, backend_for
 from ..model.compute import name_of_dtype
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
@@ -264,11 +264,11 @@ def summary_of(
     plan: RunPlan, attachment: AudioAttachment, dtype: torch.dtype, attention: str, steps: int
 ) -> str:
     """One line that says what will run; `attention` is what is said of that."""
-    frames = plan.embeds.video_frames
+    frames, schedule = plan.embeds.video_frames, plan.schedule
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
-        f"mode, {steps} steps ({plan.schedule.scheduler}, shift {plan.schedule.shift:g}, {plan.schedule.sampler}), "
+        f"mode, {steps} steps ({schedule.scheduler}, shift {schedule.shift:g}, {schedule.sampler}), "
         f"{attention}, computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
     )
 
