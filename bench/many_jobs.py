@@ -46,7 +46,7 @@ Spoil = Callable[[Graph], None]
 
 MISTAKES: dict[str, Spoil] = {
     "filename_prefix": lambda graph: graph[SAMPLER]["inputs"].update(filename_prefix="../outside"),
-    "window_frames": lambda graph: graph[SAMPLER]["inputs"].update(window_frames=18),
+    "window_frames": lambda graph: graph[SAMPLER]["inputs"].update(window_frames=85),
     "negative": lambda graph: graph[SAMPLER]["inputs"].update(text_scale=5.0),
     "window_seeds": lambda graph: graph[SAMPLER]["inputs"].update(window_seeds="1: what"),
     "vae": lambda graph: graph[SAMPLER]["inputs"].update(vae="a word"),
