@@ -1,6 +1,6 @@
 """Speech heard while it is still being made: by the chunk, and never a sound of what comes after.
 
-Each window hears the end of the last seconds before its own last frame, which are encoded anew for it, with
+Each window hears the end of the last seconds before its own last frame, which are encoded again for it, with
 zeros where nothing was said yet. That is how FlashTalk's authors feed speech that is not finished; a window's
 features are then others than those of the whole track. Source: Soul-AILab/SoulX-FlashTalk,
 generate_video.py (audio mode `stream`).

@@ -66,7 +66,7 @@ def parse_window_seeds(text: str, run_seed: int) -> tuple[WindowSeeds, tuple[str
     """The seeds in a text like `4: 1234, 9: 7`, and a sentence for each that is the run's own anyway.
 
     Raises:
-        InputError: an entry that is no number, colon and seed; window 0; a window twice; too large a seed.
+        InputError: an entry that is not a number, colon and seed; window 0; a window twice; too large a seed.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(f"{SOCKET}: {len(text)} characters, expected {MAX_CHARACTERS} at most. {EXAMPLE}")

@@ -53,7 +53,7 @@ def scheduled_pictures(pictures_BHWC: torch.Tensor | None, times: str) -> tuple[
 
 
 def check_end_image(end_BHWC: object) -> None:
-    """Refuse what is no picture, before a text encoder or weights load.
+    """Refuse what is not a picture, before a text encoder or weights load.
 
     Raises:
         InputError: says what came.
