@@ -27,11 +27,6 @@ def fixed_timesteps(timesteps: Sequence[float], shift: float) -> torch.Tensor:
     return shift_timesteps(torch.tensor([*timesteps, 0.0]), shift)
 
 
-def multitalk_timesteps(shift: float) -> torch.Tensor:
-    """The four fixed timesteps and the final 0, shifted; float32, five values."""
-    return fixed_timesteps(MULTITALK_TIMESTEPS, shift)
-
-
 def infinitetalk_timesteps(steps: int, shift: float) -> torch.Tensor:
     """`steps` evenly spaced timesteps from 1000 to 1 and the final 0, shifted; float32, steps + 1 values."""
     spaced = torch.linspace(NUM_TIMESTEPS, 1, steps, dtype=torch.float64).float()

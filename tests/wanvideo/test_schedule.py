@@ -1,20 +1,21 @@
 import pytest
 import torch
 from evertalk_pack.wanvideo.schedule import (
+    MULTITALK_TIMESTEPS,
+    fixed_timesteps,
     infinitetalk_timesteps,
-    multitalk_timesteps,
     shift_timesteps,
     sigmas_of,
 )
 
 
 def test_multitalk_is_four_fixed_timesteps_and_zero() -> None:
-    assert multitalk_timesteps(1.0).tolist() == [1000, 750, 500, 250, 0]
+    assert fixed_timesteps(MULTITALK_TIMESTEPS, 1.0).tolist() == [1000, 750, 500, 250, 0]
 
 
 def test_shift_moves_timesteps_toward_noise() -> None:
     expected = [1000.0, 1000 * 33 / 34, 1000 * 11 / 12, 1000 * 11 / 14, 0.0]
-    assert multitalk_timesteps(11.0).tolist() == pytest.approx(expected, rel=1e-5)
+    assert fixed_timesteps(MULTITALK_TIMESTEPS, 11.0).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_infinitetalk_with_four_steps_and_shift_11_is_the_published_list() -> None:
