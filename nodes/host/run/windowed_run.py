@@ -226,7 +226,7 @@ def comfy_backend_for(
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
     progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
     budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
-    attention = f"attention {backend.choice} (asked: {attachment.attention_mode})"
+    attention = str(backend.choice)
     if budget is not None:
         attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
     progress.plan(summary_of(plan, attachment, backend.dtype, attention, steps), plan.seed)
@@ -263,13 +263,14 @@ def lora_warnings(run_models: RunModels) -> tuple[str, ...]:
 def summary_of(
     plan: RunPlan, attachment: AudioAttachment, dtype: torch.dtype, attention: str, steps: int
 ) -> str:
-    """One line that says what will run; `attention` is what is said of that."""
+    """One line that says what will run; `attention` is what ran."""
     frames, schedule = plan.embeds.video_frames, plan.schedule
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
         f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
         f"mode, {steps} steps ({schedule.scheduler}, shift {schedule.shift:g}, {schedule.sampler}), "
-        f"{attention}, computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
+        f"attention {attention} (asked: {attachment.attention_mode}), "
+        f"computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
     )
 
 
