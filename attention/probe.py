@@ -63,7 +63,7 @@ def _unfit(backend: Backend, site: AttentionSpec, hardware: Hardware) -> str | N
     if site.dtype not in backend.dtypes:
         accepted = " and ".join(str(dtype).removeprefix("torch.") for dtype in backend.dtypes)
         found = str(site.dtype).removeprefix("torch.")
-        return f"it takes {accepted}, and this run has {found}. Load the model in one of these, or {ADVICE}."
+        return f"it takes {accepted}, and this run has {found}. Choose one of these for compute, or {ADVICE}."
     if backend.max_head_dim is not None and site.head_dim > backend.max_head_dim:
         return (
             f"it takes head dimensions up to {backend.max_head_dim}, and this model has {site.head_dim}. "

@@ -71,7 +71,10 @@ def _why_not_kitchen(site: AttentionSpec, hardware: Hardware) -> str | None:
         return f"this device ({hardware}) cannot run it. It needs an NVIDIA GPU, sm_80 or later; {_ZERO}."
     if site.dtype not in HALF_DTYPES:
         found = str(site.dtype).removeprefix("torch.")
-        return f"it takes float16 and bfloat16, and this run has {found}. Load the model in one, or {_ZERO}."
+        return (
+            f"it takes float16 and bfloat16, and this run has {found}. Choose one of them for compute, "
+            f"or {_ZERO}."
+        )
     if site.head_dim != _KITCHEN_HEAD_DIM:
         return f"it takes heads of {_KITCHEN_HEAD_DIM}, and this model has {site.head_dim}; {_ZERO}."
     for needed in (KITCHEN, _AVAILABLE):

@@ -37,7 +37,7 @@ DEFAULTS: dict[str, object] = {
 MEMORY = "ComfyUI moves weights and frees memory by itself"
 CACHE = "ComfyUI keeps results, and EverTalk Text Embeddings keeps a prompt in a file"
 TILES = "EverTalk decodes windows as they are made; no frame is decoded at the end"
-PRECISION = "ComfyUI chooses the precision for the card; EverTalk's loader says which"
+PRECISION = "the precision is chosen for the card (for the base, by the loader's compute), and said"
 
 NEEDLESS: dict[str, str] = {
     "add_noise_to_samples": "EverTalk Video Source adds the noise that its denoise asks for",

@@ -57,7 +57,7 @@ class EverTalkApply(EverTalkNode):
         """Check the file, load it, and show what was done."""
         check_widgets(cls, without_file(talk))
         patched = apply_choice(model, TalkChoice.of(talk))
-        for warning in patch_warnings(patched):
+        for warning in (*attachment_of(patched).warnings, *patch_warnings(patched)):
             warn_on_node(warning)
         show_on_node("; ".join(attachment_of(patched).notes))
         return io.NodeOutput(patched)

@@ -270,7 +270,9 @@ def start_of(pid: int) -> str:
     """
     with contextlib.suppress(OSError, IndexError):
         # The second field is the program's name, in brackets, and may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{fields[START_FIELD]}"
     return ""

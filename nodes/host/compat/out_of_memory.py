@@ -3,6 +3,12 @@
 import comfy.model_management
 import torch
 
+OutOfMemory: type[RuntimeError] = torch.cuda.OutOfMemoryError
+"""PyTorch's class for it, by the name that every release has."""
+
+GPU_FAULT: type[BaseException] | tuple[()] = getattr(torch, "AcceleratorError", ())
+"""PyTorch's class for a GPU that failed; releases before 2.8 have none, and raise a RuntimeError."""
+
 TEXTS = ("out of memory", "_status_alloc_failed", "_status_not_enough_workspace")
 """What PyTorch says beside its own class: where the driver answers late, from cuBLAS and cuDNN, on a Mac."""
 
@@ -12,6 +18,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     host_says = getattr(comfy.model_management, "is_oom", None)
     if host_says is not None and host_says(error):
         return True
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, OutOfMemory):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in TEXTS)

@@ -73,8 +73,8 @@ class Backend:
         if choice is None:
             raise NotFiniteError(
                 f"model: {reason} with PyTorch's own attention too, so the weights or their precision are at "
-                "fault. Choose quantization 'bf16', check the LoRA's strength, or download the model files "
-                "again.",
+                "fault. Choose compute 'bfloat16' and quantization 'bf16', check the LoRA's strength, or "
+                "download the model files again.",
                 reason,
             )
         return replace(self, choice=choice)

@@ -38,6 +38,10 @@ def in_precision(model: ModelPatcher, asked: str, attention_mode: str) -> tuple[
         wanted = PRECISIONS[asked]
         notes = (f"compute {asked}: as chosen; ComfyUI's own choice was {name_of_dtype(own)}",)
     warnings = costs(model, wanted)
+    if asked != AUTO and wanted is not own and is_chosen_by_node(model):
+        ours, theirs = name_of_dtype(wanted), name_of_dtype(own)
+        note = f"compute {ours}: used instead of {theirs}, which a node put on the MODEL"
+        warnings = (*warnings, note)
     return (model if wanted is own else compute_in(model, wanted)), notes, warnings
 
 
@@ -62,6 +66,9 @@ def fastest(model: ModelPatcher, own: torch.dtype, attention_mode: str) -> tuple
     # Row-scaled products want bfloat16, which their model was loaded for.
     if not has_both or own not in HALVES or isinstance(layer, RowwiseFp8.Linear):
         return own, ()
+    if own is torch.bfloat16 and layer.weight.dtype is torch.bfloat16:
+        note = "compute auto: bfloat16, as the weights are held: float16 has not its range"
+        return own, (note,)
     if is_chosen_by_node(model):
         note = f"compute auto: {name}, as a node put on the MODEL"
         return own, (note,)

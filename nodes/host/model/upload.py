@@ -5,6 +5,7 @@ at a tenth of its speed: five seconds for 16 GB. Here several threads fill pinne
 takes what is ready. The host then finds the weights where it would put them.
 """
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
@@ -15,8 +16,10 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import nn
 
+from ....attention.backend import first_line
 from ..compat.patchers import is_dynamic
 
+LOG = logging.getLogger("evertalk")
 WORKERS = 4
 CHUNK_BYTES = 16 * 2**20
 """A worker has two buffers of this size: one is filled while the GPU takes the other."""
@@ -42,7 +45,11 @@ def upload_ahead(models: list[ModelPatcher], needed: int) -> None:
     room: Any = comfy.model_management.get_free_memory(device)
     total = sum(weight.nbytes for weight in weights)
     if total and 2 * total + needed < room:
-        upload(weights, device)
+        # What cannot be brought ahead (no pinned memory in a container, no room after all), the host brings.
+        try:
+            upload(weights, device)
+        except RuntimeError as error:
+            LOG.info("Weights are not brought to the GPU ahead: %s", first_line(error))
 
 
 def movable(model: ModelPatcher) -> Iterator[nn.Parameter]:

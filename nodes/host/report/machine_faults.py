@@ -3,10 +3,8 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-import torch
-
 from ....multitalk.common.errors import MachineError
-from ..compat.out_of_memory import is_out_of_memory
+from ..compat.out_of_memory import GPU_FAULT, OutOfMemory, is_out_of_memory
 
 RAM_TEXTS = ("can't allocate memory", "not enough memory: you tried to allocate")
 """What PyTorch says where the computer's memory does not suffice, on Linux and on Windows."""
@@ -24,7 +22,7 @@ GPU_TEXTS = (
 """What PyTorch says where a GPU has failed, beside its class for that."""
 
 
-class GpuMemoryError(torch.OutOfMemoryError):
+class GpuMemoryError(OutOfMemory):
     """The GPU's memory did not suffice; by the class above it the host knows to unload its models."""
 
 
@@ -65,7 +63,7 @@ def told_fault(error: Exception, doing: Callable[[], str], kept: str = "") -> Ex
             f"GPU: its memory does not suffice for {doing()}. Choose a smaller size, fewer window_frames or "
             f"a larger reserve_vram_gb, or close other programs that use the GPU{behind}"
         )
-    if isinstance(error, torch.AcceleratorError) or any(part in text for part in GPU_TEXTS):
+    if isinstance(error, GPU_FAULT) or any(part in text for part in GPU_TEXTS):
         reason = str(error).split("\n", maxsplit=1)[0].rstrip(". ")
         return MachineError(
             f"GPU: it failed during {doing()} ({reason}). Restart ComfyUI: after such an error a GPU does "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management
+from comfy.model_patcher import ModelPatcher
 
 from ....multitalk.common.fingerprint import fingerprint, fingerprint_file
 from ....multitalk.common.types import FPS
@@ -18,6 +19,8 @@ from ....multitalk.runs.keys import run_key, window_keys
 from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.plan import Window
+from ..compat.precision import computed_in
+from ..model.compute import name_of_dtype
 from ..model.patcher import AudioAttachment, attachment_of
 from ..report.progress import show_on_node
 from ..report.run_events import RunEventSender
@@ -132,7 +135,9 @@ def identity_of(plan: RunPlan, run_models: RunModels, output: OutputFormat = MP4
     )
     own_of = WindowIdentity(run_models, plan)
     keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
-    return RunIdentity(run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment))
+    return RunIdentity(
+        run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment, run_models.model)
+    )
 
 
 def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
@@ -144,7 +149,8 @@ def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, 
     """What stands for the weights.
 
     The attention backend enters as it was asked for: which one `auto` takes is measured again in every
-    process, and a run should not begin again for that.
+    process, and a run should not begin again for that. The precision enters by what ran, as a patch of the
+    MODEL: other numbers come of another.
     """
     return (
         model_identity(run_models.model),
@@ -202,13 +208,14 @@ def source_identity(source: DubSource) -> str:
     return fingerprint(content, rest)
 
 
-def settings_of(plan: RunPlan, attachment: AudioAttachment) -> dict[str, str]:
+def settings_of(plan: RunPlan, attachment: AudioAttachment, model: ModelPatcher) -> dict[str, str]:
     """The run as people read it, for the manifest."""
     return {
         "video": f"{plan.embeds.video_frames} frames, {plan.size.width_px}x{plan.size.height_px}",
         "mode": attachment.mode,
         "attention": attachment.attention_mode,
         **({"attention budget": f"{attachment.attention_budget:g} %"} if attachment.attention_budget else {}),
+        "compute": f"{name_of_dtype(computed_in(model))} (asked: {attachment.compute})",
         "audio weights": attachment.talk_name,
         "step cache": str(attachment.step_cache),
         "windows": f"{plan.windows[0].frames} frames, {len(plan.windows)} of them",

@@ -11,6 +11,9 @@ from .request import CUSTOM_SIZE, SIZES
 
 Widgets = dict[str, int | str]
 
+MULTITALK_MOTION_FRAMES = 25
+"""As MultiTalk's own windows have it."""
+
 
 def fit_of(loader: Mapping[str, Any], scheduler: object) -> tuple[str, Widgets]:
     """Why the sampler's scheduler does not go with a loader's model, and the widgets' values that do.
@@ -36,6 +39,8 @@ def defaults_of(mode: str) -> Widgets:
     """The scheduler, size and windows that the weights of a mode were made for."""
     is_flash = mode == "flashtalk"
     windows = flashtalk.WINDOWS if is_flash else WindowSettings()
+    if mode == "multitalk":
+        windows = WindowSettings(motion_frames=MULTITALK_MOTION_FRAMES)
     widgets: Widgets = {
         "scheduler": FLASHTALK_SCHEDULE if is_flash else NoiseSchedule().scheduler,
         "size": CUSTOM_SIZE if is_flash else SIZES[0],

@@ -280,7 +280,7 @@ class ComfyBackend:
         if self.budget is not None:
             self.budget.finish()
             tell_budget(self.budget)
-            self.attention_state = self.budget.state()
+            self.attention_state = self.budget.state() if self.budget.plans else None
         return latents.to(comfy.model_management.intermediate_device())
 
     def sampler_of(self, request: WindowRequest) -> Any:

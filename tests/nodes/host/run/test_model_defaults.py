@@ -77,6 +77,10 @@ def test_other_weights_bring_theirs_back() -> None:
     estimate = told(HALVES, **FLASHTALK)
     assert "scheduler: flashtalk belongs to FlashTalk's weights" in estimate.problem
     assert estimate.suggested == INFINITETALK
+    assert told({**HALVES, "mode": "multitalk"}, **FLASHTALK).suggested == {
+        **INFINITETALK,
+        "motion_frames": 25,
+    }
     assert told(HALVES).suggested == {}
     apply = {"talk_model": FOLDER, "mode": "auto"}
     assert told(apply, "EverTalkApply").suggested == FLASHTALK
