@@ -78,7 +78,7 @@ BROKEN: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         moved("blocks.9.x", "../other.safetensors"),
-        "it names `../other.safetensors`, which is not a file",
+        "it names `../other.safetensors`, which is not in the folder",
     ),
     (lambda folder: (folder / INDEX).write_text("[]"), f"its {INDEX} is not usable: it is not a JSON object"),
     (lambda folder: (folder / INDEX).write_text("{}"), "it has no weight_map"),
