@@ -13,6 +13,7 @@ import torch
 from . import cudnn
 from .backend import Backend
 from .choice import AttentionSpec
+from .plain_text import name_of_dtype
 from .registry import AUTO, BACKEND_OF, BACKENDS, why_not
 from .speed import MARGIN, PROBE_HEADS, PROBE_TOKENS, measure_ms, shortest_ms
 
@@ -42,7 +43,7 @@ class HalfSpeed:
     block_ms: float
 
     def __str__(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')} {self.block_ms:.0f} ms with {self.backend}"
+        return f"{name_of_dtype(self.dtype)} {self.block_ms:.0f} ms with {self.backend}"
 
 
 def measure_halves(
