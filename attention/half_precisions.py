@@ -13,8 +13,9 @@ import torch
 from . import cudnn
 from .backend import Backend
 from .choice import AttentionSpec
+from .plain_text import name_of_dtype
 from .registry import AUTO, BACKEND_OF, BACKENDS, why_not
-from .speed import MARGIN, measure_ms
+from .speed import MARGIN, PROBE_HEADS, PROBE_TOKENS, measure_ms, shortest_ms
 
 HALVES = (torch.bfloat16, torch.float16)
 """In this order, in which the weights were trained; the later one must be faster by more than the noise."""
@@ -25,9 +26,6 @@ BLOCK_TOKENS = 32_760
 BLOCK_PRODUCTS = 14
 """Products of a block over all tokens, as those of channels by channels: eight, and a feed-forward of 2.7
 times the channels twice."""
-
-_TOKENS, _RUNS = 8190, 5
-_PROBE_TOKENS, _PROBE_HEADS = 8190, 16  # of speed.measure_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class HalfSpeed:
     block_ms: float
 
     def __str__(self) -> str:
-        return f"{str(self.dtype).removeprefix('torch.')} {self.block_ms:.0f} ms with {self.backend}"
+        return f"{name_of_dtype(self.dtype)} {self.block_ms:.0f} ms with {self.backend}"
 
 
 def measure_halves(
@@ -64,9 +62,9 @@ def measure_halves(
     for dtype in HALVES:
         name, attention_ms = fastest_of(asked, AttentionSpec(device, dtype, head_dim))
         heads = channels // head_dim
-        block_ms = attention_ms * (BLOCK_TOKENS / _PROBE_TOKENS) ** 2 * heads / _PROBE_HEADS
+        block_ms = attention_ms * (BLOCK_TOKENS / PROBE_TOKENS) ** 2 * heads / PROBE_HEADS
         if products:
-            block_ms += BLOCK_PRODUCTS * BLOCK_TOKENS / _TOKENS * product_ms(device, dtype, channels)
+            block_ms += BLOCK_PRODUCTS * BLOCK_TOKENS / PROBE_TOKENS * product_ms(device, dtype, channels)
         speeds.append(HalfSpeed(dtype, name, block_ms))
     first, second = speeds
     return (second, first) if second.block_ms < first.block_ms * (1 - MARGIN) else (first, second)
@@ -102,15 +100,6 @@ def product_ms(device: torch.device, dtype: torch.dtype, channels: int) -> float
     generator = torch.Generator(device).manual_seed(0)
     x_TC, weight_CC = (
         torch.randn(rows, channels, generator=generator, device=device, dtype=dtype)
-        for rows in (_TOKENS, channels)
+        for rows in (PROBE_TOKENS, channels)
     )
-    torch.nn.functional.linear(x_TC, weight_CC)
-    times_ms: list[float] = []
-    for _ in range(_RUNS):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()
-        torch.nn.functional.linear(x_TC, weight_CC)
-        end.record()
-        end.synchronize()
-        times_ms.append(start.elapsed_time(end))
-    return min(times_ms)
+    return shortest_ms(lambda: torch.nn.functional.linear(x_TC, weight_CC))

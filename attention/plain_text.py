@@ -7,6 +7,8 @@ an error, and every later job waits; so what a person is told goes through here 
 
 import re
 
+import torch
+
 MAX_CHARS = 2000
 """Of a message; the middle of longer ones is left out."""
 
@@ -34,6 +36,11 @@ def plain(text: str, max_chars: int = MAX_CHARS) -> str:
     # Cut first: a text of megabytes is not searched.
     shown = _UNSAFE.sub(_spelled, _shortened(text, max_chars))
     return _shortened(shown, max_chars)
+
+
+def name_of_dtype(dtype: torch.dtype) -> str:
+    """A precision as people write it: `bfloat16`, without torch's prefix."""
+    return str(dtype).removeprefix("torch.")
 
 
 def _spelled(found: re.Match[str]) -> str:

@@ -3,7 +3,7 @@
 Shape letters: B batch, L tokens, H heads, D head dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -13,7 +13,7 @@ from .protocol import Attention
 # A quarter of the tokens of an 832x480x81 window and 16 of its 40 heads: 0.5 TFLOP, about a millisecond on an
 # H100, yet enough work for every kernel to run at its usual rate. Not a multiple of any block, as in real
 # use.
-_TOKENS, _HEADS, _RUNS = 8190, 16, 5
+PROBE_TOKENS, PROBE_HEADS, _RUNS = 8190, 16, 5
 
 # Timings of the same kernel scatter by 1 to 2 %; an earlier name keeps its place unless beaten by more than
 # that.
@@ -25,16 +25,27 @@ def measure_ms(attention: Attention, site: AttentionSpec) -> float:
     generator = torch.Generator(site.device).manual_seed(0)
     qkv_BLHD = [
         torch.randn(
-            1, _TOKENS, _HEADS, site.head_dim, generator=generator, device=site.device, dtype=site.dtype
+            1,
+            PROBE_TOKENS,
+            PROBE_HEADS,
+            site.head_dim,
+            generator=generator,
+            device=site.device,
+            dtype=site.dtype,
         )
         for _ in range(3)
     ]
-    attention(*qkv_BLHD)  # compiles, and warms the caches
+    return shortest_ms(lambda: attention(*qkv_BLHD))
+
+
+def shortest_ms(run: Callable[[], object]) -> float:
+    """Shortest of a few calls of what runs on the current CUDA device, in milliseconds."""
+    run()  # compiles, and warms the caches
     times_ms: list[float] = []
     for _ in range(_RUNS):
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
-        attention(*qkv_BLHD)
+        run()
         end.record()
         end.synchronize()
         times_ms.append(start.elapsed_time(end))

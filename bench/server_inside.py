@@ -39,7 +39,7 @@ PHASES = (
     ("compile: trace", ("_dynamo/convert_frame", "aot_autograd")),
     ("bring weights to the GPU", ("load_models_gpu",)),
     ("probe attention", ("attention/registry.py", "attention/half_precisions.py")),
-    ("check values (waits for the GPU)", ("check_finite",)),
+    ("wait for the first step's check", ("finite_check.py:settle",)),
     ("decode", ("codecs/vae.py:decode",)),
     ("encode", ("codecs/vae.py:encode",)),
     ("forward", ("model/patcher.py:__call__",)),
@@ -298,15 +298,15 @@ def hook(profile: WindowProfile) -> None:
     while not all(wanted.values()):
         time.sleep(POLL_S)
         wanted = {name: found or find(name) for name, found in wanted.items()}
-    studio, codec, forward = wanted.values()
-    sample = studio.sample
+    backend, codec, forward = wanted.values()
+    sample = backend.sample
 
     @wraps(sample)
     def watched(self: Any, request: Any) -> Any:
         profile.before_window(request.window.index)
         return sample(self, request)
 
-    studio.sample = watched
+    backend.sample = watched
     codec.decode, codec.encode = in_range("decode", codec.decode), in_range("encode", codec.encode)
     forward.__call__ = in_range("forward", forward.__call__)
 

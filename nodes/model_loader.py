@@ -52,7 +52,8 @@ class EverTalkModelLoader(EverTalkNode):
                     tooltip="How the base model's weights are held. 'as stored' keeps the file's own "
                     "precision, fp8 scaled included. fp8_rowwise: fp8 products with a scale for each row, "
                     "made when it loads; the most exact of the fast ones. What was done is shown beside what "
-                    "was asked. The audio weights keep theirs.",
+                    "was asked. The audio weights keep theirs, but for two products a block, which are fp8 "
+                    "where the base's are and bfloat16 is computed in.",
                 ),
                 io.Combo.Input(
                     "lora",

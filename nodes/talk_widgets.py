@@ -54,7 +54,10 @@ def talk_widgets(*more: str) -> list[io.Input]:
 
 
 def late_widgets() -> list[io.Input]:
-    """reserve_vram_gb, compute and attention_budget, which stand last on both nodes."""
+    """reserve_vram_gb, compute and attention_budget, which stand last on both nodes.
+
+    New ones go to the end: saved workflows know widgets by their place.
+    """
     return [reserve_widget(), compute_widget(), budget_widget()]
 
 
@@ -88,7 +91,7 @@ def reserve_widget() -> io.Input:
 
 
 def compute_widget() -> io.Input:
-    """compute, which stands behind all others on both nodes: saved workflows know widgets by their place."""
+    """The widget `compute`."""
     return io.Combo.Input(
         "compute",
         options=list(CHOICES),

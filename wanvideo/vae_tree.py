@@ -11,7 +11,7 @@ import torch
 
 
 class LayerList(Protocol):
-    """LayerList in their order."""
+    """Layers in their order."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Any: ...

@@ -1,1 +1,1 @@
-"""What every room needs: values, errors, fingerprints, names and files."""
+"""What all other folders of multitalk need: values, errors, fingerprints, names and files."""

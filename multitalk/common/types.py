@@ -85,7 +85,7 @@ class VoiceMarks:
 
 @dataclass(frozen=True, slots=True)
 class LiveForm:
-    """The windows that speech was heard for while it was being made, see live_speech.
+    """The windows that speech was heard for while it was being made, see multitalk/speech/live.py.
 
     Attributes:
         window_frames: frames of a window.

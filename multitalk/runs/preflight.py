@@ -19,7 +19,7 @@ from .overlap_file import KEPT_BYTES, KEPT_LAST
 FRAME_CHANNELS = 3
 FLOAT_BYTES, HALF_BYTES = 4, 2
 
-MODEL_WIDTH, FEED_FORWARD_WIDTH, PATCH = 5120, 13_824, 2
+MODEL_WIDTH, FEED_FORWARD_WIDTH = 5120, 13_824
 """Of Wan 2.1 14B."""
 
 ACTIVATIONS_OF_WIDTH = 6
@@ -142,9 +142,7 @@ def activation_bytes(shape: RunShape) -> int:
     tokens * (6 * width + 2 * feed-forward width) * 2 bytes: what a block holds while its feed-forward runs.
     """
     grid = LatentShape.of_video(shape.window_frames, shape.size.height_px, shape.size.width_px)
-    frames, rows, columns = grid
-    tokens = frames * (rows // PATCH) * (columns // PATCH)
-    return tokens * (ACTIVATIONS_OF_WIDTH * MODEL_WIDTH + 2 * FEED_FORWARD_WIDTH) * HALF_BYTES
+    return grid.tokens * (ACTIVATIONS_OF_WIDTH * MODEL_WIDTH + 2 * FEED_FORWARD_WIDTH) * HALF_BYTES
 
 
 def frame_memory_bytes(shape: RunShape) -> int:

@@ -4,8 +4,9 @@ One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
     manifest.json           names whole files alone, see manifest.py
     w000000.mp4, ...        each finished window's part of the video, playable
-    c000003.safetensors     the frames that the next window begins from, lossless; of a long run not each
-                            window's, since an hour's would fill the disk, see overlap_file.py
+    c000003.safetensors     the frames that the next window begins from, lossless, and which heads of
+                            attention are sparse from there on; of a long run not each window's, since an
+                            hour's would fill the disk, see overlap_file.py
     lock                    who writes, see lock.py
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that

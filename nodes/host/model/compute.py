@@ -12,6 +12,7 @@ from comfy.model_patcher import ModelPatcher
 
 from ....attention.backend import first_line
 from ....attention.half_precisions import HALVES, measure_halves
+from ....attention.plain_text import name_of_dtype
 from ....attention.registry import COMFY
 from ..compat.precision import compute_in, computed_in, is_chosen_by_node
 from .backend import has_own_attention
@@ -94,8 +95,3 @@ def measured(
     best, other = measure_halves(attention_mode, device, channels, head_dim, products=products)
     note = f"compute auto: {name_of_dtype(best.dtype)}, the faster one here; a block takes {best}, {other}"
     return best.dtype, (note,)
-
-
-def name_of_dtype(dtype: torch.dtype) -> str:
-    """Without torch's own."""
-    return str(dtype).removeprefix("torch.")

@@ -16,6 +16,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import load_torch_file
 
+from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import ModelFileError
 from ....multitalk.common.layers import Layers
 from ....multitalk.model.audio_model import AudioModel
@@ -131,17 +132,17 @@ def reload_base(
 def precision_note(model: ModelPatcher, asked: Quantization) -> str:
     """What was asked for and what the host made of it."""
     matrix = model.model.diffusion_model.blocks[0].self_attn.q
-    held = form_of(matrix) or _name(precision_of(matrix))
+    held = form_of(matrix) or name_of_dtype(precision_of(matrix))
     kept = ""
-    if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != _name(_DTYPES[asked]):
+    if asked in _DTYPES and asked is not Quantization.FP8_ROWWISE and held != name_of_dtype(_DTYPES[asked]):
         kept = " as in the file"
-    computed = computed_in(model)
+    computed = name_of_dtype(computed_in(model))
     fast = ""
     if asked is Quantization.FP8_E4M3FN_FAST:
         fast = f", {_fast_note(model)}"
     if asked is Quantization.FP8_ROWWISE:
         fast = f", {_rowwise_note(model)}"
-    return f"quantization {asked.value}: weights held as {held}{kept}, computed in {_name(computed)}{fast}"
+    return f"quantization {asked.value}: weights held as {held}{kept}, computed in {computed}{fast}"
 
 
 def _fast_note(model: ModelPatcher) -> str:
@@ -156,10 +157,6 @@ def _rowwise_note(model: ModelPatcher) -> str:
     if has_fp8_product(device):
         return "fp8 matrix products with a scale a row"
     return f"no fp8 matrix products on {device}: weights are cast at each use, which takes longer"
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def read_weights(path: Path, config: TalkConfig) -> dict[str, torch.Tensor]:
@@ -225,7 +222,7 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True, in_fp8: b
 def held_as(state: Mapping[str, torch.Tensor], layers: Mapping[str, QuantisedLayer]) -> str:
     """How audio weights are held: the matrices' formats and types, the most frequent first."""
     forms = Counter(
-        layers[name].format if (name := key.removesuffix(".weight")) in layers else _name(value.dtype)
+        layers[name].format if (name := key.removesuffix(".weight")) in layers else name_of_dtype(value.dtype)
         for key, value in state.items()
         if key.endswith(".weight") and value.ndim == 2
     )

@@ -15,7 +15,7 @@ from comfy.model_patcher import ModelPatcher
 
 from ....attention.protocol import Attention
 from ....multitalk.windows.loop import WindowVoices
-from ....wanvideo.geometry import PATCH_HW
+from ....wanvideo.geometry import LatentShape
 from ....wanvideo.memory import ForwardSize, forward_bytes
 from ..compat.feed_forward import holds_hidden
 from ..compat.precision import computed_in, precision_of
@@ -49,9 +49,8 @@ def forward_size(
     tree = model.model.diffusion_model
     held = precision_of(tree.blocks[0].ffn[0])
     computed = computed_in(model)
-    frames, rows, columns = latents_BCTHW.shape[2:]
     return ForwardSize(
-        tokens=frames * (rows // PATCH_HW) * (columns // PATCH_HW),
+        tokens=LatentShape(*latents_BCTHW.shape[2:]).tokens,
         dim=tree.dim,
         ffn_dim=tree.blocks[0].ffn[0].out_features,
         head_dim=tree.dim // tree.num_heads,

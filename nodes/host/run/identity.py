@@ -99,9 +99,8 @@ def sampled(tensor: torch.Tensor) -> tuple[str, str, torch.Tensor | None]:
         return str(tensor.dtype), str(tuple(tensor.shape)), None
     # An odd step, so that the samples of a matrix do not all stand in one column.
     values = plain.reshape(-1)[:: plain.numel() // SAMPLES | 1].cpu()
-    scale: object = getattr(
-        getattr(tensor, "_params", None), "scale", None
-    )  # beside the host's quantised ones
+    # The scale stands beside the host's quantised values.
+    scale: object = getattr(getattr(tensor, "_params", None), "scale", None)
     if isinstance(scale, torch.Tensor):
         values = torch.cat((values.view(torch.uint8), sampled_scale(scale)))
     return str(tensor.dtype), str(tuple(tensor.shape)), values

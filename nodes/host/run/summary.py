@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io, ui
 
+from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.types import FPS
 from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
-from ..model.compute import name_of_dtype
 from ..model.patcher import attachment_of
 from ..report.budget_report import BudgetReport
 from ..report.events import ShownFile

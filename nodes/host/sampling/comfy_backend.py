@@ -208,9 +208,8 @@ class ComfyBackend:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                if self.more_free_gb * GIB > weights_bytes(
-                    self.run_models.model
-                ):  # none is left to make room
+                # No weights are left on the GPU that could make room.
+                if self.more_free_gb * GIB > weights_bytes(self.run_models.model):
                     raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
