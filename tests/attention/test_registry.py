@@ -230,7 +230,10 @@ def test_float32_tensors_are_left_to_sdpa(packages: Machine, name: str) -> None:
     packages.install("sageattention", nhd("sageattn"))
     choice = choose(on(HOPPER), name, torch.float32)
     assert choice.ran == "sdpa"
-    assert "it takes float16 and bfloat16, and this run has float32. Choose one of these for compute" in choice.notes[0]
+    assert (
+        "it takes float16 and bfloat16, and this run has float32. Choose one of these for compute"
+        in choice.notes[0]
+    )
 
 
 def test_a_head_dimension_past_the_kernel_s_is_left_to_sdpa(packages: Machine) -> None:

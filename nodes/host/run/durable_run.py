@@ -8,6 +8,7 @@ from typing import Any
 import comfy.model_management
 from comfy.model_patcher import ModelPatcher
 
+from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.fingerprint import fingerprint, fingerprint_file
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import DubSource
@@ -20,7 +21,6 @@ from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.plan import Window
 from ..compat.precision import computed_in
-from ..model.compute import name_of_dtype
 from ..model.patcher import AudioAttachment, attachment_of
 from ..report.progress import show_on_node
 from ..report.run_events import RunEventSender

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from comfy.utils import common_upscale
 
+from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS, AudioEmbeds
@@ -36,7 +37,6 @@ from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
 from ..model.backend import attention_notes, backend_for
-from ..model.compute import name_of_dtype
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
