@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 Lazily = Callable[[], AbstractContextManager[None]]
 
 
+@pytest.fixture(autouse=True)
+def without_gradients() -> Generator[None]:
+    """As the host runs its nodes; else what is kept of a run keeps all that its VAE computed, gigabytes of it."""
+    with torch.no_grad():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
     """Files of the tiny models."""
