@@ -265,11 +265,11 @@ class Editor:
 
     def wait_for_status(self, words: str) -> None:
         """Wait until the strip says something."""
-        self.wait(f"document.querySelector('.evertalk-status').textContent.includes({json.dumps(words)})")
+        self.wait(f"document.querySelector('.evertalk-status')?.textContent.includes({json.dumps(words)})")
 
     def wait_for_estimate(self, words: str) -> None:
         """Wait until the strip says something of the run to come."""
-        self.wait(f"document.querySelector('.evertalk-estimate').textContent.includes({json.dumps(words)})")
+        self.wait(f"document.querySelector('.evertalk-estimate')?.textContent.includes({json.dumps(words)})")
 
     def wait_for_done(self, count: int) -> None:
         """Wait until so many windows are done."""

@@ -46,7 +46,7 @@ def test_template_opens_without_a_missing_node_and_without_an_error(editor: Edit
     editor.errors.clear()
     editor.clear()
     editor.load(editor.client.template(file.stem))
-    editor.wait("document.querySelector('.evertalk-estimate').textContent !== ''")
+    editor.wait("document.querySelector('.evertalk-estimate')?.textContent")
     assert editor.missing_nodes() == []
     assert editor.errors == []
     assert not editor.strip().is_problem
