@@ -19,7 +19,7 @@ Lazily = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture(autouse=True)
 def without_gradients() -> Generator[None]:
-    """As the host runs its nodes; else what is kept of a run keeps all that its VAE computed, gigabytes of it."""
+    """As the host runs its nodes; else what is kept of a run keeps all that its VAE computed: gigabytes."""
     with torch.no_grad():
         yield
 
