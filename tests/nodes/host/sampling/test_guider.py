@@ -259,7 +259,9 @@ def test_nan_from_the_weights_themselves_ends_the_run_with_a_remedy(tiny: TinyFi
     talking = load_model(tiny)
     with torch.no_grad():
         talking.model.diffusion_model.blocks[0].ffn[0].weight.fill_(torch.nan)
-    with pytest.raises(EverTalkError, match=r"PyTorch's own attention too.*Choose compute 'bfloat16' and quantization 'bf16'"):
+    with pytest.raises(
+        EverTalkError, match=r"PyTorch's own attention too.*Choose compute 'bfloat16' and quantization 'bf16'"
+    ):
         play_windows(talking, vae, speech(tiny, WINDOW))
 
 
