@@ -6,6 +6,7 @@ from . import self_test
 from .backend import Backend
 from .choice import AttentionSpec
 from .hardware import Hardware
+from .plain_text import name_of_dtype
 from .uses import LONG_KEYS
 
 ADVICE = "choose auto for the fastest exact one here"
@@ -61,8 +62,8 @@ def _unfit(backend: Backend, site: AttentionSpec, hardware: Hardware) -> str | N
     if not backend.runs_on(hardware):
         return f"this device ({hardware}) cannot run it. It needs {backend.needs}; {ADVICE}."
     if site.dtype not in backend.dtypes:
-        accepted = " and ".join(str(dtype).removeprefix("torch.") for dtype in backend.dtypes)
-        found = str(site.dtype).removeprefix("torch.")
+        accepted = " and ".join(map(name_of_dtype, backend.dtypes))
+        found = name_of_dtype(site.dtype)
         return f"it takes {accepted}, and this run has {found}. Choose one of these for compute, or {ADVICE}."
     if backend.max_head_dim is not None and site.head_dim > backend.max_head_dim:
         return (

@@ -16,6 +16,7 @@ from .backend import HALF_DTYPES, Kernel, first_line
 from .choice import AttentionSpec
 from .hardware import Hardware, hardware_of
 from .head_plan import Sparse
+from .plain_text import name_of_dtype
 
 KITCHEN = Kernel("comfy_kitchen", "sol_attn")
 _AVAILABLE = Kernel("comfy_kitchen", "sol_attn_is_available")
@@ -70,10 +71,9 @@ def _why_not_kitchen(site: AttentionSpec, hardware: Hardware) -> str | None:
     if not hardware.is_nvidia(range(8, 100)):
         return f"this device ({hardware}) cannot run it. It needs an NVIDIA GPU, sm_80 or later; {_ZERO}."
     if site.dtype not in HALF_DTYPES:
-        found = str(site.dtype).removeprefix("torch.")
         return (
-            f"it takes float16 and bfloat16, and this run has {found}. Choose one of them for compute, "
-            f"or {_ZERO}."
+            f"it takes float16 and bfloat16, and this run has {name_of_dtype(site.dtype)}. Choose one of "
+            f"them for compute, or {_ZERO}."
         )
     if site.head_dim != _KITCHEN_HEAD_DIM:
         return f"it takes heads of {_KITCHEN_HEAD_DIM}, and this model has {site.head_dim}; {_ZERO}."

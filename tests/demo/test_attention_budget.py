@@ -1,10 +1,7 @@
 """Sparse attention within a budget, on the trained miniature: the budget is kept, the lips stay the same."""
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +12,6 @@ from talking import (
     WINDOW_FRAMES,
     Film,
     Troupe,
-    load_troupe,
     load_voice,
     make_film,
     portrait,
@@ -26,15 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.host
 
-MAKE_TINY = Path(__file__).resolve().parents[2] / "demo" / "make_tiny.py"
 TWO_WINDOWS_S = (WINDOW_FRAMES + WINDOW_FRAMES - MOTION_FRAMES) / 25
-
-
-@pytest.fixture(scope="module")
-def troupe(tmp_path_factory: pytest.TempPathFactory) -> Troupe:
-    models = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, str(MAKE_TINY), "--models", str(models)], check=True)
-    return load_troupe(models)
 
 
 @pytest.fixture(scope="module")

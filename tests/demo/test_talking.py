@@ -7,10 +7,7 @@ people, the mutations and the twenty windows are long: `make quality` runs them 
 import math
 import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +20,6 @@ from talking import (
     WINDOW_FRAMES,
     Film,
     Troupe,
-    load_troupe,
     load_voice,
     make_film,
     portrait,
@@ -32,7 +28,6 @@ from talking import (
 
 pytestmark = pytest.mark.host
 
-MAKE_TINY = Path(__file__).resolve().parents[2] / "demo" / "make_tiny.py"
 ADVANCE = WINDOW_FRAMES - MOTION_FRAMES
 LEFT, RIGHT = slice(0, 64), slice(64, 128)
 
@@ -47,13 +42,6 @@ TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
 
 
 quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a minute long: make quality")
-
-
-@pytest.fixture(scope="module")
-def troupe(tmp_path_factory: pytest.TempPathFactory) -> Troupe:
-    models = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, str(MAKE_TINY), "--models", str(models)], check=True)
-    return load_troupe(models)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from ..report.run_events import RunEventSender
 from ..sampling.comfy_backend import RunModels
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
 from .review import REVIEWS
-from .windowed_run import RunPlan, check_cast, lora_warnings, run_windows, tell_notes
+from .windowed_run import RunPlan, check_models, model_warnings, run_windows, tell_notes
 
 OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds", "end_HWC"}
 """Of a plan: what depends on its length or is told by itself; all other fields shape every window."""
@@ -61,7 +61,7 @@ def saved_run(plan: RunPlan, run_models: RunModels, output_options: OutputOption
         InputError: a model, VAE or speech that does not fit the others.
         RunStoreError: the output folder cannot be used; what was finished is kept.
     """
-    check_cast(plan, run_models)
+    check_models(plan, run_models)
     card = identity_of(plan, run_models, output_options.output)
     card = replace(card, settings={**card.settings, **output_options.preflight_figures})
     form = VideoForm(
@@ -87,7 +87,7 @@ def saved_run(plan: RunPlan, run_models: RunModels, output_options: OutputOption
         if output_options.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
             paused = run_windows_with_pauses(plan, run_models, store, Pausing(output_options.pause_after))
         else:
-            tell_notes((*lora_warnings(run_models), *plan.notes))
+            tell_notes((*model_warnings(run_models), *plan.notes))
         unfinished = paused or output_options.resume is Resume.ONLY_FINISHED
         path = store.keep_finished() if unfinished else store.finish()
     if not paused:
@@ -175,7 +175,7 @@ class WindowIdentity:
     """What stands for a window's own prompt, seed and end; a prompt that stays the same is read once."""
 
     def __init__(self, run_models: RunModels, plan: RunPlan) -> None:
-        self._cast = run_models
+        self._run_models = run_models
         self._plan = plan
         self._prompt: Any = None
         self._identity = ""
@@ -188,7 +188,7 @@ class WindowIdentity:
         return own if ending is None else (own, ending)
 
     def _of_prompt(self, window: Window) -> str:
-        prompt = self._cast.prompt(window)
+        prompt = self._run_models.prompt(window)
         if prompt is not self._prompt:
             self._prompt, self._identity = prompt, conditioning_identity(prompt)
         return self._identity

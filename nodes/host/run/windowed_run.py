@@ -127,7 +127,7 @@ def windows_of(
     )
 
 
-def check_cast(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
+def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     """Refuse weights that do not fit, and what would be without effect; what is attached to the model.
 
     Raises:
@@ -174,7 +174,7 @@ def run_windows(
         RunStoreError: a window could not be written.
         GpuMemoryError, MachineError: see machine_faults.
     """
-    attachment, pausing = check_cast(plan, run_models), pausing or Pausing()
+    attachment, pausing = check_models(plan, run_models), pausing or Pausing()
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
     frames = 0 if store is None else store.frames
     pausing.window = first
@@ -235,7 +235,7 @@ def comfy_backend_for(
     elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
     for note in (*attachment.notes, *own_notes, *elsewhere_notes, *cache_notes):
         show_on_node(note)
-    tell_notes((*lora_warnings(run_models), *backend.choice.notes, *budget_warnings))
+    tell_notes((*model_warnings(run_models), *backend.choice.notes, *budget_warnings))
     tell_notes((*plan.notes, *mode_notes(plan, run_models, attachment)))
     settings = SamplingSettings(
         sigmas,
@@ -255,8 +255,8 @@ def tell_notes(notes: tuple[str, ...]) -> None:
         tell(note)
 
 
-def lora_warnings(run_models: RunModels) -> tuple[str, ...]:
-    """What of the LoRAs on the model has no effect, as far as its loader and the sizes tell."""
+def model_warnings(run_models: RunModels) -> tuple[str, ...]:
+    """What of the choices on the model has no effect, as far as its loader and the sizes tell."""
     return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
 
 
