@@ -101,11 +101,14 @@ def interrupt_at(server: ComfyServer, workflow: dict[str, Any], text: str) -> No
         server.client.run(workflow, note)
 
 
-@pytest.mark.parametrize("moment", moments(KILLS, SEED), ids=lambda moment: moment.name)
-def test_killed_run_goes_on_and_gives_the_same_bytes(
-    server: ComfyServer, expected: bytes, moment: Moment
-) -> None:
-    workflow = tiny_run(SECONDS, "talk")
+def see_killed_run_go_on(
+    server: ComfyServer, workflow: dict[str, Any], moment: Moment, expected: bytes
+) -> Path:
+    """Kill a run of `talk` and queue it again: only what is missing is sampled, the bytes are as expected.
+
+    Returns:
+        The run's folder.
+    """
     killed = run_until_killed(server, workflow, "talk", moment)
     assert killed, f"the run was over before its stage {moment.name} was seen"
     (folder,) = run_folders(server, "talk")
@@ -115,6 +118,14 @@ def test_killed_run_goes_on_and_gives_the_same_bytes(
     assert sampled_windows(server.log) == list(range(finished, WINDOWS))
     (video,) = server.output.glob("talk_0*.mp4")
     assert video.read_bytes() == expected
+    return folder
+
+
+@pytest.mark.parametrize("moment", moments(KILLS, SEED), ids=lambda moment: moment.name)
+def test_killed_run_goes_on_and_gives_the_same_bytes(
+    server: ComfyServer, expected: bytes, moment: Moment
+) -> None:
+    folder = see_killed_run_go_on(server, tiny_run(SECONDS, "talk"), moment, expected)
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
 
 
@@ -136,15 +147,7 @@ def test_killed_run_of_flashtalk_goes_on_and_gives_the_same_bytes(server: ComfyS
     (video,) = server.output.glob("talk_0*.mp4")
     expected = video.read_bytes()
     set_aside(server, "whole_flashtalk")
-    killed = run_until_killed(server, workflow, "talk", Moment("window", named(2), 0.1))
-    assert killed, "the run was over before its third window was seen"
-    (folder,) = run_folders(server, "talk")
-    finished = finished_windows(folder)
-    server.start()
-    server.client.run(workflow)
-    assert sampled_windows(server.log) == list(range(finished, WINDOWS))
-    (video,) = server.output.glob("talk_0*.mp4")
-    assert video.read_bytes() == expected
+    see_killed_run_go_on(server, workflow, Moment("window", named(2), 0.1), expected)
 
 
 def test_interrupted_run_leaves_a_playable_video_and_goes_on(server: ComfyServer, expected: bytes) -> None:
