@@ -380,4 +380,6 @@ def test_texts_are_the_same_in_both_languages_and_follow_the_editor(editor: Edit
 @each_editor()
 def test_session_logged_no_error_of_its_own(editor: Editor) -> None:
     time.sleep(1)
-    assert [line for line in editor.errors if "/interrupt" not in line] == []
+    # The test of a failed window removes a run's folder while the page may be loading one of its windows.
+    expected = ("/interrupt", "%2Ffailed_")
+    assert [line for line in editor.errors if not any(part in line for part in expected)] == []
