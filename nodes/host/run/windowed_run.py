@@ -40,6 +40,7 @@ from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
+from ..parallel.choice import check_parallel
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
@@ -138,6 +139,7 @@ def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     check_budget(run_models.model, attachment)
+    check_parallel(run_models.model)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)

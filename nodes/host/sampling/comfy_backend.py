@@ -39,6 +39,7 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, Backend, NotFiniteError
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
+from ..parallel.choice import shared_window
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
@@ -245,6 +246,7 @@ class ComfyBackend:
             told.step_cache,
             told.reserve_vram_gb + self.more_free_gb,
             self.budget,
+            lambda needed: shared_window(self.run_models.model, self.backend, needed),
         )
         guider = TalkGuider(self.run_models.model, settings, request)
         values = self.conditions(request.condition)
