@@ -11,7 +11,7 @@ import torch
 from ...attention.protocol import Attention
 from ...wanvideo.compiling import stored
 from ...wanvideo.rope import Rotation, angles, rotation_of_angles
-from .audio_attention import SpeakerRotations
+from .audio_model import SpeakerRotations
 from .speaker_map import key_positions, query_positions, speaker_map
 
 
