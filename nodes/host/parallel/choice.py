@@ -141,7 +141,7 @@ class Teams:
         if team is self._team:
             self.end()
 
-    def host_freed(self, _patcher: ModelPatcher, unpatch_all: bool) -> None:  # noqa: FBT001  as the host calls it
+    def host_freed(self, _patcher: ModelPatcher, unpatch_all: bool) -> None:
         """The host takes a MODEL off its GPU; during a run it does so to decode, and the workers stay."""
         team = self._team
         if team is None or not unpatch_all:

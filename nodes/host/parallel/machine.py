@@ -60,13 +60,13 @@ def this_machine() -> Machine:
         return Machine("gloo", int(os.environ[ON_CPU]))
     if device.type != "cuda":
         raise InputError(
-            f"gpus: this ComfyUI computes on {device.type}, and EverTalk Parallel splits a window over NVIDIA "
+            f"gpus: this ComfyUI computes on {device.type}, and EverTalk Parallel splits windows over NVIDIA "
             "GPUs. Set gpus to 1, or remove the node."
         )
     if not sys.platform.startswith("linux") or not dist.is_available() or not dist.is_nccl_available():
         raise InputError(
-            f"gpus: this PyTorch ({torch.__version__} on {sys.platform}) comes without NCCL, through which GPUs "
-            "exchange tokens; it has it on Linux. Set gpus to 1, or start ComfyUI on Linux (WSL2 is one)."
+            f"gpus: this PyTorch ({torch.__version__} on {sys.platform}) comes without NCCL, through which "
+            "GPUs exchange tokens; it has it on Linux. Set gpus to 1, or start ComfyUI on Linux."
         )
     count = torch.cuda.device_count()
     memory_bytes = tuple(torch.cuda.get_device_properties(number).total_memory for number in range(count))
@@ -82,8 +82,8 @@ def check_count(asked: str, machine: Machine) -> None:
     """
     if asked != AUTO and int(asked) > machine.count:
         raise InputError(
-            f"gpus: {asked} were chosen, and this ComfyUI sees {machine.count}. Choose {machine.count} at most "
-            "or auto; where the machine has more, start ComfyUI without --cuda-device."
+            f"gpus: {asked} were chosen, and this ComfyUI sees {machine.count}. Choose {machine.count} at "
+            "most, or auto; where the machine has more, start ComfyUI without --cuda-device."
         )
 
 
@@ -114,8 +114,8 @@ def check_memory(size: int, weights_bytes: int, machine: Machine) -> None:
     for number in (machine.own, *machine.others(size)):
         if machine.memory_bytes and machine.memory_bytes[number] < weights_bytes:
             raise InputError(
-                f"gpus: GPU {number} has {machine.memory_bytes[number] / GIB:.1f} GiB, and each GPU holds all "
-                f"{weights_bytes / GIB:.1f} GiB of the weights. Choose a smaller quantization, or start "
+                f"gpus: GPU {number} has {machine.memory_bytes[number] / GIB:.1f} GiB, and each GPU holds "
+                f"all {weights_bytes / GIB:.1f} GiB of the weights. Choose a smaller quantization, or start "
                 f"ComfyUI with only the larger GPUs in {VISIBLE}."
             )
 

@@ -64,7 +64,7 @@ class Recipe:
             ModelFileError: a file is not what it was.
         """
         base_path, talk_path = Path(self.base), Path(self.talk)
-        # What the host brings to a GPU at use (dynamic VRAM) is begun by its own main.py, which no worker runs.
+        # Dynamic VRAM is begun by the host's main.py, which no worker runs.
         model, _ = load_base(base_path, Quantization(self.quantization), dynamic=False)
         if name_of_dtype(computed_in(model)) != self.compute:
             model = compute_in(model, getattr(torch, self.compute))

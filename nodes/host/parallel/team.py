@@ -1,8 +1,8 @@
 """The server's GPU and its workers, which make every evaluation of one MODEL together.
 
-The server is rank 0. Workers are started when a window is to be sampled, kept for the runs after it while the
-MODEL stays the same, and ended with the server (their channel closes), when the host frees the MODEL's memory,
-and whenever anything fails: torch's collectives have no way back into step.
+The server is rank 0. Workers are started when a window is to be sampled, kept for the runs after it while
+the MODEL stays the same, and ended with the server (their channel closes), when the host frees the MODEL's
+memory, and whenever anything fails: torch's collectives have no way back into step.
 """
 
 import os
@@ -19,13 +19,13 @@ import comfy.cli_args
 import comfy.model_management
 import comfy.options
 import folder_paths
-import torch
 import torch.distributed as dist
 from comfy.model_patcher import ModelPatcher
 
 from ....attention.backend import first_line
 from ....multitalk.common.errors import InputError, WorkerError
 from ....wanvideo.ranks import Ranks
+from ..report.progress import show_on_node
 from .machine import Machine, environment_of
 from .recipe import Recipe, with_changes
 from .worker_process import WorkerProcess
@@ -34,7 +34,7 @@ PACK_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
 
 TIMEOUT_S = 600.0
-"""How long a collective waits for a worker; the first evaluation may wait for torch's compiler in one of them."""
+"""How long a collective waits for a worker, which may be at torch's compiler in its first evaluation."""
 TIMEOUT_NAME = "EVERTALK_PARALLEL_TIMEOUT_S"
 
 START_S = 900.0
@@ -101,7 +101,7 @@ class Team:
         self.user: object = None
         """The node that is sampling with it, as the host tells them apart."""
         self.is_busy = False
-        """Whether this thread is in an evaluation or waits for the workers: it then tells a failure itself."""
+        """Whether the server is in an evaluation or waits for the workers: it then tells a failure itself."""
         self.failure = ""
         """What the first worker that could not go on said; empty while all can."""
         self._news = threading.Condition()
@@ -175,6 +175,8 @@ class Team:
             InterruptProcessingException: the user stopped the run.
         """
         if self._ranks is None:
+            names = " and ".join(worker.name for worker in self.workers)
+            show_on_node(f"gpus: waiting until {names} have loaded the weights")
             self._wait_for_workers()
             for worker in self.workers:
                 worker.send({"do": "join"})

@@ -1,4 +1,4 @@
-"""The server's part in a window that several GPUs sample: tells the workers of each evaluation before its own."""
+"""The server's part in a window that several GPUs sample: the workers are told of each evaluation first."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager

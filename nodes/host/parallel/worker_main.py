@@ -2,8 +2,8 @@
 
     python worker_main.py DESCRIPTOR
 
-DESCRIPTOR is the worker's end of the channel, whose first message says how. Nothing of the pack can be imported
-before that.
+DESCRIPTOR is the worker's end of the channel, whose first message says how. Nothing of the pack can be
+imported before that.
 """
 
 import importlib

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .channel import Channel, Message, channel_pair
+from .channel import Message, channel_pair
 
 SCRIPT = Path(__file__).with_name("worker_main.py")
 LAST_LINES = 20
