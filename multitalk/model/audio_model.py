@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import nn
 
 from ...attention.protocol import Attention
+from ...wanvideo.ranks import TokenSplit
 from ..common.layers import PLAIN, Layers
 from .audio_attention import SpeakerRotations, TalkBlock
 from .checkpoint import TalkConfig
@@ -49,6 +50,7 @@ class TalkHook:
         num_heads: attention heads of the video transformer.
         attention: the attention backend.
         route: how several voices find their speakers; None with one voice.
+        split: this process's share of the video tokens, where several make one evaluation; else None.
     """
 
     block: TalkBlock
@@ -56,6 +58,7 @@ class TalkHook:
     num_heads: int
     attention: Attention
     route: RouteSpeakers | None = None
+    split: TokenSplit | None = None
 
     def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
         """The speaker routing of this block; each block makes its own, as in training."""
@@ -64,7 +67,7 @@ class TalkHook:
     def apply(self, x_BLC: torch.Tensor, routing: SpeakerRotations | None) -> torch.Tensor:
         """Add the audio cross-attention on the normed tokens, without a gate."""
         spoken = self.block.audio_cross_attn(
-            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, routing
+            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, routing, self.split
         )
         return x_BLC + spoken
 
@@ -78,9 +81,10 @@ class TalkHooks:
     num_heads: int
     attention: Attention
     route: RouteSpeakers | None = None
+    split: TokenSplit | None = None
 
     def __call__(self, block_index: int) -> TalkHook:
         """The hook of one block."""
         block = self.model.blocks[block_index]
         assert isinstance(block, TalkBlock)
-        return TalkHook(block, self.tokens_BTNC, self.num_heads, self.attention, self.route)
+        return TalkHook(block, self.tokens_BTNC, self.num_heads, self.attention, self.route, self.split)
