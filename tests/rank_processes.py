@@ -7,8 +7,8 @@ from typing import Any
 import load_pack
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
 from evertalk_pack.wanvideo.ranks import Ranks
+from torch.multiprocessing.spawn import spawn
 
 assert load_pack.ROOT  # imported so that a process that is started here finds the pack
 

@@ -16,6 +16,7 @@ head dimension.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -78,6 +79,23 @@ class Ranks:
         return bool(answer_1.item())
 
 
+class FrameSpan(NamedTuple):
+    """The frames that a share lies in; it begins and ends in the middle of frames.
+
+    Attributes:
+        first: frame.
+        end: the frame after the last.
+        before: tokens that the first frame has before the share.
+        after: tokens that the last frame has after the share; negative where the share ends with padding, so
+            that padding to whole frames takes these tokens off.
+    """
+
+    first: int
+    end: int
+    before: int
+    after: int
+
+
 @dataclass(frozen=True, slots=True)
 class TokenSplit:
     """A rank's share of the tokens of one evaluation.
@@ -99,6 +117,14 @@ class TokenSplit:
     def start(self) -> int:
         """Which of all tokens this share begins with; beyond the last where it is padding alone."""
         return self.ranks.rank * self.length
+
+    def frames_around(self, frames: int) -> FrameSpan:
+        """Which of so many frames, that all tokens are of, this share lies in."""
+        per_frame = self.tokens // frames
+        start = min(self.start, self.tokens - 1)  # a share of padding alone is as good as the last token
+        first, before = divmod(start, per_frame)
+        end = min(start + self.length - 1, self.tokens - 1) // per_frame + 1
+        return FrameSpan(first, end, before, (end - first) * per_frame - before - self.length)
 
     def share_of(self, x_BLX: torch.Tensor) -> torch.Tensor:
         """This rank's share (B, N, ...) of the tokens (B, L, ...), a copy."""

@@ -12,7 +12,7 @@ from ...attention.protocol import Attention
 from ...wanvideo.compiling import stored
 from ...wanvideo.ranks import TokenSplit
 from ...wanvideo.rope import Rotation, angles, rotation_of_angles
-from .audio_attention import SpeakerRotations
+from .audio_model import SpeakerRotations
 from .speaker_map import key_positions, query_positions, speaker_map
 
 
