@@ -1,7 +1,7 @@
 """Runs of the tiny models on several processes of a real server, and the processes that these leave."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ PROCESSES, TIMEOUT = "EVERTALK_PARALLEL_PROCESSES", "EVERTALK_PARALLEL_TIMEOUT_S
 
 
 @contextmanager
-def processes(count: int, timeout_s: int = 120) -> Iterator[None]:
+def processes(count: int, timeout_s: int = 120) -> Generator[None]:
     """While it lasts, servers that are started on a CPU have so many processes for GPUs."""
     before = {name: os.environ.get(name) for name in (PROCESSES, TIMEOUT)}
     os.environ |= {PROCESSES: str(count), TIMEOUT: str(timeout_s)}

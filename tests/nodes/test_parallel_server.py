@@ -1,9 +1,7 @@
 """EverTalk Parallel in the real server: two processes of the CPU stand in for two GPUs."""
 
-import json
 import os
 import signal
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,22 +219,13 @@ def test_stopped_run_keeps_its_workers_until_the_host_frees_its_memory(stage: St
         texts_of(stage, graph, at_window(2, stage.client.interrupt))
     workers = workers_of(stage.server)
     assert len(workers) == 1
-    free(stage)
+    stage.client.forget()
     assert gone(workers)
     assert finished(stage.run(graph)).texts
     workers = workers_of(stage.server)
     stage.server.stop()
     assert gone(workers)
     stage.server.start()
-
-
-def free(stage: Stage) -> None:
-    """Have the host unload its models, as the button of its manager does."""
-    address = f"{stage.client.address}/free"
-    body = json.dumps({"unload_models": True}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request):
-        pass
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,15 @@ def with_gpus(model: ModelPatcher, asked: str) -> tuple[ModelPatcher, str]:
     return patched, f"gpus {asked}: {machine.named(size)}{left}; {shares}"
 
 
+def told_of(model: ModelPatcher) -> str:
+    """How many GPUs sample, for the end of a line that says what will run; nothing where it is one."""
+    size = gpus_of(model)
+    return "" if size == 1 else f", on {this_machine().named(size)}"
+
+
 def gpus_of(model: ModelPatcher) -> int:
     """How many GPUs a MODEL's windows are split over."""
-    entries = model.wrappers.get(WrappersMP.DIFFUSION_MODEL, {}).get(PARALLEL_KEY, [])
+    entries: list[Any] = model.wrappers.get(WrappersMP.DIFFUSION_MODEL, {}).get(PARALLEL_KEY, [])
     return entries[0].gpus if entries else 1
 
 

@@ -70,8 +70,7 @@ def this_machine() -> Machine:
         )
     count = torch.cuda.device_count()
     memory_bytes = tuple(torch.cuda.get_device_properties(number).total_memory for number in range(count))
-    own = torch.cuda.current_device() if device.index is None else device.index
-    return Machine("nccl", count, own, memory_bytes)
+    return Machine("nccl", count, torch.cuda.current_device(), memory_bytes)
 
 
 def check_count(asked: str, machine: Machine) -> None:

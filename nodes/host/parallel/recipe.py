@@ -1,7 +1,7 @@
 """What a MODEL was made of, so that a process on another GPU makes the same, and what has no place in it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,15 @@ from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.fingerprint import fingerprint
 from ..compat.precision import compute_in, computed_in
-from ..model.attention import override_of
 from ..model.connected import name_of
 from ..model.files import base_size, check_base_file, check_talk_file, file_stamp
 from ..model.loaders import SOURCE, Quantization, TalkSource, load_base, load_talk, source_of
 from ..model.patcher import KEY, AudioAttachment, apply_talk, attachment_of
+from ..model.rank_checks import check_budget_on_ranks, check_options
 from .patch_file import check_patches, read_patches, write_patches
 
 PARALLEL_KEY = "evertalk_parallel"
 """Names the entries of EverTalk Parallel on a MODEL."""
-
-INSIDE = ("patches", "patches_replace")
-"""The host's entries in transformer options for what nodes do inside of the transformer."""
 
 INSTEAD = "Remove that node, or set gpus of EverTalk Parallel to 1."
 
@@ -109,20 +106,8 @@ def check_connected(model: ModelPatcher, attachment: AudioAttachment) -> None:
     Raises:
         InputError: names it.
     """
-    options = model.model_options["transformer_options"]
-    for entry in INSIDE:
-        for name, functions in options.get(entry, {}).items():
-            if functions:
-                raise InputError(
-                    f"model: a node put {name} into the transformer ({entry}), which the processes on the "
-                    f"other GPUs do not have. {INSTEAD}"
-                )
-    override = override_of(options)
-    if override is not None:
-        raise InputError(
-            f"model: a node put an attention of its own on the MODEL ({name_of(override)}), which the "
-            "processes on the other GPUs do not have. Remove it, and choose an attention_mode instead."
-        )
+    check_options(model.model_options["transformer_options"])
+    check_budget_on_ranks(attachment.attention_budget)
     for key, wrappers in model.wrappers.get(WrappersMP.DIFFUSION_MODEL, {}).items():
         if key not in (KEY, PARALLEL_KEY) and wrappers:
             raise InputError(
@@ -133,11 +118,6 @@ def check_connected(model: ModelPatcher, attachment: AudioAttachment) -> None:
         raise InputError(
             "model: a node changes the weights while the model runs (hooks or injections), which the "
             f"processes on the other GPUs do not have. {INSTEAD}"
-        )
-    if attachment.attention_budget:
-        raise InputError(
-            "attention_budget: heads that are computed sparsely are chosen by what one GPU sees of all of "
-            "them. Set attention_budget to 0, or gpus of EverTalk Parallel to 1."
         )
 
 
@@ -150,4 +130,4 @@ def key_of(model: ModelPatcher, recipe: Recipe) -> str:
 
 def with_changes(recipe: Recipe, model: ModelPatcher, file: Path) -> Recipe:
     """The whole recipe, the tensors of a MODEL's changes in a file."""
-    return Recipe(**{**recipe.said(), "patches": write_patches(model, file)})
+    return replace(recipe, patches=write_patches(model, file))

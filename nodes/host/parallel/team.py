@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,17 +25,12 @@ from ....attention.backend import first_line
 from ....multitalk.common.errors import InputError, WorkerError
 from ....wanvideo.ranks import Ranks
 from ..report.progress import show_on_node
+from .group import Store, is_of_collective, join, new_store, port_of, timeout_s
 from .machine import Machine, environment_of
 from .recipe import Recipe, with_changes
 from .worker_process import WorkerProcess
 
 PACK_ROOT = Path(__file__).resolve().parents[3]
-LOOPBACK = "127.0.0.1"
-
-TIMEOUT_S = 600.0
-"""How long a collective waits for a worker, which may be at torch's compiler in its first evaluation."""
-TIMEOUT_NAME = "EVERTALK_PARALLEL_TIMEOUT_S"
-
 START_S = 900.0
 """How long a worker may take until it holds the weights, perhaps from a share on the network."""
 
@@ -45,22 +39,7 @@ NOTICE_S = 3.0
 
 POLL_S = 0.05
 
-SAFE: dict[str, str] = {
-    # What fails in a collective is told by the pack; by itself NCCL would end the server's process.
-    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "2",
-    "TORCH_NCCL_ENABLE_MONITORING": "0",
-    # All ranks are on this machine: nothing listens to the network.
-    "NCCL_SOCKET_IFNAME": "lo",
-    "GLOO_SOCKET_IFNAME": "lo",
-}
-"""Of the environment, where the person did not choose otherwise."""
-
 REMEDY = "Queue again; if it comes again, look into the system's log, or set gpus of EverTalk Parallel to 1"
-
-
-def timeout_s() -> float:
-    """How long a collective waits."""
-    return float(os.environ.get(TIMEOUT_NAME, TIMEOUT_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +89,7 @@ class Team:
         self._ranks: Ranks | None = None
         self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
         recipe = with_changes(plan.recipe, model, self._file)
-        for name, value in SAFE.items():
-            os.environ.setdefault(name, value)
-        self._store: dist.TCPStore | None = dist.TCPStore(
-            LOOPBACK,
-            0,
-            plan.size,
-            is_master=True,
-            timeout=timedelta(seconds=timeout_s()),
-            wait_for_workers=False,
-        )
+        self._store: Store | None = new_store(plan.size, timeout_s())
         self.workers: list[WorkerProcess] = []
         try:
             for rank, number in enumerate(plan.machine.others(plan.size), 1):
@@ -135,13 +105,14 @@ class Team:
     def _start_of(self, rank: int, recipe: Recipe) -> dict[str, Any]:
         assert self._store is not None
         return {
-            "paths": [path for path in sys.path if path],
+            # ComfyUI's folder first: its nodes.py has put one before it that has a utils of its own.
+            "paths": [str(Path(comfy.options.__file__).parents[1]), *filter(None, sys.path)],
             "arguments": server_arguments(),
             "pack": str(PACK_ROOT),
             "recipe": recipe.said(),
             "rank": rank,
             "size": self.plan.size,
-            "port": self._store.port,
+            "port": port_of(self._store),
             "backend": self.plan.machine.backend,
             "timeout_s": timeout_s(),
         }
@@ -210,7 +181,7 @@ class Team:
         for worker in self.workers:
             worker.send(message)
 
-    def explained(self, error: BaseException) -> BaseException:
+    def explained(self, error: Exception) -> Exception:
         """What to raise for an error in a collective: a worker's own words, if it has any."""
         if isinstance(error, WorkerError) or not is_of_collective(error):
             return error
@@ -243,25 +214,6 @@ class Team:
             if self._ranks is not None:
                 dist.destroy_process_group()
             self._ranks = self._store = None
-
-
-def join(rank: int, size: int, backend: str, store: Any, wait_s: float) -> dist.ProcessGroup:
-    """Take a place in the group of all ranks; returns when all have."""
-    dist.init_process_group(
-        backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=wait_s)
-    )
-    group = dist.group.WORLD
-    assert group is not None
-    return group
-
-
-def is_of_collective(error: BaseException) -> bool:
-    """Whether an error is torch's about its collectives, not one of the computation between them."""
-    text = str(error).lower()
-    return isinstance(error, dist.DistError | dist.DistNetworkError) or (
-        isinstance(error, RuntimeError)
-        and any(name in text for name in ("gloo", "nccl", "peer", "timed out"))
-    )
 
 
 def server_arguments() -> list[str]:

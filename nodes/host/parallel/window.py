@@ -53,7 +53,7 @@ class SharedWindow:
             if not keeps_interrupted:
                 self.team.end()
             raise
-        except BaseException as error:
+        except Exception as error:
             # The workers are somewhere in an evaluation: only an end brings all ranks into step again.
             told = self.team.explained(error)
             self.team.end()

@@ -5,7 +5,6 @@ A failure is said over the channel and ends the process: its part in the next co
 
 import os
 import threading
-from datetime import timedelta
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -24,8 +23,8 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import Backend, backend_for
 from ..model.patcher import KEY, BranchCall, TalkCall, TalkEntry, attachment_of, talks_of
 from .channel import Channel, Message, TensorForm
+from .group import join, store_at
 from .recipe import Recipe
-from .team import LOOPBACK, join
 from .worker_process import FAILED, READY
 
 PARENT_POLL_S = 1.0
@@ -77,6 +76,15 @@ def said_of(error: Exception) -> str:
     return f"it failed with {type(error).__name__}: {first_line(error)}"
 
 
+def cache_of(said: dict[str, Any] | None) -> StepCache | None:
+    """A window's step cache, as the server has one."""
+    if said is None:
+        return None
+    settings: dict[str, Any] = said["settings"]
+    settings["coefficients"] = tuple(settings["coefficients"])
+    return StepCache(StepCacheSettings(**settings), said["steps"])
+
+
 class Worker:
     """A rank beside the server's.
 
@@ -109,20 +117,14 @@ class Worker:
         """Take this rank's place in the group."""
         start = self._start
         wait_s = float(start["timeout_s"])
-        store = dist.TCPStore(LOOPBACK, start["port"], start["size"], timeout=timedelta(seconds=wait_s))
+        store = store_at(start["port"], start["size"], wait_s)
         group = join(start["rank"], start["size"], start["backend"], store, wait_s)
         self.ranks = Ranks(start["rank"], start["size"], group)
 
     def begin_window(self, message: Message) -> None:
         """Get the weights where they are needed, and forget the window before."""
         self.branches.clear()
-        cache = message["step_cache"]
-        self.step_cache = None
-        if cache is not None:
-            settings = StepCacheSettings(
-                **{**cache["settings"], "coefficients": tuple(cache["settings"]["coefficients"])}
-            )
-            self.step_cache = StepCache(settings, cache["steps"])
+        self.step_cache = cache_of(message["step_cache"])
         models = [self.model, *self.model.get_nested_additional_models()]
         comfy.model_management.load_models_gpu(models, memory_required=message["needed"])
         for model in models:
