@@ -69,7 +69,8 @@ def with_lora(graph: Graph, name: str) -> Graph:
 
 def with_second_voice(graph: Graph, sound: str) -> Graph:
     """The same graph with two people who speak at once."""
-    speakers = {"audio_a": [SPEECH, 0], "audio_b": [SECOND_VOICE, 0], "arrangement": "para"}
+    voices = {"audio_a": [SPEECH, 0], "audio_b": [SECOND_VOICE, 0]}
+    speakers = {**voices, "arrangement": "para", "timeline": "", "boxes": ""}
     embeds = {name: value for name, value in graph[EMBEDS]["inputs"].items() if name != "audio"}
     return {
         **graph,

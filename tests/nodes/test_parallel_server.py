@@ -26,7 +26,7 @@ from parallel_runs import (
     workers_of,
 )
 from safetensors.torch import save_file
-from server_run import MODEL, SAMPLER, Graph, Stage
+from server_run import MODEL, PROMPT, SAMPLER, Graph, Stage
 from tiny_folder import write_flashtalk
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
@@ -73,8 +73,9 @@ def plain(stage: Stage) -> Graph:
 
 
 def guided_pair(stage: Stage) -> Graph:
-    graph = small(stage, stage.speech(ONE_WINDOW), text_scale=5.0, audio_scale=4.0)
-    return with_second_voice(graph, stage.speech(ONE_WINDOW, samples=None))
+    scales = {"text_scale": 5.0, "audio_scale": 4.0, "negative": [PROMPT, 0]}
+    graph = small(stage, stage.speech(ONE_WINDOW), **scales)
+    return with_second_voice(graph, stage.speech(ONE_WINDOW - 640))
 
 
 def multitalk(stage: Stage) -> Graph:
