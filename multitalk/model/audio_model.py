@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import torch
 from einops import rearrange
 from torch import nn
+from torch.nn.functional import pad
 
 from ...attention.protocol import Attention
 from ...wanvideo.geometry import TIME_STRIDE
+from ...wanvideo.ranks import TokenSplit
 from ...wanvideo.rope import Rotation, rotate
 from ..common.layers import PLAIN, Layers
 from ..common.types import CONTEXT_FRAMES
@@ -94,25 +96,36 @@ class AudioCrossAttention(nn.Module):
         num_heads: int,
         attention: Attention,
         rotations: SpeakerRotations | None = None,
+        split: TokenSplit | None = None,
     ) -> torch.Tensor:
         """What the voices add to each video token, (batch, tokens, channels).
 
         Args:
-            x_BLC: normed video tokens of T frames.
-            audio_BTNC: audio tokens of the same T frames.
+            x_BLC: normed video tokens of T frames, or of this rank's share of them.
+            audio_BTNC: audio tokens of all T frames.
             num_heads: attention heads.
             attention: the attention backend.
-            rotations: who is moved by whom, with several voices.
+            rotations: who is moved by whom, with several voices; the queries' are of the tokens given.
+            split: which share of the tokens is given; None: all of them.
         """
+        span = None
+        if split is not None:
+            span = split.frames_around(audio_BTNC.shape[1])
+            audio_BTNC = audio_BTNC[:, span.first : span.end]
         batch, frames = audio_BTNC.shape[:2]
         q_BLHD = self.q_linear(x_BLC).unflatten(-1, (num_heads, -1))
         k_FNHD, v_FNHD = self.kv_linear(audio_BTNC).flatten(0, 1).unflatten(-1, (2, num_heads, -1)).unbind(2)
         if rotations is not None:
             q_BLHD = rotate(q_BLHD, rotations.query)
             k_FNHD = rotate(k_FNHD, rotations.key)
+        if span is not None:
+            q_BLHD = pad(q_BLHD, (0, 0, 0, 0, span.before, span.after))
         q_FPHD = rearrange(q_BLHD, "b (t p) h d -> (b t) p h d", t=frames)
         attended = attention(q_FPHD, k_FNHD, v_FNHD)
-        return self.proj(rearrange(attended, "(b t) p h d -> b (t p) (h d)", b=batch))
+        attended_BLC = rearrange(attended, "(b t) p h d -> b (t p) (h d)", b=batch)
+        if span is not None:
+            attended_BLC = pad(attended_BLC, (0, 0, -span.before, -span.after))
+        return self.proj(attended_BLC)
 
 
 class TalkBlock(nn.Module):
@@ -156,6 +169,7 @@ class TalkHook:
         num_heads: attention heads of the video transformer.
         attention: the attention backend.
         route: how several voices find their speakers; None with one voice.
+        split: this process's share of the video tokens, where several make one evaluation; else None.
     """
 
     block: TalkBlock
@@ -163,6 +177,7 @@ class TalkHook:
     num_heads: int
     attention: Attention
     route: RouteSpeakers | None = None
+    split: TokenSplit | None = None
 
     def observe_qk(self, q_BLHD: torch.Tensor, k_BLHD: torch.Tensor) -> SpeakerRotations | None:
         """The speaker routing of this block; each block makes its own, as in training."""
@@ -171,7 +186,7 @@ class TalkHook:
     def apply(self, x_BLC: torch.Tensor, routing: SpeakerRotations | None) -> torch.Tensor:
         """Add the audio cross-attention on the normed tokens, without a gate."""
         spoken = self.block.audio_cross_attn(
-            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, routing
+            self.block.norm_x(x_BLC), self.tokens_BTNC, self.num_heads, self.attention, routing, self.split
         )
         return x_BLC + spoken
 
@@ -185,9 +200,10 @@ class TalkHooks:
     num_heads: int
     attention: Attention
     route: RouteSpeakers | None = None
+    split: TokenSplit | None = None
 
     def __call__(self, block_index: int) -> TalkHook:
         """The hook of one block."""
         block = self.model.blocks[block_index]
         assert isinstance(block, TalkBlock)
-        return TalkHook(block, self.tokens_BTNC, self.num_heads, self.attention, self.route)
+        return TalkHook(block, self.tokens_BTNC, self.num_heads, self.attention, self.route, self.split)
