@@ -4,13 +4,11 @@ from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
 from .host.parallel.choice import with_gpus
-from .host.parallel.machine import CHOICES, check_count, this_machine
+from .host.parallel.machine import ALONE, CHOICES, check_count, this_machine
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.progress import show_on_node
 from .host.report.widgets import check_widgets
 from .host.run.posted_gpus import check_posted_gpus
-
-ALONE = "1"
 
 
 class EverTalkParallel(EverTalkNode):

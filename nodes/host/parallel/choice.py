@@ -13,7 +13,7 @@ from ....multitalk.common.errors import InputError
 from ..model.backend import Backend
 from ..model.memory import weights_bytes
 from ..model.patcher import KEY
-from .machine import AUTO, check_memory, count_for, this_machine
+from .machine import ALONE, AUTO, check_memory, count_for, this_machine
 from .recipe import PARALLEL_KEY, key_of, recipe_of
 from .team import Team, TeamPlan
 from .window import SharedWindow
@@ -64,7 +64,7 @@ def with_gpus(model: ModelPatcher, asked: str) -> tuple[ModelPatcher, str]:
     Raises:
         InputError: the machine or the model does not allow it; says what does.
     """
-    if asked == "1":
+    if asked == ALONE:
         return model, "gpus 1: the MODEL is passed on as it is"
     machine = this_machine()
     heads: int = getattr(getattr(model.model, "diffusion_model", None), "num_heads", 0)

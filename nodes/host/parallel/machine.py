@@ -12,7 +12,7 @@ import torch.distributed as dist
 from ....multitalk.common.errors import InputError
 from ....wanvideo.ranks import fitting_sizes
 
-AUTO = "auto"
+AUTO, ALONE = "auto", "1"
 MOST = 8
 """GPUs that the node offers; machines with NVLink between all of them have so many."""
 CHOICES = (AUTO, *(str(number) for number in range(1, MOST + 1)))

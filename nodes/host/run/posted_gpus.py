@@ -1,5 +1,8 @@
 """Whether the GPUs of this machine can share the model in the queued prompt, before its weights load."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ....multitalk.common.errors import ModelFileError
 from ....wanvideo.model_folder import HEAD_DIM
 from ..model.files import (
@@ -19,14 +22,25 @@ LOADER = "EverTalkModelLoader"
 
 
 def check_posted_gpus(asked: str) -> None:
-    """Refuse a number of GPUs that cannot share the model that the loader names; other loaders tell later.
+    """Refuse a number of GPUs that cannot share the model that the running prompt's loader names.
+
+    Raises:
+        InputError: see check_gpus_of.
+    """
+    loader = next((node for node in model_nodes() if node["class_type"] == LOADER), None)
+    if loader is not None:
+        check_gpus_of(asked, literals(loader))
+
+
+def check_gpus_of(asked: str, values: Mapping[str, Any]) -> None:
+    """Refuse a number of GPUs that cannot share the model that a loader with these widgets loads.
+
+    What other loaders load is not known before.
 
     Raises:
         InputError: more GPUs than there are, a number that does not divide the model's attention heads, or a
             GPU on which its weights have no room.
     """
-    loader = next((node for node in model_nodes() if node["class_type"] == LOADER), None)
-    values = {} if loader is None else literals(loader)
     base, talk, quantization = (values.get(name) for name in ("base_model", "talk_model", "quantization"))
     if not (isinstance(base, str) and isinstance(talk, str) and isinstance(quantization, str)):
         return

@@ -48,6 +48,14 @@ def lora_file(folder: Path) -> Path:
     return path
 
 
+def wrapped_by_a_node(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    return executor(*args, **kwargs)
+
+
+def patched_by_a_node(arguments: dict[str, Any]) -> Any:
+    return arguments["img"]
+
+
 def weights_of(model: Any) -> dict[str, torch.Tensor]:
     """The transformer's weights as they are computed with."""
     model.patch_model()
@@ -100,21 +108,15 @@ def test_a_model_of_a_loader_that_does_not_tell_its_file_is_refused(files: TinyF
 
 
 def test_what_wraps_the_transformer_is_refused_by_name(model: Any) -> None:
-    def wrapped_by_a_node(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        return executor(*args, **kwargs)
-
     model.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "theirs", wrapped_by_a_node)
-    with pytest.raises(InputError, match=r"model: a node wraps the transformer \(.*wrapped_by_a_node"):
+    with pytest.raises(InputError, match=r"model: a node wraps the transformer \(wrapped_by_a_node"):
         recipe_of(model)
 
 
 def test_what_runs_inside_of_blocks_is_refused_by_name(model: Any) -> None:
-    def patched_by_a_node(arguments: dict[str, Any]) -> Any:
-        return arguments["img"]
-
     options = model.model_options["transformer_options"]
     options["patches_replace"] = {"dit": {("double_block", 1): patched_by_a_node}}
-    with pytest.raises(InputError, match=r"model: a node replaces block 1 \(.*patched_by_a_node"):
+    with pytest.raises(InputError, match=r"model: a node replaces block 1 \(patched_by_a_node"):
         recipe_of(model)
 
 
