@@ -10,7 +10,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
 from ....attention.plain_text import name_of_dtype
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import InputError, reason_of
 from ....multitalk.common.fingerprint import fingerprint
 from ..compat.precision import compute_in, computed_in
 from ..model.connected import name_of
@@ -122,9 +122,19 @@ def check_connected(model: ModelPatcher, attachment: AudioAttachment) -> None:
 
 
 def key_of(model: ModelPatcher, recipe: Recipe) -> str:
-    """What tells whether workers still hold a MODEL: its recipe, its changes, and its files as they are."""
+    """What tells whether workers still hold a MODEL: its recipe, its changes, and its files as they are.
+
+    Raises:
+        InputError: a file is gone.
+    """
     parts = {name: id(part) for name, part in model.object_patches.items()}
-    stamps = [file_stamp(Path(path)) for path in (recipe.base, recipe.talk)]
+    try:
+        stamps = [file_stamp(Path(path)) for path in (recipe.base, recipe.talk)]
+    except OSError as error:
+        raise InputError(
+            f"model: {error.filename} cannot be read any more ({reason_of(error)}), and EverTalk Parallel "
+            "loads it once more for each GPU. Put it back, or set gpus to 1."
+        ) from error
     return fingerprint(recipe.said(), str(model.patches_uuid), str(parts), str(stamps))
 
 

@@ -16,6 +16,7 @@ from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 
 from ....attention.backend import first_line
+from ....attention.errors import PlainError
 from ....attention.plain_text import plain
 from ....wanvideo.ranks import Ranks
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
@@ -73,7 +74,9 @@ def said_of(error: Exception) -> str:
             "its GPU's memory does not suffice. Choose a smaller size, fewer window_frames or a larger "
             f"reserve_vram_gb, or close other programs that use that GPU ({first_line(error)})"
         )
-    return f"it failed with {type(error).__name__}: {first_line(error)}"
+    if isinstance(error, PlainError):
+        return str(error)
+    return f"it failed: {first_line(error)}"
 
 
 def cache_of(said: dict[str, Any] | None) -> StepCache | None:
