@@ -225,16 +225,24 @@ def test_killed_server_takes_its_workers_along_and_the_run_goes_on(stage: Stage)
     assert video.read_bytes() == expected
 
 
-def test_stopped_run_keeps_its_workers_until_the_host_frees_its_memory(stage: Stage) -> None:
+def test_stopped_run_goes_on_and_freed_memory_or_a_stopped_server_leaves_no_worker(stage: Stage) -> None:
     graph = three_windows(stage, 13, "stopped")
+    had: list[psutil.Process] = []
+
+    def interrupt() -> None:
+        had.extend(workers_of(stage.server))
+        stage.client.interrupt()
+
     with pytest.raises(JobInterruptedError):
-        texts_of(stage, graph, at_window(2, stage.client.interrupt))
+        texts_of(stage, graph, at_window(2, interrupt))
+    assert any(text.startswith("resumed: ") for text in texts_of(stage, graph))
+    had += workers_of(stage.server)
+    assert len(set(had)) >= 1
+    stage.client.forget()
+    assert gone(had)
+    assert finished(stage.run(on(plain(stage), "2"))).texts
     workers = workers_of(stage.server)
     assert len(workers) == 1
-    stage.client.forget()
-    assert gone(workers)
-    assert finished(stage.run(graph)).texts
-    workers = workers_of(stage.server)
     stage.server.stop()
     assert gone(workers)
     stage.server.start()

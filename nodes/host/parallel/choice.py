@@ -69,7 +69,7 @@ def with_gpus(model: ModelPatcher, asked: str) -> tuple[ModelPatcher, str]:
     machine = this_machine()
     heads: int = getattr(getattr(model.model, "diffusion_model", None), "num_heads", 0)
     if not heads:
-        raise InputError("model: this is no Wan transformer. Connect the MODEL of EverTalk Model Loader.")
+        raise InputError("model: this is not a Wan transformer. Connect the MODEL of EverTalk Model Loader.")
     size = count_for(asked, heads, machine)
     if size == 1:
         return model, f"gpus {asked}: this ComfyUI sees 1 GPU, so the MODEL is passed on as it is"

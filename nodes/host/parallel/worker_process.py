@@ -11,7 +11,7 @@ from .channel import Message, channel_pair
 
 SCRIPT = Path(__file__).with_name("worker_main.py")
 LAST_LINES = 20
-"""Of what a worker printed, kept for the message that it failed with."""
+"""The last lines that a worker printed, kept for the message that it failed with."""
 
 GRACE_S = 3.0
 """A worker leaves as soon as its channel closes; one that is stuck is killed after this."""
