@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ class Team:
         self._news = threading.Condition()
         self._ending = threading.Lock()
         self._ended = False
+        self._windows = 0
         self._ranks: Ranks | None = None
         self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
         recipe = with_changes(plan.recipe, model, self._file)
@@ -123,7 +125,7 @@ class Team:
             if not (self.failure or self._ended):
                 self.failure = next((f"{one.name}: {one.failure}" for one in self.workers if one.failure), "")
             self._news.notify_all()
-        if not self.failure:
+        if not self.failure or self._ended:
             return
         # The others wait for it in a collective: they leave, and what the server waits for gives up.
         for worker in self.workers:
@@ -157,14 +159,37 @@ class Team:
         return self._ranks
 
     def _wait_for_workers(self) -> None:
-        deadline = time.monotonic() + START_S
-        while not all(worker.is_ready for worker in self.workers):
+        if not self._wait_until(lambda: all(worker.is_ready for worker in self.workers), START_S):
+            raise WorkerError(f"gpus: a worker did not hold the weights within {START_S:.0f} s. {REMEDY}")
+
+    def finish_window(self) -> None:
+        """Wait until every worker has made all of a window.
+
+        NCCL gives up a collective whose other end hangs without a word to this process, and what the GPU
+        then computes is nothing: only the others' word says that a window is whole.
+
+        Raises:
+            WorkerError: a worker cannot, or does not answer.
+        """
+        self._windows += 1
+        self.send({"do": "finish"})
+        limit = timeout_s()
+        if not self._wait_until(
+            lambda: all(one.windows_done >= self._windows for one in self.workers), limit
+        ):
+            raise WorkerError(f"gpus: a worker did not finish its part within {limit:.0f} s. {REMEDY}")
+
+    def _wait_until(self, is_so: Callable[[], bool], limit_s: float) -> bool:
+        """Whether something about the workers becomes so in time; a stop and a failure end the wait."""
+        deadline = time.monotonic() + limit_s
+        while not is_so():
             comfy.model_management.throw_exception_if_processing_interrupted()
             self.check()
             if time.monotonic() > deadline:
-                raise WorkerError(f"gpus: a worker did not hold the weights within {START_S:.0f} s. {REMEDY}")
+                return False
             with self._news:
                 self._news.wait(POLL_S)
+        return True
 
     def check(self) -> None:
         """Tell a failure.

@@ -103,12 +103,13 @@ class SharedWindow:
             dist.broadcast(one, group=group, group_src=0)
 
     def finish(self) -> None:
-        """The window is sampled, as far as the GPU has been told.
+        """The window is sampled: see that all ranks made it to its end.
 
         Raises:
-            WorkerError: a worker failed meanwhile, so that what the GPU computes is none.
+            WorkerError: one did not, so that the window is not one.
         """
-        self.team.check()
+        with self._in_step():
+            self.team.finish_window()
 
 
 def _said(cache: StepCache | None) -> dict[str, Any] | None:

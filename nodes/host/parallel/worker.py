@@ -26,7 +26,7 @@ from ..model.patcher import KEY, BranchCall, TalkCall, TalkEntry, attachment_of,
 from .channel import Channel, Message, TensorForm
 from .group import join, store_at
 from .recipe import Recipe
-from .worker_process import FAILED, READY
+from .worker_process import DONE, FAILED, READY
 
 PARENT_POLL_S = 1.0
 
@@ -39,7 +39,7 @@ def work(connection: "Connection[Any, Any]", start: dict[str, Any]) -> None:
         threading.Thread(target=watch, daemon=True).start()
     code = 0
     try:
-        worker = Worker(start)
+        worker = Worker(start, channel)
         channel.send({"is": READY})
         with torch.inference_mode():
             while True:
@@ -93,10 +93,12 @@ class Worker:
 
     Args:
         start: the server's first message.
+        channel: to the server.
     """
 
-    def __init__(self, start: dict[str, Any]) -> None:
+    def __init__(self, start: dict[str, Any], channel: Channel) -> None:
         self._start = start
+        self._channel = channel
         self.model: ModelPatcher = Recipe(**start["recipe"]).made()
         self.device = torch.device(self.model.load_device)
         self.ranks: Ranks | None = None
@@ -113,6 +115,8 @@ class Worker:
                 self.begin_window(message)
             case "evaluate":
                 self.evaluate(message)
+            case "finish":
+                self.finish_window()
             case unknown:
                 raise AssertionError(unknown)
 
@@ -138,6 +142,12 @@ class Worker:
             raise RuntimeError(
                 f"attention {message['attention']} runs on the server's GPU and not here ({why})"
             )
+
+    def finish_window(self) -> None:
+        """Say that all evaluations of the window came to their end on this GPU."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self._channel.send({"is": DONE})
 
     def evaluate(self, message: Message) -> None:
         """This rank's part of an evaluation; every rank gets the whole result, and here nobody needs it."""

@@ -16,8 +16,8 @@ LAST_LINES = 20
 GRACE_S = 3.0
 """A worker leaves as soon as its channel closes; one that is stuck is killed after this."""
 
-READY, FAILED = "ready", "failed"
-"""What a worker says: it holds the model; it cannot go on, and why."""
+READY, DONE, FAILED = "ready", "done", "failed"
+"""What a worker says: it holds the model; it has sampled a window; it cannot go on, and why."""
 
 
 class WorkerProcess:
@@ -32,6 +32,7 @@ class WorkerProcess:
     def __init__(self, name: str, environment: Mapping[str, str], changed: Callable[[], None]) -> None:
         self.name = name
         self.is_ready = False
+        self.windows_done = 0
         self.failure = ""
         """Why it cannot go on; empty while it can."""
         self._changed = changed
@@ -93,6 +94,8 @@ class WorkerProcess:
         while (message := self._channel.receive()) is not None:
             if message["is"] == READY:
                 self.is_ready = True
+            elif message["is"] == DONE:
+                self.windows_done += 1
             else:
                 self.failure = str(message["says"])
             self._changed()

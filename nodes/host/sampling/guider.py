@@ -23,6 +23,7 @@ from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..model.memory import GIB, declared_memory, forward_size, sparse_bytes
 from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
 from ..model.upload import upload_ahead
+from ..parallel.choice import gpus_of
 from ..parallel.recipe import PARALLEL_KEY
 from ..parallel.window import SharedWindow
 from .finite_check import FiniteCheck, brought_to
@@ -78,7 +79,8 @@ class TalkGuider(CFGGuider):
         """As the host's, which loads the model for it and is told here how much memory to keep free."""
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
         attention = self.settings.attention
-        size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
+        ranks = gpus_of(self.model_patcher)
+        size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches, ranks)
         reserve_gb = self.settings.reserve_gb
         if self.settings.budget is not None:
             reserve_gb += sparse_bytes(size) / GIB
