@@ -56,10 +56,9 @@ def window(width: int, height: int, frames: int, voices: int) -> tuple[torch.Ten
 def evaluate(
     model: "ModelPatcher", latents: torch.Tensor, voices: WindowVoices, step_cache: Any = None
 ) -> None:
-    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
 
-    branch = BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
-    call = TalkCall((branch,), kernel, talks_of(model), step_cache)
+    call = TalkCall((voices,), kernel, talks_of(model), step_cache)
     model.model.apply_model(
         latents,
         torch.empty(1, device=META),
