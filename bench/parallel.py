@@ -94,8 +94,9 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
     import real_size
     from evertalk_pack.multitalk.common.mask_places import default_masks
     from evertalk_pack.multitalk.speakers.masks import make_speaker_masks
+    from evertalk_pack.multitalk.windows.loop import WindowVoices
     from evertalk_pack.nodes.host.model.backend import backend_for
-    from evertalk_pack.nodes.host.model.patcher import BranchCall, TalkCall, TalkForward, talks_of
+    from evertalk_pack.nodes.host.model.patcher import TalkCall, TalkForward, talks_of
 
     device, dtype = arguments.device, WEIGHTS[arguments.weights]
     width, height, frames = size_of(arguments)
@@ -112,7 +113,7 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
         masks = default_masks(arguments.voices, height, width)
         masks_MP = make_speaker_masks(masks, arguments.voices, height, width).token_MK.to(device)
     backend = backend_for(model, arguments.attention)
-    call = TalkCall((BranchCall(audio_SFKLC, masks_MP),), backend.attention, talks_of(model))
+    call = TalkCall((WindowVoices(audio_SFKLC, masks_MP),), backend.attention, talks_of(model))
     tree = model.model.diffusion_model
     given = as_the_host_hands_it(model, inputs)
     clock = Clock(device, arguments.runs)
