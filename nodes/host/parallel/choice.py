@@ -10,7 +10,7 @@ from comfy.patcher_extension import CallbacksMP, WrappersMP
 from comfy_execution.utils import get_executing_context
 
 from ....multitalk.common.errors import InputError
-from ..model.backend import Backend
+from ..model.backend import RunAttention
 from ..model.memory import weights_bytes
 from ..model.patcher import KEY
 from .machine import ALONE, AUTO, check_memory, count_for, this_machine
@@ -160,7 +160,7 @@ class Teams:
 TEAMS = Teams()
 
 
-def shared_window(model: ModelPatcher, backend: Backend, needed: int) -> SharedWindow | None:
+def shared_window(model: ModelPatcher, backend: RunAttention, needed: int) -> SharedWindow | None:
     """A window to sample with the MODEL's team, whose workers begin to load; None where one GPU does it.
 
     Args:

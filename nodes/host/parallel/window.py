@@ -9,9 +9,10 @@ import torch
 import torch.distributed as dist
 from comfy.model_management import InterruptProcessingException
 
+from ....multitalk.windows.loop import WindowVoices
 from ....wanvideo.ranks import Ranks
 from ....wanvideo.step_cache import StepCache
-from ..model.patcher import BranchCall, TalkCall
+from ..model.patcher import TalkCall
 from .channel import TensorForm
 from .team import Team
 
@@ -30,7 +31,7 @@ class SharedWindow:
         self.team = team
         self._begin = {"do": "window", "needed": needed, "attention": attention, "tokens": tokens}
         self._begun = False
-        self._sent: dict[int, BranchCall] = {}
+        self._sent: dict[int, WindowVoices] = {}
         """The branches whose audio the workers have; kept here, so that no other gets the same id."""
 
     def ranks(self) -> Ranks:
@@ -85,7 +86,7 @@ class SharedWindow:
             self._tell(given, call, call.branches[branch])
             return run()
 
-    def _tell(self, given: dict[str, torch.Tensor | None], call: TalkCall, heard: BranchCall) -> None:
+    def _tell(self, given: dict[str, torch.Tensor | None], call: TalkCall, heard: WindowVoices) -> None:
         if not self._begun:
             self.team.send({**self._begin, "step_cache": _said(call.step_cache)})
             self._begun = True

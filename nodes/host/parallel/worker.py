@@ -18,11 +18,12 @@ from comfy.patcher_extension import WrappersMP
 from ....attention.backend import first_line
 from ....attention.errors import PlainError
 from ....attention.plain_text import plain
+from ....multitalk.windows.loop import WindowVoices
 from ....wanvideo.ranks import Ranks
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..compat.out_of_memory import is_out_of_memory
-from ..model.backend import Backend, backend_for
-from ..model.patcher import KEY, BranchCall, TalkCall, TalkEntry, attachment_of, talks_of
+from ..model.backend import RunAttention, backend_for
+from ..model.patcher import KEY, TalkCall, TalkEntry, attachment_of, talks_of
 from .channel import Channel, Message, TensorForm
 from .group import join, store_at
 from .recipe import Recipe
@@ -102,9 +103,9 @@ class Worker:
         self.model: ModelPatcher = Recipe(**start["recipe"]).made()
         self.device = torch.device(self.model.load_device)
         self.ranks: Ranks | None = None
-        self.backend: Backend | None = None
+        self.backend: RunAttention | None = None
         self.step_cache: StepCache | None = None
-        self.branches: dict[str, BranchCall] = {}
+        self.branches: dict[str, WindowVoices] = {}
 
     def do(self, message: Message) -> None:
         """What a message asks for."""
@@ -160,7 +161,7 @@ class Worker:
             dist.broadcast(given[form.name], group=self.ranks.group, group_src=0)
         branch = message["branch"]
         if "audio" in given:
-            self.branches[branch] = BranchCall(given["audio"], given.get("masks"))
+            self.branches[branch] = WindowVoices(given["audio"], given.get("masks"))
         if self.step_cache is not None:
             self.step_cache.step = message["step"]
         call = TalkCall(

@@ -122,6 +122,6 @@ def test_what_runs_inside_of_blocks_is_refused_by_name(model: Any) -> None:
 
 def test_a_change_of_weights_by_code_is_refused_by_name(model: Any) -> None:
     key = "diffusion_model.blocks.0.self_attn.q.weight"
-    model.patches[key] = [(1.0, ("diff", (torch.ones(DIM, DIM),)), 1.0, None, lambda weight: weight)]
+    model.patches[key] = [(1.0, ("diff", (torch.ones(DIM, DIM),)), 1.0, None, patched_by_a_node)]
     with pytest.raises(InputError, match=rf"model: a node changes {key} by code of its own"):
         recipe_of(model)

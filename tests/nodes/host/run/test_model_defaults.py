@@ -123,7 +123,7 @@ def test_gpus_that_cannot_share_the_model_are_told_and_its_settings_go_through_t
     from evertalk_pack.nodes.host.run.estimate import estimate_of
 
     monkeypatch.setenv(ON_CPU, "4")
-    prompt = {
+    prompt: dict[str, Any] = {
         "3": {"class_type": "EverTalkModelLoader", "inputs": {**WHOLE, "quantization": "as stored"}},
         "4": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["3", 0]}},
         "5": {"class_type": "EverTalkParallel", "inputs": {"model": ["4", 0], "gpus": gpus}},
