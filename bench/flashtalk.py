@@ -60,7 +60,7 @@ def measure_windows(model: Any, vae: Any, size: tuple[int, int, int], count: int
     from whole_run import Recipe, made_windows
 
     width, height, frames = size
-    look, _ = flashtalk.look_of(None)
+    look, _ = flashtalk.MODEL.look_of(None)
     for scheduler in FLASHTALK_SCHEDULES:
         recipe = Recipe(NoiseSchedule(scheduler), flashtalk.WINDOWS.motion_frames, count, look)
         first, *later = made_windows(model, vae, (width, height), frames, clock.wait, recipe)

@@ -55,7 +55,7 @@ def test_every_frame_of_speech_is_in_the_video_and_the_fixed_steps_are_told(
     assert f"scheduler {scheduler} always runs its {steps} timesteps" in texts
     assert "steps=7, shift=11 and sampler_name=euler are not used" in texts
     assert "flashtalk mode" in texts
-    assert "FlashTalk's weights were distilled on 33 with 5" in texts
+    assert "FlashTalk's weights were trained on 33 with 5" in texts
 
 
 def test_speech_heard_as_a_stream_makes_another_video_of_the_same_length(flash: Stage) -> None:
@@ -140,7 +140,7 @@ def two_speakers(graph: Graph) -> None:
     [
         (negative, "negative: something is connected, but FlashTalk's weights"),
         (guidance, "guidance: something is connected, but FlashTalk's weights"),
-        (latents, "output: 'latent', but scheduler flashtalk_2 drops the first frames"),
+        (latents, "output: 'latent', but scheduler flashtalk_2 drops frames of windows"),
         (other_scheduler, f"scheduler: multitalk, but {FOLDER} is loaded with mode flashtalk"),
         (other_weights, "scheduler: flashtalk_2 belongs to FlashTalk's weights, but evertalk_tiny_wan"),
     ],

@@ -26,13 +26,12 @@ from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
-from ....multitalk.windows.plan import plan_windows
+from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import (
     FrameSize,
     WindowSettings,
     checked_size,
     checked_windows,
-    is_flashtalk,
 )
 from ....wanvideo.plain_file import open_plain
 from ..report.request_json import json_of
@@ -169,8 +168,10 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
-    windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
+    try:
+        windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
+    except InputError as error:
+        return Estimate(problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

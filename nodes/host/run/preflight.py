@@ -50,6 +50,7 @@ def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict
     past, finished = past_of(place, marks)
     if Resume(asked.resume) is Resume.RESTART:
         finished = 0
+    clip = plan.first_clip
     shape = RunShape(
         windows=len(plan.windows),
         frames=plan.embeds.video_frames,
@@ -58,6 +59,8 @@ def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
         review=asked.pause_after,
+        clips=0 if clip is None or finished else 1,
+        stills=0 if clip is None else len(clip.wanted),
     )
     guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)

@@ -1,6 +1,6 @@
 """The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, NamedTuple
@@ -13,11 +13,12 @@ from ....multitalk.common.types import AudioEmbeds
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
-from ....multitalk.windows import flashtalk
+from ....multitalk.windows import flashtalk, skyreels
 from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows
 from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
+from ....multitalk.windows.schedule_windows import dropped_under, whole_model_under, windows_under
 from ....multitalk.windows.seeds import WindowSeeds, parse_window_seeds
 from ....multitalk.windows.settings import (
     FrameSize,
@@ -27,12 +28,14 @@ from ....multitalk.windows.settings import (
     checked_size,
     checked_windows,
     is_flashtalk,
+    is_skyreels,
 )
 from ....multitalk.windows.voices import VoicePlan
+from ....multitalk.windows.whole_model import WholeModel
 from .options import RunOptions
 from .video_file import check_prefix
 from .window_pictures import first_picture, picture_notes, run_pictures
-from .windowed_run import RunPlan, windows_of
+from .windowed_run import RunPlan
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -82,6 +85,10 @@ class SamplerWidgets:
     def written_as(self) -> OutputFormat:
         """How the video is written."""
         return offered_formats()[self.format]
+
+    def needs_positive(self, options: RunOptions) -> bool:
+        """Whether a window has the sampler's own prompt, as SkyReels' first clip always does."""
+        return is_skyreels(self.scheduler) or not options.has_prompts
 
     @property
     def form(self) -> OutputForm:
@@ -139,15 +146,50 @@ def wanted_of_flashtalk(
     Raises:
         InputError: a negative prompt, guidance, or raw latents, of which these weights make nothing.
     """
-    flashtalk.check_sockets(negative=has_negative, guidance=options.guidance is not None)
+    wanted = wanted_of_whole_model(flashtalk.MODEL, widgets, options, has_negative=has_negative)
+    return wanted._replace(notes=(*flashtalk.MODEL.window_notes(windows), *wanted.notes))
+
+
+def wanted_of_skyreels(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """No guidance, and colours matched.
+
+    Raises:
+        InputError: a negative prompt, guidance, raw latents or a clip, of which these weights make nothing;
+            windows with no room for the frames that they let go.
+    """
+    skyreels.check_windows(windows)
+    if options.source is not None:
+        raise InputError(
+            f"source: a clip is connected, but with scheduler {widgets.scheduler} windows end on stills of "
+            "a clip that is made of one picture. Disconnect source and connect start_image, or use "
+            "InfiniteTalk weights."
+        )
+    wanted = wanted_of_whole_model(skyreels.MODEL, widgets, options, has_negative=has_negative)
+    return wanted._replace(notes=(*skyreels.MODEL.window_notes(windows), *wanted.notes))
+
+
+def wanted_of_whole_model(
+    model: WholeModel, widgets: SamplerWidgets, options: RunOptions, *, has_negative: bool
+) -> Wanted:
+    """What depends on a model with one unguided voice. Raises as wanted_of_flashtalk."""
+    model.check_sockets(negative=has_negative, guidance=options.guidance is not None)
     if widgets.form is OutputForm.LATENT:
         raise InputError(
-            f"output: 'latent', but scheduler {widgets.scheduler} drops the first frames of every window and "
-            "matches colours, which is done to decoded frames. Choose 'video'."
+            f"output: 'latent', but scheduler {widgets.scheduler} drops frames of windows and matches "
+            "colours, which is done to decoded frames. Choose 'video'."
         )
-    guidance, guidance_notes = flashtalk.unguided(widgets.guidance)
-    look, look_notes = flashtalk.look_of(options.look)
-    return Wanted(guidance, look, (*flashtalk.window_notes(windows), *guidance_notes, *look_notes))
+    guidance, guidance_notes = model.unguided(widgets.guidance)
+    look, look_notes = model.look_of(options.look)
+    return Wanted(guidance, look, (*guidance_notes, *look_notes))
+
+
+def asked_of(scheduler: str) -> Callable[..., Wanted]:
+    """What reads the settings that depend on whose schedule it is."""
+    if is_skyreels(scheduler):
+        return wanted_of_skyreels
+    return wanted_of_flashtalk if is_flashtalk(scheduler) else wanted_of_weights
 
 
 def checked_settings(
@@ -164,8 +206,7 @@ def checked_settings(
     schedule, schedule_notes = checked_schedule(
         NoiseSchedule(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise)
     )
-    asked_of = wanted_of_flashtalk if is_flashtalk(widgets.scheduler) else wanted_of_weights
-    wanted = asked_of(widgets, options, windows, has_negative=has_negative)
+    wanted = asked_of(widgets.scheduler)(widgets, options, windows, has_negative=has_negative)
     guidance = wanted.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
@@ -178,7 +219,7 @@ def checked_settings(
         check_side(widgets.written_as, size)
     _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
-    look, look_notes = look_for_windows(wanted.look, windows)
+    look, look_notes = look_for_windows(wanted.look, windows, dropped_under(widgets.scheduler))
     shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
     notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
@@ -226,15 +267,16 @@ def plan_run(
             f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
             "Embeds."
         )
-    flash = is_flashtalk(widgets.scheduler)
-    if flash:
-        flashtalk.check_speakers(audio_embeds)
+    flash, whole_model = is_flashtalk(widgets.scheduler), whole_model_under(widgets.scheduler)
+    if whole_model is not None:
+        whole_model.check_speakers(audio_embeds)
     options = options or RunOptions()
     cues, size, picture_BHWC = options.schedule or PromptTimeline(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
     flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
-    windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
+    windows = windows_under(widgets.scheduler, video_frames, settings.windows, pictures.cuts)
+    first_clip = skyreels.first_clip_of(windows, video_frames) if is_skyreels(widgets.scheduler) else None
     settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(
@@ -250,11 +292,13 @@ def plan_run(
         notes=(
             *(*pictures.notes, *settings.notes, *voices.notes(windows)),
             *unused_cues("prompt", cues.prompts, windows),
+            *clip_alone_notes(cues, first_clip, widgets.scheduler),
             *unused_cues("picture", cues.pictures, windows),
             *replaced_picture_notes(cues),
             *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
             *moving_places_notes(audio_embeds, settings.look),
         ),
+        first_clip=first_clip,
         look=settings.look,
         dub=pictures.dub,
         window_seeds=settings.window_seeds,
@@ -273,6 +317,19 @@ def replaced_picture_notes(cues: PromptTimeline) -> tuple[str, ...]:
     """Says that the start picture is not shown."""
     note = "schedule: its pictures take the place of start_image, which decides the size alone"
     return (note,) if cues.pictures else ()
+
+
+def clip_alone_notes(
+    cues: PromptTimeline, clip: skyreels.FirstClip | None, scheduler: str
+) -> tuple[str, ...]:
+    """Says that a schedule's prompts are not those of a clip that is all of the video."""
+    if not is_skyreels(scheduler) or clip is not None or not cues.prompts:
+        return ()
+    note = (
+        "schedule: its prompts are not used: speech that is shorter than a window is SkyReels' first clip "
+        "alone, whose prompt is positive"
+    )
+    return (note,)
 
 
 def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:

@@ -21,17 +21,18 @@ from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.ending import Ending, ending_of
 from ....multitalk.windows.finish import LookSettings
-from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES
 from ....multitalk.windows.picture import checked_picture
-from ....multitalk.windows.plan import Window, plan_windows
+from ....multitalk.windows.plan import FIRST_CLIP, Window
 from ....multitalk.windows.references import Reference
 from ....multitalk.windows.report import WindowReport, WindowReporter
 from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
-from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
+from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, is_skyreels
+from ....multitalk.windows.skyreels import FirstClip
 from ....multitalk.windows.voices import VoicePlan
+from ....multitalk.windows.whole_model import check_scheduler
 from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
@@ -47,6 +48,7 @@ from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import sight_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
+from .first_clip import RunClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class RunPlan:
         dub: the clip that is dubbed, or None.
         window_seeds: windows with a seed of their own.
         end_HWC: the picture that the video ends on, at its size, or None.
+        first_clip: the clip whose stills windows end on, or None.
     """
 
     embeds: AudioEmbeds
@@ -84,6 +87,12 @@ class RunPlan:
     dub: Dub | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     end_HWC: torch.Tensor | None = None
+    first_clip: FirstClip | None = None
+
+    def is_clip(self, window: Window) -> bool:
+        """Whether a window is SkyReels' first clip, which is all there is of speech shorter than a window."""
+        is_alone = is_skyreels(self.schedule.scheduler) and self.first_clip is None
+        return is_alone or window.index == FIRST_CLIP
 
     def ending(self, window: Window) -> Ending | None:
         """What a window ends on: the last one on the picture that the video ends on."""
@@ -118,15 +127,6 @@ def fit_picture(
     return picture_HWC.contiguous(), notes
 
 
-def windows_of(
-    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = (), *, leads: bool = False
-) -> tuple[Window, ...]:
-    """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
-    return plan_windows(
-        embeds.video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads
-    )
-
-
 def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     """Refuse weights that do not fit, and what would be without effect; what is attached to the model.
 
@@ -138,7 +138,8 @@ def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     check_budget(run_models.model, attachment)
-    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
+    clip = () if plan.first_clip is None else (plan.first_clip.window,)
+    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, (*clip, *plan.windows))}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)
     check_prompt("negative", run_models.negative, run_models.model.model.diffusion_model)
@@ -178,16 +179,18 @@ def run_windows(
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
     frames = 0 if store is None else store.frames
     pausing.window = first
-    sampling_backend = comfy_backend_for(plan, run_models, attachment, first)
+    clip = RunClip(plan.first_clip, store)
+    sampling_backend = comfy_backend_for(plan, run_models, attachment, first, makes_clip=clip.is_to_make)
     sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
     plan.begin_at(first)
+    spec = clip.ended(spec_of(plan, attachment), sampling_backend)
     reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
     reports: list[WindowReport] = []
     latents_BCTHW: torch.Tensor | None = None
-    windows = generate(spec_of(plan, attachment), sampling_backend, first, carry.motion_FHWC)
+    windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
     stretches = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
     kept = "" if store is None else WINDOWS_KEPT
@@ -216,7 +219,12 @@ def run_windows(
 
 
 def comfy_backend_for(
-    plan: RunPlan, run_models: RunModels, attachment: AudioAttachment, first: int = 0
+    plan: RunPlan,
+    run_models: RunModels,
+    attachment: AudioAttachment,
+    first: int = 0,
+    *,
+    makes_clip: bool = False,
 ) -> ComfyBackend:
     """The host's side of a run; says what runs and what was changed."""
     shape = LatentShape.of_video(plan.windows[0].frames, plan.size.height_px, plan.size.width_px)
@@ -224,7 +232,7 @@ def comfy_backend_for(
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
-    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
+    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first, makes_clip=makes_clip)
     budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
     attention = str(backend.choice)
     if budget is not None:
