@@ -7,9 +7,9 @@ person speaks, and nothing is guided.
 from dataclasses import dataclass, replace
 
 from ..common.errors import InputError
-from ..common.types import AudioEmbeds
 from ..model.checkpoint import TalkMode
 from ..model.guidance import GuidanceSettings
+from ..speech.embeds import AudioEmbeds
 from .colour import ColourMethod
 from .finish import LookSettings
 from .settings import BOUND_SCHEDULES, WindowSettings

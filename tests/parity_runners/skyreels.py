@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.windows import skyreels
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
 from evertalk_pack.multitalk.windows.colour import match_colour
 from evertalk_pack.multitalk.windows.ending import Ending
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate, no_ending
 from evertalk_pack.multitalk.windows.modes import MODES
 from evertalk_pack.multitalk.windows.plan import FIRST_CLIP, Window
 from evertalk_pack.multitalk.windows.settings import SKYREELS_SAMPLER, WindowSettings
+from evertalk_pack.multitalk.windows.voices import window_of_frames
 from evertalk_pack.wanvideo.schedule import sigmas_of
 from parity_case import Case, Runner, use_comfyui
 from torch import nn
