@@ -27,6 +27,7 @@ FRAMES = 25
 """Of speech: the first clip, a window of 9 new frames and one of 16."""
 
 LONG = 37
+STEPS = 4
 
 
 @pytest.fixture(autouse=True)
@@ -112,14 +113,13 @@ def video_in(result: dict[str, Any]) -> bytes:
 def test_a_run_that_paused_goes_on_with_its_clip_and_a_window_made_over_keeps_it(
     talking_sky: "ModelPatcher", vae: Any, spoken_long: AudioEmbeds, whole: bytes, tmp_path: Path
 ) -> None:
-    made = plan(spoken_long, motion_frames=1)
+    made, watched = plan(spoken_long, motion_frames=1), watch(talking_sky)
     assert len(made.windows) == 3
     assert "note" in saved(talking_sky, vae, made, tmp_path, pause_after=2)
-    watched = watch(talking_sky)
     first = saved(talking_sky, vae, made, tmp_path)
-    assert watched.rows == 4, "one window, and no clip"
+    assert watched.rows == STEPS * 4, "the clip once, and each window"
     again = saved(talking_sky, vae, plan(spoken_long, motion_frames=1, window_seeds="3: 99"), tmp_path)
-    assert watched.rows == 4 * 2, "one window more"
+    assert watched.rows == STEPS * 5, "one window more"
     assert video_in(again) == whole
     assert video_in(first) != whole
 
@@ -127,13 +127,12 @@ def test_a_run_that_paused_goes_on_with_its_clip_and_a_window_made_over_keeps_it
 def test_a_clip_that_is_gone_is_made_again(
     talking_sky: "ModelPatcher", vae: Any, spoken_long: AudioEmbeds, whole: bytes, tmp_path: Path
 ) -> None:
-    made = plan(spoken_long, motion_frames=1, window_seeds="3: 99")
-    paused = saved(talking_sky, vae, made, tmp_path, pause_after=1)
+    made, watched = plan(spoken_long, motion_frames=1, window_seeds="3: 99"), watch(talking_sky)
+    paused = saved(talking_sky, vae, made, tmp_path, pause_after=2)
     (clip,) = Path(paused["run_folder"]).glob("first_clip_*")
     clip.unlink()
-    watched = watch(talking_sky)
     assert video_in(saved(talking_sky, vae, made, tmp_path)) == whole
-    assert watched.rows == 4 * 3, "the clip and the last two windows"
+    assert watched.rows == STEPS * 5, "the clip twice, each window once"
 
 
 def test_prompts_of_a_schedule_are_the_windows_and_the_clip_has_its_own() -> None:
