@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 FIRST_CLIP = -1
-"""The index of a clip that is made before the first window and is no part of the video."""
+"""The index of a clip that is made before the first window and does not enter the video."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,18 @@ def test_an_interrupted_run_goes_on_and_gives_the_frames_of_an_undisturbed_one(f
     assert torch.equal(samples_of(flash.video_path(again)), samples_of(whole))
 
 
+def test_a_run_that_paused_goes_on_to_the_bytes_of_an_undisturbed_one(flash: Stage) -> None:
+    sound = flash.speech(SAMPLES)
+    whole = finished(flash.run(flash_graph(flash, sound, filename_prefix="EverTalk/not_paused")))
+    graph = flash_graph(flash, sound, pause_after=2)
+    paused = finished(flash.run(graph))
+    assert "paused after window 2 of 3; queue again to go on" in paused.texts
+    again = finished(flash.run(graph))
+    assert any(text.startswith("resumed: 2 of 3 windows were finished") for text in again.texts)
+    assert torch.equal(frames_of(flash.video_path(again)), frames_of(flash.video_path(whole)))
+    assert torch.equal(samples_of(flash.video_path(again)), samples_of(flash.video_path(whole)))
+
+
 def test_a_window_made_over_keeps_those_before_it(flash: Stage) -> None:
     graph = flash_graph(flash, flash.speech(SAMPLES))
     first = frames_of(flash.video_path(finished(flash.run(graph))))
@@ -97,6 +109,11 @@ def test_a_window_made_over_keeps_those_before_it(flash: Stage) -> None:
     second = frames_of(flash.video_path(run))
     assert torch.equal(first[:4], second[:4])
     assert not torch.equal(first[4:8], second[4:8])
+    graph[SAMPLER]["inputs"] |= {"filename_prefix": "EverTalk/seeded_at_once"}
+    at_once = finished(flash.run(graph))
+    assert torch.equal(second, frames_of(flash.video_path(at_once))), (
+        "as if it had had that seed from the start"
+    )
 
 
 def negative(graph: Graph) -> None:

@@ -1,5 +1,7 @@
 """SkyReels' first clip and windows through the host's sampler, and what its schedule makes of the sockets."""
 
+import logging
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,6 @@ FRAMES = 25
 """Of speech: the first clip, a window of 9 new frames and one of 16."""
 
 LONG = 37
-STEPS = 4
 
 
 @pytest.fixture(autouse=True)
@@ -110,29 +111,61 @@ def video_in(result: dict[str, Any]) -> bytes:
     return Path(result["output_path"]).read_bytes()
 
 
+@pytest.fixture
+def sampled(caplog: pytest.LogCaptureFixture) -> "Sampled":
+    """What is sampled from now on."""
+    caplog.set_level(logging.INFO, "evertalk")
+    return Sampled(caplog)
+
+
+class Sampled:
+    """Reads off the log what was sampled. A wrapper of the MODEL that counts would make it another model."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self.caplog = caplog
+
+    def taken(self) -> list[str]:
+        """Since it was asked last."""
+        told = [re.match(r"(The first clip|Window \d+).*, step 4/4", text) for text in self.caplog.messages]
+        self.caplog.clear()
+        return [match[1] for match in told if match]
+
+
 def test_a_run_that_paused_goes_on_with_its_clip_and_a_window_made_over_keeps_it(
-    talking_sky: "ModelPatcher", vae: Any, spoken_long: AudioEmbeds, whole: bytes, tmp_path: Path
+    talking_sky: "ModelPatcher",
+    vae: Any,
+    spoken_long: AudioEmbeds,
+    whole: bytes,
+    tmp_path: Path,
+    sampled: Sampled,
 ) -> None:
-    made, watched = plan(spoken_long, motion_frames=1), watch(talking_sky)
+    made = plan(spoken_long, motion_frames=1)
     assert len(made.windows) == 3
     assert "note" in saved(talking_sky, vae, made, tmp_path, pause_after=2)
+    assert sampled.taken() == ["The first clip", "Window 1", "Window 2"]
     first = saved(talking_sky, vae, made, tmp_path)
-    assert watched.rows == STEPS * 4, "the clip once, and each window"
+    assert sampled.taken() == ["Window 3"]
     again = saved(talking_sky, vae, plan(spoken_long, motion_frames=1, window_seeds="3: 99"), tmp_path)
-    assert watched.rows == STEPS * 5, "one window more"
+    assert sampled.taken() == ["Window 3"]
     assert video_in(again) == whole
     assert video_in(first) != whole
 
 
 def test_a_clip_that_is_gone_is_made_again(
-    talking_sky: "ModelPatcher", vae: Any, spoken_long: AudioEmbeds, whole: bytes, tmp_path: Path
+    talking_sky: "ModelPatcher",
+    vae: Any,
+    spoken_long: AudioEmbeds,
+    whole: bytes,
+    tmp_path: Path,
+    sampled: Sampled,
 ) -> None:
-    made, watched = plan(spoken_long, motion_frames=1, window_seeds="3: 99"), watch(talking_sky)
+    made = plan(spoken_long, motion_frames=1, window_seeds="3: 99")
     paused = saved(talking_sky, vae, made, tmp_path, pause_after=2)
     (clip,) = Path(paused["run_folder"]).glob("first_clip_*")
     clip.unlink()
+    sampled.taken()
     assert video_in(saved(talking_sky, vae, made, tmp_path)) == whole
-    assert watched.rows == STEPS * 5, "the clip twice, each window once"
+    assert sampled.taken() == ["The first clip", "Window 3"]
 
 
 def test_prompts_of_a_schedule_are_the_windows_and_the_clip_has_its_own() -> None:
@@ -191,3 +224,19 @@ def test_what_has_no_effect_is_refused() -> None:
     two = spoken(FRAMES)
     with pytest.raises(InputError, match=r"audio_embeds: 2 speakers, but SkyReels-V3's weights"):
         plan(replace(two, tracks_NLC=two.tracks_NLC * 2))
+
+
+def test_the_editor_is_told_what_the_schedule_fixes_and_sets() -> None:
+    from evertalk_pack.nodes.sampler_widgets import sampler_widgets
+
+    told = {widget.id: widget.extra_dict for widget in sampler_widgets() if widget.extra_dict}
+    fixed = {
+        name: extra["fixed_by"]["values"].get("skyreels")
+        for name, extra in told.items()
+        if "fixed_by" in extra
+    }
+    assert fixed == {"steps": 4, "shift": 11.0, "sampler_name": "euler", "text_scale": 1, "audio_scale": 1}
+    set_to = {
+        name: extra["set_by"]["values"]["skyreels"] for name, extra in told.items() if "set_by" in extra
+    }
+    assert set_to == {"window_frames": 81, "motion_frames": 5}
