@@ -19,7 +19,7 @@ from tiny_host import TinyFiles, conditioning, load_model, picture, speech, watc
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
-    from evertalk_pack.nodes.host.run.windowed_run import RunPlan
+    from evertalk_pack.nodes.host.run.plan import RunPlan
 
 pytestmark = pytest.mark.host
 
@@ -52,10 +52,12 @@ def spoken(video_frames: int, **changed: Any) -> AudioEmbeds:
 def plan(
     embeds: AudioEmbeds, options: Any = None, *, has_negative: bool = False, **changed: Any
 ) -> "RunPlan":
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     asked = SamplerWidgets.of(widgets(**{**SKY, **changed}))
-    return plan_run(asked, embeds, picture(), options, has_negative=has_negative)
+    return plan_run(PlanInputs(asked, embeds, picture(), options or RunOptions(), has_negative))
 
 
 def saved(model: "ModelPatcher", vae: Any, made: "RunPlan", output: Path, **options: Any) -> dict[str, Any]:
@@ -63,7 +65,8 @@ def saved(model: "ModelPatcher", vae: Any, made: "RunPlan", output: Path, **opti
     from evertalk_pack.multitalk.common.safe_path import Prefix
     from evertalk_pack.multitalk.runs.folder import RunPlace
     from evertalk_pack.multitalk.runs.identity import Resume
-    from evertalk_pack.nodes.host.run.durable_run import OutputOptions, saved_run
+    from evertalk_pack.nodes.host.run.job import OutputOptions
+    from evertalk_pack.nodes.host.run.windowed_run import saved_run
     from evertalk_pack.nodes.host.sampling.clip_vision import seeing
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
