@@ -56,15 +56,10 @@ from comfy_client import (  # noqa: E402
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import write_speech  # noqa: E402
 from random_files import FileSet  # noqa: E402
+from server_graph import PICTURE, graph_of  # noqa: E402
 from server_variants import Variant, VariantError, variant_of  # noqa: E402
 from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
 
-WORKFLOWS = ROOT / "workflows" / "api"
-SIZES = {"flashtalk": "448x768"}
-"""That a whole model was made for; that of all others is OTHER_SIZE."""
-
-OTHER_SIZE = "832x480"
-PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 LEAST_S = 25.0
 """Less is not worth starting a server for."""
 
@@ -72,48 +67,6 @@ LAST_LINES = 40
 STEP_TEXT, RESUMED = ", step ", "resumed: "
 SETTINGS = "EVERTALK_BENCH"
 """As in server_inside.py, which runs where nothing of this folder can be imported."""
-
-
-def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
-    """The bundled workflow with a prepared prompt; without CLIP vision where the files have none."""
-    workflow = WORKFLOWS / f"{variant.whole or 'infinitetalk'}_image.api.json"
-    graph: dict[str, Any] = json.loads(workflow.read_text(encoding="utf-8"))
-    by_class = {node["class_type"]: (name, node["inputs"]) for name, node in graph.items()}
-    loader, sampler = by_class["EverTalkModelLoader"][1], by_class["EverTalkSampler"][1]
-    loader |= {"base_model": files.base, "talk_model": files.audio, "attention_mode": variant.attention}
-    loader |= {"quantization": variant.quantization.replace("as_stored", "as stored")}
-    loader |= {"lora": files.lora if variant.lora else "none", "compile_blocks": variant.compile}
-    loader |= {"reserve_vram_gb": variant.reserve}
-    loader |= {"compute": variant.compute} if variant.compute else {}
-    by_class["VAELoader"][1]["vae_name"] = files.vae
-    by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
-    by_class["LoadImage"][1]["image"] = PICTURE.name
-    by_class["LoadAudio"][1]["audio"] = f"speech_{variant.seconds:g}.wav"
-    prompt_id = by_class["CLIPTextEncode"][0]
-    del graph[by_class["CLIPLoader"][0]]
-    graph[prompt_id] = {"class_type": "EverTalkTextEmbeds", "inputs": {"file": files.prompt, "save_as": ""}}
-    if "EverTalkSchedule" in by_class:  # its prompts need a text encoder
-        del graph[by_class["EverTalkSchedule"][0]], sampler["schedule"]
-    if files.is_tiny:
-        for name in ("CLIPVisionLoader", "CLIPVisionEncode"):
-            graph.pop(by_class.get(name, ("",))[0], None)
-        for name in ("clip_vision", "clip_vision_output"):
-            sampler.pop(name, None)
-    else:
-        by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
-    size = variant.size or SIZES.get(variant.whole, OTHER_SIZE)
-    width, height = (int(side) for side in size.split("x"))
-    sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}
-    sampler |= {"resume": "auto" if variant.kill else "restart"}
-    sampler |= {"scheduler": scheduler_of(variant), "steps": variant.steps}
-    return graph
-
-
-def scheduler_of(variant: Variant) -> str:
-    """The schedule of so many steps."""
-    if variant.whole == "flashtalk":
-        return "flashtalk" if variant.steps == 4 else "flashtalk_2"
-    return variant.whole or ("multitalk" if variant.steps == 4 else "simple")
 
 
 @dataclass
