@@ -26,7 +26,7 @@ Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionSummary:
     """The attention backend: what was asked for and what ran; empty if nothing was sampled.
 
     Attributes:
@@ -84,7 +84,7 @@ class RunSummary:
     finished_windows: int
     frames_a_second: float | None
     is_live: bool | None
-    attention: Attention
+    attention: AttentionSummary
     precision: str
     compute: Compute
     peak_vram_bytes: int
@@ -132,7 +132,7 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
         frames_a_second=None if pace is None else round(pace, 2),
         is_live=None if pace is None else pace >= FPS,
-        attention=Attention(
+        attention=AttentionSummary(
             attachment_of(run_models.model).attention_mode,
             record.attention,
             record.attention_elsewhere,
