@@ -127,7 +127,7 @@ class EverTalkSampler(EverTalkNode):
             return with_summary(
                 plan, run_models, lambda: latent_result(plan, run_windows(plan, run_models, None))
             )
-        job, size = Job.of(cls.hidden), plan.size
+        job, size = Job.of(cls.hidden), plan.video_size
         place = run_place(asked.filename_prefix, size.width_px, size.height_px, job.widget_values)
         metadata = run_metadata(job.prompt, job.extra_pnginfo)
         plan = replace(plan, notes=(*plan.notes, *metadata.notes))

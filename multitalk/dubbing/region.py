@@ -102,3 +102,12 @@ def drift_outside(source_HWC: torch.Tensor, made_HWC: torch.Tensor, alpha_HW: to
     if not outside_HW.any():
         return None
     return float((made_HWC - source_HWC)[outside_HW].abs().mean())
+
+
+def match_outside(source_HWC: torch.Tensor, made_HWC: torch.Tensor, alpha_HW: torch.Tensor) -> torch.Tensor:
+    """The made frame with the source's colours, as far as both show the same, outside: no seam shows then."""
+    outside_HW = alpha_HW <= 0
+    if not outside_HW.any():
+        return made_HWC
+    shift_C = (source_HWC - made_HWC)[outside_HW].mean(dim=0)
+    return (made_HWC + shift_C).clamp_(0, 1)

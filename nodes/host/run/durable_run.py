@@ -29,7 +29,17 @@ from .identity import model_identity, outline, sight_identity, vae_identity, wei
 from .review import REVIEWS
 from .windowed_run import RunPlan, check_models, model_warnings, run_windows, tell_notes
 
-OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds", "end_HWC"}
+OF_THE_WHOLE_RUN = {
+    "embeds",
+    "voices",
+    "windows",
+    "notes",
+    "reference",
+    "dub",
+    "window_seeds",
+    "end_HWC",
+    "paste",
+}
 """Of a plan: what depends on its length or is told by itself; all other fields shape every window."""
 
 
@@ -69,7 +79,9 @@ def saved_run(plan: RunPlan, run_models: RunModels, output_options: OutputOption
         plan.size.width_px,
         plan.embeds.sound,
         output_options.metadata,
-        output=output_options.output,
+        VideoSettings() if plan.paste is None else VideoSettings(plan.paste.fps),
+        output_options.output,
+        plan.paste,
     )
     told = RunEventSender(plan.windows)
     store = RunStore(
@@ -90,6 +102,8 @@ def saved_run(plan: RunPlan, run_models: RunModels, output_options: OutputOption
             tell_notes((*model_warnings(run_models), *plan.notes))
         unfinished = paused or output_options.resume is Resume.ONLY_FINISHED
         path = store.keep_finished() if unfinished else store.finish()
+    if plan.paste is not None and plan.paste.pasted:
+        show_on_node(plan.paste.report())
     if not paused:
         REVIEWS.note_result(path)
         return saved_result(plan, path, store)
@@ -107,14 +121,15 @@ def run_windows_with_pauses(plan: RunPlan, run_models: RunModels, store: RunStor
 
 def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     """The LATENT dict of a run whose video is in a file."""
+    fps = float(FPS) if plan.paste is None else float(plan.paste.fps)
     return {
         "video": {
             "path": str(path),
             "frames": store.frames,
-            "fps": float(FPS),
-            "width": plan.size.width_px,
-            "height": plan.size.height_px,
-            "seconds": store.frames / FPS,
+            "fps": fps,
+            "width": plan.video_size.width_px,
+            "height": plan.video_size.height_px,
+            "seconds": store.frames / fps,
         },
         "output_path": str(path),
         "run_folder": str(store.folder),
@@ -185,6 +200,8 @@ class WindowIdentity:
         prompt_identity, seed = self._of_prompt(window), self._plan.window_seeds.of(window.index)
         ending = self._plan.ending(window)
         own = prompt_identity if seed is None else (prompt_identity, seed)
+        if self._plan.paste is not None and window is self._plan.windows[-1]:
+            own = (own, "the end of the clip")  # frames behind the last made one are the last window's
         return own if ending is None else (own, ending)
 
     def _of_prompt(self, window: Window) -> str:
@@ -204,8 +221,13 @@ def source_identity(source: DubSource) -> str:
     """What stands for a clip: its bytes, wherever it lies, and what is done with it."""
     video = source.video.video
     content = fingerprint(video) if isinstance(video, bytes) else fingerprint_file(Path(video))
-    rest = [getattr(source, field.name) for field in fields(source) if field.name != "video"]
-    return fingerprint(content, rest)
+    rest = [getattr(source, field.name) for field in fields(source) if field.name not in ("video", "work")]
+    # Clips that are made to talk as a whole are known by what they always were.
+    return (
+        fingerprint(content, rest)
+        if source.work is None
+        else fingerprint(content, rest, source.work.identity)
+    )
 
 
 def settings_of(plan: RunPlan, attachment: AudioAttachment, model: ModelPatcher) -> dict[str, str]:

@@ -77,7 +77,7 @@ class Planner:
         samples = Resume(widgets.resume) is not Resume.ONLY_FINISHED
         if not planned.preflight_figures and samples and widgets.form is OutputForm.VIDEO:
             plan = planned.plan
-            place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
+            place = run_place(widgets.filename_prefix, plan.video_size.width_px, plan.video_size.height_px)
             preflight_figures = run_preflight(plan, place, widgets)
             self._last = (asked, PlanResult(plan, preflight_figures))
 

@@ -58,8 +58,9 @@ def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
         review=asked.pause_after,
+        file_frames=0 if plan.paste is None else len(plan.paste.shown.stamps),
     )
-    guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
+    guessed = plan.video_size.height_px * plan.video_size.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
     check_disk(estimate, machine)
     return {"preflight": shown(estimate, machine), **marks.settings()}
@@ -104,7 +105,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: Ou
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
     pictures = plan.picture_HWC if plan.end_HWC is None else (plan.picture_HWC, plan.end_HWC)
     request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name)
-    return RunMarks(pace, f"{size}, {output.name}", request)
+    video = plan.video_size
+    return RunMarks(pace, f"{video.width_px}x{video.height_px}, {output.name}", request)
 
 
 def weight_files(nodes: list[dict[str, Any]]) -> dict[str, int]:

@@ -174,8 +174,14 @@ def checked_settings(
         )
     picture_BHWC = first_picture(start_image, options.source)
     size, size_notes = size_of(widgets, picture_BHWC)
+    work = None if options.source is None else options.source.work
     if widgets.form is OutputForm.VIDEO:
-        check_side(widgets.written_as, size)
+        check_side(widgets.written_as, size if work is None else work.clip)
+    elif work is not None:
+        raise InputError(
+            "output: 'latent', but source works on a region, which goes back into the clip's frames. Choose "
+            "'video', or set work_on to 'whole picture'."
+        )
     _, shown_notes = checked_picture(picture_BHWC)
     assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(wanted.look, windows)
@@ -192,6 +198,19 @@ def checked_settings(
         (*notes, *seed_notes, *name_notes),
         window_seeds,
     )
+
+
+def check_one_voice(embeds: AudioEmbeds) -> None:
+    """Refuse several speakers where one region talks.
+
+    Raises:
+        InputError: says how two people get their voices.
+    """
+    if len(embeds.tracks_NLC) > 1:
+        raise InputError(
+            f"audio_embeds: {len(embeds.tracks_NLC)} speakers, but source works on one region, which has one "
+            "voice. Give one person after the other their voice: the finished video is the next one's clip."
+        )
 
 
 def check_side(output: OutputFormat, size: FrameSize) -> None:
@@ -232,6 +251,8 @@ def plan_run(
     options = options or RunOptions()
     cues, size, picture_BHWC = options.schedule or PromptTimeline(), settings.size, settings.picture_BHWC
     video_frames = audio_embeds.video_frames
+    if options.source is not None and options.source.work is not None:
+        check_one_voice(audio_embeds)
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
     flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
     windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
@@ -259,6 +280,7 @@ def plan_run(
         dub=pictures.dub,
         window_seeds=settings.window_seeds,
         end_HWC=pictures.end_HWC,
+        paste=None if pictures.dub is None else pictures.dub.paster(video_frames),
     )
     if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
         raise InputError(

@@ -49,7 +49,7 @@ def first_picture(start_image_BHWC: object, source: DubSource | None) -> object:
         InputError: there is neither.
     """
     if source is not None:
-        return source.first_frame()[None]
+        return source.first_picture()[None]
     if start_image_BHWC is None:
         raise InputError(
             "start_image: nothing is connected, and no source either, but windows need a picture. Connect "

@@ -14,6 +14,7 @@ from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS, AudioEmbeds
 from ....multitalk.dubbing.clip import Dub
+from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
@@ -68,6 +69,7 @@ class RunPlan:
         dub: the clip that is dubbed, or None.
         window_seeds: windows with a seed of their own.
         end_HWC: the picture that the video ends on, at its size, or None.
+        paste: puts windows back into the clip that a region is cut out of; None: windows are the video.
     """
 
     embeds: AudioEmbeds
@@ -84,6 +86,12 @@ class RunPlan:
     dub: Dub | None = None
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
     end_HWC: torch.Tensor | None = None
+    paste: Paster | None = None
+
+    @property
+    def video_size(self) -> FrameSize:
+        """Of the finished video."""
+        return self.size if self.paste is None else self.paste.size
 
     def ending(self, window: Window) -> Ending | None:
         """What a window ends on: the last one on the picture that the video ends on."""
