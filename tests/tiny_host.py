@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
-from evertalk_pack.multitalk.common.types import AudioEmbeds, Speakers, Waveform
-from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.common.types import Speakers, Waveform
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds, encode_voices
 from tiny_speech import speech_like
 
 if TYPE_CHECKING:

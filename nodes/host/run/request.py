@@ -9,10 +9,10 @@ import torch
 
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import Resolution, Size, bucket_for
-from ....multitalk.common.types import AudioEmbeds
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
+from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows import flashtalk
 from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows

@@ -12,7 +12,7 @@ from comfy.utils import common_upscale
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.size_buckets import cover_crop
-from ....multitalk.common.types import FPS, AudioEmbeds
+from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub
 from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
@@ -20,6 +20,7 @@ from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing
 from ....multitalk.runs.store import RunStore
+from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows.ending import Ending, ending_of
 from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.flashtalk import check_scheduler

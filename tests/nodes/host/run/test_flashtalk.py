@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, LiveForm, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.loop import generate

@@ -7,8 +7,9 @@ import pytest
 import tiny_host
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.camera import CameraMove
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline

@@ -7,8 +7,9 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_HEVC10
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from tiny_host import picture, widgets
 
 pytestmark = pytest.mark.host
