@@ -81,7 +81,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
         action="store_const",
         dest="show",
         const=CLIP,
-        help="a drawn clip of two people, 320x240, 30 frames a second: one gets another voice, the rest stays",
+        help="a drawn clip of two people, 320x240, 30 frames a second: one gets a new voice, the rest stays",
     )
     parser.add_argument("--image", type=Path, help="the picture")
     parser.add_argument("--audio", type=Path, nargs="+", help="the speech, one file a person")
