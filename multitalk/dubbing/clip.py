@@ -4,7 +4,7 @@ Shape letters: F video frames, H and W pixels, C channels.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -82,6 +82,17 @@ class DubSource:
     def cuts(self) -> tuple[int, ...]:
         """The video's frames at which another scene begins."""
         return cut_frames(self.cuts_s, self.start_s)
+
+    def paster(self, size: FrameSize, made_frames: int) -> Paster | None:
+        """What puts windows back into the clip, where a region alone is worked on.
+
+        Args:
+            size: at which the region is made.
+            made_frames: how many frames the windows make together.
+        """
+        if self.work is None:
+            return None
+        return Paster(self.video, RegionView(self.work, size), self.start_s, made_frames)
 
     def first_picture(self) -> torch.Tensor:
         """What the first window sees (H, W, 3), 0..1, before it gets the video's shape."""
@@ -197,18 +208,17 @@ class Dub:
         self._edge: Edge | None = None
         self._scene_HWC: torch.Tensor | None = None
 
-    def paster(self, made_frames: int) -> Paster | None:
-        """What puts windows back into the clip, of a run that works on a region alone."""
-        if self.view is None:
-            return None
-        return Paster(self.source.video, self.view, self.source.start_s, made_frames)
-
     def reference(self, window: Window) -> torch.Tensor:
         """The clip's frame (H, W, 3) at the window's start."""
         frame_HWC = self._seen(self._time_s(window, 0))
         if window.motion == 0:
             self._scene_HWC = frame_HWC
         return frame_HWC
+
+    def begin_at(self, windows: Sequence[Window], first: int) -> None:
+        """Get ready to play from a window on: its scene is the one that began last."""
+        if first < len(windows):
+            self.reference(next(window for window in windows[first::-1] if window.motion == 0))
 
     def scene_picture(self) -> torch.Tensor:
         """The first reference of the scene that plays now; `reference` was asked for it."""
