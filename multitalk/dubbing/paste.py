@@ -153,6 +153,12 @@ class Paster:
         """The video's frames that go with made ones, the first of them number `start`."""
         return PastedFrames(self, start, made_FHWC)
 
+    def close(self) -> None:
+        """Close the clip."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
     def report(self) -> str:
         """What became of the pixels outside the region."""
         return (

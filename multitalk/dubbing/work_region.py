@@ -74,12 +74,11 @@ class WorkRegion:
         bottom = min(self.clip.height_px, round(wide.top + wide.height))
         return PixelBox(left, top, right - left, bottom - top)
 
-    def mask_at(self, time_s: float) -> torch.Tensor | None:
-        """The mask of the clip's frame at a time, the last where there are no more; None: there are boxes."""
+    def mask_number(self, time_s: float) -> int | None:
+        """Which mask belongs to a time, the last where there are no more; None: there is a box."""
         if not isinstance(self.where, Region):
             return None
-        masks_NHW = self.where.masks_NHW
-        return masks_NHW[min(self.times.frame_at(time_s), len(masks_NHW) - 1)]
+        return min(self.times.frame_at(time_s), len(self.where.masks_NHW) - 1)
 
 
 class RegionView:
@@ -94,6 +93,7 @@ class RegionView:
         self.work = work
         self.size = size
         self._aspect = size.width_px / size.height_px
+        self._last: tuple[tuple[object, ...], torch.Tensor] | None = None
 
     def box_at(self, time_s: float) -> PixelBox:
         """What is cut out of the clip's frame at a time."""
@@ -104,11 +104,17 @@ class RegionView:
 
         1 inside it, falling over the soft edge, which ends before the crop does.
         """
-        box, mask_HW = self.box_at(time_s), self.work.mask_at(time_s)
-        if mask_HW is None:
-            inside_HW = rectangle(self.work.track.at(time_s), box, self.size)
+        box, region, number = self.box_at(time_s), self.work.track.at(time_s), self.work.mask_number(time_s)
+        asked = (box, region if number is None else number)
+        if self._last is None or self._last[0] != asked:
+            self._last = (asked, self._alpha(box, region, number))
+        return self._last[1]
+
+    def _alpha(self, box: PixelBox, region: ClipBox, number: int | None) -> torch.Tensor:
+        if number is None or not isinstance(self.work.where, Region):
+            inside_HW = rectangle(region, box, self.size)
         else:
-            inside_HW = seen_of_mask(mask_HW, self.work.clip, box, self.size)
+            inside_HW = seen_of_mask(self.work.where.masks_NHW[number], self.work.clip, box, self.size)
         scale = self.size.width_px / box.width
         # A pixel less than asked for: the mask's own edge is as wide, and beyond the feather nothing changes.
         feather = max(int(self.work.feather_px * scale) - 1, 1) if self.work.feather_px else 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfy_client import JobError, TextEvent
 from comfy_server import ComfyServer
-from dub_graph import SAMPLER, SOURCE, Graph, dub_graph
+from dub_graph import REGION, SAMPLER, SOURCE, Graph, dub_graph
 from evertalk_pack.multitalk.dubbing.source import open_source
 from evertalk_pack.multitalk.media.clip_times import read_clip_times
 from evertalk_pack.multitalk.media.picture_reader import read_pictures
@@ -25,6 +25,7 @@ from kill_runs import (
     run_until_killed,
     sampled_windows,
 )
+from PIL import Image
 from source_clips import turn_clockwise, write_clip
 
 pytestmark = pytest.mark.host
@@ -78,7 +79,10 @@ def region_graph(clip: str, prefix: str, box: str = BOX, **sampler: Any) -> Grap
 def made(server: ComfyServer, graph: Graph) -> tuple[Path, list[str]]:
     """The one result that there is of a graph's prefix now, and what the nodes said."""
     texts: list[str] = []
-    server.client.run(graph, lambda event: texts.append(event.text) if isinstance(event, TextEvent) else None)
+    outcome = server.client.run(
+        graph, lambda event: texts.append(event.text) if isinstance(event, TextEvent) else None
+    )
+    assert len(outcome.outputs[SOURCE]["images"]) == 4, "the region is shown on the clip"
     prefix = graph[SAMPLER]["inputs"]["filename_prefix"]
     results = sorted(server.output.glob(f"{prefix}_0*"))
     return results[-1], texts
@@ -118,6 +122,25 @@ def test_every_pixel_outside_the_region_is_the_clips_before_encoding(
     outside_HW[48 - 5 : 104 + 5, 19 - 5 : 68 + 5] = False
     assert not changed_HW[outside_HW].any()
     assert float(apart_FHW[:, 60:90, 35:55].mean()) > 0.01
+
+
+def test_mask_says_where_the_face_is_as_a_box_does(server: ComfyServer, clips: Path) -> None:
+    mask = np.zeros((96, 160), np.uint8)
+    mask[24:72, 40:100] = 255
+    Image.fromarray(mask).convert("RGB").save(clips / "face.png")
+    server.client.upload(clips / "face.png")
+    graph = region_graph("plain.mp4", "masked", "", format="png sequence")
+    graph[REGION] = {"class_type": "LoadImageMask", "inputs": {"image": "face.png", "channel": "red"}}
+    graph[SOURCE]["inputs"]["region"] = [REGION, 0]
+    folder, texts = made(server, graph)
+    frames_FHWC = torch.stack(list(read_pictures(sorted(folder.glob("*.png")))))
+    reader = open_source(clips / "plain.mp4").reader()
+    own_FHWC = torch.stack([reader.frame_at(k / float(NTSC)) for k in range(len(frames_FHWC))])
+    changed_HW = (frames_FHWC - own_FHWC).abs().amax(dim=(0, 3)) > 0
+    rows, columns = changed_HW.nonzero(as_tuple=True)
+    assert (int(rows.min()), int(rows.max())) == pytest.approx((22, 73), abs=3)
+    assert (int(columns.min()), int(columns.max())) == pytest.approx((38, 101), abs=3)
+    assert any(text.startswith("region: pasted into 47 frames") for text in texts), texts
 
 
 def test_killed_run_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:

@@ -78,6 +78,7 @@ def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> d
             tell_notes((*model_warnings(run_models), *plan.notes))
         path = store.keep_finished() if paused or only_finished else store.finish()
     if plan.paste is not None and plan.paste.pasted:
+        plan.paste.close()
         show_on_node(plan.paste.report())
     if not paused:
         REVIEWS.note_result(path)
