@@ -8,10 +8,8 @@ from comfy_api.latest import io, ui
 from ..multitalk.dubbing.box_preview import preview_region
 from ..multitalk.dubbing.clip import DubSource, worked_on
 from ..multitalk.dubbing.crop import CONTEXT
-from ..multitalk.dubbing.cuts import CONTENT_THRESHOLD
-from ..multitalk.dubbing.region import FEATHER_PX, checked_region
+from ..multitalk.dubbing.region import checked_region
 from ..multitalk.dubbing.source import SourceVideo
-from . import video_source_tooltips as tips
 from .host.codecs.clip import clip_of, find_scene_cuts
 from .host.codecs.sound import audio_of, stop_if_asked, temp_folder
 from .host.report.node import EverTalkNode
@@ -19,14 +17,9 @@ from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node, warn_on_node
 from .host.report.widgets import check_widgets
 from .sockets import VideoSourceSocket
+from .video_source_widgets import CUTS_DETECT, REGION, WHOLE_PICTURE, WORK_REGION, clip_widgets
 
 AUDIO_SLOT = 1
-CUTS_OFF, CUTS_DETECT = "off", "detect"
-MAX_FEATHER_PX = 256
-MIN_DENOISE = 0.05
-MAX_START_S = 86400.0
-MAX_CONTEXT = 4.0
-WHOLE_PICTURE, WORK_REGION = "whole picture", "region"
 
 
 class EverTalkVideoSource(EverTalkNode):
@@ -44,49 +37,8 @@ class EverTalkVideoSource(EverTalkNode):
             "stays. Any frame rate: frames are found by time.",
             inputs=[
                 io.Video.Input("video", tooltip="The clip, from Load Video. Read where it lies, as needed."),
-                io.Mask.Input("region", optional=True, tooltip=tips.REGION),
-                io.Combo.Input("scene_cuts", options=[CUTS_OFF, CUTS_DETECT], tooltip=tips.SCENE_CUTS),
-                io.Float.Input(
-                    "cut_threshold",
-                    default=CONTENT_THRESHOLD,
-                    min=1.0,
-                    max=255.0,
-                    step=0.5,
-                    tooltip=tips.CUT_THRESHOLD,
-                ),
-                io.Float.Input(
-                    "denoise", default=1.0, min=MIN_DENOISE, max=1.0, step=0.01, tooltip=tips.DENOISE
-                ),
-                io.Int.Input(
-                    "feather_px",
-                    default=FEATHER_PX,
-                    min=0,
-                    max=MAX_FEATHER_PX,
-                    tooltip="Width of the region's soft edge, outside the mask, in pixels of the video. "
-                    "Beyond it the clip is kept unchanged.",
-                ),
-                io.Float.Input(
-                    "start_s",
-                    default=0.0,
-                    min=0.0,
-                    max=MAX_START_S,
-                    step=0.04,
-                    tooltip="Where in the clip the video begins, in seconds. The audio output begins there "
-                    "too.",
-                ),
-                io.Combo.Input(
-                    "work_on", options=[WHOLE_PICTURE, WORK_REGION], optional=True, tooltip=tips.WORK_ON
-                ),
-                io.String.Input("region_box", default="", optional=True, tooltip=tips.REGION_BOX),
-                io.Float.Input(
-                    "context",
-                    default=CONTEXT,
-                    min=0.0,
-                    max=MAX_CONTEXT,
-                    step=0.05,
-                    optional=True,
-                    tooltip=tips.CONTEXT,
-                ),
+                io.Mask.Input("region", optional=True, tooltip=REGION),
+                *clip_widgets(),
             ],
             outputs=[
                 VideoSourceSocket.Output("source", display_name="source", tooltip="For EverTalk Sampler."),
