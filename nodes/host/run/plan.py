@@ -10,6 +10,7 @@ import torch
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import Size
 from ....multitalk.dubbing.clip import DubSource
+from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows import flashtalk, skyreels
@@ -61,6 +62,7 @@ class RunPlan:
         window_seeds: windows with a seed of their own.
         end_HWC: the picture that the video ends on, at its size, or None.
         first_clip: the clip whose stills windows end on, or None.
+        paste: puts windows back into the clip whose region they show; None: windows are the video.
     """
 
     embeds: AudioEmbeds = field(metadata=WHOLE_RUN)
@@ -78,6 +80,12 @@ class RunPlan:
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds, metadata=WHOLE_RUN)
     end_HWC: torch.Tensor | None = field(default=None, metadata=WHOLE_RUN)
     first_clip: skyreels.FirstClip | None = field(default=None, metadata=WHOLE_RUN)
+    paste: Paster | None = field(default=None, metadata=WHOLE_RUN)
+
+    @property
+    def video_size(self) -> FrameSize:
+        """Of the finished video."""
+        return self.size if self.paste is None else self.paste.size
 
     @property
     def of_every_window(self) -> Mapping[str, Any]:
@@ -163,6 +171,8 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
     flash, whole_model = is_flashtalk(widgets.scheduler), whole_model_under(widgets.scheduler)
     if whole_model is not None:
         whole_model.check_speakers(embeds)
+    if options.source is not None and options.source.work is not None:
+        check_one_voice(embeds)
     cues, size, shape = options.schedule or PromptTimeline(), settings.size, settings.picture
     pictures = run_pictures(shape, options.source, cues, settings.look, size, embeds.video_frames)
     cuts = () if options.source is None else options.source.cuts
@@ -198,12 +208,26 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
         window_seeds=settings.window_seeds,
         end_HWC=pictures.end_HWC,
         first_clip=first_clip,
+        paste=None if options.source is None else options.source.paster(size, embeds.video_frames),
     )
 
 
 def clip_of(scheduler: str, windows: tuple[Window, ...], video_frames: int) -> skyreels.FirstClip | None:
     """The clip whose stills windows end on, under the schedule that has one."""
     return skyreels.first_clip_of(windows, video_frames) if is_skyreels(scheduler) else None
+
+
+def check_one_voice(embeds: AudioEmbeds) -> None:
+    """Refuse several speakers where one region talks.
+
+    Raises:
+        InputError: says how two people get their voices.
+    """
+    if len(embeds.tracks_NLC) > 1:
+        raise InputError(
+            f"audio_embeds: {len(embeds.tracks_NLC)} speakers, but source works on one region, which has one "
+            "voice. Give one person after the other their voice: the finished video is the next one's clip."
+        )
 
 
 def check_output(form: OutputForm, settings: RunSettings, video_frames: int, windows: int) -> None:
