@@ -23,6 +23,12 @@ ABOUT = {
     "they are the left and the right half.",
     "infinitetalk_dub_video": "Dubbing: a clip is given other speech. Its picture stays, the lips follow the "
     "new sound.",
+    "lips_for_any_clip": "Lips for any clip: one face of a clip talks, and goes back into the clip's own "
+    "frames; size, frame rate and all else stay. Say in *region_box* where the face is, or connect masks to "
+    "*region* (ComfyUI's SAM nodes make them out of Get Video Components' images); the node shows the box on "
+    "the clip. Two people: take the finished video as the clip for the other one.",
+    "demo_cartoon_clip": "The demo with trained miniatures: of two people in a drawn clip, one gets a new "
+    "voice; all else stays. No GPU needed.",
     "infinitetalk_directed": "Prompts over time, guidance, soft joins and a slow zoom.",
     "multitalk_image": "One person talks, with the MultiTalk weights (motion_frames 25).",
     "flashtalk_image": "One person talks, with SoulX-FlashTalk: four steps a window, or two with scheduler "
@@ -30,6 +36,11 @@ ABOUT = {
     "*config.json*, *diffusion_pytorch_model...* files and their index into one folder; it is the base model "
     "and the audio weights. Its code is Apache-2.0; the licence of its weights is on the model card: read it "
     "before you use them.",
+    "skyreels_image": "One person talks, with SkyReels-V3-A2V: a first clip gives the stills that windows "
+    "end on, so that a long video does not drift away. *Prompt of the first clip* is yours; the windows' own "
+    "is what the weights' authors use. Download the repository's *config.json* and *.safetensors* files into "
+    "one folder; it is the base model and the audio weights. Code and weights are under the Skywork "
+    "Community License: read it and the model card before you use them.",
 }
 
 

@@ -47,6 +47,9 @@ class RunShape:
         size: of the video.
         windows_left: that an earlier run has not finished.
         review: windows whose motion frames are kept in any case.
+        clips: first clips to make, each as long as a window.
+        stills: frames of a first clip that are kept.
+        file_frames: of the finished file, where it is a clip with frames of its own; 0: as many as are made.
     """
 
     windows: int
@@ -56,6 +59,14 @@ class RunShape:
     size: FrameSize
     windows_left: int
     review: int = 0
+    clips: int = 0
+    stills: int = 0
+    file_frames: int = 0
+
+    @property
+    def to_make(self) -> int:
+        """How much there is to sample, in windows."""
+        return self.windows_left + self.clips
 
     @property
     def frame_bytes(self) -> int:
@@ -123,7 +134,7 @@ def estimate_run(shape: RunShape, weight_bytes: int, past: Past, guessed_bytes_p
         past: figures of earlier windows.
         guessed_bytes_per_frame: on the disk, where there are no earlier runs.
     """
-    seconds = shape.windows_left * statistics.median(past.window_seconds) if past.window_seconds else None
+    seconds = shape.to_make * statistics.median(past.window_seconds) if past.window_seconds else None
     known = past.bytes_per_frame
     per_frame = guessed_bytes_per_frame if known is None else known * HEADROOM
     return RunNeeds(
@@ -153,13 +164,15 @@ def frame_memory_bytes(shape: RunShape) -> int:
 
 def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
     """Bytes still to be written: the rest of the segments, the whole video, the motion frames."""
-    left_frames = shape.frames * shape.windows_left / shape.windows
+    file_frames = shape.file_frames or shape.frames
+    left_frames = file_frames * shape.windows_left / shape.windows
     sound = shape.frames / FPS * SOUND_BYTES_PER_S
     carry = shape.motion_frames * shape.frame_bytes
     spaced = min(KEPT_BYTES, shape.windows * carry)
     carries = min(spaced + max(KEPT_LAST, shape.review + 1) * carry, shape.windows * carry)
-    video = shape.frames * bytes_per_frame + sound if shape.windows_left else 0
-    return round(left_frames * bytes_per_frame + video + (carries if shape.windows_left else 0))
+    video = file_frames * bytes_per_frame + sound if shape.windows_left else 0
+    stills = shape.stills * shape.frame_bytes if shape.clips else 0
+    return round(left_frames * bytes_per_frame + video + stills + (carries if shape.windows_left else 0))
 
 
 def check_disk(estimate: RunNeeds, machine: Machine) -> None:

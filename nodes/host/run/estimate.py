@@ -25,6 +25,7 @@ from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
+from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
 from ....wanvideo.plain_file import open_plain
 from ..parallel.machine import ALONE, CHOICES
@@ -34,7 +35,7 @@ from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
 from .model_defaults import fit_of
 from .posted_gpus import LOADER, check_gpus_of
 from .posted_modes import LOADERS
-from .request import CUSTOM_SIZE, video_size, windows_of
+from .request import CUSTOM_SIZE, video_size
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
@@ -169,7 +170,10 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = windows_of(frames, settings, str(sampler["inputs"].get("scheduler")))
+    try:
+        windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
+    except InputError as error:
+        return Estimate(problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)
@@ -212,7 +216,8 @@ def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
     if "source" in sampler["inputs"]:
         clip = graph.source(sampler, "source", "EverTalkVideoSource")
         path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
-        if path is None:
+        is_region = clip is not None and clip["inputs"].get("work_on") == "region"
+        if path is None or is_region:  # a region's shape shows when it was followed
             return None
         video = open_source(path)
         return video.height_px, video.width_px
