@@ -28,7 +28,7 @@ from ....wanvideo.gguf_weights import read_gguf_tensors
 from ....wanvideo.model_folder import weight_files
 from ....wanvideo.quantised_layers import QuantisedLayer
 from ....wanvideo.safetensors_header import stored_bytes
-from ..compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
+from ..compat.patchers import can_be_loaded_again, load_options, loaded_again_by, new_patcher, own_weights
 from ..compat.precision import computed_in, note_precision, precision_of, settle_precision
 from ..compat.quantised import form_of, hold_quantised
 from .base_state import bare_layers, base_state
@@ -145,7 +145,7 @@ def source_of(model: ModelPatcher) -> BaseSource | None:
     source = model.get_attachment(SOURCE)
     if isinstance(source, BaseSource):
         return source
-    told_host: Any = getattr(model, "cached_patcher_init", None)
+    told_host = loaded_again_by(model)
     if told_host is None or told_host[0] is not comfy.sd.load_diffusion_model:
         return None
     path, options = told_host[1]
