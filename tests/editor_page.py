@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from browser import find_browser
 from comfy_client import ComfyClient
 from editor_reports import DIALOG
 from kill_runs import SMALL
+from needed import refuse
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
+from settle import settle
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "workflows" / "demo_tiny.json"
@@ -108,10 +109,10 @@ MISSING_JS = """() => window.app.graph.nodes
 
 @contextmanager
 def open_browser() -> Generator[Browser]:
-    """A headless browser; without one the test is skipped."""
+    """A headless browser; without one the test is skipped, and fails where CI is set."""
     executable = find_browser()
     if executable is None:
-        pytest.skip("there is no Chromium: scripts/browser.py, which make test calls, says why")
+        refuse("there is no Chromium: scripts/browser.py, which make test calls, says why")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         try:
@@ -210,6 +211,13 @@ class Editor:
             }""",
             [kind, sentence],
         )
+
+    def begin(self) -> None:
+        """Put away what the tests of another file have left: a run, a graph, a dialog, errors."""
+        settle(self.client)
+        self.page.keyboard.press("Escape")
+        self.clear()
+        self.errors.clear()
 
     def clear(self) -> None:
         """Empty the graph, and put away what the host has shown on top of the page."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from comfy_client import Event, JobError, JobInterruptedError, TextEvent
-from comfy_server import ComfyServer
+from comfy_server import ComfyServer, make_base_directory
 from kill_runs import (
     Moment,
     finished_windows,
@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 KILLS = int(os.environ.get("EVERTALK_KILLS", "3"))
 SECONDS = 3.8
 WINDOWS = 8
+FLASHTALK = "tiny-flashtalk"
+"""A folder with the tiny models in the form of FlashTalk's."""
+
 SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 
 
@@ -39,10 +42,12 @@ SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     """A server of its own, which may be killed and started again."""
     server = ComfyServer(comfyui, tmp_path_factory.mktemp("killed"))
+    make_base_directory(server.base)
+    prepare(server)
+    write_flashtalk(server.models, FLASHTALK)  # the host lists models once
+    for seconds in (SECONDS, SECONDS + 1):
+        write_speech(server, seconds)
     with server:
-        prepare(server)
-        for seconds in (SECONDS, SECONDS + 1):
-            write_speech(server, seconds)
         yield server
 
 
@@ -59,15 +64,14 @@ def _clean(server: ComfyServer, request: pytest.FixtureRequest) -> None:
 
 def set_aside(server: ComfyServer, name: str) -> None:
     """Move away what earlier runs left. All have one prefix, since the file holds the workflow."""
-    kept = server.base / "temp" / name
-    kept.mkdir()
+    kept = server.base / "aside" / name
+    kept.mkdir(parents=True)
     for old in server.output.glob("talk_*"):
         old.rename(kept / old.name)
-    restart(server)
+    server.client.forget()  # it would answer the same workflow from its cache
 
 
 def restart(server: ComfyServer) -> None:
-    """Let the server forget what it has made: it would answer the same workflow from its cache."""
     server.stop()
     server.start()
 
@@ -129,20 +133,10 @@ def test_killed_run_goes_on_and_gives_the_same_bytes(
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
 
 
-def flashtalk_run(server: ComfyServer) -> dict[str, Any]:
-    """A run of FlashTalk's windows, of the tiny models as one model folder of its form."""
-    name = "tiny-flashtalk"
-    if not (server.models / "diffusion_models" / name).exists():
-        write_flashtalk(server.models, name)
+def test_killed_run_of_flashtalk_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:
     workflow = tiny_run(SECONDS, "talk", scheduler="flashtalk_2")
     loader = next(node for node in workflow.values() if node["class_type"] == "EverTalkModelLoader")
-    loader["inputs"] |= {"base_model": name, "talk_model": "in the base model"}
-    return workflow
-
-
-def test_killed_run_of_flashtalk_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:
-    workflow = flashtalk_run(server)
-    restart(server)  # the host lists models once
+    loader["inputs"] |= {"base_model": FLASHTALK, "talk_model": "in the base model"}
     server.client.run(workflow)
     (video,) = server.output.glob("talk_0*.mp4")
     expected = video.read_bytes()
