@@ -32,6 +32,7 @@ QUIET = {
     "Comfy.ErrorSystem.ShowMissingModels": False,  # the same, in later frontends
     "Comfy.RightSidePanel.IsOpen": False,
     "Comfy.Locale": "en",
+    "LiteGraph.Canvas.MaximumFps": 10,  # drawing took more of the machine than sampling
 }
 NODE_ELEMENTS = "Comfy.VueNodes.Enabled"
 VIEW = {"width": 1280, "height": 1300}
@@ -39,6 +40,9 @@ NODE_AT = (420, 150)
 """Where on the screen the sampler is put: beside the editor's bars."""
 
 COLOURS = 64
+POLL_MS = 50
+"""How often a condition is looked at; each frame, which is Playwright's way, keeps the page drawing."""
+
 WAIT_MS = 240_000
 """For what a busy machine takes its time for: to load models, to make a window."""
 
@@ -264,7 +268,7 @@ class Editor:
 
     def wait(self, condition: str, timeout_ms: int = WAIT_MS) -> None:
         """Wait until a condition in JavaScript holds."""
-        self.page.wait_for_function(f"() => {condition}", timeout=timeout_ms)
+        self.page.wait_for_function(f"() => {condition}", timeout=timeout_ms, polling=POLL_MS)
 
     def wait_until_idle(self) -> None:
         """Wait until the server has nothing to do."""

@@ -25,6 +25,17 @@ def test_thread_share(number: int) -> None:
 """
 
 
+def test_what_a_machine_lacks_is_a_failure_in_ci_and_a_skip_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="CI is set, and there is no browser"):
+        refuse("there is no browser")
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="there is no browser"):
+        refuse("there is no browser")
+
+
 @pytest.mark.parametrize(
     ("cores", "memory_gb", "workers"),
     [(1, 64.0, 0), (2, 16.0, 2), (2, 8.0, 0), (8, 12.0, 2), (64, 512.0, 4)],

@@ -131,7 +131,7 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
 
 
 def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
-    editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW)
+    editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW // 2)
     editor.queue()
     editor.wait_for_done(1)
     editor.page.evaluate("() => { window.comfyAPI.api.api.dispatchCustomEvent('reconnected') }")
