@@ -10,7 +10,7 @@ import pytest
 from comfy_server import ComfyServer
 from editor_page import SAMPLER_JS, WIDGET_JS, Editor
 from editor_reports import read_report
-from editors import NEWEST_NODES, OWN, Drawing, each_editor
+from editors import NEWEST, NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
 from tiny_folder import write_flashtalk
 
@@ -221,8 +221,12 @@ PRIMITIVE_JS = """(type) => {
 CONTROL_JS = "(mode) => window.app.extensionManager.setting.set('Comfy.WidgetControlMode', mode)"
 
 
-@each_editor()
-@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize(
+    ("drawing", "mode"),
+    [(OWN, "before"), (OWN, "after"), (NEWEST, "before"), (NEWEST_NODES, "after")],
+    indirect=["drawing"],
+    scope="module",
+)
 @pytest.mark.parametrize("source", ["widget", "PrimitiveNode", "PrimitiveInt"])
 def test_go_on_and_reroll_are_of_the_same_run_however_its_seed_is_drawn(
     editor: Editor, server: ComfyServer, drawing: Drawing, mode: str, source: str
