@@ -20,7 +20,20 @@ GB_FOR_A_WORKER = 5.0
 """What a worker, its servers and its browser take at their most."""
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-LONGEST = ("tests/web/",)
+LONGEST = (
+    "tests/web/",
+    "tests/bench/",
+    "tests/cluster/test_batch.py",
+    "tests/nodes/test_machine_faults_server.py",
+    "tests/nodes/test_kill_and_resume.py",
+    "tests/demo/",
+    "tests/nodes/test_hostile_prompts_server.py",
+    "tests/end_to_end/",
+    "tests/nodes/",
+    "tests/convert/",
+    "tests/cluster/",
+    "tests/multitalk/runs/",
+)
 """What takes longest, the longest first: a file, or a folder. No worker is alone with one at the end."""
 
 WEB = "tests/web/"
