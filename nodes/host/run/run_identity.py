@@ -17,7 +17,7 @@ from ....multitalk.windows.plan import Window
 from ..compat.precision import computed_in
 from ..model.patcher import AudioAttachment, attachment_of
 from ..sampling.comfy_backend import RunModels
-from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
+from .identity import clip_vision_identity, model_identity, outline, vae_identity, weights_identity
 from .plan import RunPlan
 
 
@@ -59,7 +59,7 @@ def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, 
         str(attachment.step_cache),
         *budget_identity(attachment),
         vae_identity(run_models.vae),
-        sight_identity(run_models.see),
+        clip_vision_identity(run_models.see),
     )
 
 

@@ -25,7 +25,7 @@ Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionSummary:
     """The attention backend: what was asked for and what ran; empty if nothing was sampled.
 
     Attributes:
@@ -79,7 +79,7 @@ class RunSummary:
     height: int
     windows: int
     finished_windows: int
-    attention: Attention
+    attention: AttentionSummary
     precision: str
     compute: Compute
     peak_vram_bytes: int
@@ -122,7 +122,7 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         height=plan.size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
-        attention=Attention(
+        attention=AttentionSummary(
             attachment_of(run_models.model).attention_mode,
             record.attention,
             record.attention_elsewhere,

@@ -42,7 +42,7 @@ from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.run_events import RunEventSender
 from ..sampling.attention_budget import budget_for, check_budget
-from ..sampling.clip_vision import sight_notes
+from ..sampling.clip_vision import clip_vision_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
 from .job import OutputOptions
@@ -89,15 +89,15 @@ def store_of(
     plan: RunPlan, run_models: RunModels, options: OutputOptions, sender: RunEventSender
 ) -> RunStore:
     """Where the run's windows are kept; its folder is opened when the store is entered."""
-    card = identity_of(plan, run_models, options.output)
+    identity = identity_of(plan, run_models, options.output)
     if options.preflight is not None:
-        card = replace(card, settings={**card.settings, **options.preflight.settings})
+        identity = replace(identity, settings={**identity.settings, **options.preflight.settings})
     form = VideoForm(
         plan.size.height_px, plan.size.width_px, plan.embeds.sound, options.metadata, output=options.output
     )
     store = RunStore(
         options.place,
-        card,
+        identity,
         form,
         options.resume,
         say=show_on_node,
@@ -305,8 +305,8 @@ def summary_of(
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """Settings that this mode ignores, and what CLIP does not get to see."""
     if MODES[attachment.mode]().sees_reference:
-        return sight_notes(run_models.see, frames_change=plan.picture_changes)
-    notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
+        return clip_vision_notes(run_models.see, frames_change=plan.picture_changes)
+    notes = clip_vision_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not plan.picture_changes:
         return notes
     note = (
