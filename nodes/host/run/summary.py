@@ -117,9 +117,9 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         path=path,
         file=ShownFile.of(Path(path)) if path else None,
         frames=frames,
-        seconds=frames / FPS,
-        width=plan.size.width_px,
-        height=plan.size.height_px,
+        seconds=latent["video"]["seconds"] if path else frames / FPS,
+        width=plan.video_size.width_px,
+        height=plan.video_size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
         attention=AttentionSummary(

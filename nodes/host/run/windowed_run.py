@@ -15,6 +15,7 @@ from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub
+from ....multitalk.media.stream_codecs import VideoSettings
 from ....multitalk.runs.identity import Resume, VideoForm
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
@@ -76,6 +77,9 @@ def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> d
         else:
             tell_notes((*model_warnings(run_models), *plan.notes))
         path = store.keep_finished() if paused or only_finished else store.finish()
+    if plan.paste is not None and plan.paste.pasted:
+        plan.paste.close()
+        show_on_node(plan.paste.report())
     if not paused:
         REVIEWS.note_result(path)
         return saved_result(plan, path, store)
@@ -93,7 +97,13 @@ def store_of(
     if options.preflight is not None:
         identity = replace(identity, settings={**identity.settings, **options.preflight.settings})
     form = VideoForm(
-        plan.size.height_px, plan.size.width_px, plan.embeds.sound, options.metadata, output=options.output
+        plan.size.height_px,
+        plan.size.width_px,
+        plan.embeds.sound,
+        options.metadata,
+        VideoSettings() if plan.paste is None else VideoSettings(plan.paste.fps),
+        options.output,
+        plan.paste,
     )
     store = RunStore(
         options.place,
@@ -125,14 +135,15 @@ def latent_run(plan: RunPlan, run_models: RunModels) -> dict[str, Any]:
 
 def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     """The LATENT dict of a run whose video is in a file."""
+    fps = float(FPS) if plan.paste is None else float(plan.paste.fps)
     return {
         "video": {
             "path": str(path),
             "frames": store.frames,
-            "fps": float(FPS),
-            "width": plan.size.width_px,
-            "height": plan.size.height_px,
-            "seconds": store.frames / FPS,
+            "fps": fps,
+            "width": plan.video_size.width_px,
+            "height": plan.video_size.height_px,
+            "seconds": store.frames / fps,
         },
         "output_path": str(path),
         "run_folder": str(store.folder),
