@@ -232,25 +232,25 @@ def run_windows(
     latents_BCTHW: torch.Tensor | None = None
     spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
     windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
-    stretches = join_windows(windows, blend, count, carry.held_FHWC)
+    chunks = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
     kept = "" if store is None else WINDOWS_KEPT
     with machine_faults(lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept):
-        for stretch in stretches:
-            report = reporter.report(stretch)
-            latents_BCTHW = stretch.finished.latents_BCTHW
+        for chunk in chunks:
+            report = reporter.report(chunk)
+            latents_BCTHW = chunk.finished.latents_BCTHW
             if store is not None:
                 stats = WindowStats(report.seconds, report.drift, report.seam)
                 found = sampling_backend.attention_state
-                carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
-                store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
+                carried = WindowOverlap(chunk.finished.motion_FHWC, chunk.held_FHWC, found)
+                store.add(chunk.finished.window, chunk.frames_FHWC, carried, stats)
                 del carried
             else:
                 send_event(RunEvent("window", count, report.index, text=str(report)))
             show_on_node(f"Window {report.index + 1} of {count} made: {report}")
-            frames += len(stretch.frames_FHWC)
-            is_last = stretch.is_last
-            del stretch  # else its frames would stay in memory while the next window is made
+            frames += len(chunk.frames_FHWC)
+            is_last = chunk.is_last
+            del chunk  # else its frames would stay in memory while the next window is made
             if store is not None and frames and not is_last and pausing.is_due(report.index):
                 return Played(latents_BCTHW, paused=True)
             pausing.window = min(report.index + 1, count - 1)
