@@ -16,6 +16,7 @@ A variant is words joined by `+`, each of them at most once:
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
     profile=N             where the time of window N goes, 0 the first, and of all before a server's second
+    gpus=N                every window over N GPUs, by EverTalk Parallel
     kill=N                after N windows end the server as a crash would, start another, queue again
 
 Each variant has a server of its own, started anew and stopped at its limit; the next goes on after a failure.
@@ -92,6 +93,10 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
         del sampler["clip_vision_output"]
     else:
         by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
+    if variant.gpus > 1:
+        parallel = {"model": sampler["model"], "gpus": str(variant.gpus)}
+        graph["parallel"] = {"class_type": "EverTalkParallel", "inputs": parallel}
+        sampler["model"] = ["parallel", 0]
     width, height = (int(side) for side in variant.size.split("x"))
     sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}
     sampler |= {"resume": "auto" if variant.kill else "restart"}
