@@ -25,6 +25,7 @@ from ....multitalk.dubbing.source import open_source
 from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
+from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.plan import plan_windows
 from ....multitalk.windows.settings import (
@@ -171,6 +172,10 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     frames = video_frames_in(seconds)
     leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
     windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
+    try:
+        check_window_count(len(windows))
+    except InputError as error:
+        return Estimate(seconds, frames, len(windows), width=width, height=height, problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

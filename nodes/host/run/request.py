@@ -13,6 +13,7 @@ from ....multitalk.common.types import AudioEmbeds
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
+from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.windows import flashtalk
 from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows
@@ -235,6 +236,7 @@ def plan_run(
     pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
     flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
     windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
+    check_window_count(len(windows))
     settings.window_seeds.check_count(len(windows))
     voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
     plan = RunPlan(

@@ -19,6 +19,9 @@ from ....multitalk.windows.settings import FrameSize
 from ..report.progress import show_on_node
 from .windowed_run import fit_picture
 
+SHOWN_CUTS = 20
+"""Of a clip's cuts in a sentence: a film has thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunPictures:
@@ -118,6 +121,8 @@ def reference_of(
 def scene_notes(source: DubSource, video_frames: int) -> tuple[str, ...]:
     """Says where windows begin afresh."""
     times = [f"{cut / FPS:.2f}" for cut in source.cuts if cut < video_frames]
+    if len(times) > SHOWN_CUTS:
+        times[SHOWN_CUTS - 1 : -1] = ["..."]
     return (
         (f"source: another scene begins at {', '.join(times)} s: windows begin afresh there",)
         if times
