@@ -213,6 +213,9 @@ def make_film(server: ComfyServer, arguments: argparse.Namespace, fill: Path) ->
         is_last = place == film.windows - made
         cost = film.go_on(place, None if is_last else made)
         print(json.dumps({**asdict(cost), "wall_s": round(time.monotonic() - started_s)}), flush=True)
+        if cost.window != place + 1:
+            print(json.dumps({"wrong": f"expected window {place + 1} first"}), flush=True)
+            return False
     frames = film.counted_frames()
     print(json.dumps({"windows": film.windows, "frames": frames, "expected": film.frames}), flush=True)
     return frames == film.frames

@@ -21,6 +21,9 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 FILL = "EVERTALK_BENCH_FILL"
 PACK = "/custom_nodes/EverTalk/"
 STORE = "multitalk/runs/store.py"
+LAST = "RunStore"
+"""Once the store has it, all else is imported there."""
+
 POLL_S = 0.1
 PATTERN = 1
 """The window that the others are links to: like all but the first and the last."""
@@ -65,7 +68,7 @@ def fill(folder: Path, card: Any, runs: Callable[[str], ModuleType], count: int)
 def hook(wanted: Path) -> None:
     """Fill runs as they are opened, as soon as the pack is there."""
     store = None
-    while store is None:
+    while store is None or LAST not in vars(store):
         time.sleep(POLL_S)
         store = store_module()
     package = store.__name__.rpartition(".")[0]
