@@ -28,10 +28,10 @@ sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
 from comfy_client import Event, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
-from server_fill import FILL  # noqa: E402
+from server_fill import FILL, UNJOINED  # noqa: E402
 
 FPS = 25
-WINDOW_FRAMES, MOTION_FRAMES = 81, 9
+MOTION_FRAMES = 5
 PREFIX = "day"
 DAY_S = 24 * 3600
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -149,18 +149,19 @@ class Film:
     Args:
         server: with the tiny models, and server_fill.py among its custom nodes.
         seconds: of the sound, which lies in its input folder.
+        window_frames: of a window.
         fill: the file that tells server_fill.py how many windows to give.
     """
 
-    def __init__(self, server: ComfyServer, seconds: float, fill: Path) -> None:
+    def __init__(self, server: ComfyServer, seconds: float, window_frames: int, fill: Path) -> None:
         self._server, self._fill = server, fill
-        sizes = {"width": 32, "height": 32, "window_frames": WINDOW_FRAMES, "motion_frames": MOTION_FRAMES}
+        sizes = {"width": 32, "height": 32, "window_frames": window_frames, "motion_frames": MOTION_FRAMES}
         self._graph = tiny_run(seconds, PREFIX, steps=1, **sizes)
         for node in self._graph.values():
             is_loader = node["class_type"] == "LoadAudio"
             node["class_type"] = "EverTalkLoadSpeech" if is_loader else node["class_type"]
         self.frames = round(seconds * FPS)
-        self.windows = 1 + -(-(self.frames - WINDOW_FRAMES) // (WINDOW_FRAMES - MOTION_FRAMES))
+        self.windows = 1 + -(-(self.frames - window_frames) // (window_frames - MOTION_FRAMES))
 
     def go_on(self, place: int, windows: int | None) -> Cost:
         """Make windows from a place on; None: to the end."""
@@ -189,12 +190,15 @@ def main() -> None:
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--windows", type=int, default=40, help="made at each place")
+    parser.add_argument("--window-frames", type=int, default=81, help="17: 30,000 windows are four hours")
+    parser.add_argument("--unjoined", action="store_true", help="a stop makes no video of what there is")
     parser.add_argument("--places", type=int, nargs="*", default=[100, 1000, 10_000])
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are so small that more threads cost time
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ[FILL] = str(folder / "fill")
+        os.environ[UNJOINED] = "1" if arguments.unjoined else ""
         (folder / "custom_nodes").mkdir()
         shutil.copy(ROOT / "bench" / "server_fill.py", folder / "custom_nodes")
         with ComfyServer(arguments.comfyui, folder) as server:
@@ -207,7 +211,8 @@ def make_film(server: ComfyServer, arguments: argparse.Namespace, fill: Path) ->
     """All stretches of the film; whether it has all of its frames."""
     seconds, made = arguments.hours * 3600, arguments.windows
     write_speech(server, seconds)
-    film, started_s = Film(server, seconds, fill), time.monotonic()
+    film = Film(server, seconds, arguments.window_frames, fill)
+    started_s = time.monotonic()
     places = [place for place in arguments.places if made < place < film.windows - 2 * made]
     for place in (0, *places, film.windows - made):
         is_last = place == film.windows - made

@@ -3,7 +3,7 @@
 Copied by `day.py` among the custom nodes of the server that it starts. Where the file that FILL names in the
 environment holds a number, the next run that is opened gets so many finished windows: each a link to one
 that was made, under the key that the run knows it by. To the store they are windows like all others: it reads
-them back when it opens the run, and joins them.
+them back when it opens the run, and joins them. With UNJOINED set, a run that is stopped joins nothing.
 """
 
 import os
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 NODE_CLASS_MAPPINGS: dict[str, type] = {}
-FILL = "EVERTALK_BENCH_FILL"
+FILL, UNJOINED = "EVERTALK_BENCH_FILL", "EVERTALK_BENCH_UNJOINED"
 PACK = "/custom_nodes/EverTalk/"
 STORE = "multitalk/runs/store.py"
 LAST = "RunStore"
@@ -83,6 +83,8 @@ def hook(wanted: Path) -> None:
         return opened(folder, place, card, *rest)
 
     vars(store)["open_run"] = filled
+    if os.environ.get(UNJOINED):
+        vars(store)[LAST]._rescue = lambda _store: None
 
 
 if os.environ.get(FILL):
