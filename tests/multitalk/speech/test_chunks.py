@@ -1,7 +1,7 @@
 """Long speech in chunks: as in one pass up to the reach of attention, close to it beyond."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
 
 import pytest
@@ -126,11 +126,12 @@ def test_files_of_a_long_track_take_no_more_than_was_said(
     monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 50)
     monkeypatch.setattr(tensor_file, "SPILL_BYTES", 0)
     encoder, most, real = tiny_encoder(BASE), 0, (FRAMES - TAIL) * SAMPLES_PER_FRAME
-    before = {id(map_) for map_ in tensor_file._MAPS}
+    maps: Mapping[Sized, int] = vars(tensor_file)["_MAPS"]
+    before = {id(map_) for map_ in maps}
 
     def look() -> None:
         nonlocal most
-        most = max(most, sum(len(map_) for map_ in tensor_file._MAPS if id(map_) not in before))
+        most = max(most, sum(len(map_) for map_ in maps if id(map_) not in before))
 
     pieces = encode_in_chunks(encoder, track, FRAMES, real, EncodeContext(folder=tmp_path, check=look))
     made_NLC = tensor_file.gathered(pieces, tmp_path)
@@ -143,7 +144,11 @@ def test_long_track_is_refused_before_it_is_encoded_where_the_disk_has_no_room(
 ) -> None:
     monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 50)
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: usage)
+
+    def little(_folder: Path) -> object:
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", little)
     heard: list[object] = []
     shop = EncodeContext(folder=tmp_path / "temp" / "later", check=lambda: heard.append(None))
     with pytest.raises(InputError, match=r"later has 0\.0 GB free, but this speech and its features take"):

@@ -40,8 +40,9 @@ class CountedCue:
 def test_a_cue_is_found_without_looking_at_all_of_them() -> None:
     asked: list[float] = []
     cues: Any = [CountedCue(float(index), asked) for index in range(10_000)]
-    assert [cue_at(cues, time_s).time_s for time_s in (0, 0.5, 9_998.5, 20_000)] == [0, 0, 9_998, 9_999]
+    found = [cue_at(cues, time_s) for time_s in (0, 0.5, 9_998.5, 20_000)]
     assert len(asked) < 4 * 30
+    assert [cue.start_s for cue in found] == [0, 0, 9_998, 9_999]
 
 
 def test_cues_that_no_window_uses_are_named_with_the_time_of_the_last_window() -> None:
