@@ -1,8 +1,9 @@
 """The forward pass of Wan 2.1 image-to-video as pure functions over a module tree.
 
 Shape letters: B batch, L video tokens, M context tokens, H heads, D head dimension, C channels, N modulation
-rows, or the tokens of a rank's share where several processes make one evaluation, G its heads; video tensors
-are BCTHW. Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/model.py).
+rows; video tensors are BCTHW. Where several processes make one evaluation, L are the tokens of a rank's
+share, and in self-attention all tokens in some of the heads. Source: Wan 2.1 (Wan-Video/Wan2.1,
+wan/modules/model.py).
 """
 
 from collections.abc import Callable
@@ -126,9 +127,13 @@ def split_of(tree: WanTree, x_BCTHW: torch.Tensor, ranks: Ranks | None) -> Token
 
 
 def embed_share(tree: WanTree, x_BCTHW: torch.Tensor, split: TokenSplit | None) -> torch.Tensor:
-    """The tokens that this process computes: all of them, or its share."""
-    x_BLC = embed_latents(tree, x_BCTHW)
-    return x_BLC if split is None else split.share_of(x_BLC)
+    """The tokens that this process computes: all of them, or its share, of the frames around it."""
+    if split is None:
+        return embed_latents(tree, x_BCTHW)
+    span = split.frames_around(x_BCTHW.shape[2])
+    x_BLC = split.out_of_frames(embed_latents(tree, x_BCTHW[:, :, span.first : span.end]), span)
+    # Without the strides of the whole frames, for which blocks would be compiled a second time.
+    return x_BLC.clone(memory_format=torch.contiguous_format)
 
 
 def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> torch.Tensor:
@@ -202,33 +207,25 @@ def self_attend(
     layer: WanSelfAttention, hook: BlockHook | None, x_BLC: torch.Tensor, context: BlockContext
 ) -> tuple[torch.Tensor, Any]:
     """Self-attention of the modulated tokens, and what the hook made of its queries and keys."""
-    heads = context.num_heads
-    q_BLHD = stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation))
-    k_BLHD = stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation))
-    if context.split is not None:
-        v_BNHD = split_heads(layer.v(x_BLC), heads)
-        attended_BNHD, routing = attend_in_heads(
-            context.split, hook, attention_of(layer, context), (q_BLHD, k_BLHD, v_BNHD)
-        )
-        return layer.o(attended_BNHD.flatten(2)), routing
+    heads, split = context.num_heads, context.split
+    q_BLHD = in_heads(
+        stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation)), split
+    )
+    k_BLHD = in_heads(
+        stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation)), split
+    )
     routing = None if hook is None else hook.observe_qk(q_BLHD, k_BLHD)
-    v_BLHD = split_heads(layer.v(x_BLC), heads)
-    attended_BLC = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD).flatten(2)
+    v_BLHD = in_heads(split_heads(layer.v(x_BLC), heads), split)
+    attended_BLHD = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD)
+    attended_BLC = (attended_BLHD if split is None else split.to_tokens(attended_BLHD)).flatten(2)
     if context.inside is not None:
         attended_BLC = context.inside.attended(attended_BLC, q_BLHD, k_BLHD)
     return layer.o(attended_BLC), routing
 
 
-def attend_in_heads(
-    split: TokenSplit,
-    hook: BlockHook | None,
-    attention: Attention,
-    qkv_BNHD: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-) -> tuple[torch.Tensor, Any]:
-    """Self-attention of this rank's tokens among those of all ranks, and what the hook made of its heads."""
-    q_BLGD, k_BLGD, v_BLGD = split.to_heads(*qkv_BNHD)
-    routing = None if hook is None else hook.observe_qk(q_BLGD, k_BLGD)
-    return split.to_tokens(attention(q_BLGD, k_BLGD, v_BLGD)), routing
+def in_heads(x_BLHD: torch.Tensor, split: TokenSplit | None) -> torch.Tensor:
+    """All tokens in the heads of this process: all heads, or its rank's."""
+    return x_BLHD if split is None else split.to_heads(x_BLHD)
 
 
 def attention_of(layer: WanSelfAttention, context: BlockContext, *, precise: bool = False) -> Attention:

@@ -2,8 +2,9 @@
 
 Tokens are split over the ranks: embeddings, norms, products, feed-forward and cross-attention of a token need
 no other token. Self-attention needs all of them but keeps its heads apart, so around it tokens and heads
-change places in one exchange each way (DeepSpeed-Ulysses: Jacobs and others, 2023). A share that a rank's
-tokens do not fill is padded with zeros, which no attention sees.
+change places (DeepSpeed-Ulysses: Jacobs and others, 2023). A share that a rank's tokens do not fill is padded
+with zeros, which no attention sees. Queries, keys and values are exchanged apart: one exchange of all three
+would copy them twice more and hold nine copies of the tokens at once.
 
 Written by hand, since what torch has splits the keys, not the heads: its context parallelism (ring attention)
 replaces torch's own attention alone, while here any kernel must run, and DTensor would have to know every
@@ -126,6 +127,10 @@ class TokenSplit:
         end = min(start + self.length - 1, self.tokens - 1) // per_frame + 1
         return FrameSpan(first, end, before, (end - first) * per_frame - before - self.length)
 
+    def out_of_frames(self, x_BLC: torch.Tensor, span: FrameSpan) -> torch.Tensor:
+        """This rank's share (B, N, C) of the tokens (B, L, C) of the frames around it."""
+        return pad(x_BLC, (0, 0, -span.before, -span.after))
+
     def share_of(self, x_BLX: torch.Tensor) -> torch.Tensor:
         """This rank's share (B, N, ...) of the tokens (B, L, ...), a copy."""
         own_BNX = x_BLX[:, self.start : self.start + self.length]
@@ -139,19 +144,13 @@ class TokenSplit:
         """All ranks' tokens (B, L, ...) from their shares (B, N, ...)."""
         return self.ranks.gathered(x_BNX).transpose(0, 1).flatten(1, 2)[:, : self.tokens]
 
-    def to_heads(
-        self, q_BNHD: torch.Tensor, k_BNHD: torch.Tensor, v_BNHD: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Queries, keys and values of all tokens for this rank's heads, (B, L, G, D) each."""
-        size = self.ranks.size
-        by_rank = [x.unflatten(2, (size, -1)).permute(2, 0, 1, 3, 4) for x in (q_BNHD, k_BNHD, v_BNHD)]
-        received_P3BNGD = self.ranks.swapped(torch.stack(by_rank, dim=1))
-        joined_3BLGD = received_P3BNGD.permute(1, 2, 0, 3, 4, 5).flatten(2, 3)
-        q_BLGD, k_BLGD, v_BLGD = joined_3BLGD[:, :, : self.tokens].unbind(0)
-        return q_BLGD, k_BLGD, v_BLGD
+    def to_heads(self, x_BNHD: torch.Tensor) -> torch.Tensor:
+        """All tokens in this rank's heads, (B, L, G, D), from this rank's tokens in all heads."""
+        parts_PBNGD = x_BNHD.unflatten(2, (self.ranks.size, -1)).permute(2, 0, 1, 3, 4).contiguous()
+        return self.ranks.swapped(parts_PBNGD).transpose(0, 1).flatten(1, 2)[:, : self.tokens].contiguous()
 
     def to_tokens(self, x_BLGD: torch.Tensor) -> torch.Tensor:
-        """All heads of this rank's tokens, (B, N, H, D), from all tokens of its heads."""
+        """This rank's tokens in all heads, (B, N, H, D), from all tokens in its heads."""
         padding = self.length * self.ranks.size - self.tokens
         padded_BLGD = pad(x_BLGD, (0, 0, 0, 0, 0, padding)) if padding else x_BLGD
         parts_PBNGD = padded_BLGD.unflatten(1, (self.ranks.size, -1)).transpose(0, 1).contiguous()

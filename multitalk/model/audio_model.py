@@ -123,8 +123,8 @@ class AudioCrossAttention(nn.Module):
         q_FPHD = rearrange(q_BLHD, "b (t p) h d -> (b t) p h d", t=frames)
         attended = attention(q_FPHD, k_FNHD, v_FNHD)
         attended_BLC = rearrange(attended, "(b t) p h d -> b (t p) (h d)", b=batch)
-        if span is not None:
-            attended_BLC = pad(attended_BLC, (0, 0, -span.before, -span.after))
+        if split is not None and span is not None:
+            attended_BLC = split.out_of_frames(attended_BLC, span)
         return self.proj(attended_BLC)
 
 
