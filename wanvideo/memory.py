@@ -62,7 +62,8 @@ class ForwardSize:
         compiled: the blocks are compiled.
         hidden_is_held: uncompiled, the feed-forward holds the hidden layer until its last layer is done.
         casts_weights: weights are cast to the precision that is computed in.
-        ranks: processes that make the evaluation together, each with its share of the tokens.
+        ranks: processes that make the evaluation together, each with its share of the tokens; what these
+            exchange through keeps buffers of its own, which are not counted.
     """
 
     tokens: int

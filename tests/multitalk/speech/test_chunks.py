@@ -150,7 +150,7 @@ def test_long_track_is_refused_before_it_is_encoded_where_the_disk_has_no_room(
 
     monkeypatch.setattr(shutil, "disk_usage", little)
     heard: list[object] = []
-    shop = EncodeContext(folder=tmp_path / "temp" / "later", check=lambda: heard.append(None))
+    context = EncodeContext(folder=tmp_path / "temp" / "later", check=lambda: heard.append(None))
     with pytest.raises(InputError, match=r"later has 0\.0 GB free, but this speech and its features take"):
-        list(encode_in_chunks(tiny_encoder(BASE), track, FRAMES, FRAMES * 640, shop))
+        list(encode_in_chunks(tiny_encoder(BASE), track, FRAMES, FRAMES * 640, context))
     assert not heard

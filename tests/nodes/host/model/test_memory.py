@@ -72,10 +72,9 @@ def evaluate(
     step_cache: Any = None,
     ranks: Ranks | None = None,
 ) -> None:
-    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
 
-    branch = BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
-    call = TalkCall((branch,), kernel, talks_of(model), step_cache, ranks=ranks)
+    call = TalkCall((voices,), kernel, talks_of(model), step_cache, ranks=ranks)
     model.model.apply_model(
         latents,
         torch.empty(1, device=META),
