@@ -78,7 +78,7 @@ def joined(held_FHWC: torch.Tensor, window: FinishedWindow) -> torch.Tensor:
         return torch.cat((held_FHWC, window.frames_FHWC))
     blended_FHWC = blend_overlap(held_FHWC, window.overlap_FHWC[-held:], held)
     following = 0 if window.motion_FHWC is None else len(window.motion_FHWC)
-    if window.window.frames - following < motion:
+    if window.window.kept - following < motion:
         return torch.cat((blended_FHWC, window.frames_FHWC))
     window.made_FHWC[motion - held : motion] = blended_FHWC
     return window.made_FHWC[motion - held : motion + new]

@@ -3,14 +3,16 @@
 Shape letters: F frames, H and W pixels, C channels.
 """
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from .join_metric import NEIGHBOURS, frame_changes, seam_between
 from .joins import FrameChunk
+from .plan import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,23 @@ class WindowReport:
     def __str__(self) -> str:
         seam = "" if self.seam is None else f", seam {self.seam:.1f}"
         return f"{self.seconds:.1f} s, colour drift {self.drift:.1f}{seam}"
+
+
+def frames_a_second(windows: Sequence[Window], seconds: Sequence[float]) -> float | None:
+    """How many frames windows give for each second that one takes; the film is live from 25 on.
+
+    The first window waits for weights, and some give fewer frames, as the last may: they do not count. None
+    where no window is left, or where it is not known what they took.
+
+    Args:
+        windows: those that are made, from the first on.
+        seconds: what each took.
+    """
+    later = list(zip(windows, seconds, strict=False))[1:]
+    most = max((window.new for window, _ in later), default=0)
+    counted = [taken for window, taken in later if window.new == most]
+    middle = statistics.median(counted) if counted else 0.0
+    return most / middle if middle > 0 else None
 
 
 class WindowReporter:

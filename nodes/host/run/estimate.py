@@ -25,6 +25,7 @@ from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
+from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
 from ....wanvideo.plain_file import open_plain
 from ..report.request_json import json_of
@@ -32,7 +33,7 @@ from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
 from .model_defaults import fit_of
 from .posted_modes import LOADERS
-from .request import CUSTOM_SIZE, video_size, windows_of
+from .request import CUSTOM_SIZE, video_size
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
@@ -161,7 +162,10 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = windows_of(frames, settings, str(sampler["inputs"].get("scheduler")))
+    try:
+        windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
+    except InputError as error:
+        return Estimate(problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

@@ -22,7 +22,6 @@ from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
 from ....multitalk.speech.embeds import AudioEmbeds
-from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES
@@ -30,6 +29,7 @@ from ....multitalk.windows.plan import Window
 from ....multitalk.windows.report import WindowReporter
 from ....multitalk.windows.seeds import seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS
+from ....multitalk.windows.whole_model import check_scheduler
 from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
@@ -46,6 +46,7 @@ from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import clip_vision_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
+from .first_clip import RunClip
 from .job import OutputOptions
 from .plan import RunPlan
 from .review import REVIEWS
@@ -168,7 +169,8 @@ def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     check_budget(run_models.model, attachment)
-    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
+    clip = () if plan.first_clip is None else (plan.first_clip.window,)
+    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, (*clip, *plan.windows))}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)
     check_prompt("negative", run_models.negative, run_models.model.model.diffusion_model)
@@ -217,7 +219,8 @@ def run_windows(
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
     frames = 0 if store is None else store.frames
     pausing.window = first
-    sampling_backend = comfy_backend_for(plan, run_models, attachment, first)
+    clip = RunClip(plan.first_clip, store)
+    sampling_backend = comfy_backend_for(plan, run_models, attachment, first, makes_clip=clip.is_to_make)
     sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
@@ -227,7 +230,8 @@ def run_windows(
     reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
     latents_BCTHW: torch.Tensor | None = None
-    windows = generate(spec_of(plan, attachment, dub), sampling_backend, first, carry.motion_FHWC)
+    spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
+    windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
     stretches = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
     kept = "" if store is None else WINDOWS_KEPT
@@ -255,7 +259,12 @@ def run_windows(
 
 
 def comfy_backend_for(
-    plan: RunPlan, run_models: RunModels, attachment: AudioAttachment, first: int = 0
+    plan: RunPlan,
+    run_models: RunModels,
+    attachment: AudioAttachment,
+    first: int = 0,
+    *,
+    makes_clip: bool = False,
 ) -> ComfyBackend:
     """The host's side of a run; says what runs and what was changed."""
     shape = LatentShape.of_video(plan.windows[0].frames, plan.size.height_px, plan.size.width_px)
@@ -263,7 +272,7 @@ def comfy_backend_for(
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
-    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
+    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first, makes_clip=makes_clip)
     budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
     attention = str(backend.choice)
     if budget is not None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import make_tiny
 import pytest
-from tiny_folder import write_flashtalk
+from tiny_folder import write_flashtalk, write_skyreels
 from tiny_host import TinyFiles
 
 pytestmark = pytest.mark.host
 
 FOLDER = "SoulX-FlashTalk-14B"
+SKY_FOLDER = "SkyReels-V3-A2V-19B"
 WHOLE = {"base_model": FOLDER, "talk_model": "in the base model", "mode": "auto"}
 HALVES = {
     "base_model": Path(make_tiny.BASE_FILE).name,
@@ -42,6 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     models = tmp_path_factory.mktemp("models")
     TinyFiles.made_in(models)
     write_flashtalk(models, FOLDER)
+    write_skyreels(models, SKY_FOLDER)
     kept = {name: folder_paths.folder_names_and_paths[name] for name in ("diffusion_models", "model_patches")}
     for name, (_, extensions) in kept.items():
         folder_paths.folder_names_and_paths[name] = ([str(models / name)], extensions)
@@ -70,6 +72,17 @@ def test_a_model_folder_of_flashtalk_brings_its_scheduler_size_and_windows() -> 
     fitting = told(WHOLE, **FLASHTALK)
     assert (fitting.problem, fitting.suggested) == ("", {})
     assert (fitting.width, fitting.height) == (448, 768)
+
+
+@pytest.mark.usefixtures("models")
+def test_a_model_folder_of_skyreels_brings_its_scheduler_and_windows() -> None:
+    sky = {**WHOLE, "base_model": SKY_FOLDER}
+    estimate = told(sky, **FLASHTALK)
+    assert f"scheduler: flashtalk, but {SKY_FOLDER} is loaded with mode skyreels" in estimate.problem
+    assert estimate.suggested == {**INFINITETALK, "scheduler": "skyreels", "motion_frames": 5}
+    fitting = told(sky, **estimate.suggested)
+    assert (fitting.problem, fitting.suggested) == ("", {})
+    assert "scheduler: skyreels belongs to SkyReels-V3's" in told(HALVES, scheduler="skyreels").problem
 
 
 @pytest.mark.usefixtures("models")
