@@ -45,12 +45,13 @@ def test_as_many_workers_as_cores_and_memory_allow(cores: int, memory_gb: float,
     assert workers_for(cores, memory_gb) == workers
 
 
-def test_the_tests_of_a_file_stay_together_and_those_of_web_by_their_editor() -> None:
+def test_what_shares_a_server_an_editor_or_ray_stays_together() -> None:
     gaps, queue = "tests/web/test_gaps.py::test_a", "tests/web/test_queue.py::test_b"
     assert unit_of("tests/test_map.py::test_a[own-1]") == "tests/test_map.py"
     assert unit_of(f"{gaps}[newest]") == unit_of(f"{queue}[1-newest]")
     assert unit_of(f"{gaps}[newest_nodes]") != unit_of(f"{gaps}[newest]")
     assert unit_of(gaps) == unit_of(f"{queue}[own]")
+    assert unit_of("tests/cluster/test_cli.py::test_a") == unit_of("tests/cluster/test_batch.py::test_b")
 
 
 def test_the_longest_come_first_among_workers_and_files_keep_their_order_without() -> None:

@@ -23,7 +23,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 LONGEST = (
     "tests/web/",
     "tests/bench/",
-    "tests/cluster/test_batch.py",
+    "tests/cluster/",
     "tests/nodes/test_machine_faults_server.py",
     "tests/nodes/test_kill_and_resume.py",
     "tests/demo/",
@@ -31,10 +31,12 @@ LONGEST = (
     "tests/end_to_end/",
     "tests/nodes/",
     "tests/convert/",
-    "tests/cluster/",
     "tests/multitalk/runs/",
 )
 """What takes longest, the longest first: a file, or a folder. No worker is alone with one at the end."""
+
+TOGETHER = "tests/cluster/"
+"""A folder whose files one worker runs, so that a machine has one of Ray's clusters at a time."""
 
 WEB = "tests/web/"
 EDITORS = ("own", "newest", "newest_nodes")
@@ -59,8 +61,10 @@ def asked_workers(asked: str) -> int:
 
 
 def unit_of(nodeid: str) -> str:
-    """What a test stays together with: its file, or in web/ all that runs in its editor."""
+    """What a test stays together with: its file, in cluster/ all, in web/ all that runs in its editor."""
     file, _, name = nodeid.partition("::")
+    if file.startswith(TOGETHER):
+        return TOGETHER
     if not file.startswith(WEB):
         return file
     values = name.partition("[")[2].removesuffix("]").split("-")
