@@ -16,7 +16,7 @@ from .loop import FinishedWindow
 
 @dataclass(frozen=True, slots=True)
 class FrameChunk:
-    """Frames that are final and follow those of the stretch before.
+    """Frames that are final and follow those of the chunk before.
 
     Attributes:
         finished: the window that made them final.
@@ -60,7 +60,7 @@ def join_windows(
         if waiting:
             held_FHWC, frames_FHWC = frames_FHWC[-waiting:], frames_FHWC[:-waiting]
         yield FrameChunk(window, frames_FHWC, join, is_last, held_FHWC)
-        # A copy, and only now that the stretch has been handed on: else all of the window would stay in
+        # A copy, and only now that the chunk has been handed on: else all of the window would stay in
         # memory while the next one is made.
         held_FHWC = None if held_FHWC is None else held_FHWC.clone()
         del window, frames_FHWC

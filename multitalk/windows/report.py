@@ -56,12 +56,12 @@ def frames_a_second(windows: Sequence[Window], seconds: Sequence[float]) -> floa
 
 
 class WindowReporter:
-    """Measures stretch after stretch; remembers the last frame of each, and how the ones before it changed.
+    """Measures chunk after chunk; remembers the last frame of each, and how the ones before it changed.
 
     Args:
         drift: the colour drift of frames (F, H, W, 3).
         clock_s: seconds that only go up.
-        before_FHWC: the frames before the first stretch, if there are any.
+        before_FHWC: the frames before the first chunk, if there are any.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class WindowReporter:
             self._go_on(before_FHWC)
 
     @torch.no_grad()
-    def report(self, stretch: FrameChunk) -> WindowReport:
-        """The figures of the window that the stretch finished."""
-        window, own_FHWC = stretch.finished.window, stretch.frames_FHWC[stretch.join :]
-        self._go_on(stretch.frames_FHWC[: stretch.join])
+    def report(self, chunk: FrameChunk) -> WindowReport:
+        """The figures of the window that the chunk finished."""
+        window, own_FHWC = chunk.finished.window, chunk.frames_FHWC[chunk.join :]
+        self._go_on(chunk.frames_FHWC[: chunk.join])
         # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
         seam = None
         comparable = len(own_FHWC) and len(own_FHWC) - 1 + len(self._changes)
@@ -91,7 +91,7 @@ class WindowReporter:
         self._go_on(own_FHWC)
         now_s = self._clock_s()
         seconds, self._since_s = now_s - self._since_s, now_s
-        return WindowReport(window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds)
+        return WindowReport(window.index, self._drift(chunk.finished.frames_FHWC), seam, seconds)
 
     def _go_on(self, frames_FHWC: torch.Tensor) -> None:
         """Take frames as the ones before the next join."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from comfy_client import Event, JobError, JobInterruptedError, TextEvent
-from comfy_server import ComfyServer
+from comfy_server import ComfyServer, make_base_directory
 from kill_runs import (
     Moment,
     finished_windows,
@@ -32,6 +32,12 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 KILLS = int(os.environ.get("EVERTALK_KILLS", "3"))
 SECONDS = 3.8
 WINDOWS = 8
+WHOLE_MODELS: dict[str, tuple[Callable[[Path, str], Path], dict[str, Any], int]] = {
+    "flashtalk": (write_flashtalk, {"scheduler": "flashtalk_2"}, WINDOWS),
+    "skyreels": (write_skyreels, {"scheduler": "skyreels", "window_frames": 33, "motion_frames": 5}, 5),
+}
+"""Models that are one folder: what writes a tiny one, the sampler's widgets, and how many windows."""
+
 SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 
 
@@ -39,10 +45,13 @@ SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     """A server of its own, which may be killed and started again."""
     server = ComfyServer(comfyui, tmp_path_factory.mktemp("killed"))
+    make_base_directory(server.base)
+    prepare(server)
+    for mode, (write, *_) in WHOLE_MODELS.items():
+        write(server.models, f"tiny-{mode}")  # before the start: the host lists models once
+    for seconds in (SECONDS, SECONDS + 1):
+        write_speech(server, seconds)
     with server:
-        prepare(server)
-        for seconds in (SECONDS, SECONDS + 1):
-            write_speech(server, seconds)
         yield server
 
 
@@ -59,15 +68,14 @@ def _clean(server: ComfyServer, request: pytest.FixtureRequest) -> None:
 
 def set_aside(server: ComfyServer, name: str) -> None:
     """Move away what earlier runs left. All have one prefix, since the file holds the workflow."""
-    kept = server.base / "temp" / name
-    kept.mkdir()
+    kept = server.base / "aside" / name
+    kept.mkdir(parents=True)
     for old in server.output.glob("talk_*"):
         old.rename(kept / old.name)
-    restart(server)
+    server.client.forget()  # it would answer the same workflow from its cache
 
 
 def restart(server: ComfyServer) -> None:
-    """Let the server forget what it has made: it would answer the same workflow from its cache."""
     server.stop()
     server.start()
 
@@ -129,21 +137,12 @@ def test_killed_run_goes_on_and_gives_the_same_bytes(
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
 
 
-WHOLE_MODELS: dict[str, tuple[Callable[[Path, str], Path], dict[str, Any], int]] = {
-    "flashtalk": (write_flashtalk, {"scheduler": "flashtalk_2"}, WINDOWS),
-    "skyreels": (write_skyreels, {"scheduler": "skyreels", "window_frames": 33, "motion_frames": 5}, 5),
-}
-"""Models that are one folder: what writes a tiny one, the sampler's widgets, and how many windows."""
-
-
 @pytest.mark.parametrize("mode", WHOLE_MODELS)
 def test_killed_run_of_a_whole_model_gives_the_same_bytes(server: ComfyServer, mode: str) -> None:
-    write, sampler, windows = WHOLE_MODELS[mode]
-    write(server.models, f"tiny-{mode}")
+    _, sampler, windows = WHOLE_MODELS[mode]
     workflow = tiny_run(SECONDS, "talk", **sampler)
     loader = next(node for node in workflow.values() if node["class_type"] == "EverTalkModelLoader")
     loader["inputs"] |= {"base_model": f"tiny-{mode}", "talk_model": "in the base model"}
-    restart(server)  # the host lists models once
     server.client.run(workflow)
     (video,) = server.output.glob("talk_0*.mp4")
     expected = video.read_bytes()

@@ -24,10 +24,10 @@ def video_with_jump(frame: int, jump: float) -> torch.Tensor:
     return levels[:, None, None, None].expand(-1, 2, 2, 3)
 
 
-def reports_of(stretches: Iterator[FrameChunk]) -> list[WindowReport]:
+def reports_of(chunks: Iterator[FrameChunk]) -> list[WindowReport]:
     ticks = iter(range(0, 100, 2))
     reporter = WindowReporter(lambda frames: float(frames.mean()), lambda: next(ticks))
-    return [reporter.report(stretch) for stretch in stretches]
+    return [reporter.report(chunk) for chunk in chunks]
 
 
 def test_pace_is_that_of_full_windows_behind_the_first() -> None:
@@ -71,7 +71,7 @@ def test_a_single_frame_behind_another_has_no_seam() -> None:
     """As where a run that takes over one frame goes on with a last window of one."""
     window = FinishedWindow(Window(4, 32, 9, 1, 1), LATENTS, torch.rand(9, 2, 2, 3))
     reporter = WindowReporter(lambda _frames: 0.0, before_FHWC=torch.rand(1, 2, 2, 3))
-    assert [reporter.report(stretch).seam for stretch in join_windows([window], 0, 5)] == [None]
+    assert [reporter.report(chunk).seam for chunk in join_windows([window], 0, 5)] == [None]
 
 
 def test_drift_and_seconds_are_the_windows_own() -> None:
