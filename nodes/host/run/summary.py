@@ -14,6 +14,7 @@ from ....multitalk.windows.report import frames_a_second
 from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
 from ..model.patcher import attachment_of
+from ..parallel.choice import gpus_of
 from ..report.budget_report import BudgetReport
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
@@ -72,6 +73,7 @@ class RunSummary:
         peak_ram_bytes: the most that the server's process held.
         warnings: what else ran than what was asked for, a sentence each.
         run_folder: where the run's windows are kept; empty for raw latents.
+        gpus: how many worked on each window together.
     """
 
     path: str
@@ -91,6 +93,7 @@ class RunSummary:
     peak_ram_bytes: int
     warnings: tuple[str, ...]
     run_folder: str
+    gpus: int = 1
 
 
 def with_summary(plan: RunPlan, run_models: RunModels, make: Callable[[], dict[str, Any]]) -> io.NodeOutput:
@@ -146,6 +149,7 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         peak_ram_bytes=peak_ram_bytes(),
         warnings=tuple(record.warnings),
         run_folder=str(latent["run_folder"]) if path else "",
+        gpus=gpus_of(run_models.model),
     )
 
 

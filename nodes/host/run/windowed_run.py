@@ -10,6 +10,7 @@ from typing import Any
 
 import comfy.model_management
 import torch
+from comfy.model_patcher import ModelPatcher
 
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
@@ -38,6 +39,7 @@ from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
+from ..parallel.choice import check_parallel, told_of
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
@@ -169,6 +171,7 @@ def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     check_budget(run_models.model, attachment)
+    check_parallel(run_models.model)
     clip = () if plan.first_clip is None else (plan.first_clip.window,)
     prompts = {id(prompt): prompt for prompt in map(run_models.prompt, (*clip, *plan.windows))}
     for prompt in prompts.values():
@@ -277,7 +280,7 @@ def comfy_backend_for(
     attention = str(backend.choice)
     if budget is not None:
         attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
-    progress.plan(summary_of(plan, attachment, backend.dtype, attention, steps), plan.seed)
+    progress.plan(summary_of(plan, run_models.model, backend.dtype, attention, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
     elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
@@ -308,10 +311,9 @@ def model_warnings(run_models: RunModels) -> tuple[str, ...]:
     return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
 
 
-def summary_of(
-    plan: RunPlan, attachment: AudioAttachment, dtype: torch.dtype, attention: str, steps: int
-) -> str:
+def summary_of(plan: RunPlan, model: ModelPatcher, dtype: torch.dtype, attention: str, steps: int) -> str:
     """One line that says what will run; `attention` is what ran."""
+    attachment = attachment_of(model)
     frames, schedule = plan.embeds.video_frames, plan.schedule
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
@@ -319,6 +321,7 @@ def summary_of(
         f"mode, {steps} steps ({schedule.scheduler}, shift {schedule.shift:g}, {schedule.sampler}), "
         f"attention {attention} (asked: {attachment.attention_mode}), "
         f"computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
+        f"{told_of(model)}"
     )
 
 

@@ -39,6 +39,7 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, NotFiniteError, RunAttention
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
+from ..parallel.choice import gpus_of, shared_window
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
@@ -219,7 +220,12 @@ class ComfyBackend:
         """What the person is told whose GPU has less than a window takes."""
         frames, rows, columns = request.noise_BCTHW.shape[2:]
         size = forward_size(
-            self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
+            self.run_models.model,
+            request.noise_BCTHW,
+            request.voices,
+            self.backend.attention,
+            0,
+            gpus_of(self.run_models.model),
         )
         return GpuMemoryError(
             f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
@@ -248,6 +254,7 @@ class ComfyBackend:
             told.step_cache,
             told.reserve_vram_gb + self.more_free_gb,
             budget,
+            lambda needed: shared_window(self.run_models.model, self.backend, needed),
         )
         guider = TalkGuider(self.run_models.model, settings, request)
         values = self.conditions(request.condition)

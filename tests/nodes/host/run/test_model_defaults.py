@@ -117,3 +117,33 @@ def test_what_primitives_bring_to_the_loader_counts() -> None:
         "8": {"class_type": "EverTalkSampler", "inputs": {"model": ["3", 0], **INFINITETALK}},
     }
     assert estimate_of(prompt, "8").suggested == FLASHTALK
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("gpus", "problem"),
+    [
+        ("2", ""),
+        ("auto", ""),
+        ("3", "gpus: 3 GPUs cannot share the 2 attention heads"),
+        ("5", "gpus: 5 were"),
+    ],
+)
+def test_gpus_that_cannot_share_the_model_are_told_and_its_settings_go_through_the_nodes_between(
+    monkeypatch: pytest.MonkeyPatch, gpus: str, problem: str
+) -> None:
+    from evertalk_pack.nodes.host.parallel.machine import ON_CPU
+    from evertalk_pack.nodes.host.run.estimate import estimate_of
+
+    monkeypatch.setenv(ON_CPU, "4")
+    prompt: dict[str, Any] = {
+        "3": {"class_type": "EverTalkModelLoader", "inputs": {**WHOLE, "quantization": "as stored"}},
+        "4": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["3", 0]}},
+        "5": {"class_type": "EverTalkParallel", "inputs": {"model": ["4", 0], "gpus": gpus}},
+        "6": {"class_type": "EverTalkStepCache", "inputs": {"model": ["5", 0]}},
+        "8": {"class_type": "EverTalkSampler", "inputs": {"model": ["6", 0], **INFINITETALK}},
+    }
+    assert estimate_of(prompt, "8").suggested == FLASHTALK
+    prompt["8"]["inputs"] |= FLASHTALK
+    told = estimate_of(prompt, "8").problem
+    assert told.startswith(problem) if problem else not told
