@@ -109,11 +109,13 @@ class RunStore:
         return tuple(window.stats for window in self._done.all)
 
     def first_clip(self, wanted: tuple[int, ...]) -> FirstClipFile | None:
-        """The stills of the run's first clip, if they are kept: these frames of it.
+        """The stills of the run's first clip, if they are kept and not to be made again: these frames of it.
 
         Raises:
             RunStoreError: the folder cannot be used.
         """
+        if self._resume is Resume.RESTART:
+            return None
         size = (self._form.height_px, self._form.width_px)
         try:
             return find_first_clip(self._place, self.folder, self._identity.clip_key, wanted, size)
