@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..multitalk.runs.identity import Resume
 from . import sampler_tooltips as tips
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.widgets import check_widgets
 from .host.run.durable_run import OutputOptions, saved_run
@@ -42,6 +43,7 @@ class EverTalkSampler(EverTalkNode):
             display_name="EverTalk Sampler",
             category="EverTalk",
             description=tips.NODE,
+            **search_words("EverTalkSampler"),
             inputs=[*cls.socket_inputs(), *sampler_widgets()],
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
             # With the node's id the host caches each of two equal samplers for itself: both tell their run.
