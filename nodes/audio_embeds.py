@@ -6,9 +6,11 @@ from ..multitalk.common.errors import InputError
 from ..multitalk.common.types import Speakers
 from ..multitalk.speakers.assembly import one_speaker
 from ..multitalk.speech.embeds import encode_voices
+from .host.codecs import soundtrack as soundtracks
 from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets
@@ -27,6 +29,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
             category="EverTalk",
             description="Encodes the speech of one person (audio) or of several (speakers). The video lasts "
             "as long as the sound, at 25 frames a second.",
+            **search_words("EverTalkAudioEmbeds"),
             inputs=[
                 SpeechEncoderSocket.Input(
                     "audio_encoder",
@@ -57,6 +60,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
                     optional=True,
                     tooltip=TOOLTIP,
                 ),
+                io.Audio.Input(soundtracks.NAME, optional=True, tooltip=soundtracks.TOOLTIP),
             ],
             outputs=[
                 AudioEmbedsSocket.Output("audio_embeds", display_name="audio_embeds"),
@@ -73,11 +77,13 @@ class EverTalkAudioEmbeds(EverTalkNode):
         speakers: SpeakersSocket.Type | None = None,
         audio_encoder: SpeechEncoderModel | None = None,
         hearing: str = WHOLE,
+        soundtrack: io.Audio.Type | None = soundtracks.NOT_CONNECTED,
     ) -> list[str]:
         """Refuses a bad sound before the encoder's weights load; the host then asks for the encoder."""
         del loudness
         check_widgets(cls, {"hearing": hearing})
         check_hearing(hearing, chosen_speakers(audio, speakers))
+        soundtracks.chosen_soundtrack(soundtrack)
         return ["audio_encoder"] if audio_encoder is None else []
 
     @classmethod
@@ -88,13 +94,15 @@ class EverTalkAudioEmbeds(EverTalkNode):
         audio: io.Audio.Type | None = None,
         speakers: SpeakersSocket.Type | None = None,
         hearing: str = WHOLE,
+        soundtrack: io.Audio.Type | None = soundtracks.NOT_CONNECTED,
     ) -> io.NodeOutput:
         chosen, maker = chosen_speakers(audio, speakers), weights_identity(audio_encoder.patcher)
         if speakers is None:  # EverTalk Speakers says itself what it has to say
             for note in chosen.notes:
                 warn_on_node(note)
         check_hearing(hearing, chosen)
-        embeds = encode_voices(
+        heard = soundtracks.chosen_soundtrack(soundtrack)
+        encoded = encode_voices(
             audio_encoder,
             chosen,
             normalise=loudness,
@@ -102,6 +110,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
             folder=temp_folder(),
             live=HEARING[hearing],
         )
+        embeds = soundtracks.with_soundtrack(encoded, chosen.sound, heard)
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)
 
 

@@ -35,6 +35,7 @@ from ....multitalk.windows.settings import (
     is_flashtalk,
 )
 from ....wanvideo.plain_file import open_plain
+from ..codecs.soundtrack import NAME as SOUNDTRACK
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
@@ -161,7 +162,9 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
             return Estimate(problem=problem, suggested=suggested)
     try:
         size = size_of_video(graph, sampler)
-        seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
+        embeds = graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds")
+        seconds = speech_seconds(graph, embeds)
+        sound_seconds(graph, embeds, SOUNDTRACK)  # refused if it cannot be played; its length decides nothing
         settings = window_settings(sampler["inputs"])
     except InputError as error:
         return Estimate(problem=str(error))
