@@ -6,16 +6,17 @@ faster in float16.
 Shape letters: T tokens, C channels.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
-from . import cudnn
+from . import cudnn, sdpa
 from .backend import Backend
 from .choice import AttentionSpec
 from .plain_text import name_of_dtype
-from .registry import AUTO, BACKEND_OF, BACKENDS, why_not
-from .speed import MARGIN, PROBE_HEADS, PROBE_TOKENS, measure_ms, shortest_ms
+from .registry import AUTO, BACKEND_OF, BACKENDS, tried_ms, why_not
+from .speed import MARGIN, PROBE_HEADS, PROBE_TOKENS, pick_fastest, shortest_ms
 
 HALVES = (torch.bfloat16, torch.float16)
 """In this order, in which the weights were trained; the later one must be faster by more than the noise."""
@@ -71,10 +72,13 @@ def measure_halves(
 
 
 def fastest_of(asked: str, site: AttentionSpec) -> tuple[str, float]:
-    """Name and milliseconds of the backend that would run there."""
-    times = {backend.name: measure_ms(backend.attention, site) for backend in candidates(asked, site)}
-    name = min(times, key=lambda one: times[one])
-    return name, times[name]
+    """Name and milliseconds of the backend that would run there; infinite if none of them can."""
+    tried = ((backend.name, tried_ms(backend, site)) for backend in candidates(asked, site))
+    times_ms = [(name, time_ms) for name, time_ms in tried if time_ms is not None]
+    if not times_ms:
+        return sdpa.BACKEND.name, math.inf
+    fastest = pick_fastest(times_ms)
+    return fastest, dict(times_ms)[fastest]
 
 
 def candidates(asked: str, site: AttentionSpec) -> tuple[Backend, ...]:

@@ -166,12 +166,22 @@ class Resolver:
         usable = [b for b in BACKENDS if b.exact and self._fit(b, site).unavailable_reason is None]
         if len(usable) == 1 or site.device.type != "cuda":
             return sdpa.BACKEND.name
-        times_ms = [(b.name, time_ms) for b in usable if (time_ms := _time_ms(b, site)) is not None]
+        times_ms = [(b.name, time_ms) for b in usable if (time_ms := tried_ms(b, site)) is not None]
         fastest = pick_fastest(times_ms) if times_ms else sdpa.BACKEND.name
         log.info(
             "attention backend auto is %s (%s)", fastest, ", ".join(f"{n} {t:.2f} ms" for n, t in times_ms)
         )
         return fastest
+
+
+def tried_ms(backend: Backend, site: AttentionSpec) -> float | None:
+    """Milliseconds of a self-attention there, or None if the backend fails at that size."""
+    # What passed its self-test can still refuse the larger tensor, or find no memory for it.
+    try:
+        return measure_ms(backend.attention, site)
+    except Exception as error:  # noqa: BLE001
+        log.info("attention backend %s left out of the probe: %s", backend.name, first_line(error))
+        return None
 
 
 _COMFY_LABEL = "ComfyUI's attention"
@@ -192,12 +202,3 @@ def _warn(label: str, fallback: str, why_not: str) -> str:
     # One message, in which what happened has a line of its own, as people search their logs for it.
     log.warning("%s", note.replace(": ", "\n", 1))
     return note
-
-
-def _time_ms(backend: Backend, site: AttentionSpec) -> float | None:
-    # What passed its self-test can still refuse the larger tensor, or find no memory for it.
-    try:
-        return measure_ms(backend.attention, site)
-    except Exception as error:  # noqa: BLE001
-        log.info("attention backend %s left out of the probe: %s", backend.name, first_line(error))
-        return None

@@ -32,7 +32,6 @@ from evertalk_pack.multitalk.common.types import (  # noqa: E402
     MOTION_FRAMES,
     TAIL_FRAMES,
     WINDOW_FRAMES,
-    AudioEmbeds,
     Waveform,
 )
 from evertalk_pack.multitalk.model.guidance import (  # noqa: E402
@@ -46,6 +45,7 @@ from evertalk_pack.multitalk.runs.identity import Resume, RunIdentity, VideoForm
 from evertalk_pack.multitalk.runs.manifest import WindowStats  # noqa: E402
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap  # noqa: E402
 from evertalk_pack.multitalk.runs.store import RunStore  # noqa: E402
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds  # noqa: E402
 from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour  # noqa: E402
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, generate  # noqa: E402
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode  # noqa: E402

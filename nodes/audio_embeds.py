@@ -4,8 +4,7 @@ from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
 from ..multitalk.common.types import Speakers
-from ..multitalk.speakers.assembly import one_speaker
-from ..multitalk.speech.embeds import encode_voices
+from ..multitalk.speech.embeds import encode_voices, one_speaker
 from .host.codecs import soundtrack as soundtracks
 from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of

@@ -1,26 +1,22 @@
 """The sampler node: speech and a picture in, a talking video out."""
 
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.runs.identity import Resume
 from . import sampler_tooltips as tips
 from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.widgets import check_widgets
-from .host.run.durable_run import OutputOptions, saved_run
 from .host.run.job import Job
-from .host.run.metadata import run_metadata
 from .host.run.options import RunOptions
 from .host.run.plan import PLANNER, PlanInputs
 from .host.run.posted_modes import check_posted_scheduler
-from .host.run.request import OutputForm, SamplerWidgets, checked_settings
+from .host.run.preflight import PREFLIGHTS
+from .host.run.request import OutputForm, SamplerWidgets
 from .host.run.review import REVIEWS
 from .host.run.summary import with_summary
-from .host.run.video_file import run_place
-from .host.run.windowed_run import latent_result, run_windows
+from .host.run.windowed_run import latent_run, saved_run
 from .host.sampling.clip_vision import seeing
 from .host.sampling.comfy_backend import RunModels
 from .host.sampling.schedule import prompts_of
@@ -84,14 +80,14 @@ class EverTalkSampler(EverTalkNode):
         prompts a text encoder may have to load for, then all others.
         """
         check_widgets(cls, inputs)
-        asked, options, picture = SamplerWidgets.of(inputs), RunOptions.of(inputs), inputs.get("start_image")
+        asked, options = SamplerWidgets.of(inputs), RunOptions.of(inputs)
         Job.of(cls.hidden).check(asked)
-        has_negative = "negative" in inputs
-        if inputs["audio_embeds"] is None:
-            checked_settings(asked, picture, options, has_negative=has_negative)
+        speech, picture = inputs["audio_embeds"], inputs.get("start_image")
+        run = PlanInputs(asked, speech, picture, options, "negative" in inputs)
+        PLANNER.check(run)
+        if speech is None:
             return ["audio_embeds"]
-        run = PlanInputs(asked, inputs["audio_embeds"], picture, options, has_negative)
-        PLANNER.plan(run)
+        plan = PLANNER.plan(run)
         if "schedule" in inputs and options.schedule is None:
             return ["schedule"]
         unused = {"positive"} if options.has_prompts else set[str]()
@@ -103,7 +99,7 @@ class EverTalkSampler(EverTalkNode):
         if "model" in missing:
             check_posted_scheduler(asked.scheduler)
         if missing:
-            PLANNER.run_preflight(run)
+            PREFLIGHTS.show(plan, asked)
         return missing
 
     @classmethod
@@ -121,26 +117,12 @@ class EverTalkSampler(EverTalkNode):
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
         prompt = {} if options.has_prompts else {"positive": positive}
         check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds, **prompt)
-        planned = PLANNER.take(PlanInputs(asked, audio_embeds, start_image, options, negative is not None))
-        plan = planned.plan
+        plan = PLANNER.take(PlanInputs(asked, audio_embeds, start_image, options, negative is not None))
         see = seeing(others)
         run_models = RunModels(model, vae, prompts_of(positive, options.schedule), negative, see)
         if asked.form is OutputForm.LATENT:
-            return with_summary(
-                plan, run_models, lambda: latent_result(plan, run_windows(plan, run_models, None))
-            )
-        job, size = Job.of(cls.hidden), plan.size
-        place = run_place(asked.filename_prefix, size.width_px, size.height_px, job.widget_values)
-        metadata = run_metadata(job.prompt, job.extra_pnginfo)
-        plan = replace(plan, notes=(*plan.notes, *metadata.notes))
-        output_options = OutputOptions(
-            place,
-            Resume(asked.resume),
-            metadata.texts,
-            asked.pause_after,
-            asked.written_as,
-            planned.preflight_figures,
-        )
+            return with_summary(plan, run_models, lambda: latent_run(plan, run_models))
+        output_options = Job.of(cls.hidden).output_options(plan, asked)
         return with_summary(plan, run_models, lambda: saved_run(plan, run_models, output_options))
 
     @classmethod

@@ -2,9 +2,10 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.common.types import AudioEmbeds, Speakers
+from ..multitalk.common.types import Speakers
 from ..multitalk.dubbing.clip import DubSource
 from ..multitalk.model.guidance import GuidanceSettings
+from ..multitalk.speech.embeds import AudioEmbeds
 from ..multitalk.windows.finish import LookSettings
 from ..multitalk.windows.prompt_timeline import PromptTimeline
 from .host.codecs.speech import SpeechEncoderModel

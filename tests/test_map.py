@@ -14,6 +14,9 @@ ARCHITECTURE, TESTS = "ARCHITECTURE.md", "tests/README.md"
 PAGES = (ARCHITECTURE, "CONTRIBUTING.md", TESTS)
 ROOMS = ("multitalk", "nodes/host")
 
+MOST_PLAN_STOPS, MOST_SPEECH_FILES = 14, 20
+"""What a stranger can follow; a longer way wants fewer layers, not a larger number here."""
+
 FENCE = re.compile(r"```.*?```", re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+)\)")
@@ -146,6 +149,43 @@ def test_every_room_is_described_in_the_order_of_its_contract(package: str) -> N
     rooms = {file.parent.name for file in (ROOT / package).glob("*/__init__.py")}
     assert rooms == set(layers)
     assert [room for room in rooms if f"**`{package}/{room}/`**" not in text] == []
+
+
+def layer_of(place: str) -> int:
+    """How high the layer of a place is: `nodes/` itself is the highest, `attention/` the lowest."""
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    rooms = {one["containers"][0]: one["layers"] for one in contracts if "containers" in one}
+    order = [
+        *(f"nodes/host/{room}/" for room in rooms["evertalk_pack.nodes.host"]),
+        *(f"multitalk/{room}/" for room in rooms["evertalk_pack.multitalk"]),
+        "wanvideo/",
+        "attention/",
+    ]
+    return -next((index for index, room in enumerate(order) if place.startswith(room)), -1)
+
+
+def test_the_plan_of_a_run_goes_down_through_the_layers_in_few_stops() -> None:
+    (section,) = (
+        part
+        for part in re.split(r"^(?=## )", read(ARCHITECTURE), flags=re.MULTILINE)
+        if part.startswith("## The plan of a run, top down\n")
+    )
+    stops = STOP.findall(section)
+    layers = [layer_of(stop) for stop in stops]
+    assert stops[0] == "nodes/sampler.py::EverTalkSampler.execute"
+    assert "nodes/host/run/plan.py::plan_run" in stops
+    assert len(stops) <= MOST_PLAN_STOPS
+    assert layers == sorted(layers, reverse=True)
+    assert (
+        layer_of("nodes/sampler.py") > layer_of("nodes/host/run/plan.py") > layer_of("multitalk/runs/lock.py")
+    )
+
+
+def test_speech_passes_few_files() -> None:
+    (files,) = (
+        files for name, (_, files, _) in journeys(read(ARCHITECTURE)).items() if name.startswith("Speech,")
+    )
+    assert files <= MOST_SPEECH_FILES
 
 
 def test_every_test_file_is_in_the_list_of_tests() -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
-from evertalk_pack.multitalk.common.types import AudioEmbeds, Speakers, Waveform
-from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.common.types import Speakers, Waveform
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds, encode_voices
 from tiny_speech import speech_like
 
 if TYPE_CHECKING:
@@ -146,11 +146,13 @@ def play_windows(
     model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, writer: Any = None, **changed: Any
 ) -> torch.Tensor:
     """A whole run with the sampler's widgets `changed`; the last window's latents."""
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
-    from evertalk_pack.nodes.host.run.windowed_run import run_windows
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
+    from evertalk_pack.nodes.host.run.windowed_run import check_models, run_windows
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
-    plan = plan_run(SamplerWidgets.of(widgets(**changed)), embeds, picture(), has_negative=True)
+    asked = SamplerWidgets.of(widgets(**changed))
+    plan = plan_run(PlanInputs(asked, embeds, picture(), has_negative=True))
     prompt = conditioning(0)
     run_models = RunModels(model, vae, lambda _window: prompt, conditioning(1), lambda _frame: None)
-    return run_windows(plan, run_models, writer).latents_BCTHW
+    return run_windows(plan, run_models, check_models(plan, run_models), writer).latents_BCTHW

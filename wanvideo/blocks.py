@@ -12,6 +12,7 @@ import torch
 
 from ..attention.protocol import Attention
 from .protocols import WanSelfAttention
+from .ranks import TokenSplit
 from .rope import Rotation
 
 
@@ -43,6 +44,7 @@ class BlockContext:
         num_heads: attention heads.
         attention: the attention backend.
         inside: what a host has a say in inside of blocks, its attention included; None if it has none.
+        split: this process's share of the tokens, where several make one evaluation; else None.
     """
 
     modulation_BNC: torch.Tensor
@@ -52,6 +54,7 @@ class BlockContext:
     num_heads: int
     attention: Attention
     inside: InsideBlock | None = None
+    split: TokenSplit | None = None
 
 
 RunInContext = Callable[[BlockContext, torch.Tensor], torch.Tensor]

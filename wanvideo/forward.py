@@ -1,12 +1,15 @@
 """The forward pass of Wan 2.1 image-to-video as pure functions over a module tree.
 
 Shape letters: B batch, L video tokens, M context tokens, H heads, D head dimension, C channels, N modulation
-rows; video tensors are BCTHW. Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/model.py).
+rows; video tensors are BCTHW. Where several processes make one evaluation, L are the tokens of a rank's
+share, and in self-attention all tokens in some of the heads. Source: Wan 2.1 (Wan-Video/Wan2.1,
+wan/modules/model.py).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import torch
@@ -17,7 +20,8 @@ from .blocks import NO_HOST, BlockContext, HostSide
 from .compiling import stored
 from .geometry import PATCH_HW
 from .protocols import BlockHook, HookOfBlock, WanBlock, WanCrossAttention, WanHead, WanSelfAttention, WanTree
-from .rope import Rotation, rotate
+from .ranks import Ranks, TokenSplit, check_size
+from .rope import Rotation, rotate, rotation_share
 
 TIME_PERIOD = 10000.0
 
@@ -57,8 +61,13 @@ def wan_forward(
     host: HostSide = NO_HOST,
     compute: ComputeBlock | None = None,
     run_stack: RunStack | None = None,
+    ranks: Ranks | None = None,
 ) -> torch.Tensor:
     """Predict noise minus data, (batch, 16, frames, height, width), for one timestep.
+
+    With ranks, each of these processes calls this with the same inputs and gets the same result. Blocks,
+    hooks and `run_stack` then see this rank's share of the tokens, a hook's `observe_qk` all tokens of this
+    rank's heads; a host may change no tokens inside of blocks or after them.
 
     Args:
         tree: the modules.
@@ -68,16 +77,22 @@ def wan_forward(
         host: what a host has a say in.
         compute: the block's arithmetic, block_forward unless given.
         run_stack: how all blocks together are run; as they are, unless a step cache leaves them out.
+        ranks: the processes that make this evaluation together; None: this one alone.
+
+    Raises:
+        RankCountError: so many ranks cannot share the heads evenly.
     """
+    split = split_of(tree, inputs.x_BCTHW, ranks)
     time_BC, modulation_BNC = embed_time(tree, inputs.timestep_B, inputs.x_BCTHW.dtype)
     context = BlockContext(
         modulation_BNC=modulation_BNC,
         text_BMC=tree.text_embedding(inputs.text_BMC),
         clip_BMC=None if inputs.clip_BMC is None else tree.img_emb(inputs.clip_BMC),
-        rotation=inputs.rotation,
+        rotation=inputs.rotation if split is None else rotation_share(inputs.rotation, split),
         num_heads=tree.num_heads,
         attention=attention,
         inside=host.inside,
+        split=split,
     )
 
     def run_blocks(x_BLC: torch.Tensor) -> torch.Tensor:
@@ -92,8 +107,33 @@ def wan_forward(
 
     stack = run_blocks if run_stack is None else partial(run_stack, modulation_BNC, run_blocks)
     # The embedded tokens have no name here: one would keep them in memory through all blocks.
-    after_BLC = stack(embed_latents(tree, inputs.x_BCTHW))
-    return unpatchify(project_out(tree.head, after_BLC, time_BC), token_grid(inputs.x_BCTHW))
+    after_BLC = stack(embed_share(tree, inputs.x_BCTHW, split))
+    patches_BLC = project_out(tree.head, after_BLC, time_BC)
+    if split is not None:
+        patches_BLC = split.whole(patches_BLC)
+    return unpatchify(patches_BLC, token_grid(inputs.x_BCTHW))
+
+
+def split_of(tree: WanTree, x_BCTHW: torch.Tensor, ranks: Ranks | None) -> TokenSplit | None:
+    """This rank's share of the tokens of such latents; None for one process.
+
+    Raises:
+        RankCountError: so many ranks cannot share the heads evenly.
+    """
+    if ranks is None or ranks.size == 1:
+        return None
+    check_size(tree.num_heads, ranks.size)
+    return TokenSplit(ranks, prod(token_grid(x_BCTHW)))
+
+
+def embed_share(tree: WanTree, x_BCTHW: torch.Tensor, split: TokenSplit | None) -> torch.Tensor:
+    """The tokens that this process computes: all of them, or its share, of the frames around it."""
+    if split is None:
+        return embed_latents(tree, x_BCTHW)
+    span = split.frames_around(x_BCTHW.shape[2])
+    x_BLC = split.out_of_frames(embed_latents(tree, x_BCTHW[:, :, span.first : span.end]), span)
+    # Without the strides of the whole frames, for which blocks would be compiled a second time.
+    return x_BLC.clone(memory_format=torch.contiguous_format)
 
 
 def embed_latents(tree: WanTree, x_BCTHW: torch.Tensor) -> torch.Tensor:
@@ -167,15 +207,25 @@ def self_attend(
     layer: WanSelfAttention, hook: BlockHook | None, x_BLC: torch.Tensor, context: BlockContext
 ) -> tuple[torch.Tensor, Any]:
     """Self-attention of the modulated tokens, and what the hook made of its queries and keys."""
-    heads = context.num_heads
-    q_BLHD = stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation))
-    k_BLHD = stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation))
+    heads, split = context.num_heads, context.split
+    q_BLHD = in_heads(
+        stored(rotate(split_heads(layer.norm_q(layer.q(x_BLC)), heads), context.rotation)), split
+    )
+    k_BLHD = in_heads(
+        stored(rotate(split_heads(layer.norm_k(layer.k(x_BLC)), heads), context.rotation)), split
+    )
     routing = None if hook is None else hook.observe_qk(q_BLHD, k_BLHD)
-    v_BLHD = split_heads(layer.v(x_BLC), heads)
-    attended_BLC = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD).flatten(2)
+    v_BLHD = in_heads(split_heads(layer.v(x_BLC), heads), split)
+    attended_BLHD = attention_of(layer, context)(q_BLHD, k_BLHD, v_BLHD)
+    attended_BLC = (attended_BLHD if split is None else split.to_tokens(attended_BLHD)).flatten(2)
     if context.inside is not None:
         attended_BLC = context.inside.attended(attended_BLC, q_BLHD, k_BLHD)
     return layer.o(attended_BLC), routing
+
+
+def in_heads(x_BLHD: torch.Tensor, split: TokenSplit | None) -> torch.Tensor:
+    """All tokens in the heads of this process: all heads, or its rank's."""
+    return x_BLHD if split is None else split.to_heads(x_BLHD)
 
 
 def attention_of(layer: WanSelfAttention, context: BlockContext, *, precise: bool = False) -> Attention:

@@ -5,7 +5,7 @@ before and after its activation; a feed-forward that holds on to the former whil
 that layer's result besides, and its weight, where that is cast. Beside these stand the rotations, the latents
 and what the voices bring.
 Weights of another precision are cast one layer at a time and freed before that point; attention, its heads
-rotated in float32, stays below it.
+rotated in float32, stays below it, also where ranks exchange tokens for heads in it.
 
 A compiled block writes the activation over the hidden layer, and keeps its tokens as the two parts of their
 sum, which it adds up where they are used; read from the code that torch 2.11 generates.
@@ -62,6 +62,7 @@ class ForwardSize:
         compiled: the blocks are compiled.
         hidden_is_held: uncompiled, the feed-forward holds the hidden layer until its last layer is done.
         casts_weights: weights are cast to the precision that is computed in.
+        ranks: processes that make the evaluation together, each with its share of the tokens.
     """
 
     tokens: int
@@ -78,6 +79,7 @@ class ForwardSize:
     compiled: bool = False
     hidden_is_held: bool = False
     casts_weights: bool = False
+    ranks: int = 1
 
 
 def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
@@ -87,11 +89,16 @@ def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
     latents = patch * (
         2 * size.in_channels * size.value_bytes + LATENT_COPIES * size.latent_channels * FLOAT32_BYTES
     )
-    rotations = size.head_dim // 2 * FLOAT32_BYTES * (ROTATION_VALUES + (2 if size.voices > 1 else 0))
+    pair_values = size.head_dim // 2 * FLOAT32_BYTES
+    shares = (2 if size.voices > 1 else 0) + (
+        2 if size.ranks > 1 else 0
+    )  # of the audio's queries, of its own
     audio = size.voices * size.audio_values * (FLOAT32_BYTES + size.value_bytes)
     context = CONTEXT_TOKENS * CONTEXT_COPIES * size.dim * size.value_bytes
-    per_token = width * size.value_bytes + latents + rotations
-    return batch * (size.tokens * per_token + audio + context) + cast_bytes(size) + WORKSPACE_BYTES
+    # The host makes latents and rotations of all tokens on every rank; blocks hold a share.
+    of_all = size.tokens * (latents + pair_values * ROTATION_VALUES)
+    share = -(-size.tokens // size.ranks) * (width * size.value_bytes + pair_values * shares)
+    return batch * (of_all + share + audio + context) + cast_bytes(size) + WORKSPACE_BYTES
 
 
 def cast_bytes(size: ForwardSize) -> int:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .ranks import TokenSplit
+
 BASE = 10000.0
 
 
@@ -43,6 +45,11 @@ def grid_rotation(grid_THW: tuple[int, int, int], head_dim: int, device: torch.d
     axes = torch.meshgrid(*places, indexing="ij")
     parts = [angles(axis.flatten(), count) for axis, count in zip(axes, pairs, strict=True)]
     return rotation_of_angles(torch.cat(parts, dim=1)[None])
+
+
+def rotation_share(rotation: Rotation, split: TokenSplit) -> Rotation:
+    """The rotation of a rank's share of the tokens; padding is turned to zeros, which it is."""
+    return Rotation(split.share_of(rotation.turn_BLHP2))
 
 
 def rotate(x_BLHD: torch.Tensor, rotation: Rotation) -> torch.Tensor:

@@ -17,6 +17,8 @@ from typing import Literal
 
 import torch
 
+from .ranks import Ranks
+
 FittedSize = Literal["480p", "720p"]
 
 COEFFICIENTS: dict[FittedSize, tuple[float, ...]] = {
@@ -117,6 +119,7 @@ class StepCache:
         modulation_BNC: torch.Tensor,
         run: Callable[[torch.Tensor], torch.Tensor],
         x_BLC: torch.Tensor,
+        ranks: Ranks | None = None,
     ) -> torch.Tensor:
         """The tokens after all blocks: through `run`, or by what it added when the branch last needed it.
 
@@ -124,11 +127,15 @@ class StepCache:
             name: of the branch, the same in every step.
             modulation_BNC: of the timestep.
             run: all blocks.
-            x_BLC: the tokens before the first block.
+            x_BLC: the tokens before the first block, or this rank's share of them.
+            ranks: the processes that make this evaluation together; the first decides for all, since GPUs of
+                two kinds may differ in the last digits of a change.
         """
         branch = self._branches.setdefault(name, _Branch())
         always = self.settings.always_computes(self.step, self.steps)
         is_needed, branch.drift = decide(branch.drift, modulation_BNC, self.settings, always=always)
+        if ranks is not None:
+            is_needed = ranks.agreed(is_needed, x_BLC.device)
         if branch.added_BLC is not None and not is_needed:
             self.left_out += 1
             return x_BLC + branch.added_BLC

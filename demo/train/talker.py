@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pack  # noqa: F401
 import torch
-from evertalk_pack.multitalk.model.audio_attention import SpeakerRotations
-from evertalk_pack.multitalk.model.audio_model import AudioModel, RouteSpeakers, TalkHooks
+from evertalk_pack.multitalk.model.audio_model import AudioModel, RouteSpeakers, SpeakerRotations, TalkHooks
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
 from evertalk_pack.multitalk.model.speaker_map import key_positions, query_positions, speaker_map
 from evertalk_pack.wanvideo.forward import WanInputs, wan_forward

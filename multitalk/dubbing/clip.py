@@ -4,7 +4,7 @@ Shape letters: F video frames, H and W pixels, C channels.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -142,6 +142,11 @@ class Dub:
         if window.motion == 0:
             self._scene_HWC = frame_HWC
         return frame_HWC
+
+    def begin_at(self, windows: Sequence[Window], first: int) -> None:
+        """Get ready to play from a window on: its scene is the one that began last."""
+        if first < len(windows):
+            self.reference(next(window for window in windows[first::-1] if window.motion == 0))
 
     def scene_picture(self) -> torch.Tensor:
         """The first reference of the scene that plays now; `reference` was asked for it."""

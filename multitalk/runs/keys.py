@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..common.fingerprint import chained, fingerprint
-from ..common.types import CONTEXT_FRAMES, AudioEmbeds
+from ..common.types import CONTEXT_FRAMES
+from ..speech.embeds import AudioEmbeds
 from ..windows.plan import Window
 from ..windows.voices import heard_by
 

@@ -48,11 +48,6 @@ class SpeakerInputs:
     boxes: str = ""
 
 
-def one_speaker(sound: Waveform) -> Speakers:
-    """A single speaker, who is heard as they are."""
-    return Speakers(SPEAKER_NAMES[:1], (sound,), sound, notes=sound.notes)
-
-
 def make_speakers(given: SpeakerInputs) -> Speakers:
     """Read everything that was given, and put the voices on the video's timeline.
 

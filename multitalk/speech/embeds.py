@@ -1,23 +1,67 @@
-"""From voices to the audio embeds of a run.
+"""From voices to the audio embeds of a run, and these themselves.
 
 Shape letters: N frames of a track with its silent tail, F video frames, L encoder layers, C channels, S
 speakers.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from ..common.mask_places import SPEAKER_NAMES, Place
 from ..common.tensor_file import gathered
-from ..common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Speakers, Waveform
+from ..common.types import TAIL_FRAMES, LiveForm, Speakers, VoiceMarks, Waveform
 from .active_pair import track_activity
 from .live import live_features
 from .loudness import loudness_of_pieces, speech_gain, with_gain
 from .voice_marks import mark_voices
 from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ, speech_pieces, video_frames_of
+
+
+@dataclass(frozen=True, slots=True)
+class AudioEmbeds:
+    """Encoded speech, ready for the sampler.
+
+    Attributes:
+        tracks_NLC: one tensor a speaker, (video_frames + TAIL_FRAMES, encoder layers, channels), float32 on
+            the CPU. The tail is encoded silence. With `live`, (windows * live.kept_frames, ...): what each
+            window hears by itself, one behind the other.
+        video_frames: length of the video: round(FPS * seconds of the audio).
+        sound: the sound as it is muxed into the file; with several voices, their mix.
+        activity_SF: power of each track in each video frame, (speakers, video_frames) float32; it decides
+            which two of three or four are heard in a window, and may be None with fewer.
+        places: where the speakers are, see Speakers.
+        notes: sentences for the user.
+        marks: what was encoded, or None where that is not known.
+        live: the windows that the speech was heard for one by one; None: it was heard as a whole.
+    """
+
+    tracks_NLC: tuple[torch.Tensor, ...]
+    video_frames: int
+    sound: Waveform
+    activity_SF: torch.Tensor | None = None
+    places: tuple[Place, ...] = ()
+    notes: tuple[str, ...] = ()
+    marks: VoiceMarks | None = None
+    live: LiveForm | None = None
+
+    def __post_init__(self) -> None:
+        assert self.tracks_NLC, "at least one speaker"
+        for track_NLC in self.tracks_NLC:
+            assert track_NLC.ndim == 3, f"(frames, layers, channels), not {tuple(track_NLC.shape)}"
+            assert track_NLC.shape[0] == self.track_frames, "video frames and the silent tail"
+        assert len(self.places) in {0, len(self.tracks_NLC)}, "a place a speaker, or none at all"
+
+    @property
+    def track_frames(self) -> int:
+        """How many frames of features a track has."""
+        if self.live is None:
+            return self.video_frames + TAIL_FRAMES
+        return self.live.windows_in(self.video_frames) * self.live.kept_frames
 
 
 class EncodesSpeech(Protocol):
@@ -35,6 +79,11 @@ class EncodesSpeech(Protocol):
             folder: where intermediate results of a long track lie; None: in memory.
         """
         ...
+
+
+def one_speaker(sound: Waveform) -> Speakers:
+    """A single speaker, who is heard as they are."""
+    return Speakers(SPEAKER_NAMES[:1], (sound,), sound, notes=sound.notes)
 
 
 def encode_voices(

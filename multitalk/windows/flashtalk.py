@@ -9,8 +9,9 @@ flash_talk/src/pipeline/flash_talk_pipeline.py and flash_talk/configs/infer_para
 from dataclasses import replace
 
 from ..common.errors import InputError
-from ..common.types import AudioEmbeds, LiveForm
+from ..common.types import LiveForm
 from ..model.guidance import GuidanceSettings
+from ..speech.embeds import AudioEmbeds
 from .colour import ColourMethod
 from .finish import LookSettings
 from .settings import FLASHTALK_2_SCHEDULE, FLASHTALK_SCHEDULE, WindowSettings, is_flashtalk

@@ -54,7 +54,7 @@ def test_the_first_half_of_a_gpu_s_time(tmp_path: Path) -> None:
 def test_the_second_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     code, runs = run_suite(tmp_path / "rows.jsonl", "--parts", "second")
     assert {name: rows[-1]["ended"] for name, rows in runs.items()} == dict.fromkeys(
-        ("small cards", "LoRA offloaded", "FlashTalk", "TeaCache"), "exit status 0"
+        ("small cards", "LoRA offloaded", "FlashTalk", "several GPUs", "TeaCache"), "exit status 0"
     )
     assert code == 0
     unlimited, limited = told(runs["small cards"], "windows")
@@ -69,6 +69,11 @@ def test_the_second_half_of_a_gpu_s_time(tmp_path: Path) -> None:
     for row in (four, two):
         assert row["parts_s"].keys() == {"encode", "sample", "decode", "finish"}
         assert row["frames_a_second"] == pytest.approx(4 / row["window_s"], rel=0.02)
+    rows = runs["several GPUs"]
+    assert [row["ranks"] for row in told(rows, "ranks") + told(rows, "exchange")] == [2, 2], "of two heads"
+    assert all(row["relative_difference"] < 0.01 for row in told(rows, "split") + told(rows, "ranks"))
+    assert len(told(rows, "exchange")[0]["waiting_s"]) == 2
+    assert [row.get("is_a_projection", False) for row in told(rows, "minute")] == [False, True, True, False]
     exact, *cached = told(runs["TeaCache"], "teacache")
     assert exact["relative_difference"] == 0
     assert all(row["computed"] + row["left_out"] == 8 for row in cached)

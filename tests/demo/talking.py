@@ -144,7 +144,7 @@ def make_film(
     `steps` are InfiniteTalk's, of which there may be many; else the four that the miniature was trained for.
     """
     from evertalk_pack.nodes.host.model.patcher import attachment_of
-    from evertalk_pack.nodes.host.run.request import plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
     from evertalk_pack.nodes.host.run.windowed_run import comfy_backend_for, spec_of
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
@@ -152,7 +152,7 @@ def make_film(
     speakers = Speakers(("A", "B")[: len(sounds)], tuple(sounds), sounds[0])
     embeds = encode_voices(troupe.encoder, speakers)
     widgets = _widgets() if steps is None else replace(_widgets(), scheduler="infinitetalk", steps=steps)
-    plan = plan_run(widgets, embeds, picture_HWC[None], has_negative=False)
+    plan = plan_run(PlanInputs(widgets, embeds, picture_HWC[None]))
     run_models = RunModels(
         troupe.model, troupe.vae, lambda _window: troupe.positive, None, lambda _frame: None
     )

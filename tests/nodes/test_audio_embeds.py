@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from safetensors.torch import save_file
 from tiny_speech import speech_like, tiny_encoder
 

@@ -12,7 +12,7 @@ from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 from evertalk_pack.multitalk.speech.features import in_norm, samples_stats
 from evertalk_pack.multitalk.speech.live import buffers
 from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces, speech_gain, with_gain
-from evertalk_pack.multitalk.windows.audio_frames import context_indices, newest_frames, window_of_frames
+from evertalk_pack.multitalk.windows.voices import context_indices, newest_frames, window_of_frames
 from parity_case import Case, Runner
 
 Tensors = dict[str, torch.Tensor]

@@ -14,12 +14,12 @@ from evertalk_pack.multitalk.common.mask_places import default_masks
 from evertalk_pack.multitalk.model.audio_model import AudioModel
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.speakers.masks import SpeakerMasks, make_speaker_masks, token_masks
-from evertalk_pack.multitalk.windows.audio_frames import newest_frames, window_of_frames
 from evertalk_pack.multitalk.windows.colour import match_colour
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import MODES, WindowCondition
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 from evertalk_pack.multitalk.windows.settings import FLASHTALK_SAMPLER
+from evertalk_pack.multitalk.windows.voices import newest_frames, window_of_frames
 from evertalk_pack.wanvideo.geometry import SPACE_STRIDE
 from evertalk_pack.wanvideo.schedule import fixed_timesteps, infinitetalk_timesteps, sigmas_of
 from parity_case import Case, Runner, use_comfyui

@@ -6,10 +6,15 @@ from typing import cast
 import torch
 from einops import rearrange
 from evertalk_pack.attention.sdpa import attend as sdpa
-from evertalk_pack.multitalk.model.audio_attention import SpeakerRotations
-from evertalk_pack.multitalk.model.audio_model import AudioModel, TalkHook, TalkHooks
+from evertalk_pack.multitalk.model.audio_model import (
+    AudioModel,
+    AudioProjector,
+    SpeakerRotations,
+    TalkHook,
+    TalkHooks,
+    group_by_latent_frame,
+)
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
-from evertalk_pack.multitalk.model.projector import AudioProjector, group_by_latent_frame
 from evertalk_pack.multitalk.model.routing import SpeakerRouter
 from evertalk_pack.multitalk.model.speaker_map import key_positions, query_positions, speaker_map
 from evertalk_pack.multitalk.speakers.masks import token_masks

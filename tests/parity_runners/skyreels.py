@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import torch
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
 from evertalk_pack.multitalk.windows.colour import match_colour
 from evertalk_pack.multitalk.windows.ending import STILL_FRAMES, Ending
 from evertalk_pack.multitalk.windows.loop import FinishedWindow, RunSpec, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import Encode, MultiTalkMode, WindowCondition, WindowInputs
 from evertalk_pack.multitalk.windows.plan import Window
+from evertalk_pack.multitalk.windows.voices import window_of_frames
 from evertalk_pack.wanvideo.schedule import sigmas_of
 from parity_case import Case, Runner, use_comfyui
 from torch import nn

@@ -23,14 +23,16 @@ from ....multitalk.model.checkpoint import TalkMode
 from ....multitalk.model.routing import SpeakerRouter
 from ....wanvideo.blocks import BlockContext
 from ....wanvideo.compiling import compiled, many_graphs
-from ....wanvideo.forward import ComputeBlock, WanInputs, block_forward, wan_forward
+from ....wanvideo.forward import ComputeBlock, WanInputs, block_forward, split_of, wan_forward
 from ....wanvideo.protocols import BlockHook, WanBlock, WanTree
+from ....wanvideo.ranks import Ranks
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..compat.compiled_files import keep_compiled_files
 from .attention import host_attention
 from .block_patches import Given, host_side, inside_of, rotation_of_host
 from .connected import check_call
 from .lora_patch import fuse_before_runs
+from .rank_checks import check_budget_on_ranks, check_options
 
 KEY = "evertalk"
 """Names the pack's entries in the host's transformer options, attachments and additional models."""
@@ -69,6 +71,7 @@ class TalkCall:
         talks: the audio weights, on each GPU that the host may take.
         step_cache: the window's TeaCache, or None.
         budget: the run's sparse self-attention, or None.
+        ranks: the processes that make every evaluation together; None: this one alone.
     """
 
     branches: tuple[BranchCall, ...]
@@ -76,6 +79,7 @@ class TalkCall:
     talks: tuple[Talk, ...]
     step_cache: StepCache | None = None
     budget: AttentionBudget | None = None
+    ranks: Ranks | None = None
 
     def talk_on(self, tree: WanTree) -> AudioModel:
         """The audio weights that lie where these modules do."""
@@ -151,7 +155,12 @@ class TalkForward:
         exact = call.attention or host_attention(options)
         inputs = WanInputs(x, t, context, clip_fea, rotation_of_host(freqs))
         hooks = self.hooks(x, options["cond_or_uncond"], exact)
-        stack = None if call.step_cache is None else partial(call.step_cache.run, tuple(options["uuids"]))
+        if call.ranks is not None:
+            check_options(options)
+            check_budget_on_ranks(0.0 if call.budget is None else call.budget.budget)
+        stack = None
+        if call.step_cache is not None:
+            stack = partial(call.step_cache.run, tuple(options["uuids"]), ranks=call.ranks)
         kernel, evaluating = call.attention, nullcontext()
         if call.budget is not None:
             kernel = within_budget(exact)
@@ -160,9 +169,13 @@ class TalkForward:
         host = host_side(options, Given(self.tree, x, t, freqs), kernel)
         with evaluating:
             if not self.compile_blocks:
-                return wan_forward(self.tree, inputs, attention, hooks, host, run_stack=stack)
+                return wan_forward(
+                    self.tree, inputs, attention, hooks, host, run_stack=stack, ranks=call.ranks
+                )
             with many_graphs():
-                return wan_forward(self.tree, inputs, attention, hooks, host, compute_block, stack)
+                return wan_forward(
+                    self.tree, inputs, attention, hooks, host, compute_block, stack, call.ranks
+                )
 
     def hooks(self, x_BCTHW: torch.Tensor, branch_of_chunk: list[int], attention: Attention) -> TalkHooks:
         """The audio branch of this call; the host says which cond each part of the batch belongs to."""
@@ -170,10 +183,12 @@ class TalkForward:
         branch, talk = self.call.branches[branch_of_chunk[0]], self.call.talk_on(self.tree)
         audio = branch.audio_SFKLC[None].expand(x_BCTHW.shape[0], *branch.audio_SFKLC.shape)
         tokens_BTNC = talk.audio_tokens(audio.to(x_BCTHW))
+        split = split_of(self.tree, x_BCTHW, self.call.ranks)
         route = None
         if branch.token_masks_MP is not None:
-            route = SpeakerRouter(branch.token_masks_MP.to(x_BCTHW), tokens_BTNC.shape[2], attention)
-        return TalkHooks(talk, tokens_BTNC, self.tree.num_heads, attention, route)
+            masks_MP = branch.token_masks_MP.to(x_BCTHW)
+            route = SpeakerRouter(masks_MP, tokens_BTNC.shape[2], attention, split)
+        return TalkHooks(talk, tokens_BTNC, self.tree.num_heads, attention, route, split)
 
 
 @dataclass(frozen=True, slots=True)

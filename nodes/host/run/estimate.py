@@ -20,20 +20,12 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ....multitalk.common.errors import InputError
-from ....multitalk.common.size_buckets import Resolution, bucket_for
 from ....multitalk.dubbing.source import open_source
 from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
-from ....multitalk.windows.plan import plan_windows
-from ....multitalk.windows.settings import (
-    FrameSize,
-    WindowSettings,
-    checked_size,
-    checked_windows,
-    is_flashtalk,
-)
+from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
 from ....wanvideo.plain_file import open_plain
 from ..codecs.soundtrack import NAME as SOUNDTRACK
 from ..report.request_json import json_of
@@ -41,7 +33,7 @@ from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
 from .model_defaults import fit_of
 from .posted_modes import LOADERS
-from .request import CUSTOM_SIZE, SIZES
+from .request import CUSTOM_SIZE, video_size, windows_of
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
@@ -172,8 +164,7 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    leads = is_flashtalk(str(sampler["inputs"].get("scheduler")))
-    windows = plan_windows(frames, settings.window_frames, settings.motion_frames, leads=leads)
+    windows = windows_of(frames, settings, str(sampler["inputs"].get("scheduler")))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)
@@ -193,13 +184,10 @@ def window_settings(inputs: dict[str, Any]) -> WindowSettings | None:
 
 def size_of_video(graph: SentGraph, sampler: Node) -> FrameSize | None:
     """The video's size: the widgets' own, or what the picture makes of it."""
-    inputs = sampler["inputs"]
-    if inputs.get("size") == CUSTOM_SIZE:
-        height, width = inputs.get("height"), inputs.get("width")
-        return checked_size(height, width)[0] if isinstance(height, int) and isinstance(width, int) else None
-    resolution: Resolution | None = next((name for name in SIZES if name == inputs.get("size")), None)
-    picture = picture_size(graph, sampler)
-    return FrameSize(*bucket_for(*picture, resolution)) if resolution and picture else None
+    size, height, width = (sampler["inputs"].get(name) for name in ("size", "height", "width"))
+    picture = None if size == CUSTOM_SIZE else picture_size(graph, sampler)
+    sized = video_size(size, height, width, picture)
+    return None if sized is None else sized[0]
 
 
 def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:

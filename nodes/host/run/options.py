@@ -46,9 +46,10 @@ class RunOptions:
         """Pick the sockets out of what the host hands a node; one that is not connected is missing there."""
         return cls(**{field.name: inputs[field.name] for field in fields(cls) if field.name in inputs})
 
-    def is_same(self, other: "RunOptions") -> bool:
-        """Whether the same objects are connected."""
-        return all(getattr(self, field.name) is getattr(other, field.name) for field in fields(self))
+    def has_same_settings(self, other: "RunOptions") -> bool:
+        """Whether the same objects are connected; the schedule, which comes last of all, is left out."""
+        mine, others = ((one.guidance, one.look, one.source) for one in (self, other))
+        return all(own is given for own, given in zip(mine, others, strict=True))
 
     @property
     def denoise(self) -> float:

@@ -1,27 +1,100 @@
-"""The plan of a run, made once although the host asks twice: before weights load, and when the node runs."""
+"""The plan of a run: what was asked for, checked and decided once, before any weights are touched."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
 
-from ....multitalk.runs.identity import Resume
+import torch
+
+from ....multitalk.common.errors import InputError
+from ....multitalk.common.size_buckets import Size
+from ....multitalk.dubbing.clip import DubSource
+from ....multitalk.model.guidance import GuidanceSettings
+from ....multitalk.speech.embeds import AudioEmbeds
+from ....multitalk.windows import flashtalk
+from ....multitalk.windows.ending import Ending, ending_notes, ending_of
+from ....multitalk.windows.finish import LookSettings
+from ....multitalk.windows.plan import Window
+from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
+from ....multitalk.windows.references import Reference
+from ....multitalk.windows.seeds import WindowSeeds
+from ....multitalk.windows.settings import FrameSize, NoiseSchedule, is_flashtalk
+from ....multitalk.windows.voices import VoicePlan
 from .options import RunOptions
-from .preflight import run_preflight
-from .request import OutputForm, SamplerWidgets, plan_run
-from .video_file import run_place
-from .windowed_run import RunPlan
+from .request import OutputForm, RunSettings, SamplerWidgets, checked_settings, windows_of
+from .window_pictures import fit_picture, run_pictures
+
+SHAPES = "shapes"
+"""Names the mark of a field of RunPlan."""
+
+
+class Shapes(Enum):
+    """What a field of a plan shapes: every window, or the run as a whole (and each window by itself)."""
+
+    EVERY_WINDOW = "every window"
+    WHOLE_RUN = "whole run"
+
+
+EVERY_WINDOW = {SHAPES: Shapes.EVERY_WINDOW}
+WHOLE_RUN = {SHAPES: Shapes.WHOLE_RUN}
 
 
 @dataclass(frozen=True, slots=True)
-class PlanResult:
-    """A plan, and what was found when looking ahead.
+class RunPlan:
+    """What a run was asked to do. A field marked EVERY_WINDOW enters the key of each window by its name.
 
     Attributes:
-        plan: what the run was asked to do, checked.
-        preflight_figures: sentences for its manifest; empty before weights are asked for.
+        embeds: the speech.
+        voices: who is heard in a window, and where they are.
+        picture_HWC: the first picture of the run, at the video's size.
+        reference: each window's picture; None where the source gives them.
+        size: of the video.
+        windows: the windows.
+        schedule: noise levels and sampler.
+        guidance: text and audio scales.
+        seed: of all noise.
+        notes: what was changed on the way, a sentence each.
+        look: colour, joins and camera.
+        source: the clip that is dubbed, opened when the run starts, or None.
+        window_seeds: windows with a seed of their own.
+        end_HWC: the picture that the video ends on, at its size, or None.
     """
 
-    plan: RunPlan
-    preflight_figures: Mapping[str, str] = field(default_factory=dict[str, str])
+    embeds: AudioEmbeds = field(metadata=WHOLE_RUN)
+    voices: VoicePlan = field(metadata=WHOLE_RUN)
+    picture_HWC: torch.Tensor = field(metadata=EVERY_WINDOW)
+    reference: Reference | None = field(metadata=WHOLE_RUN)
+    size: FrameSize = field(metadata=EVERY_WINDOW)
+    windows: tuple[Window, ...] = field(metadata=WHOLE_RUN)
+    schedule: NoiseSchedule = field(metadata=EVERY_WINDOW)
+    guidance: GuidanceSettings = field(metadata=EVERY_WINDOW)
+    seed: int = field(metadata=EVERY_WINDOW)
+    notes: tuple[str, ...] = field(metadata=WHOLE_RUN)
+    look: LookSettings = field(metadata=EVERY_WINDOW)
+    source: DubSource | None = field(default=None, metadata=WHOLE_RUN)
+    window_seeds: WindowSeeds = field(default_factory=WindowSeeds, metadata=WHOLE_RUN)
+    end_HWC: torch.Tensor | None = field(default=None, metadata=WHOLE_RUN)
+
+    @property
+    def of_every_window(self) -> Mapping[str, Any]:
+        """The fields that shape every window, by name."""
+        marked = (one for one in fields(self) if one.metadata[SHAPES] is Shapes.EVERY_WINDOW)
+        return {one.name: getattr(self, one.name) for one in marked}
+
+    @property
+    def picture_changes(self) -> bool:
+        """Whether a later window is shown another picture than the first."""
+        later, reference = self.windows[1:], self.reference
+        if reference is None:
+            return bool(later)
+        return any(reference(window) is not self.picture_HWC for window in later)
+
+    def ending(self, window: Window) -> Ending | None:
+        """What a window ends on: the last one on the picture that the video ends on."""
+        if self.end_HWC is None or window is not self.windows[-1]:
+            return None
+        return ending_of(window, self.end_HWC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +103,7 @@ class PlanInputs:
 
     Attributes:
         widgets: the sampler's widgets.
-        audio_embeds: the speech.
+        audio_embeds: the speech; None while it is not encoded yet.
         start_image: the picture.
         options: the optional sockets.
         has_negative: whether a negative prompt is connected.
@@ -39,66 +112,157 @@ class PlanInputs:
     widgets: SamplerWidgets
     audio_embeds: object
     start_image: object
-    options: RunOptions
-    has_negative: bool
+    options: RunOptions = field(default_factory=RunOptions)
+    has_negative: bool = False
 
-    def is_same(self, other: "PlanInputs") -> bool:
-        """Whether another asks the same with the same objects."""
+    def has_same_settings(self, other: "PlanInputs") -> bool:
+        """Whether another asks for the same settings with the same objects."""
         return (
             (self.widgets, self.has_negative) == (other.widgets, other.has_negative)
-            and self.audio_embeds is other.audio_embeds
             and self.start_image is other.start_image
-            and self.options.is_same(other.options)
+            and self.options.has_same_settings(other.options)
+        )
+
+    def is_same(self, other: "PlanInputs") -> bool:
+        """Whether another asks for the same plan with the same objects."""
+        return (
+            self.has_same_settings(other)
+            and self.audio_embeds is other.audio_embeds
+            and self.options.schedule is other.options.schedule
+        )
+
+    def settings(self) -> RunSettings:
+        """What the widgets and the start picture say; see checked_settings."""
+        return checked_settings(self.widgets, self.start_image, self.options, has_negative=self.has_negative)
+
+
+def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan:
+    """Check everything that can be checked without weights, and plan the run.
+
+    Args:
+        inputs: what it is made of.
+        settings: of these inputs, where they have been checked already.
+
+    Raises:
+        InputError: names the socket or widget, what came, what was expected and what to do.
+    """
+    settings = settings or inputs.settings()
+    widgets, options, embeds = inputs.widgets, inputs.options, inputs.audio_embeds
+    if not isinstance(embeds, AudioEmbeds):
+        raise InputError(
+            f"audio_embeds: {type(embeds).__name__}, expected encoded speech. Connect EverTalk Audio Embeds."
+        )
+    flash = is_flashtalk(widgets.scheduler)
+    if flash:
+        flashtalk.check_speakers(embeds)
+    cues, size, shape = options.schedule or PromptTimeline(), settings.size, settings.picture
+    pictures = run_pictures(shape, options.source, cues, settings.look, size, embeds.video_frames)
+    cuts = () if options.source is None else options.source.cuts
+    flashtalk.check_live_windows(embeds.live, settings.windows, leads=flash, cuts=bool(cuts))
+    windows = windows_of(embeds.video_frames, settings.windows, widgets.scheduler, cuts)
+    settings.window_seeds.check_count(len(windows))
+    check_output(widgets.form, settings, embeds.video_frames, len(windows))
+    voices = VoicePlan(embeds, Size(*shape.pixels_HWC.shape[:2]), Size(size.height_px, size.width_px))
+    return RunPlan(
+        embeds=embeds,
+        voices=voices,
+        picture_HWC=(
+            fit_picture(shape.pixels_HWC, size)
+            if pictures.reference is None
+            else pictures.reference(windows[0])
+        ),
+        reference=pictures.reference,
+        size=size,
+        windows=windows,
+        schedule=settings.schedule,
+        guidance=settings.guidance,
+        seed=widgets.seed,
+        notes=(
+            *(*pictures.notes, *settings.notes, *voices.notes(windows)),
+            *schedule_notes(cues, windows),
+            *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
+            *moving_places_notes(embeds, settings.look),
+        ),
+        look=settings.look,
+        source=options.source,
+        window_seeds=settings.window_seeds,
+        end_HWC=pictures.end_HWC,
+    )
+
+
+def check_output(form: OutputForm, settings: RunSettings, video_frames: int, windows: int) -> None:
+    """Refuse raw latents of more than one window.
+
+    Raises:
+        InputError: names the frames and windows.
+    """
+    if form is OutputForm.LATENT and windows > 1:
+        raise InputError(
+            f"output: 'latent' holds one window, but {video_frames} frames take {windows} windows, each of "
+            "which continues from decoded frames. Choose 'video', or shorten the audio to "
+            f"{settings.windows.window_frames} frames."
         )
 
 
+def schedule_notes(cues: PromptTimeline, windows: tuple[Window, ...]) -> tuple[str, ...]:
+    """Says what of a schedule is not used, and that the start picture is not shown."""
+    note = "schedule: its pictures take the place of start_image, which decides the size alone"
+    return (
+        *unused_cues("prompt", cues.prompts, windows),
+        *unused_cues("picture", cues.pictures, windows),
+        *((note,) if cues.pictures else ()),
+    )
+
+
+def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
+    """Says that several speakers' places do not follow the camera."""
+    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
+        return ()
+    return (
+        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
+        "small, or their places wide",
+    )
+
+
 class Planner:
-    """Plans runs; remembers the last plan until it is taken, and no longer: it holds pictures."""
+    """Checks and plans a run once, though the host asks again and again until all sockets have values.
+
+    It remembers the last settings and the last plan until the plan is taken, and no longer: they hold
+    pictures.
+    """
 
     def __init__(self) -> None:
-        self._last: tuple[PlanInputs, PlanResult] | None = None
+        self._settings: tuple[PlanInputs, RunSettings] | None = None
+        self._plan: tuple[PlanInputs, RunPlan] | None = None
 
-    def plan(self, asked: PlanInputs) -> RunPlan:
+    def check(self, inputs: PlanInputs) -> RunSettings:
+        """Check everything that can be checked before the speech is encoded.
+
+        Raises:
+            InputError: see checked_settings.
+        """
+        if self._settings is None or not self._settings[0].has_same_settings(inputs):
+            self._settings = self._plan = None
+            self._settings = (inputs, inputs.settings())
+        return self._settings[1]
+
+    def plan(self, inputs: PlanInputs) -> RunPlan:
         """Check everything that can be checked without weights.
 
         Raises:
             InputError: see plan_run.
         """
-        return self._planned(asked).plan
+        settings = self.check(inputs)
+        if self._plan is None or not self._plan[0].is_same(inputs):
+            self._plan = None
+            self._plan = (inputs, plan_run(inputs, settings))
+        return self._plan[1]
 
-    def run_preflight(self, asked: PlanInputs) -> None:
-        """Plan, and show what the run will need.
-
-        Raises:
-            InputError: see plan_run; or the disk cannot hold the run.
-        """
-        planned = self._planned(asked)
-        widgets = asked.widgets
-        samples = Resume(widgets.resume) is not Resume.ONLY_FINISHED
-        if not planned.preflight_figures and samples and widgets.form is OutputForm.VIDEO:
-            plan = planned.plan
-            place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
-            preflight_figures = run_preflight(plan, place, widgets)
-            self._last = (asked, PlanResult(plan, preflight_figures))
-
-    def take(self, asked: PlanInputs) -> PlanResult:
-        """The plan to run, looked ahead; it is forgotten here."""
-        self.run_preflight(asked)
-        planned, self._last = self._planned(asked), None
-        return planned
-
-    def _planned(self, asked: PlanInputs) -> PlanResult:
-        if self._last is None or not self._last[0].is_same(asked):
-            self._last = None
-            plan = plan_run(
-                asked.widgets,
-                asked.audio_embeds,
-                asked.start_image,
-                asked.options,
-                has_negative=asked.has_negative,
-            )
-            self._last = (asked, PlanResult(plan))
-        return self._last[1]
+    def take(self, inputs: PlanInputs) -> RunPlan:
+        """The plan to run; it is forgotten here."""
+        plan = self.plan(inputs)
+        self._settings = self._plan = None
+        return plan
 
 
 PLANNER = Planner()

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,25 +31,74 @@ from ....multitalk.runs.preflight import (
 from ....wanvideo.model_folder import known_by
 from ..model.folders import folder_at
 from ..report.progress import show_on_node
-from .request import SamplerWidgets
-from .windowed_run import RunPlan
+from .plan import RunPlan
+from .request import OutputForm, SamplerWidgets
+from .video_file import run_place
 
 MODEL_INPUT = "model"
 WEIGHT_FOLDERS = ("diffusion_models", "model_patches", "checkpoints", "unet_gguf")
 """The host's folders whose files stay in VRAM while sampling; LoRA are added into those."""
 
 
-def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class PreflightFigures:
+    """What was found before weights loaded.
+
+    Attributes:
+        line: what was shown.
+        marks: what later runs compare themselves by.
+    """
+
+    line: str
+    marks: RunMarks
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """For the run's manifest."""
+        return {"preflight": self.line, **self.marks.settings()}
+
+
+class Preflights:
+    """Shows what a run will need, once, whether or not weights have to be asked for first."""
+
+    def __init__(self) -> None:
+        self._last: tuple[RunPlan, PreflightFigures] | None = None
+
+    def show(self, plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures | None:
+        """The figures of a run that samples and keeps its windows; shown when they are first asked for.
+
+        Raises:
+            InputError: the disk cannot hold the run.
+        """
+        if Resume(widgets.resume) is Resume.ONLY_FINISHED or widgets.form is not OutputForm.VIDEO:
+            return None
+        if self._last is None or self._last[0] is not plan:
+            self._last = None
+            self._last = (plan, run_preflight(plan, widgets))
+        return self._last[1]
+
+    def take(self, plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures | None:
+        """As show; what is remembered of the run, its pictures among it, is forgotten here."""
+        figures, self._last = self.show(plan, widgets), None
+        return figures
+
+
+PREFLIGHTS = Preflights()
+"""Of this server: it runs one node at a time."""
+
+
+def run_preflight(plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures:
     """Show what a run will need; the same for its manifest, with what later runs compare themselves by.
 
     Raises:
         InputError: the disk cannot hold it.
     """
-    nodes, output = list(model_nodes()), asked.written_as
+    place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
+    nodes, output = list(model_nodes()), widgets.written_as
     machine = this_machine(place)
     marks = marks_of(plan, nodes, machine.device, output)
     past, finished = past_of(place, marks)
-    if Resume(asked.resume) is Resume.RESTART:
+    if Resume(widgets.resume) is Resume.RESTART:
         finished = 0
     shape = RunShape(
         windows=len(plan.windows),
@@ -57,12 +107,12 @@ def run_preflight(plan: RunPlan, place: RunPlace, asked: SamplerWidgets) -> dict
         motion_frames=max(window.motion for window in plan.windows),
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
-        review=asked.pause_after,
+        review=widgets.pause_after,
     )
     guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
     check_disk(estimate, machine)
-    return {"preflight": shown(estimate, machine), **marks.settings()}
+    return PreflightFigures(shown(estimate, machine), marks)
 
 
 def shown(estimate: RunNeeds, machine: Machine) -> str:

@@ -1,23 +1,18 @@
-"""The sampler's widgets as one value, and the plan they make with the sockets that hold no weights."""
+"""The sampler's widgets as one value, and what they and the start picture say, checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, NamedTuple
 
-import torch
-
 from ....multitalk.common.errors import InputError
-from ....multitalk.common.size_buckets import Resolution, Size, bucket_for
-from ....multitalk.common.types import AudioEmbeds
+from ....multitalk.common.size_buckets import Resolution, bucket_for
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
 from ....multitalk.windows import flashtalk
-from ....multitalk.windows.ending import ending_notes
 from ....multitalk.windows.finish import LookSettings, look_for_windows
-from ....multitalk.windows.picture import checked_picture
-from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
+from ....multitalk.windows.plan import Window, plan_windows
 from ....multitalk.windows.seeds import WindowSeeds, parse_window_seeds
 from ....multitalk.windows.settings import (
     FrameSize,
@@ -28,11 +23,9 @@ from ....multitalk.windows.settings import (
     checked_windows,
     is_flashtalk,
 )
-from ....multitalk.windows.voices import VoicePlan
 from .options import RunOptions
 from .video_file import check_prefix
-from .window_pictures import first_picture, picture_notes, run_pictures
-from .windowed_run import RunPlan, windows_of
+from .window_pictures import FirstPicture, first_picture
 
 SIZES: tuple[Resolution, ...] = ("480p", "720p")
 CUSTOM_SIZE = "custom"
@@ -99,7 +92,7 @@ class RunSettings:
         guidance: text and audio scales.
         size: of the video.
         look: colour, joins and camera.
-        picture_BHWC: the IMAGE that decides the shape: the start picture, or the clip's first frame.
+        picture: the one that decides the shape: the start picture, or the clip's first frame.
         notes: what was changed on the way, a sentence each.
         window_seeds: windows with a seed of their own.
     """
@@ -109,7 +102,7 @@ class RunSettings:
     guidance: GuidanceSettings
     size: FrameSize
     look: LookSettings
-    picture_BHWC: torch.Tensor
+    picture: FirstPicture
     notes: tuple[str, ...]
     window_seeds: WindowSeeds
 
@@ -172,23 +165,23 @@ def checked_settings(
             f"negative: nothing is connected, but text_scale {guidance.text_scale:g} compares the prompt "
             "with a negative one. Connect a negative prompt, or set text_scale to 1."
         )
-    picture_BHWC = first_picture(start_image, options.source)
-    size, size_notes = size_of(widgets, picture_BHWC)
+    picture = first_picture(start_image, options.source)
+    shape_HW = (picture.pixels_HWC.shape[0], picture.pixels_HWC.shape[1])
+    sized = video_size(widgets.size, widgets.height, widgets.width, shape_HW)
+    assert sized is not None, "all that it depends on is here"
+    size, size_notes = sized
     if widgets.form is OutputForm.VIDEO:
         check_side(widgets.written_as, size)
-    _, shown_notes = checked_picture(picture_BHWC)
-    assert isinstance(picture_BHWC, torch.Tensor), "checked_picture looked at it"
     look, look_notes = look_for_windows(wanted.look, windows)
-    shown_notes = (*shown_notes, *picture_notes(start_image, options.source))
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
-    notes = (*size_notes, *shown_notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
+    notes = (*size_notes, *picture.notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
     return RunSettings(
         windows,
         schedule,
         guidance,
         size,
         look,
-        picture_BHWC,
+        picture,
         (*notes, *seed_notes, *name_notes),
         window_seeds,
     )
@@ -207,88 +200,29 @@ def check_side(output: OutputFormat, size: FrameSize) -> None:
         )
 
 
-def plan_run(
-    widgets: SamplerWidgets,
-    audio_embeds: object,
-    start_image: object,
-    options: RunOptions | None = None,
-    *,
-    has_negative: bool,
-) -> RunPlan:
-    """Check everything that can be checked without weights, and plan the run.
+def video_size(
+    size: object, height: object, width: object, picture: tuple[int, int] | None
+) -> tuple[FrameSize, tuple[str, ...]] | None:
+    """The video's size and what was changed for it; None where what it depends on is not known yet.
+
+    Args:
+        size: the widget: one of SIZES, the trained size nearest to the picture's shape, or CUSTOM_SIZE.
+        height: the widget, used by CUSTOM_SIZE.
+        width: likewise.
+        picture: height and width of the picture that decides the shape; None: not known.
 
     Raises:
-        InputError: names the socket or widget, what came, what was expected and what to do.
+        InputError: a custom size that no video can have.
     """
-    settings = checked_settings(widgets, start_image, options, has_negative=has_negative)
-    if not isinstance(audio_embeds, AudioEmbeds):
-        raise InputError(
-            f"audio_embeds: {type(audio_embeds).__name__}, expected encoded speech. Connect EverTalk Audio "
-            "Embeds."
-        )
-    flash = is_flashtalk(widgets.scheduler)
-    if flash:
-        flashtalk.check_speakers(audio_embeds)
-    options = options or RunOptions()
-    cues, size, picture_BHWC = options.schedule or PromptTimeline(), settings.size, settings.picture_BHWC
-    video_frames = audio_embeds.video_frames
-    pictures = run_pictures(picture_BHWC, options.source, cues, settings.look, size, video_frames)
-    flashtalk.check_live_windows(audio_embeds.live, settings.windows, leads=flash, cuts=bool(pictures.cuts))
-    windows = windows_of(audio_embeds, settings.windows, pictures.cuts, leads=flash)
-    settings.window_seeds.check_count(len(windows))
-    voices = VoicePlan(audio_embeds, Size(*picture_BHWC.shape[1:3]), Size(size.height_px, size.width_px))
-    plan = RunPlan(
-        embeds=audio_embeds,
-        voices=voices,
-        picture_HWC=pictures.reference(windows[0]),
-        reference=pictures.reference,
-        size=size,
-        windows=windows,
-        schedule=settings.schedule,
-        guidance=settings.guidance,
-        seed=widgets.seed,
-        notes=(
-            *(*pictures.notes, *settings.notes, *voices.notes(windows)),
-            *unused_cues("prompt", cues.prompts, windows),
-            *unused_cues("picture", cues.pictures, windows),
-            *replaced_picture_notes(cues),
-            *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
-            *moving_places_notes(audio_embeds, settings.look),
-        ),
-        look=settings.look,
-        dub=pictures.dub,
-        window_seeds=settings.window_seeds,
-        end_HWC=pictures.end_HWC,
-    )
-    if widgets.form is OutputForm.LATENT and len(plan.windows) > 1:
-        raise InputError(
-            f"output: 'latent' holds one window, but {audio_embeds.video_frames} frames take "
-            f"{len(plan.windows)} windows, each of which continues from decoded frames. Choose 'video', or "
-            f"shorten the audio to {settings.windows.window_frames} frames."
-        )
-    return plan
+    if size == CUSTOM_SIZE:
+        return checked_size(height, width) if isinstance(height, int) and isinstance(width, int) else None
+    resolution: Resolution | None = next((name for name in SIZES if name == size), None)
+    return (FrameSize(*bucket_for(*picture, resolution)), ()) if resolution and picture else None
 
 
-def replaced_picture_notes(cues: PromptTimeline) -> tuple[str, ...]:
-    """Says that the start picture is not shown."""
-    note = "schedule: its pictures take the place of start_image, which decides the size alone"
-    return (note,) if cues.pictures else ()
-
-
-def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:
-    """Says that several speakers' places do not follow the camera."""
-    if len(embeds.tracks_NLC) == 1 or look.camera.is_still:
-        return ()
-    return (
-        "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
-        "small, or their places wide",
-    )
-
-
-def size_of(widgets: SamplerWidgets, start_image: object) -> tuple[FrameSize, tuple[str, ...]]:
-    """The video's size: the widgets' own, or the trained size nearest to the picture's shape."""
-    resolution: Resolution | None = next((name for name in SIZES if name == widgets.size), None)
-    if resolution is None:
-        return checked_size(widgets.height, widgets.width)
-    picture_HWC, _ = checked_picture(start_image)
-    return FrameSize(*bucket_for(picture_HWC.shape[0], picture_HWC.shape[1], resolution)), ()
+def windows_of(
+    video_frames: int, settings: WindowSettings, scheduler: str, cuts: tuple[int, ...] = ()
+) -> tuple[Window, ...]:
+    """The windows of a video, afresh at the frames where it cuts to another scene."""
+    leads = is_flashtalk(scheduler)
+    return plan_windows(video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads)

@@ -18,7 +18,7 @@ from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
 from ..report.record import RunRecord, recording
 from ..sampling.comfy_backend import RunModels
-from .windowed_run import RunPlan
+from .plan import RunPlan
 
 UI_KEY = "evertalk"
 Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]

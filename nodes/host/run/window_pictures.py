@@ -6,8 +6,10 @@ Shape letters: B batch, H and W pixels, C channels.
 from dataclasses import dataclass
 
 import torch
+from comfy.utils import common_upscale
 
 from ....multitalk.common.errors import InputError
+from ....multitalk.common.size_buckets import cover_crop
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub, DubSource
 from ....multitalk.windows.camera import CameraMove
@@ -17,56 +19,55 @@ from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
 from ....multitalk.windows.references import Reference, moving_reference, still_reference
 from ....multitalk.windows.settings import FrameSize
 from ..report.progress import show_on_node
-from .windowed_run import fit_picture
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPicture:
+    """The picture that decides the video's shape: the start picture, or the frame that a clip begins on.
+
+    Attributes:
+        pixels_HWC: 0..1, at its own size; looked through once, and not again.
+        notes: what was not as expected, a sentence each.
+    """
+
+    pixels_HWC: torch.Tensor
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunPictures:
-    """What a run's windows see.
+    """What a run's windows see, as far as that is decided before it starts.
 
     Attributes:
-        reference: each window's picture.
-        dub: the clip that is dubbed, or None.
+        reference: each window's picture; None where a clip gives them, which is opened when the run starts.
         notes: what was not as expected, a sentence each.
         end_HWC: the picture that the video ends on, or None.
     """
 
-    reference: Reference
-    dub: Dub | None
+    reference: Reference | None
     notes: tuple[str, ...]
     end_HWC: torch.Tensor | None = None
 
-    @property
-    def cuts(self) -> tuple[int, ...]:
-        """The video's frames at which another scene begins."""
-        return () if self.dub is None else self.dub.source.cuts
 
-
-def first_picture(start_image_BHWC: object, source: DubSource | None) -> object:
-    """The IMAGE that decides the video's shape: the start picture, or the frame that a clip begins on.
+def first_picture(start_image_BHWC: object, source: DubSource | None) -> FirstPicture:
+    """The picture that decides the video's shape.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is neither a start picture nor a clip, or it is not a picture.
     """
     if source is not None:
-        return source.first_frame()[None]
+        unused = "start_image is not used: every window's picture is the source's own"
+        return FirstPicture(source.first_frame(), () if start_image_BHWC is None else (unused,))
     if start_image_BHWC is None:
         raise InputError(
             "start_image: nothing is connected, and no source either, but windows need a picture. Connect "
             "Load Image to start_image, or EverTalk Video Source to source."
         )
-    return start_image_BHWC
-
-
-def picture_notes(start_image_BHWC: object, source: DubSource | None) -> tuple[str, ...]:
-    """Says that a start picture beside a clip is not used."""
-    if source is None or start_image_BHWC is None:
-        return ()
-    return ("start_image is not used: every window's picture is the source's own",)
+    return FirstPicture(*checked_picture(start_image_BHWC))
 
 
 def run_pictures(
-    start_image_BHWC: torch.Tensor,
+    first: FirstPicture,
     source: DubSource | None,
     cues: PromptTimeline,
     look: LookSettings,
@@ -76,14 +77,14 @@ def run_pictures(
     """What the windows see, of a picture (or several, or a camera over it) or of a clip.
 
     Raises:
-        InputError: the start picture is not a picture, or pictures would have to move over a clip.
+        InputError: pictures would have to move over a clip, or the last one is not a picture.
     """
     if source is None:
-        reference = reference_of(start_image_BHWC, cues.pictures, size, look.camera, video_frames)
+        reference = reference_of(first, cues.pictures, size, look.camera, video_frames)
         if cues.end_BHWC is None:
-            return RunPictures(reference, None, ())
-        end_HWC, notes = fit_picture(cues.end_BHWC, size, "end_image")
-        return RunPictures(reference, None, notes, end_HWC)
+            return RunPictures(reference, ())
+        end_HWC, notes = checked_picture(cues.end_BHWC, "end_image")
+        return RunPictures(reference, notes, fit_picture(end_HWC, size))
     brings_pictures = bool(cues.pictures) or cues.end_BHWC is not None
     for name, given in (("schedule", brings_pictures), ("look", not look.camera.is_still)):
         if given:
@@ -91,12 +92,11 @@ def run_pictures(
                 f"{name}: it brings pictures or a camera move of its own, but with a source every window's "
                 "picture is the clip's. Take them out, or disconnect the source."
             )
-    dub = Dub(source, size, lambda frame_HWC: fit_picture(frame_HWC[None], size)[0], show_on_node)
-    return RunPictures(dub.reference, dub, (*scene_notes(source, video_frames), *source.notes(video_frames)))
+    return RunPictures(None, (*scene_notes(source, video_frames), *source.notes(video_frames)))
 
 
 def reference_of(
-    start_image_BHWC: torch.Tensor,
+    first: FirstPicture,
     scheduled: tuple[Keyframe[torch.Tensor], ...],
     size: FrameSize,
     move: CameraMove,
@@ -105,14 +105,33 @@ def reference_of(
     """Each window's picture.
 
     Raises:
-        InputError: the start picture is not a picture.
+        InputError: a scheduled picture is not a picture.
     """
-    picture_HWC, _ = checked_picture(start_image_BHWC)
-    pictures = scheduled or (Keyframe(0.0, picture_HWC),)
+    pictures = tuple(
+        Keyframe(cue.start_s, checked_picture(cue.value[None], "schedule")[0]) for cue in scheduled
+    ) or (Keyframe(0.0, first.pixels_HWC),)
     if not move.is_still:
         return moving_reference(pictures, size, move, video_frames / FPS)
-    fitted = tuple(Keyframe(cue.start_s, fit_picture(cue.value[None], size)[0]) for cue in pictures)
-    return still_reference(fitted)
+    return still_reference(tuple(Keyframe(cue.start_s, fit_picture(cue.value, size)) for cue in pictures))
+
+
+def fit_picture(picture_HWC: torch.Tensor, size: FrameSize) -> torch.Tensor:
+    """A picture (H, W, 3), resized to cover the video's size and cut at the centre."""
+    if picture_HWC.shape[:2] != (size.height_px, size.width_px):
+        # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
+        # of the picture, which in an enlarged one are several of the video.
+        height_px, width_px = picture_HWC.shape[:2]
+        crop = cover_crop(height_px, width_px, size.height_px, size.width_px)
+        pixels = picture_HWC.movedim(-1, 0)[None]
+        scaled = common_upscale(pixels, crop.scaled_width_px, crop.scaled_height_px, "lanczos", "disabled")
+        fitted = scaled[0].movedim(0, -1)[crop.top_px :, crop.left_px :]
+        picture_HWC = fitted[: size.height_px, : size.width_px]
+    return picture_HWC.contiguous()
+
+
+def opened(source: DubSource, size: FrameSize) -> Dub:
+    """A clip as one run plays it, at the video's size; its file is opened here."""
+    return Dub(source, size, lambda frame_HWC: fit_picture(frame_HWC, size), show_on_node)
 
 
 def scene_notes(source: DubSource, video_frames: int) -> tuple[str, ...]:

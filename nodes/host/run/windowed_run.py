@@ -1,37 +1,34 @@
-"""One run of the sampler: a plan, then windows that are decoded and written as they are made.
+"""One run of the sampler, phase after phase: windows are decoded and written as they are made.
 
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import torch
-from comfy.utils import common_upscale
 
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
-from ....multitalk.common.size_buckets import cover_crop
-from ....multitalk.common.types import FPS, AudioEmbeds
+from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub
-from ....multitalk.model.guidance import GuidanceSettings
+from ....multitalk.runs.identity import Resume, VideoForm
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
-from ....multitalk.runs.pausing import Pausing
+from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
-from ....multitalk.windows.ending import Ending, ending_of
-from ....multitalk.windows.finish import LookSettings
+from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES
-from ....multitalk.windows.picture import checked_picture
-from ....multitalk.windows.plan import Window, plan_windows
-from ....multitalk.windows.references import Reference
-from ....multitalk.windows.report import WindowReport, WindowReporter
-from ....multitalk.windows.seeds import WindowSeeds, seeded_noise
-from ....multitalk.windows.settings import FIXED_STEPS, FrameSize, NoiseSchedule, WindowSettings
-from ....multitalk.windows.voices import VoicePlan
+from ....multitalk.windows.plan import Window
+from ....multitalk.windows.report import WindowReporter
+from ....multitalk.windows.seeds import seeded_noise
+from ....multitalk.windows.settings import FIXED_STEPS
 from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
@@ -43,88 +40,110 @@ from ..model.patcher import AudioAttachment, attachment_of
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
+from ..report.run_events import RunEventSender
 from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import sight_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
+from .job import OutputOptions
+from .plan import RunPlan
+from .review import REVIEWS
+from .run_identity import identity_of
+from .window_pictures import opened
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """What a run was asked to do, checked, before any weights are touched.
+def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> dict[str, Any]:
+    """Make the video, or what is left to make of it; the LATENT dict of a run whose video is in a file.
 
-    Attributes:
-        embeds: the speech.
-        voices: who is heard in a window, and where they are.
-        picture_HWC: the first picture of the run, at the video's size.
-        reference: each window's picture.
-        size: of the video.
-        windows: the windows.
-        schedule: noise levels and sampler.
-        guidance: text and audio scales.
-        seed: of all noise.
-        notes: what was changed on the way, a sentence each.
-        look: colour, joins and camera.
-        dub: the clip that is dubbed, or None.
-        window_seeds: windows with a seed of their own.
-        end_HWC: the picture that the video ends on, at its size, or None.
+    The phases of a run, in their order: check the models, find what is finished, run the windows that are
+    left, make one file of all.
+
+    Raises:
+        InputError: a model, VAE or speech that does not fit the others.
+        RunStoreError: the output folder cannot be used; what was finished is kept.
     """
-
-    embeds: AudioEmbeds
-    voices: VoicePlan
-    picture_HWC: torch.Tensor
-    reference: Reference
-    size: FrameSize
-    windows: tuple[Window, ...]
-    schedule: NoiseSchedule
-    guidance: GuidanceSettings
-    seed: int
-    notes: tuple[str, ...]
-    look: LookSettings
-    dub: Dub | None = None
-    window_seeds: WindowSeeds = field(default_factory=WindowSeeds)
-    end_HWC: torch.Tensor | None = None
-
-    def ending(self, window: Window) -> Ending | None:
-        """What a window ends on: the last one on the picture that the video ends on."""
-        if self.end_HWC is None or window is not self.windows[-1]:
-            return None
-        return ending_of(window, self.end_HWC)
-
-    def scene_picture(self) -> torch.Tensor:
-        """The first picture of the scene that plays now: colours are matched to it."""
-        return self.picture_HWC if self.dub is None else self.dub.scene_picture()
-
-    def begin_at(self, first: int) -> None:
-        """Get ready to play from a window on: its scene is the one that began last."""
-        if self.dub is not None and first < len(self.windows):
-            self.dub.reference(next(one for one in self.windows[first::-1] if one.motion == 0))
+    plan = replace(plan, notes=(*plan.notes, *options.notes))
+    attachment = check_models(plan, run_models)
+    sender = RunEventSender(plan.windows)
+    store = store_of(plan, run_models, options, sender)
+    only_finished = options.resume is Resume.ONLY_FINISHED
+    with sender.ending(store), store:
+        paused = False
+        if not only_finished and store.first < len(plan.windows):
+            pausing = Pausing(options.pause_after)
+            with REVIEWS.running(str(store.folder), len(plan.windows), pausing):
+                paused = run_windows(plan, run_models, attachment, store, pausing).paused
+        else:
+            tell_notes((*model_warnings(run_models), *plan.notes))
+        path = store.keep_finished() if paused or only_finished else store.finish()
+    if not paused:
+        REVIEWS.note_result(path)
+        return saved_result(plan, path, store)
+    REVIEWS.note_pause()
+    note = paused_text(len(store.stats), len(plan.windows))
+    show_on_node(note)
+    return {**saved_result(plan, path, store), "note": note}
 
 
-def fit_picture(
-    image_BHWC: object, size: FrameSize, socket: str = "start_image"
-) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """A picture (H, W, 3), resized to cover the video's size and cut at the centre."""
-    picture_HWC, notes = checked_picture(image_BHWC, socket)
-    if picture_HWC.shape[:2] != (size.height_px, size.width_px):
-        # Scaled, then cut, as the speakers' masks are: the host's own centre crop cuts first, by whole pixels
-        # of the picture, which in an enlarged one are several of the video.
-        height_px, width_px = picture_HWC.shape[:2]
-        crop = cover_crop(height_px, width_px, size.height_px, size.width_px)
-        pixels = picture_HWC.movedim(-1, 0)[None]
-        scaled = common_upscale(pixels, crop.scaled_width_px, crop.scaled_height_px, "lanczos", "disabled")
-        fitted = scaled[0].movedim(0, -1)[crop.top_px :, crop.left_px :]
-        picture_HWC = fitted[: size.height_px, : size.width_px]
-    return picture_HWC.contiguous(), notes
-
-
-def windows_of(
-    embeds: AudioEmbeds, settings: WindowSettings, cuts: tuple[int, ...] = (), *, leads: bool = False
-) -> tuple[Window, ...]:
-    """The windows of a video as long as its speech, afresh at the frames where it cuts to another scene."""
-    return plan_windows(
-        embeds.video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads
+def store_of(
+    plan: RunPlan, run_models: RunModels, options: OutputOptions, sender: RunEventSender
+) -> RunStore:
+    """Where the run's windows are kept; its folder is opened when the store is entered."""
+    card = identity_of(plan, run_models, options.output)
+    if options.preflight is not None:
+        card = replace(card, settings={**card.settings, **options.preflight.settings})
+    form = VideoForm(
+        plan.size.height_px, plan.size.width_px, plan.embeds.sound, options.metadata, output=options.output
     )
+    store = RunStore(
+        options.place,
+        card,
+        form,
+        options.resume,
+        say=show_on_node,
+        waiting=wait_for_lock,
+        written=sender.window_written,
+    )
+    store.review = options.pause_after
+    return store
+
+
+def latent_run(plan: RunPlan, run_models: RunModels) -> dict[str, Any]:
+    """Sample a single window that is not decoded yet; its LATENT dict.
+
+    Raises:
+        InputError: a model, VAE or speech that does not fit the others.
+    """
+    played = run_windows(plan, run_models, check_models(plan, run_models))
+    return {
+        "samples": played.latents_BCTHW,
+        "has_ref": False,
+        "video_frames": plan.embeds.video_frames,
+        "audio": audio_of(plan.embeds.sound),
+    }
+
+
+def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
+    """The LATENT dict of a run whose video is in a file."""
+    return {
+        "video": {
+            "path": str(path),
+            "frames": store.frames,
+            "fps": float(FPS),
+            "width": plan.size.width_px,
+            "height": plan.size.height_px,
+            "seconds": store.frames / FPS,
+        },
+        "output_path": str(path),
+        "run_folder": str(store.folder),
+        "windows": [{"index": index, **asdict(stats)} for index, stats in enumerate(store.stats)],
+    }
+
+
+def wait_for_lock(left_s: float) -> None:
+    """Says that another machine's lock is being watched; stops when the user interrupts."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    show_on_node(f"the run's folder is locked by another machine; if it stays silent, {left_s:.0f} s more")
 
 
 def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
@@ -153,28 +172,37 @@ class Played:
 
     Attributes:
         latents_BCTHW: raw VAE latents of the last window.
-        reports: figures of each window that was made.
         paused: whether windows are left to make.
     """
 
     latents_BCTHW: torch.Tensor
-    reports: tuple[WindowReport, ...]
     paused: bool = False
 
 
 def run_windows(
-    plan: RunPlan, run_models: RunModels, store: RunStore | None, pausing: Pausing | None = None
+    plan: RunPlan,
+    run_models: RunModels,
+    attachment: AudioAttachment,
+    store: RunStore | None = None,
+    pausing: Pausing | None = None,
 ) -> Played:
     """Run the windows that are not finished yet; the store gets them as they are made.
 
     A run that pauses ends after a window, as soon as there is a frame to show.
 
+    Args:
+        plan: what was asked for.
+        run_models: what it is sampled with.
+        attachment: what check_models found attached to the model.
+        store: keeps finished windows; None: nothing is kept.
+        pausing: stops the run between windows.
+
     Raises:
-        InputError: a model, VAE or speech that does not fit the others; frames that hold no numbers.
+        InputError: frames that hold no numbers.
         RunStoreError: a window could not be written.
         GpuMemoryError, MachineError: see machine_faults.
     """
-    attachment, pausing = check_models(plan, run_models), pausing or Pausing()
+    pausing = pausing or Pausing()
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
     frames = 0 if store is None else store.frames
     pausing.window = first
@@ -182,19 +210,19 @@ def run_windows(
     sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
-    plan.begin_at(first)
-    reporter = WindowReporter(drift_from(plan.scene_picture), before_FHWC=carry.emitted)
+    dub = None if plan.source is None else opened(plan.source, plan.size)
+    if dub is not None:
+        dub.begin_at(plan.windows, first)
+    reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
-    reports: list[WindowReport] = []
     latents_BCTHW: torch.Tensor | None = None
-    windows = generate(spec_of(plan, attachment), sampling_backend, first, carry.motion_FHWC)
+    windows = generate(spec_of(plan, attachment, dub), sampling_backend, first, carry.motion_FHWC)
     stretches = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
     kept = "" if store is None else WINDOWS_KEPT
     with machine_faults(lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept):
         for stretch in stretches:
             report = reporter.report(stretch)
-            reports.append(report)
             latents_BCTHW = stretch.finished.latents_BCTHW
             if store is not None:
                 stats = WindowStats(report.seconds, report.drift, report.seam)
@@ -209,10 +237,10 @@ def run_windows(
             is_last = stretch.is_last
             del stretch  # else its frames would stay in memory while the next window is made
             if store is not None and frames and not is_last and pausing.is_due(report.index):
-                return Played(latents_BCTHW, tuple(reports), paused=True)
+                return Played(latents_BCTHW, paused=True)
             pausing.window = min(report.index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
-    return Played(latents_BCTHW, tuple(reports))
+    return Played(latents_BCTHW)
 
 
 def comfy_backend_for(
@@ -276,11 +304,10 @@ def summary_of(
 
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """Settings that this mode ignores, and what CLIP does not get to see."""
-    picture_changes = any(plan.reference(window) is not plan.picture_HWC for window in plan.windows[1:])
     if MODES[attachment.mode]().sees_reference:
-        return sight_notes(run_models.see, frames_change=picture_changes)
+        return sight_notes(run_models.see, frames_change=plan.picture_changes)
     notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
-    if not picture_changes:
+    if not plan.picture_changes:
         return notes
     note = (
         f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
@@ -305,34 +332,30 @@ def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:
         )
 
 
-def spec_of(plan: RunPlan, attachment: AudioAttachment) -> RunSpec:
-    """The run as the window loop reads it."""
-    mode = MODES[attachment.mode]()
-    match = finishing(plan.look, plan.scene_picture)
+def scene_picture(plan: RunPlan, dub: Dub | None) -> Callable[[], torch.Tensor]:
+    """The first picture of the scene that plays now: colours are matched to it."""
+    return (lambda: plan.picture_HWC) if dub is None else dub.scene_picture
+
+
+def spec_of(plan: RunPlan, attachment: AudioAttachment, dub: Dub | None = None) -> RunSpec:
+    """The run as the window loop reads it; `dub` is the plan's source, opened."""
+    match = finishing(plan.look, scene_picture(plan, dub))
+    reference = plan.reference if dub is None else dub.reference
+    assert reference is not None, "the source of a run gives its pictures"
 
     def finish(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
         matched_FHWC = match(window, frames_FHWC)
-        return matched_FHWC if plan.dub is None else plan.dub.finish(window, matched_FHWC)
+        return matched_FHWC if dub is None else dub.finish(window, matched_FHWC)
 
     return RunSpec(
         windows=plan.windows,
-        mode=mode,
+        mode=MODES[attachment.mode](),
         height_px=plan.size.height_px,
         width_px=plan.size.width_px,
-        reference=plan.reference,
+        reference=reference,
         voices=plan.voices,
         finish=finish,
         noise=lambda window: seeded_noise(plan.window_seeds.of_run(plan.seed, window.index), window.index),
-        start=plan.dub.start if plan.dub is not None and plan.dub.source.is_dense else None,
+        start=dub.start if dub is not None and dub.source.is_dense else None,
         ending=plan.ending,
     )
-
-
-def latent_result(plan: RunPlan, played: Played) -> dict[str, Any]:
-    """The LATENT dict of a single window that is not decoded yet."""
-    return {
-        "samples": played.latents_BCTHW,
-        "has_ref": False,
-        "video_frames": plan.embeds.video_frames,
-        "audio": audio_of(plan.embeds.sound),
-    }

@@ -18,7 +18,7 @@ from evertalk_pack.multitalk.common.tensor_file import (
     gathered_channels,
     pieces_of,
 )
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
+from evertalk_pack.multitalk.windows.voices import window_of_frames
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -1,6 +1,6 @@
 import torch
 from evertalk_pack.attention.sdpa import attend
-from evertalk_pack.multitalk.model.audio_attention import AudioCrossAttention, SpeakerRotations, TalkBlock
+from evertalk_pack.multitalk.model.audio_model import AudioCrossAttention, SpeakerRotations, TalkBlock
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
 from evertalk_pack.wanvideo.rope import angles, rotation_of_angles
 

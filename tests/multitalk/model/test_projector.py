@@ -1,6 +1,6 @@
 import torch
+from evertalk_pack.multitalk.model.audio_model import AudioProjector, group_by_latent_frame
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
-from evertalk_pack.multitalk.model.projector import AudioProjector, group_by_latent_frame
 
 CONFIG = TalkConfig(dim=16, num_layers=1, feature_dim=6, intermediate_dim=8, context_tokens=3, output_dim=4)
 

@@ -9,7 +9,7 @@ import math
 import pytest
 import torch
 from evertalk_pack.attention.sdpa import attend
-from evertalk_pack.multitalk.model.audio_attention import AudioCrossAttention, SpeakerRotations
+from evertalk_pack.multitalk.model.audio_model import AudioCrossAttention, SpeakerRotations
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
 from evertalk_pack.multitalk.model.routing import SpeakerRouter
 from evertalk_pack.multitalk.model.speaker_map import query_positions, speaker_map

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.runs.keys import run_key, window_keys
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.speech.voice_marks import mark_voices
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 

@@ -5,7 +5,8 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.mask_places import Box
 from evertalk_pack.multitalk.common.types import Waveform
-from evertalk_pack.multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers, one_speaker
+from evertalk_pack.multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers
+from evertalk_pack.multitalk.speech.embeds import one_speaker
 
 NOBODY = (None, None, None, None)
 EVERYWHERE = torch.ones(1, 4, 6)

@@ -7,8 +7,8 @@ import torch
 from evertalk_pack.multitalk.common import tensor_file
 from evertalk_pack.multitalk.common.fingerprint import fingerprint
 from evertalk_pack.multitalk.common.types import FPS, TAIL_FRAMES, Speakers, Waveform
-from evertalk_pack.multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers, one_speaker
-from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speakers
+from evertalk_pack.multitalk.speech.embeds import encode_voices, one_speaker
 from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
 from tiny_speech import speech_like, tiny_encoder

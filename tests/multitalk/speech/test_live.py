@@ -8,10 +8,9 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.size_buckets import Size
-from evertalk_pack.multitalk.common.types import CONTEXT_FRAMES, AudioEmbeds, LiveForm, Waveform
+from evertalk_pack.multitalk.common.types import CONTEXT_FRAMES, LiveForm, Waveform
 from evertalk_pack.multitalk.runs.keys import heard
-from evertalk_pack.multitalk.speakers.assembly import one_speaker
-from evertalk_pack.multitalk.speech.embeds import encode_voices
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds, encode_voices, one_speaker
 from evertalk_pack.multitalk.speech.live import BUFFER_FRAMES, buffers
 from evertalk_pack.multitalk.speech.loudness import loudness_of_pieces
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows import flashtalk
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.finish import LookSettings

@@ -3,11 +3,11 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.mask_places import Box, Place, default_masks
 from evertalk_pack.multitalk.common.size_buckets import Size
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.speakers.masks import make_speaker_masks
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.plan import plan_windows
-from evertalk_pack.multitalk.windows.voices import VoicePlan
+from evertalk_pack.multitalk.windows.voices import VoicePlan, context_indices, window_of_frames
 
 FRAMES = 20
 PICTURE = Size(64, 128)
@@ -157,3 +157,20 @@ def test_overlaps_and_vanishing_masks_are_said_once() -> None:
         ["The", "mask", "of", "speaker", "B", "is"],
     ]
     assert plan.notes(WINDOWS) == notes
+
+
+def test_context_is_two_frames_before_to_two_after() -> None:
+    assert context_indices(100, 10, 2).tolist() == [[8, 9, 10, 11, 12], [9, 10, 11, 12, 13]]
+
+
+def test_context_is_clamped_to_both_ends_of_the_track() -> None:
+    assert context_indices(4, 0, 1).tolist() == [[0, 0, 0, 1, 2]]
+    assert context_indices(4, 3, 2).tolist() == [[1, 2, 3, 3, 3], [2, 3, 3, 3, 3]]
+
+
+def test_a_window_holds_the_features_of_its_context() -> None:
+    track_NLC = torch.arange(6.0)[:, None, None].expand(6, 3, 2)
+    window = window_of_frames(track_NLC, 1, 4)
+    assert window.shape == (4, 5, 3, 2)
+    assert window[:, 2, 0, 0].tolist() == [1, 2, 3, 4]
+    assert window[0, :, 2, 1].tolist() == [0, 0, 1, 2, 3]

@@ -108,16 +108,17 @@ def test_what_has_no_place_on_a_model_is_refused_before_it_is_sampled(
 
 
 def play_with(tiny: TinyFiles, vae: Any, positive: dict[str, Any], negative: dict[str, Any]) -> None:
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
-    from evertalk_pack.nodes.host.run.windowed_run import run_windows
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
+    from evertalk_pack.nodes.host.run.windowed_run import check_models, run_windows
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
-    plan = plan_run(SamplerWidgets.of(widgets()), speech(tiny, 9), picture(), has_negative=True)
+    plan = plan_run(PlanInputs(SamplerWidgets.of(widgets()), speech(tiny, 9), picture(), has_negative=True))
     prompts = [
         [[text, {**values, **given}] for text, values in conditioning()] for given in (positive, negative)
     ]
     run_models = RunModels(load_model(tiny), vae, lambda _window: prompts[0], prompts[1], lambda _frame: None)
-    run_windows(plan, run_models, None)
+    run_windows(plan, run_models, check_models(plan, run_models))
 
 
 @pytest.mark.parametrize("entry", ["control", "time_dim_concat", "context_latents"])

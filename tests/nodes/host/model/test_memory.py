@@ -1,12 +1,14 @@
 """What is declared to the host's memory manager, beside what the forward takes."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
 from evertalk_pack.multitalk.windows.loop import WindowVoices
-from evertalk_pack.wanvideo.memory import WORKSPACE_BYTES, forward_bytes
+from evertalk_pack.wanvideo.memory import FLOAT32_BYTES, LATENT_COPIES, WORKSPACE_BYTES, forward_bytes
+from evertalk_pack.wanvideo.ranks import Ranks
 from live_memory import LiveMemory
 from tiny_host import TinyFiles, play_windows, speech
 
@@ -53,13 +55,27 @@ def window(width: int, height: int, frames: int, voices: int) -> tuple[torch.Ten
     return latents, WindowVoices(torch.empty(voices, frames, 5, 12, 768, device=META), masks)
 
 
+class OneOf(Ranks):
+    """One rank of several whose others are not there: it gets back what it gives."""
+
+    def swapped(self, parts_P: torch.Tensor) -> torch.Tensor:
+        return torch.empty_like(parts_P)
+
+    def gathered(self, x: torch.Tensor) -> torch.Tensor:
+        return x.new_empty(self.size, *x.shape)
+
+
 def evaluate(
-    model: "ModelPatcher", latents: torch.Tensor, voices: WindowVoices, step_cache: Any = None
+    model: "ModelPatcher",
+    latents: torch.Tensor,
+    voices: WindowVoices,
+    step_cache: Any = None,
+    ranks: Ranks | None = None,
 ) -> None:
     from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
 
     branch = BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
-    call = TalkCall((branch,), kernel, talks_of(model), step_cache)
+    call = TalkCall((branch,), kernel, talks_of(model), step_cache, ranks=ranks)
     model.model.apply_model(
         latents,
         torch.empty(1, device=META),
@@ -86,6 +102,24 @@ def test_the_declared_memory_is_within_a_tenth_of_what_a_block_takes(
         evaluate(model, latents, heard)
     declared = forward_bytes(forward_size(model, latents, heard, kernel, 0)) - WORKSPACE_BYTES
     assert memory.peak <= declared <= 1.1 * memory.peak
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn], ids=str)
+@pytest.mark.parametrize(("size", "voices"), [(2, 1), (2, 2), (5, 2), (8, 1)])
+def test_the_declared_memory_of_a_rank_is_within_a_tenth_of_what_its_block_takes(
+    dtype: torch.dtype, size: int, voices: int
+) -> None:
+    from evertalk_pack.nodes.host.model.memory import forward_size
+
+    model = real_size_model(dtype)
+    latents, heard = window(832, 480, 81, voices)
+    group: Any = None
+    with torch.inference_mode(), LiveMemory() as memory:
+        evaluate(model, latents, heard, ranks=OneOf(size - 1, size, group))
+    whole = forward_size(model, latents, heard, kernel, 0)
+    declared = forward_bytes(replace(whole, ranks=size)) - WORKSPACE_BYTES
+    of_the_sampler = LATENT_COPIES * FLOAT32_BYTES * latents.numel()  # not split, so more of a small share
+    assert memory.peak <= declared <= 1.1 * memory.peak + of_the_sampler
 
 
 def test_a_step_cache_s_copies_are_declared() -> None:

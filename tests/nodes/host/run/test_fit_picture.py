@@ -15,14 +15,13 @@ pytestmark = pytest.mark.host
 def test_an_edge_in_the_picture_and_in_its_mask_end_up_within_a_pixel(
     height_px: int, width_px: int, size: FrameSize
 ) -> None:
-    from evertalk_pack.nodes.host.run.windowed_run import fit_picture
+    from evertalk_pack.nodes.host.run.window_pictures import fit_picture
 
     rows, columns = torch.arange(height_px)[:, None], torch.arange(width_px)
     below = (rows >= height_px * 0.49).expand(-1, width_px)
     right = (columns >= width_px * 0.51).expand(height_px, -1)
     for across, mask_HW in enumerate((below, right)):
-        fitted_HWC, notes = fit_picture(mask_HW.float()[None, :, :, None].expand(-1, -1, -1, 3), size)
-        assert notes == ()
+        fitted_HWC = fit_picture(mask_HW.float()[..., None].expand(-1, -1, 3), size)
         assert fitted_HWC.shape == (size.height_px, size.width_px, 3)
         assert fitted_HWC.is_contiguous()
         bright = (fitted_HWC[..., 0] >= 0.5).sum(across)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, LiveForm, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, LiveForm, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.loop import generate
@@ -16,7 +17,7 @@ from tiny_host import TinyFiles, conditioning, load_model, picture, play_windows
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
-    from evertalk_pack.nodes.host.run.windowed_run import RunPlan
+    from evertalk_pack.nodes.host.run.plan import RunPlan
 
 pytestmark = pytest.mark.host
 
@@ -45,10 +46,12 @@ def spoken(video_frames: int, **changed: Any) -> AudioEmbeds:
 def plan(
     embeds: AudioEmbeds, options: Any = None, *, has_negative: bool = False, **changed: Any
 ) -> "RunPlan":
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     asked = SamplerWidgets.of(widgets(**{**FLASH, **changed}))
-    return plan_run(asked, embeds, picture(), options, has_negative=has_negative)
+    return plan_run(PlanInputs(asked, embeds, picture(), options or RunOptions(), has_negative))
 
 
 def run_windows(
@@ -118,15 +121,16 @@ def test_the_seed_decides_over_the_noise_of_every_step(
 
 
 def play_windows_of_flashtalk(model: "ModelPatcher", vae: Any, embeds: AudioEmbeds, seed: int) -> None:
+    from evertalk_pack.nodes.host.run.windowed_run import check_models
     from evertalk_pack.nodes.host.run.windowed_run import run_windows as play_run
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     prompt = conditioning()
-    play_run(
+    made, run_models = (
         plan(embeds, seed=seed),
         RunModels(model, vae, lambda _window: prompt, None, lambda _frame: None),
-        None,
     )
+    play_run(made, run_models, check_models(made, run_models))
 
 
 def test_weights_of_another_mode_are_refused(

@@ -185,9 +185,10 @@ def test_weights_stay_where_they_are(tiny: TinyFiles) -> None:
 
 def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) -> None:
     from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
-    from evertalk_pack.nodes.host.run.durable_run import identity_of
     from evertalk_pack.nodes.host.run.options import RunOptions
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
+    from evertalk_pack.nodes.host.run.run_identity import identity_of
     from evertalk_pack.nodes.host.sampling.clip_vision import FixedClipVision
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
@@ -201,7 +202,8 @@ def test_every_input_of_a_run_enters_its_fingerprint(tiny: TinyFiles, vae: Any) 
     ) -> str:
         asked = SamplerWidgets.of(widgets(scheduler="infinitetalk", **changed))
         options = RunOptions(schedule=PromptTimeline(end_BHWC=end))
-        plan = plan_run(asked, embeds, picture() if image is None else image, options, has_negative=True)
+        shown = picture() if image is None else image
+        plan = plan_run(PlanInputs(asked, embeds, shown, options, has_negative=True))
         return identity_of(plan, run_models or base).fingerprint
 
     base = RunModels(model, vae, always(prompt), conditioning(1), FixedClipVision(None))

@@ -7,8 +7,9 @@ import pytest
 import tiny_host
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.camera import CameraMove
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
@@ -24,10 +25,12 @@ DARK, LIGHT = torch.zeros(48, 80, 3), torch.ones(48, 80, 3)
 
 def plan(has_negative: bool = False, widgets: dict[str, Any] | None = None, **options: Any) -> Any:
     from evertalk_pack.nodes.host.run.options import RunOptions
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     asked = SamplerWidgets.of(tiny_host.widgets(**(widgets or {})))
-    return plan_run(asked, SPEECH, tiny_host.picture(), RunOptions(**options), has_negative=has_negative)
+    inputs = PlanInputs(asked, SPEECH, tiny_host.picture(), RunOptions(**options), has_negative)
+    return plan_run(inputs)
 
 
 def said(planned: Any, words: str) -> bool:
@@ -83,7 +86,7 @@ def test_blend_is_cut_to_the_windows_and_said() -> None:
 
 
 def test_several_speakers_under_a_moving_camera_are_remarked_upon() -> None:
-    from evertalk_pack.nodes.host.run.request import moving_places_notes
+    from evertalk_pack.nodes.host.run.plan import moving_places_notes
 
     moving = LookSettings(camera=CameraMove(zoom=1.1))
     two = replace(SPEECH, tracks_NLC=SPEECH.tracks_NLC * 2)

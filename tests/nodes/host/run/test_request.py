@@ -7,8 +7,9 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_HEVC10
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from tiny_host import picture, widgets
 
 pytestmark = pytest.mark.host
@@ -20,11 +21,12 @@ def spoken(video_frames: int) -> AudioEmbeds:
 
 
 def plan(video_frames: int = 9, image: object = None, *, has_negative: bool = False, **changed: Any) -> Any:
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     start_image = picture() if image is None else image
     asked = SamplerWidgets.of(widgets(**changed))
-    return plan_run(asked, spoken(video_frames), start_image, has_negative=has_negative)
+    return plan_run(PlanInputs(asked, spoken(video_frames), start_image, has_negative=has_negative))
 
 
 @pytest.mark.parametrize(
@@ -112,11 +114,12 @@ def test_latent_output_of_one_window_is_fine() -> None:
 
 
 def test_what_is_no_encoded_speech_is_refused() -> None:
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
 
     asked = SamplerWidgets.of(widgets())
     with pytest.raises(InputError, match=r"audio_embeds: dict, expected .*Connect EverTalk Audio Embeds"):
-        plan_run(asked, {}, picture(), has_negative=False)
+        plan_run(PlanInputs(asked, {}, picture()))
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,10 @@ def pictures_of(source: Any, *, cues: Any = None, look: Any = None) -> Any:
     from evertalk_pack.multitalk.windows.finish import LookSettings
     from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
     from evertalk_pack.multitalk.windows.settings import FrameSize
-    from evertalk_pack.nodes.host.run.window_pictures import run_pictures
+    from evertalk_pack.nodes.host.run.window_pictures import first_picture, run_pictures
 
-    image_BHWC = source.first_frame()[None]
     return run_pictures(
-        image_BHWC,
+        first_picture(None, source),
         source,
         cues or PromptTimeline(),
         look or LookSettings(),
@@ -41,23 +40,26 @@ def pictures_of(source: Any, *, cues: Any = None, look: Any = None) -> Any:
 
 def test_references_have_the_videos_size_and_notes_say_cuts_and_length(source: Any) -> None:
     from evertalk_pack.multitalk.windows.plan import plan_windows
+    from evertalk_pack.multitalk.windows.settings import FrameSize
+    from evertalk_pack.nodes.host.run.window_pictures import opened
 
     pictures = pictures_of(source)
-    assert pictures.cuts == (10,)
-    assert tuple(pictures.reference(plan_windows(30, 9, 5, pictures.cuts)[1]).shape) == (32, 32, 3)
+    assert pictures.reference is None, "the clip is opened when the run starts"
+    assert source.cuts == (10,)
+    dub = opened(source, FrameSize(32, 32))
+    assert tuple(dub.reference(plan_windows(30, 9, 5, source.cuts)[1]).shape) == (32, 32, 3)
     cut_note, length_note = pictures.notes
     assert cut_note == "source: another scene begins at 0.40 s: windows begin afresh there"
     assert "0.80 s of clip for 1.20 s of speech" in length_note
 
 
 def test_clip_decides_the_shape_and_neither_is_refused(source: Any) -> None:
-    from evertalk_pack.nodes.host.run.window_pictures import first_picture, picture_notes
+    from evertalk_pack.nodes.host.run.window_pictures import first_picture
 
-    assert picture_notes(None, source) == picture_notes(torch.zeros(1, 8, 8, 3), None) == ()
-    assert "start_image is not used" in picture_notes(torch.zeros(1, 8, 8, 3), source)[0]
-    picture = first_picture(None, source)
-    assert isinstance(picture, torch.Tensor)
-    assert tuple(picture.shape) == (1, 64, 96, 3)
+    image = torch.zeros(1, 8, 8, 3)
+    assert first_picture(None, source).notes == first_picture(image, None).notes == ()
+    assert "start_image is not used" in first_picture(image, source).notes[0]
+    assert tuple(first_picture(None, source).pixels_HWC.shape) == (64, 96, 3)
     with pytest.raises(InputError, match=r"start_image: nothing is connected, and no source either"):
         first_picture(None, None)
 

@@ -35,12 +35,13 @@ def with_budget(model: "ModelPatcher", percent: float, attention_mode: str = "sd
 def job(
     tiny: TinyFiles, vae: Any, model: "ModelPatcher", frames: int = THREE_WINDOWS, **changed: Any
 ) -> "tuple[RunPlan, RunModels]":
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets, plan_run
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
     from evertalk_pack.nodes.host.sampling.clip_vision import FixedClipVision
     from evertalk_pack.nodes.host.sampling.comfy_backend import RunModels
 
     asked = SamplerWidgets.of(widgets(**{**FRAMES, **changed}))
-    plan = plan_run(asked, speech(tiny, frames), picture(64, 64), has_negative=True)
+    plan = plan_run(PlanInputs(asked, speech(tiny, frames), picture(64, 64), has_negative=True))
     prompt = conditioning(0)
     return plan, RunModels(model, vae, lambda _window: prompt, conditioning(1), FixedClipVision(None))
 
@@ -50,10 +51,11 @@ def played(
 ) -> "tuple[torch.Tensor, RunRecord]":
     """The last window's latents, and what was noted."""
     from evertalk_pack.nodes.host.report.record import recording
-    from evertalk_pack.nodes.host.run.windowed_run import run_windows
+    from evertalk_pack.nodes.host.run.windowed_run import check_models, run_windows
 
     with recording() as record:
-        return run_windows(*job(tiny, vae, model, frames), None).latents_BCTHW, record
+        plan, run_models = job(tiny, vae, model, frames)
+        return run_windows(plan, run_models, check_models(plan, run_models)).latents_BCTHW, record
 
 
 def test_later_windows_run_sparse_within_the_budget_and_it_is_said(
@@ -104,7 +106,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tiny: TinyFiles, vae: 
     from evertalk_pack.multitalk.common.safe_path import checked_prefix
     from evertalk_pack.multitalk.runs.folder import RunPlace
     from evertalk_pack.multitalk.runs.identity import Resume
-    from evertalk_pack.nodes.host.run.durable_run import OutputOptions, saved_run
+    from evertalk_pack.nodes.host.run.job import OutputOptions
+    from evertalk_pack.nodes.host.run.windowed_run import saved_run
 
     model = with_budget(load_model(tiny), 5.0)
 
@@ -122,7 +125,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tiny: TinyFiles, vae: 
 
 
 def test_a_budget_makes_another_run_and_none_the_same_as_ever(tiny: TinyFiles, vae: Any) -> None:
-    from evertalk_pack.nodes.host.run.durable_run import identity_of
+    from evertalk_pack.nodes.host.run.run_identity import identity_of
 
     model = load_model(tiny)
     cards = [identity_of(*job(tiny, vae, with_budget(model, percent))) for percent in (0.0, 1.0, 2.0)]

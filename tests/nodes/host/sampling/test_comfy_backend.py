@@ -9,13 +9,14 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.fingerprint import fingerprint
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, AudioEmbeds, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.media.video_reader import probe_video
 from evertalk_pack.multitalk.runs.folder import RunPlace
 from evertalk_pack.multitalk.runs.identity import RunIdentity, VideoForm
 from evertalk_pack.multitalk.runs.manifest import WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
 from evertalk_pack.multitalk.runs.store import RunStore
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 from evertalk_pack.multitalk.windows.settings import NoiseSchedule
 from frames_in_memory import frame_tensors, frames_in_memory

@@ -6,11 +6,11 @@ import torch
 from evertalk_pack.attention.sdpa import attend
 from evertalk_pack.multitalk.common.errors import EverTalkError
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
-from evertalk_pack.multitalk.windows.audio_frames import window_of_frames
 from evertalk_pack.multitalk.windows.loop import WindowRequest, WindowVoices
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode, MultiTalkMode, WindowInputs, WindowMode
 from evertalk_pack.multitalk.windows.plan import Window
 from evertalk_pack.multitalk.windows.seeds import Draw, seeded_noise
+from evertalk_pack.multitalk.windows.voices import window_of_frames
 from tiny_host import SIDE_PX, TinyFiles, conditioning, load_model, picture, play_windows, speech, watch
 
 if TYPE_CHECKING:

@@ -1,134 +1,32 @@
-"""A run whose windows are kept: the sampler's work from the plan to the finished file."""
+"""Which run it is: what stands for its plan, its models and its prompts, in the keys of windows and run."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import comfy.model_management
 from comfy.model_patcher import ModelPatcher
 
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.fingerprint import fingerprint, fingerprint_file
-from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.media.output_format import MP4_H264, OutputFormat
 from ....multitalk.media.stream_codecs import VideoSettings
-from ....multitalk.runs.folder import RunPlace
-from ....multitalk.runs.identity import Resume, RunIdentity, VideoForm
+from ....multitalk.runs.identity import RunIdentity
 from ....multitalk.runs.keys import run_key, window_keys
-from ....multitalk.runs.pausing import Pausing, paused_text
-from ....multitalk.runs.store import RunStore
 from ....multitalk.windows.plan import Window
 from ..compat.precision import computed_in
 from ..model.patcher import AudioAttachment, attachment_of
-from ..report.progress import show_on_node
-from ..report.run_events import RunEventSender
 from ..sampling.comfy_backend import RunModels
 from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
-from .review import REVIEWS
-from .windowed_run import RunPlan, check_models, model_warnings, run_windows, tell_notes
-
-OF_THE_WHOLE_RUN = {"embeds", "voices", "windows", "notes", "reference", "dub", "window_seeds", "end_HWC"}
-"""Of a plan: what depends on its length or is told by itself; all other fields shape every window."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutputOptions:
-    """Where the video goes, and what is done with windows that are finished.
-
-    Attributes:
-        place: where the files go.
-        resume: what to do with finished windows.
-        metadata: written into the video.
-        pause_after: pause after every so many windows; 0 for never.
-        output: the form in which the video is written.
-        preflight_figures: for the manifest, what was found before weights loaded.
-    """
-
-    place: RunPlace
-    resume: Resume
-    metadata: Mapping[str, str]
-    pause_after: int = 0
-    output: OutputFormat = MP4_H264
-    preflight_figures: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def saved_run(plan: RunPlan, run_models: RunModels, output_options: OutputOptions) -> dict[str, Any]:
-    """Make the video, or what is left to make of it; the LATENT dict of a run whose video is in a file.
-
-    Raises:
-        InputError: a model, VAE or speech that does not fit the others.
-        RunStoreError: the output folder cannot be used; what was finished is kept.
-    """
-    check_models(plan, run_models)
-    card = identity_of(plan, run_models, output_options.output)
-    card = replace(card, settings={**card.settings, **output_options.preflight_figures})
-    form = VideoForm(
-        plan.size.height_px,
-        plan.size.width_px,
-        plan.embeds.sound,
-        output_options.metadata,
-        output=output_options.output,
-    )
-    told = RunEventSender(plan.windows)
-    store = RunStore(
-        output_options.place,
-        card,
-        form,
-        output_options.resume,
-        say=show_on_node,
-        waiting=wait_for_lock,
-        written=told.window_written,
-    )
-    store.review = output_options.pause_after
-    with told.ending(store), store:
-        paused = False
-        if output_options.resume is not Resume.ONLY_FINISHED and store.first < len(plan.windows):
-            paused = run_windows_with_pauses(plan, run_models, store, Pausing(output_options.pause_after))
-        else:
-            tell_notes((*model_warnings(run_models), *plan.notes))
-        unfinished = paused or output_options.resume is Resume.ONLY_FINISHED
-        path = store.keep_finished() if unfinished else store.finish()
-    if not paused:
-        REVIEWS.note_result(path)
-        return saved_result(plan, path, store)
-    REVIEWS.note_pause()
-    note = paused_text(len(store.stats), len(plan.windows))
-    show_on_node(note)
-    return {**saved_result(plan, path, store), "note": note}
-
-
-def run_windows_with_pauses(plan: RunPlan, run_models: RunModels, store: RunStore, pausing: Pausing) -> bool:
-    """Run windows until all are made or the run pauses, which the user may ask for; whether it paused."""
-    with REVIEWS.running(str(store.folder), len(plan.windows), pausing):
-        return run_windows(plan, run_models, store, pausing).paused
-
-
-def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
-    """The LATENT dict of a run whose video is in a file."""
-    return {
-        "video": {
-            "path": str(path),
-            "frames": store.frames,
-            "fps": float(FPS),
-            "width": plan.size.width_px,
-            "height": plan.size.height_px,
-            "seconds": store.frames / FPS,
-        },
-        "output_path": str(path),
-        "run_folder": str(store.folder),
-        "windows": [{"index": index, **asdict(stats)} for index, stats in enumerate(store.stats)],
-    }
+from .plan import RunPlan
 
 
 def identity_of(plan: RunPlan, run_models: RunModels, output: OutputFormat = MP4_H264) -> RunIdentity:
     """Which run it is."""
     attachment = attachment_of(run_models.model)
-    own = {field.name: getattr(plan, field.name) for field in fields(plan)}
     shared = (
-        {name: value for name, value in own.items() if name not in OF_THE_WHOLE_RUN},
-        plan.reference if plan.dub is None else source_identity(plan.dub.source),
+        plan.of_every_window,
+        plan.reference if plan.source is None else source_identity(plan.source),
         *settings_identity(output),
         *models_of(run_models, attachment),
         conditioning_identity(run_models.negative),
@@ -224,9 +122,3 @@ def settings_of(plan: RunPlan, attachment: AudioAttachment, model: ModelPatcher)
         "look": str(plan.look),
         "seed": f"{plan.seed} ({plan.window_seeds})" if plan.window_seeds.seeds else str(plan.seed),
     }
-
-
-def wait_for_lock(left_s: float) -> None:
-    """Says that another machine's lock is being watched; stops when the user interrupts."""
-    comfy.model_management.throw_exception_if_processing_interrupted()
-    show_on_node(f"the run's folder is locked by another machine; if it stays silent, {left_s:.0f} s more")
