@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from ....multitalk.common.types import AudioEmbeds, Waveform
+from ....multitalk.common.types import Waveform
+from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.speech.soundtrack import as_long_as
 from ..report.progress import warn_on_node
 from .sound import temp_folder, waveform_of
