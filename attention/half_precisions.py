@@ -71,9 +71,9 @@ def measure_halves(
     return (second, first) if second.block_ms < first.block_ms * (1 - MARGIN) else (first, second)
 
 
-def fastest_of(asked: str, site: AttentionSpec) -> tuple[str, float]:
+def fastest_of(asked: str, spec: AttentionSpec) -> tuple[str, float]:
     """Name and milliseconds of the backend that would run there; infinite if none of them can."""
-    tried = ((backend.name, tried_ms(backend, site)) for backend in candidates(asked, site))
+    tried = ((backend.name, tried_ms(backend, spec)) for backend in candidates(asked, spec))
     times_ms = [(name, time_ms) for name, time_ms in tried if time_ms is not None]
     if not times_ms:
         return sdpa.BACKEND.name, math.inf
@@ -81,14 +81,14 @@ def fastest_of(asked: str, site: AttentionSpec) -> tuple[str, float]:
     return fastest, dict(times_ms)[fastest]
 
 
-def candidates(asked: str, site: AttentionSpec) -> tuple[Backend, ...]:
+def candidates(asked: str, spec: AttentionSpec) -> tuple[Backend, ...]:
     """What may run for a name: all exact backends, or the first of a chain of fallbacks that can.
 
     Without cuDNN, which PyTorch's own attention takes where it is faster: to build its plans takes seconds.
     """
 
     def runs(backend: Backend) -> bool:
-        return why_not(backend.name, site.device, site.dtype, site.head_dim) is None
+        return why_not(backend.name, spec.device, spec.dtype, spec.head_dim) is None
 
     if asked == AUTO:
         exact = (backend for backend in BACKENDS if backend.exact and backend.name != cudnn.BACKEND.name)

@@ -35,20 +35,20 @@ class Fitness:
         return self.unavailable_reason
 
 
-def fitness(backend: Backend, site: AttentionSpec, hardware: Hardware) -> Fitness:
-    """What `backend` is fit for at `site` on `hardware`.
+def fitness(backend: Backend, spec: AttentionSpec, hardware: Hardware) -> Fitness:
+    """What `backend` is fit for at `spec` on `hardware`.
 
     Asks the cheapest questions first, and about the package only where the GPU could run it, so that nobody
     is told to install what would not help. Imports the package and runs its kernel on small tensors.
     """
-    if (unfit := _unfit(backend, site, hardware)) is not None:
+    if (unfit := _unfit(backend, spec, hardware)) is not None:
         return Fitness(unfit)
     if backend.tolerance is None:
         return Fitness(None)
-    few = self_test.failure(backend.attention, site, backend.tolerance, self_test.FEW_KEYS)
+    few = self_test.failure(backend.attention, spec, backend.tolerance, self_test.FEW_KEYS)
     if few is not None and not backend.may_be_long_only:
         return Fitness(_after(few, backend))
-    many = self_test.failure(backend.attention, site, backend.tolerance, self_test.MANY_KEYS)
+    many = self_test.failure(backend.attention, spec, backend.tolerance, self_test.MANY_KEYS)
     if many is not None:
         return Fitness(_after(few or many, backend))
     return Fitness(None, few)
@@ -58,16 +58,16 @@ def _after(failure: str, backend: Backend) -> str:
     return f"{failure}. To use it, {backend.remedy} anew; or {ADVICE}."
 
 
-def _unfit(backend: Backend, site: AttentionSpec, hardware: Hardware) -> str | None:
+def _unfit(backend: Backend, spec: AttentionSpec, hardware: Hardware) -> str | None:
     if not backend.runs_on(hardware):
         return f"this device ({hardware}) cannot run it. It needs {backend.needs}; {ADVICE}."
-    if site.dtype not in backend.dtypes:
+    if spec.dtype not in backend.dtypes:
         accepted = " and ".join(map(name_of_dtype, backend.dtypes))
-        found = name_of_dtype(site.dtype)
+        found = name_of_dtype(spec.dtype)
         return f"it takes {accepted}, and this run has {found}. Choose one of these for compute, or {ADVICE}."
-    if backend.max_head_dim is not None and site.head_dim > backend.max_head_dim:
+    if backend.max_head_dim is not None and spec.head_dim > backend.max_head_dim:
         return (
-            f"it takes head dimensions up to {backend.max_head_dim}, and this model has {site.head_dim}. "
+            f"it takes head dimensions up to {backend.max_head_dim}, and this model has {spec.head_dim}. "
             f"For this model, {ADVICE}."
         )
     missing = backend.why_missing()

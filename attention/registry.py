@@ -78,17 +78,17 @@ class Resolver:
             raise UnknownBackendError(
                 f"attention backend {name!r} is unknown; choose from {', '.join(NAMES)}"
             )
-        site = _site(device, dtype, head_dim)
+        spec = _spec(device, dtype, head_dim)
         if name == AUTO:
-            fastest = BACKEND_OF[self._fastest_exact(site)]
+            fastest = BACKEND_OF[self._fastest_exact(spec)]
             return AttentionChoice(name, fastest.name, fastest.attention, fastest.exact)
         if name != COMFY:
-            return self._choose(name, name, site, (), tokens)
-        why_not = self._fitness.get((COMFY, site), Fitness(None)).unavailable_reason
+            return self._choose(name, name, spec, (), tokens)
+        why_not = self._fitness.get((COMFY, spec), Fitness(None)).unavailable_reason
         if host_attention is not None and why_not is None:
             return AttentionChoice(name, COMFY, host_attention, exact=False)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not or f"the host gave none. Instead, {ADVICE}.")
-        return self._choose(name, sdpa.BACKEND.name, site, (note,), tokens)
+        return self._choose(name, sdpa.BACKEND.name, spec, (note,), tokens)
 
     def resolve_next(
         self,
@@ -109,39 +109,39 @@ class Resolver:
         """
         if failed.ran == sdpa.BACKEND.name:
             return None
-        site = _site(device, dtype, head_dim)
+        spec = _spec(device, dtype, head_dim)
         why_not = f"{reason}. To be rid of this warning, {ADVICE}."
         if is_lasting:
-            self._fitness[failed.ran, site] = Fitness(why_not)
-            self._fastest.pop(site, None)
+            self._fitness[failed.ran, spec] = Fitness(why_not)
+            self._fastest.pop(spec, None)
         if failed.ran != COMFY:
-            return self._choose(failed.asked, failed.ran, site, failed.notes, tokens)
+            return self._choose(failed.asked, failed.ran, spec, failed.notes, tokens)
         note = _warn(_COMFY_LABEL, sdpa.BACKEND.name, why_not)
-        return self._choose(failed.asked, sdpa.BACKEND.name, site, (*failed.notes, note), tokens)
+        return self._choose(failed.asked, sdpa.BACKEND.name, spec, (*failed.notes, note), tokens)
 
     def why_not(self, name: str, device: torch.device, dtype: torch.dtype, head_dim: int) -> str | None:
         """Why the kernel backend `name` cannot run there, with the remedy, or None if it can."""
-        return self._fit(BACKEND_OF[name], _site(device, dtype, head_dim)).unavailable_reason
+        return self._fit(BACKEND_OF[name], _spec(device, dtype, head_dim)).unavailable_reason
 
     def _choose(
-        self, asked: str, first: str, site: AttentionSpec, notes: tuple[str, ...], tokens: int
+        self, asked: str, first: str, spec: AttentionSpec, notes: tuple[str, ...], tokens: int
     ) -> AttentionChoice:
         backend = BACKEND_OF[first]
         while backend.fallback is not None:
-            why_not = self._fit(backend, site).why_not(tokens)
+            why_not = self._fit(backend, spec).why_not(tokens)
             if why_not is None:
                 break
             notes = (*notes, _warn(backend.label, backend.fallback, why_not))
             backend = BACKEND_OF[backend.fallback]
-        few_keys = self._fit(backend, site).few_keys
+        few_keys = self._fit(backend, spec).few_keys
         if few_keys is None:
             return AttentionChoice(asked, backend.name, backend.attention, backend.exact, notes)
-        return self._in_self_attention(backend, few_keys, asked, site, notes)
+        return self._in_self_attention(backend, few_keys, asked, spec, notes)
 
     def _in_self_attention(
-        self, backend: Backend, few_keys: str, asked: str, site: AttentionSpec, notes: tuple[str, ...]
+        self, backend: Backend, few_keys: str, asked: str, spec: AttentionSpec, notes: tuple[str, ...]
     ) -> AttentionChoice:
-        exact = BACKEND_OF[self._fastest_exact(site)]
+        exact = BACKEND_OF[self._fastest_exact(spec)]
         note = (
             f"{backend.label} runs in self-attention, for which it is right; attention to text, picture and "
             f"audio is {exact.name}'s, since with few keys {few_keys}"
@@ -151,22 +151,22 @@ class Resolver:
             asked, backend.name, attention, backend.exact, notes, exact.name, why_elsewhere=note
         )
 
-    def _fit(self, backend: Backend, site: AttentionSpec) -> Fitness:
-        key = (backend.name, site)
+    def _fit(self, backend: Backend, spec: AttentionSpec) -> Fitness:
+        key = (backend.name, spec)
         if key not in self._fitness:
-            self._fitness[key] = fitness(backend, site, self._hardware_of(site.device))
+            self._fitness[key] = fitness(backend, spec, self._hardware_of(spec.device))
         return self._fitness[key]
 
-    def _fastest_exact(self, site: AttentionSpec) -> str:
-        if site not in self._fastest:
-            self._fastest[site] = self._measure(site)
-        return self._fastest[site]
+    def _fastest_exact(self, spec: AttentionSpec) -> str:
+        if spec not in self._fastest:
+            self._fastest[spec] = self._measure(spec)
+        return self._fastest[spec]
 
-    def _measure(self, site: AttentionSpec) -> str:
-        usable = [b for b in BACKENDS if b.exact and self._fit(b, site).unavailable_reason is None]
-        if len(usable) == 1 or site.device.type != "cuda":
+    def _measure(self, spec: AttentionSpec) -> str:
+        usable = [b for b in BACKENDS if b.exact and self._fit(b, spec).unavailable_reason is None]
+        if len(usable) == 1 or spec.device.type != "cuda":
             return sdpa.BACKEND.name
-        times_ms = [(b.name, time_ms) for b in usable if (time_ms := tried_ms(b, site)) is not None]
+        times_ms = [(b.name, time_ms) for b in usable if (time_ms := tried_ms(b, spec)) is not None]
         fastest = pick_fastest(times_ms) if times_ms else sdpa.BACKEND.name
         log.info(
             "attention backend auto is %s (%s)", fastest, ", ".join(f"{n} {t:.2f} ms" for n, t in times_ms)
@@ -174,11 +174,11 @@ class Resolver:
         return fastest
 
 
-def tried_ms(backend: Backend, site: AttentionSpec) -> float | None:
+def tried_ms(backend: Backend, spec: AttentionSpec) -> float | None:
     """Milliseconds of a self-attention there, or None if the backend fails at that size."""
     # What passed its self-test can still refuse the larger tensor, or find no memory for it.
     try:
-        return measure_ms(backend.attention, site)
+        return measure_ms(backend.attention, spec)
     except Exception as error:  # noqa: BLE001
         log.info("attention backend %s left out of the probe: %s", backend.name, first_line(error))
         return None
@@ -191,7 +191,7 @@ resolve_next = _RESOLVER.resolve_next
 why_not = _RESOLVER.why_not
 
 
-def _site(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionSpec:
+def _spec(device: torch.device, dtype: torch.dtype, head_dim: int) -> AttentionSpec:
     if device == torch.device("cuda"):  # an alias of one with a number: both shall share their probes
         device = torch.device("cuda", torch.cuda.current_device())
     return AttentionSpec(device, dtype, head_dim)

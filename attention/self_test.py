@@ -32,13 +32,13 @@ _SEED = 20_250_525
 
 
 def failure(
-    attention: Attention, site: AttentionSpec, tolerance: float, shapes: tuple[tuple[int, int, int, int], ...]
+    attention: Attention, spec: AttentionSpec, tolerance: float, shapes: tuple[tuple[int, int, int, int], ...]
 ) -> str | None:
-    """Why `attention` is not fit for such `shapes` at `site`, as the end of a sentence, or None if it is."""
+    """Why `attention` is not fit for such `shapes` at `spec`, as the end of a sentence, or None if it is."""
     for b, q, k, h in shapes:
         generator = torch.Generator().manual_seed(_SEED)
         q_BQHD, k_BKHD, v_BKHD = (
-            torch.randn(b, length, h, site.head_dim, generator=generator).to(site.device, site.dtype)
+            torch.randn(b, length, h, spec.head_dim, generator=generator).to(spec.device, spec.dtype)
             for length in (q, k, k)
         )
         # A kernel may raise anything; on CUDA it may do so only when its result is read, in `_difference`.

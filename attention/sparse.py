@@ -54,9 +54,9 @@ SOL_ATTN = SparseKernel("sol_attn", _run_kitchen, min_tokens=12_000)
 PLAIN = SparseKernel("block-sparse in plain torch", block_sparse.attend, min_tokens=2 * block_sparse.BLOCK)
 
 
-def sparse_kernel(site: AttentionSpec, tokens: int) -> SparseKernel | str:
+def sparse_kernel(spec: AttentionSpec, tokens: int) -> SparseKernel | str:
     """The kernel for self-attention over so many tokens, or a sentence: why there is none, and what to do."""
-    kernel = PLAIN if site.device.type == "cpu" else SOL_ATTN
+    kernel = PLAIN if spec.device.type == "cpu" else SOL_ATTN
     if tokens < kernel.min_tokens:
         return (
             f"a window has {tokens} tokens, and sparse attention pays from {kernel.min_tokens} on. Choose a "
@@ -64,24 +64,24 @@ def sparse_kernel(site: AttentionSpec, tokens: int) -> SparseKernel | str:
         )
     if kernel is PLAIN:
         return kernel
-    return _why_not_kitchen(site, hardware_of(site.device)) or kernel
+    return _why_not_kitchen(spec, hardware_of(spec.device)) or kernel
 
 
-def _why_not_kitchen(site: AttentionSpec, hardware: Hardware) -> str | None:
+def _why_not_kitchen(spec: AttentionSpec, hardware: Hardware) -> str | None:
     if not hardware.is_nvidia(range(8, 100)):
         return f"this device ({hardware}) cannot run it. It needs an NVIDIA GPU, sm_80 or later; {_ZERO}."
-    if site.dtype not in HALF_DTYPES:
+    if spec.dtype not in HALF_DTYPES:
         return (
-            f"it takes float16 and bfloat16, and this run has {name_of_dtype(site.dtype)}. Choose one of "
+            f"it takes float16 and bfloat16, and this run has {name_of_dtype(spec.dtype)}. Choose one of "
             f"them for compute, or {_ZERO}."
         )
-    if site.head_dim != _KITCHEN_HEAD_DIM:
-        return f"it takes heads of {_KITCHEN_HEAD_DIM}, and this model has {site.head_dim}; {_ZERO}."
+    if spec.head_dim != _KITCHEN_HEAD_DIM:
+        return f"it takes heads of {_KITCHEN_HEAD_DIM}, and this model has {spec.head_dim}; {_ZERO}."
     for needed in (KITCHEN, _AVAILABLE):
         if (missing := needed.why_missing()) is not None:
             return f"{missing}. {_REMEDY}, or {_ZERO}."
     try:
-        runs = bool(_AVAILABLE.load()(site.device))
+        runs = bool(_AVAILABLE.load()(spec.device))
     except Exception as error:  # noqa: BLE001 - a broken library must not end a run
         return f"comfy_kitchen raised {first_line(error)}. {_REMEDY}, or {_ZERO}."
     return None if runs else f"this comfy_kitchen has no kernel for {hardware}. {_REMEDY}, or {_ZERO}."

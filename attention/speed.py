@@ -20,18 +20,18 @@ PROBE_TOKENS, PROBE_HEADS, _RUNS = 8190, 16, 5
 MARGIN = 0.03
 
 
-def measure_ms(attention: Attention, site: AttentionSpec) -> float:
+def measure_ms(attention: Attention, spec: AttentionSpec) -> float:
     """Shortest of a few self-attentions on a CUDA device, in milliseconds; the inputs take about 0.1 GB."""
-    generator = torch.Generator(site.device).manual_seed(0)
+    generator = torch.Generator(spec.device).manual_seed(0)
     qkv_BLHD = [
         torch.randn(
             1,
             PROBE_TOKENS,
             PROBE_HEADS,
-            site.head_dim,
+            spec.head_dim,
             generator=generator,
-            device=site.device,
-            dtype=site.dtype,
+            device=spec.device,
+            dtype=spec.dtype,
         )
         for _ in range(3)
     ]

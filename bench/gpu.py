@@ -141,7 +141,7 @@ def measure_forward(
     from evertalk_pack.multitalk.speakers.masks import make_speaker_masks
     from evertalk_pack.multitalk.windows.loop import WindowVoices
     from evertalk_pack.nodes.host.model.memory import forward_size
-    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
     from evertalk_pack.wanvideo.memory import forward_bytes
 
     inputs = dict(inputs)
@@ -157,10 +157,9 @@ def measure_forward(
     for name, voices in voices_of.items():
         if name not in parts:
             continue
-        branch = None if voices is None else BranchCall(voices.audio_SFKLC, voices.token_masks_MP)
         options = {
             "cond_or_uncond": [0],
-            KEY: None if branch is None else TalkCall((branch,), attention, talks_of(model)),
+            KEY: None if voices is None else TalkCall((voices,), attention, talks_of(model)),
             "wrappers": model.wrappers,
         }
 

@@ -65,7 +65,7 @@ def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: 
     import comfy.model_management
     from evertalk_pack.multitalk.windows.loop import WindowVoices
     from evertalk_pack.nodes.host.model.memory import declared_memory, forward_size
-    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
 
     inputs = dict(inputs)
     audio_SFKLC = inputs.pop("audio_SFKLC")[:1]
@@ -75,7 +75,7 @@ def measure(model: Any, inputs: dict[str, torch.Tensor], attention: Any, clock: 
     models = [model, *model.get_nested_additional_models()]
     comfy.model_management.load_models_gpu(models, memory_required=needed, minimum_memory_required=needed)
     model.pre_run()
-    call = TalkCall((BranchCall(audio_SFKLC),), attention, talks_of(model))
+    call = TalkCall((WindowVoices(audio_SFKLC),), attention, talks_of(model))
     options = {"cond_or_uncond": [0], KEY: call, "wrappers": model.wrappers}
     sigma = torch.full((1,), 0.9, device=inputs["x"].device)
 

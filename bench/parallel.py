@@ -9,9 +9,10 @@ give the same as the whole (a relative difference: rounding); `projection`, the 
 copies in place of the exchange. A projection is computed, not measured: that rank's seconds, and its bytes at
 each of the rates of `--link-gb-s`, as if nothing overlapped and nobody waited.
 Rows where there are as many GPUs, or on a CPU: `ranks`, the same forward by processes, the slowest rank's
-time, efficiency against one, the peak of each card; `exchange`, the same uncompiled with a barrier before
-each exchange, so that waiting and exchange are told apart. `window` and `minute` are sums: forwards, decode
-and encode of one GPU; the minute has no first window's loading or compiling.
+time, efficiency against one, the peak of each card and what is used of it outside of torch before and after
+the first forward, NCCL's buffers among it; `exchange`, the same uncompiled with a barrier before each
+exchange, so that waiting and exchange are told apart. `window` and `minute` are sums: forwards, decode and
+encode of one GPU; the minute has no first window's loading or compiling.
 """
 
 import argparse
@@ -93,8 +94,9 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
     import real_size
     from evertalk_pack.multitalk.common.mask_places import default_masks
     from evertalk_pack.multitalk.speakers.masks import make_speaker_masks
+    from evertalk_pack.multitalk.windows.loop import WindowVoices
     from evertalk_pack.nodes.host.model.backend import backend_for
-    from evertalk_pack.nodes.host.model.patcher import BranchCall, TalkCall, TalkForward, talks_of
+    from evertalk_pack.nodes.host.model.patcher import TalkCall, TalkForward, talks_of
 
     device, dtype = arguments.device, WEIGHTS[arguments.weights]
     width, height, frames = size_of(arguments)
@@ -111,7 +113,7 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
         masks = default_masks(arguments.voices, height, width)
         masks_MP = make_speaker_masks(masks, arguments.voices, height, width).token_MK.to(device)
     backend = backend_for(model, arguments.attention)
-    call = TalkCall((BranchCall(audio_SFKLC, masks_MP),), backend.attention, talks_of(model))
+    call = TalkCall((WindowVoices(audio_SFKLC, masks_MP),), backend.attention, talks_of(model))
     tree = model.model.diffusion_model
     given = as_the_host_hands_it(model, inputs)
     clock = Clock(device, arguments.runs)
@@ -197,13 +199,35 @@ def project(
     sent = Spent()
     evaluation(CopyingRanks(0, size, group, sent), compiled=False)
     row = evaluation.clock.time(partial(evaluation, CopyingRanks(0, size, group)))
-    emit({"what": "projection", "ranks": size, **row, "calls": sent.calls, "sent_bytes": sent.sent_bytes})
+    row |= {"declared_gb": declared_gb(evaluation, size), "calls": sent.calls, "sent_bytes": sent.sent_bytes}
+    emit({"what": "projection", "ranks": size, **row})
     for rate in arguments.link_gb_s:
         forward_s = row["best_s"] + sent.sent_bytes / rate / 1e9
         marks = {"is_a_projection": True, "assumed_link_gb_s": rate}
         efficiency = round(alone["forward"] / (size * forward_s), 3)
         emit({"what": "forward", "ranks": size, **marks, "s": round(forward_s, 4), "efficiency": efficiency})
         emit_sums(arguments, size, forward_s, alone["codec"], **marks)
+
+
+def declared_gb(evaluation: Evaluation, size: int) -> float:
+    """What the pack's formula says that a rank of so many takes beside the weights."""
+    from evertalk_pack.multitalk.windows.loop import WindowVoices
+    from evertalk_pack.nodes.host.model.memory import forward_size
+    from evertalk_pack.wanvideo.memory import forward_bytes
+
+    call = evaluation.forward.call
+    voices = WindowVoices(call.branches[0].audio_SFKLC, call.branches[0].token_masks_MP)
+    latents = evaluation.given["x"][:, :16]
+    whole = forward_size(evaluation.model, latents, voices, call.attention, 0)
+    return round(forward_bytes(replace(whole, ranks=size)) / 1e9, 3)
+
+
+def outside_torch_gb(device: torch.device) -> float | None:
+    """What of a GPU's memory is used and not torch's: the driver's, NCCL's, other programs'."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return round((total - free - torch.cuda.memory_reserved(device)) / 1e9, 3)
 
 
 def one_rank(rank: int, size: int, port: int, arguments: argparse.Namespace, alone: dict[str, float]) -> None:
@@ -234,6 +258,7 @@ def measure_ranks(
 
     group: Any = dist.group.WORLD
     ranks = Ranks(rank, size, group)
+    before_gb = outside_torch_gb(arguments.device)
     row = evaluation.clock.time(partial(evaluation, ranks))
     difference = relative_difference(evaluation(ranks), evaluation())
     timed = TimedRanks(rank, size, group, Spent())
@@ -245,13 +270,14 @@ def measure_ranks(
     rows: list[Any] = [None] * size
     spent = timed.spent
     mine = {**row, "waiting_s": spent.waiting_s, "exchange_s": spent.exchange_s}
+    mine["outside_torch_gb"] = [before_gb, outside_torch_gb(arguments.device)]
     dist.all_gather_object(rows, mine)
     if rank:
         return
     slowest_s = max(one["best_s"] for one in rows)
     efficiency = round(alone["forward"] / (size * slowest_s), 3)
-    peaks = [one.get("peak_gb") for one in rows]
-    found = {"best_s": slowest_s, "efficiency": efficiency, "peak_gb": peaks}
+    memory = {name: [one.get(name) for one in rows] for name in ("peak_gb", "outside_torch_gb")}
+    found = {"best_s": slowest_s, "efficiency": efficiency, **memory}
     emit({"what": "ranks", "ranks": size, **found, "relative_difference": difference})
     parts = {name: [round(one[name], 4) for one in rows] for name in ("waiting_s", "exchange_s")}
     emit({"what": "exchange", "ranks": size, "forward_s": forward_s, **parts, "calls": spent.calls})

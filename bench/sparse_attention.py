@@ -139,8 +139,8 @@ def main() -> None:
     emit_setting("sparse_attention", arguments, device)
     kinds = head_kinds(heads)
     video = video_like(grid, kinds, head_dim, device, dtype)
-    site = AttentionSpec(device, dtype, head_dim)
-    kernel = sparse_kernel(site, video[0].shape[1])
+    spec = AttentionSpec(device, dtype, head_dim)
+    kernel = sparse_kernel(spec, video[0].shape[1])
     if isinstance(kernel, str):
         emit({"what": "sparse", "why_not": kernel})
         return

@@ -14,10 +14,12 @@ class ProgressDisplay:
 
     Attributes:
         num_windows: how many windows the sampler spoke of, None if it has said nothing.
+        texts: what nodes said.
     """
 
     def __init__(self, workflow: JsonObject, stream: TextIO) -> None:
         self.num_windows: int | None = None
+        self.texts: list[str] = []
         self._workflow = workflow
         self._stream = stream
         self._rewrites = stream.isatty()
@@ -34,6 +36,7 @@ class ProgressDisplay:
                     self._write(self._title(node_id))
             case TextEvent(node_id, text):
                 self._talking_nodes.add(node_id)
+                self.texts.append(text)
                 found = WINDOWS.search(text)
                 if found:
                     self.num_windows = int(found[1])

@@ -11,7 +11,14 @@ import soundfile
 from PIL import Image
 from skimage import data
 
-MEDIA = Path(__file__).resolve().parent.parent / "demo" / "media"
+DEMO = Path(__file__).resolve().parent.parent / "demo"
+sys.path.insert(0, str(DEMO))
+from world.clip import write_clip  # noqa: E402
+
+MEDIA = DEMO / "media"
+TALK_S = 2.45
+"""Of the drawn clip of two people: as long as the voice that one of them is given."""
+
 RATE_HZ = 16000
 CLIP_SIDE_PX = 256
 CLIP_FPS = 30
@@ -60,6 +67,7 @@ def main() -> None:
     make_voices(Path(sys.argv[1]))
     make_pictures(portrait)
     make_clip(portrait)
+    write_clip(MEDIA / "two_talk.mp4", TALK_S)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ ABOUT = {
     "they are the left and the right half.",
     "infinitetalk_dub_video": "Dubbing: a clip is given other speech. Its picture stays, the lips follow the "
     "new sound.",
+    "lips_for_any_clip": "Lips for any clip: one face of a clip talks, and goes back into the clip's own "
+    "frames; size, frame rate and all else stay. Say in *region_box* where the face is, or connect masks to "
+    "*region* (ComfyUI's SAM nodes make them out of Get Video Components' images); the node shows the box on "
+    "the clip. Two people: take the finished video as the clip for the other one.",
+    "demo_cartoon_clip": "The demo with trained miniatures: of two people in a drawn clip, one gets a new "
+    "voice; all else stays. No GPU needed.",
     "infinitetalk_directed": "Prompts over time, guidance, soft joins and a slow zoom.",
     "multitalk_image": "One person talks, with the MultiTalk weights (motion_frames 25).",
     "flashtalk_image": "One person talks, with SoulX-FlashTalk: four steps a window, or two with scheduler "

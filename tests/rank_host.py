@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import conftest
 import torch
 from evertalk_pack.attention.sdpa import attend
+from evertalk_pack.multitalk.windows.loop import WindowVoices
 from evertalk_pack.wanvideo.ranks import Ranks
 from evertalk_pack.wanvideo.step_cache import StepCache, StepCacheSettings
 from tiny_host import TinyFiles, load_model
@@ -50,7 +51,7 @@ def forward(
     sigma: float = 0.7,
 ) -> torch.Tensor:
     """The transformer's answer to noise, through the host."""
-    from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+    from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
 
     generator = torch.Generator().manual_seed(5)
 
@@ -61,7 +62,7 @@ def forward(
     masks_MP = None
     if voices > 1:
         masks_MP = torch.nn.functional.one_hot(torch.arange(PLACES) % (voices + 1)).T.float()
-    branch = BranchCall(noise(voices, 4 * GRID[0] - 3, 5, 1, talk.model.config.feature_dim), masks_MP)
+    branch = WindowVoices(noise(voices, 4 * GRID[0] - 3, 5, 1, talk.model.config.feature_dim), masks_MP)
     call = TalkCall((branch,), attention, (talk,), step_cache, ranks=ranks)
     options = {
         "cond_or_uncond": [0],

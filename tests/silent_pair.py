@@ -38,10 +38,11 @@ class Pair:
         return forward(self.own, {})
 
     def talking_forward(self, *, host_attention: bool = True, padded: bool = False) -> torch.Tensor:
-        from evertalk_pack.nodes.host.model.patcher import KEY, BranchCall, TalkCall, talks_of
+        from evertalk_pack.multitalk.windows.loop import WindowVoices
+        from evertalk_pack.nodes.host.model.patcher import KEY, TalkCall, talks_of
 
         (talk,) = talks_of(self.talking)
-        silence = BranchCall(torch.zeros(1, 9, 5, 1, talk.model.config.feature_dim))
+        silence = WindowVoices(torch.zeros(1, 9, 5, 1, talk.model.config.feature_dim))
         call = TalkCall((silence,), None if host_attention else attend, (talk,))
         return forward(self.talking, {KEY: call, "wrappers": self.talking.wrappers}, padded=padded)
 

@@ -42,6 +42,10 @@ LATENT_COPIES = 8
 WORKSPACE_BYTES = 128 * 1024**2
 """What the libraries of matrix products and attention keep for themselves, and rounding of the allocator."""
 
+EXCHANGE_BYTES = 512 * 1024**2
+"""Kept free for what ranks exchange through, NCCL's buffers, which torch does not count. An allowance, not
+yet measured: bench/parallel.py tells what they take."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardSize:
@@ -90,15 +94,14 @@ def forward_bytes(size: ForwardSize, batch: int = 1) -> int:
         2 * size.in_channels * size.value_bytes + LATENT_COPIES * size.latent_channels * FLOAT32_BYTES
     )
     pair_values = size.head_dim // 2 * FLOAT32_BYTES
-    shares = (2 if size.voices > 1 else 0) + (
-        2 if size.ranks > 1 else 0
-    )  # of the audio's queries, of its own
+    turns = 2 * (size.voices > 1) + 2 * (size.ranks > 1)  # of the audio's queries; the rank's own, copied
     audio = size.voices * size.audio_values * (FLOAT32_BYTES + size.value_bytes)
     context = CONTEXT_TOKENS * CONTEXT_COPIES * size.dim * size.value_bytes
     # The host makes latents and rotations of all tokens on every rank; blocks hold a share.
     of_all = size.tokens * (latents + pair_values * ROTATION_VALUES)
-    share = -(-size.tokens // size.ranks) * (width * size.value_bytes + pair_values * shares)
-    return batch * (of_all + share + audio + context) + cast_bytes(size) + WORKSPACE_BYTES
+    share = -(-size.tokens // size.ranks) * (width * size.value_bytes + pair_values * turns)
+    beside = cast_bytes(size) + WORKSPACE_BYTES + (EXCHANGE_BYTES if size.ranks > 1 else 0)
+    return batch * (of_all + share + audio + context) + beside
 
 
 def cast_bytes(size: ForwardSize) -> int:

@@ -5,20 +5,25 @@ Shape letters: F video frames, H and W pixels, C channels.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 
 from ..common.errors import InputError
 from ..common.types import FPS
+from ..media.clip_times import read_clip_times
 from ..media.frame_reader import FrameReader
 from ..media.frame_shape import SQUARE
 from ..windows.plan import Window
 from ..windows.settings import FrameSize
+from .box_text import parse_boxes
+from .crop import cut_out
 from .cuts import cut_frames
-from .region import Region, covering, drift_outside, feathered, lay_over, mask_number
+from .paste import Paster
+from .region import Region, covering, drift_outside, feathered, lay_over, mask_number, match_outside
 from .source import SourceVideo
+from .work_region import RegionView, WorkRegion
 
 LOG = logging.getLogger("evertalk")
 
@@ -37,6 +42,7 @@ class DubSource:
         denoise: 1: windows are new, made from one frame of the clip each; below 1: every frame of the clip
             is made over, the less the lower.
         region: what may change, or None: everything.
+        work: the part that alone is made to talk and goes back into the clip; None: the whole picture.
     """
 
     video: SourceVideo
@@ -44,6 +50,7 @@ class DubSource:
     cuts_s: tuple[float, ...] = ()
     denoise: float = 1.0
     region: Region | None = None
+    work: WorkRegion | None = None
 
     def __post_init__(self) -> None:
         assert self.start_s >= 0, "a clip begins at 0"
@@ -76,6 +83,22 @@ class DubSource:
         """The video's frames at which another scene begins."""
         return cut_frames(self.cuts_s, self.start_s)
 
+    def paster(self, size: FrameSize, made_frames: int) -> Paster | None:
+        """What puts windows back into the clip, where a region alone is worked on.
+
+        Args:
+            size: at which the region is made.
+            made_frames: how many frames the windows make together.
+        """
+        if self.work is None:
+            return None
+        return Paster(self.video, RegionView(self.work, size), self.start_s, made_frames)
+
+    def first_picture(self) -> torch.Tensor:
+        """What the first window sees (H, W, 3), 0..1, before it gets the video's shape."""
+        frame_HWC = self.first_frame()
+        return frame_HWC if self.work is None else cut_out(frame_HWC, self.work.natural_box(self.start_s))
+
     def first_frame(self) -> torch.Tensor:
         """The frame (H, W, 3), 0..1, that the video begins on, at the clip's own size."""
         reader = self.video.reader()
@@ -92,13 +115,19 @@ class DubSource:
                 f"source: the pixels of {video.name} are not square ({pixel.numerator}:{pixel.denominator}); "
                 f"its frames are stretched to {video.width_px}x{video.height_px}, as players show them"
             )
+        if self.work is not None and (video.width_px | video.height_px) & 1:
+            notes.append(
+                f"source: {video.name} has {video.width_px}x{video.height_px} pixels, and videos have even "
+                "numbers of them: its last row or column is left out"
+            )
         length_s, needed_s = self.video.duration_s - self.start_s, video_frames / FPS
         if length_s < needed_s - 1 / FPS:
             notes.append(
                 f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stays to "
                 "the end"
             )
-        masks = 1 if self.region is None else len(self.region.masks_NHW)
+        region = self.region if self.work is None else self.work.where
+        masks = len(region.masks_NHW) if isinstance(region, Region) else 1
         end_s = self.start_s + min(length_s, needed_s)
         if masks > 1 and masks < int(end_s * self.video.fps):
             notes.append(
@@ -106,6 +135,48 @@ class DubSource:
                 "used; the last one stays to the end"
             )
         return tuple(notes)
+
+
+def worked_on(
+    source: DubSource, boxes: str, context: float, feather_px: int, *, is_region: bool
+) -> DubSource:
+    """The source with its region as what is made to talk, or as what may change of the whole picture.
+
+    Args:
+        source: the clip, its cuts, and its mask, if there is one.
+        boxes: a box with keyframes, see box_text; empty: there is none.
+        context: see crop.with_context.
+        feather_px: width of the region's soft edge.
+        is_region: whether the region alone is made to talk.
+
+    Raises:
+        InputError: there is no region, or two, or one that leaves the picture; or a box without an effect.
+    """
+    if not is_region:
+        if boxes.strip():
+            raise InputError(
+                "region_box: a box is given, but work_on is 'whole picture', which has no use for it. Choose "
+                "'region', or empty the box."
+            )
+        return source
+    if (source.region is None) == (not boxes.strip()):
+        given = "neither a mask nor a box says" if source.region is None else "a mask and a box both say"
+        raise InputError(
+            f"work_on: 'region', but {given} where it is. Connect a mask to region, or write region_box, one "
+            "of the two."
+        )
+    where = source.region or parse_boxes(boxes)
+    video = source.video
+    work = WorkRegion(
+        where,
+        FrameSize(video.height_px, video.width_px),
+        read_clip_times(video.video),
+        feather_px,
+        context,
+        source.cuts_s,
+    )
+    work.track.at(source.start_s)  # a box that leaves the picture is refused here
+    return replace(source, region=None, work=work)
 
 
 class Edge(NamedTuple):
@@ -129,6 +200,7 @@ class Dub:
         self, source: DubSource, size: FrameSize, fit: Fit, say: Callable[[str], None] = LOG.info
     ) -> None:
         self.source = source
+        self.view = None if source.work is None else RegionView(source.work, size)
         self._size = size
         self._fit = fit
         self._say = say
@@ -138,7 +210,7 @@ class Dub:
 
     def reference(self, window: Window) -> torch.Tensor:
         """The clip's frame (H, W, 3) at the window's start."""
-        frame_HWC = self._fit(self._reader.frame_at(self._time_s(window, 0)))
+        frame_HWC = self._seen(self._time_s(window, 0))
         if window.motion == 0:
             self._scene_HWC = frame_HWC
         return frame_HWC
@@ -158,7 +230,7 @@ class Dub:
 
         After the last frame that the window gives, that one stays: what comes then may be another scene.
         """
-        return (self._fit(self._reader.frame_at(self._time_s(window, number))) for number in range(count))
+        return (self._seen(self._time_s(window, number)) for number in range(count))
 
     def start(self, window: Window) -> torch.Tensor:
         """The clip's frames (F, H, W, 3) of a window, to be made over."""
@@ -172,15 +244,17 @@ class Dub:
 
         Says how far the frames had come from the clip there.
         """
-        if self.source.region is None:
+        if self.source.region is None and self.view is None:
             return frames_FHWC
         drifts: list[float] = []
         for number, frame_HWC in enumerate(self.frames(window, window.skipped + window.new)):
             made_HWC = frames_FHWC[number]
             source_HWC = frame_HWC.to(made_HWC)
-            alpha_HW = self._alpha(self.source.region, self._time_s(window, number)).to(made_HWC)
+            alpha_HW = self._alpha(self._time_s(window, number)).to(made_HWC)
             drift = drift_outside(source_HWC, made_HWC, alpha_HW)
             drifts += [] if drift is None else [drift]
+            if self.view is not None:
+                made_HWC = match_outside(source_HWC, made_HWC, alpha_HW)
             frames_FHWC[number] = lay_over(source_HWC, made_HWC, alpha_HW)
         if drifts:
             self._say(
@@ -194,7 +268,15 @@ class Dub:
         frame = min(window.start + max(number, window.lead), window.end - 1)
         return self.source.start_s + frame / FPS
 
-    def _alpha(self, region: Region, time_s: float) -> torch.Tensor:
+    def _seen(self, time_s: float) -> torch.Tensor:
+        frame_HWC = self._reader.frame_at(time_s)
+        return self._fit(frame_HWC if self.view is None else cut_out(frame_HWC, self.view.box_at(time_s)))
+
+    def _alpha(self, time_s: float) -> torch.Tensor:
+        if self.view is not None:
+            return self.view.alpha_at(time_s)
+        region = self.source.region
+        assert region is not None, "finish asks where there is one"
         number = mask_number(region, time_s, self.source.video.fps)
         if self._edge is None or self._edge.number != number:
             clip = FrameSize(self.source.video.height_px, self.source.video.width_px)

@@ -86,9 +86,14 @@ def feathered(mask_HW: torch.Tensor, feather_px: int) -> torch.Tensor:
         return mask_HW
     blur = feather_px // 2
     grow = feather_px - blur
-    grown = F.max_pool2d(mask_HW[None, None], 2 * grow + 1, stride=1, padding=grow)
-    kernel = 2 * blur + 1
-    return F.avg_pool2d(grown, kernel, stride=1, padding=blur, count_include_pad=False)[0, 0]
+    soft = mask_HW[None, None]
+    for down, across in ((1, 0), (0, 1)):  # columns, then rows: as a square would, and quick for wide edges
+        size, padding = (2 * grow * down + 1, 2 * grow * across + 1), (grow * down, grow * across)
+        soft = F.max_pool2d(soft, size, stride=1, padding=padding)
+    for down, across in ((1, 0), (0, 1)):
+        size, padding = (2 * blur * down + 1, 2 * blur * across + 1), (blur * down, blur * across)
+        soft = F.avg_pool2d(soft, size, stride=1, padding=padding, count_include_pad=False)
+    return soft[0, 0]
 
 
 def lay_over(source_HWC: torch.Tensor, made_HWC: torch.Tensor, alpha_HW: torch.Tensor) -> torch.Tensor:
@@ -102,3 +107,12 @@ def drift_outside(source_HWC: torch.Tensor, made_HWC: torch.Tensor, alpha_HW: to
     if not outside_HW.any():
         return None
     return float((made_HWC - source_HWC)[outside_HW].abs().mean())
+
+
+def match_outside(source_HWC: torch.Tensor, made_HWC: torch.Tensor, alpha_HW: torch.Tensor) -> torch.Tensor:
+    """The made frame with the source's colours, as far as both show the same, outside: no seam shows then."""
+    outside_HW = alpha_HW <= 0
+    if not outside_HW.any():
+        return made_HWC
+    shift_C = (source_HWC - made_HWC)[outside_HW].mean(dim=0)
+    return (made_HWC + shift_C).clamp_(0, 1)

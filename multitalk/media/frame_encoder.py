@@ -3,12 +3,23 @@
 Shape letters: H height, W width; the last axis of frames is red, green, blue.
 """
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from av.container import OutputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from .stream_codecs import H264, StreamCodec, VideoSettings
+
+
+class Frames(Protocol):
+    """Frames (H, W, 3), 0..1, of one size: a tensor of them, or what makes each as it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[torch.Tensor]: ...
 
 
 class FrameEncoder:

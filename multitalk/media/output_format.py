@@ -2,8 +2,6 @@
 
 One strategy a form. All of them keep a window as a single file in the run's folder, so that everything about
 stopping, resuming and taking over is the same for all.
-
-Shape letters: F frames, H height, W width.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from ..common.errors import RunStoreError
 from ..common.types import Waveform
+from .frame_clock import FrameClock
+from .frame_encoder import Frames
 from .picture_codecs import Exr, PictureCodec, Png
 from .picture_sequence import (
     check_archive,
@@ -61,8 +59,8 @@ class OutputFormat(Protocol):
         """Whether this machine's FFmpeg can write it."""
         ...
 
-    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
-        """Encode a window's frames, 0..1, to a file of their own, and read it back."""
+    def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
+        """Encode a window's frames to a file of their own, and read it back."""
         ...
 
     def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
@@ -76,10 +74,14 @@ class OutputFormat(Protocol):
         sound: Waveform | None,
         metadata: Mapping[str, str],
         settings: VideoSettings,
+        clock: FrameClock | None = None,
         *,
         complete: bool,
     ) -> None:
-        """Put segments and sound together; nothing of the picture is encoded again."""
+        """Put segments and sound together; nothing of the picture is encoded again.
+
+        Frames are shown as the clock tells, or at the steady rate of the settings.
+        """
         ...
 
 
@@ -114,9 +116,9 @@ class StreamFormat:
         """See OutputFormat."""
         return has_encoder(self.form.codec.encoder)
 
-    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+    def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
         """See OutputFormat."""
-        write_segment(path, frames_FHWC, settings, self.form)
+        write_segment(path, frames, settings, self.form)
 
     def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
         """See OutputFormat."""
@@ -130,11 +132,13 @@ class StreamFormat:
         sound: Waveform | None,
         metadata: Mapping[str, str],
         settings: VideoSettings,
+        clock: FrameClock | None = None,
         *,
         complete: bool,
     ) -> None:
         """See OutputFormat."""
-        check_frames(path, remux(path, pieces, sound, metadata, settings, self.form, complete=complete))
+        count = remux(path, pieces, sound, metadata, settings, self.form, clock, complete=complete)
+        check_frames(path, count, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +163,10 @@ class PictureFormat:
         """See OutputFormat."""
         return has_encoder(self.codec.suffix.removeprefix("."))
 
-    def write_segment(self, path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings) -> None:
+    def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
         """See OutputFormat."""
         del settings  # a picture has no speed and nothing to lose
-        write_picture_segment(path, frames_FHWC, self.codec)
+        write_picture_segment(path, frames, self.codec)
 
     def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
         """See OutputFormat."""
@@ -177,10 +181,12 @@ class PictureFormat:
         sound: Waveform | None,
         metadata: Mapping[str, str],
         settings: VideoSettings,
+        clock: FrameClock | None = None,
         *,
         complete: bool,
     ) -> None:
         """See OutputFormat."""
+        del clock  # pictures have no times
         count = write_sequence(path, pieces, self.codec.suffix, sound, settings, complete=complete)
         write_workflow(path, metadata)
         found = sum(1 for _ in path.glob(f"*{self.codec.suffix}"))

@@ -3,7 +3,7 @@
 A window's pictures are kept in one archive, stored and not packed, so that it is a file like any segment:
 whole or not there. The finished folder has them numbered through from 1, with the sound beside them.
 
-Shape letters: F frames, H height, W width.
+Shape letters: H height, W width.
 """
 
 import json
@@ -13,11 +13,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import torch
 
 from ..common.atomic_file import flush_file
 from ..common.errors import RunStoreError
 from ..common.types import Waveform
+from .frame_encoder import Frames
 from .picture_codecs import PictureCodec
 from .segment import Piece
 from .sound_track import PCM, SoundTrack
@@ -46,15 +46,15 @@ def write_archive(path: Path, pictures: Iterable[bytes], suffix: str) -> None:
             archive.writestr(entry, picture)
 
 
-def write_picture_segment(path: Path, frames_FHWC: torch.Tensor, codec: PictureCodec) -> None:
-    """Encode a window's frames (F, H, W, 3), 0..1, to an archive.
+def write_picture_segment(path: Path, frames: Frames, codec: PictureCodec) -> None:
+    """Encode a window's frames, (H, W, 3) each, 0..1, to an archive.
 
     Raises:
         OSError: the disk is full or the folder gone.
         RunStoreError: what is there is not what was written.
     """
-    write_archive(path, (codec.encode(frame_HWC) for frame_HWC in frames_FHWC), codec.suffix)
-    check_archive(path, len(frames_FHWC))
+    write_archive(path, (codec.encode(frame_HWC) for frame_HWC in frames), codec.suffix)
+    check_archive(path, len(frames))
 
 
 def check_archive(path: Path, expected: int) -> None:

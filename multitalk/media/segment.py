@@ -4,7 +4,7 @@ A segment begins with a key frame and refers to no other (its groups of pictures
 of a run have the same encoder settings. So the video is made of their packets as they are; only the times
 change. The sound is encoded once, along the whole video.
 
-Shape letters: F frames, H height, W width.
+Shape letters: H height, W width.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,6 @@ from itertools import chain
 from pathlib import Path
 
 import av
-import torch
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -22,7 +21,8 @@ from av.video.stream import VideoStream
 
 from ..common.errors import RunStoreError
 from ..common.types import Waveform
-from .frame_encoder import FrameEncoder
+from .frame_clock import FrameClock, SteadyClock
+from .frame_encoder import FrameEncoder, Frames
 from .sound_track import AAC, PCM, SoundCodec, SoundTrack
 from .stream_codecs import H264, Ffv1, Hevc10, StreamCodec, VideoSettings
 from .video_writer import MP4_OPTIONS
@@ -68,31 +68,33 @@ class Piece:
         path: the file.
         start: position in it of the first frame, which is a key frame.
         frames: how many.
+        clock: when its file shows frames; None: at the steady rate that it tells.
     """
 
     path: Path
     start: int
     frames: int
+    clock: FrameClock | None = None
 
 
-def write_segment(
-    path: Path, frames_FHWC: torch.Tensor, settings: VideoSettings, form: StreamForm = H264_MP4
-) -> None:
-    """Encode a window's frames (F, H, W, 3), 0..1, to a file of their own.
+def write_segment(path: Path, frames: Frames, settings: VideoSettings, form: StreamForm = H264_MP4) -> None:
+    """Encode a window's frames, (H, W, 3) each, 0..1, to a file of their own; at least one.
 
     Raises:
         OSError: the disk is full or the folder gone (FFmpeg's errors are such).
         RunStoreError: what is there is not what was written.
     """
     with av.open(str(path), "w", format=form.container, options=_SEGMENT_OPTIONS) as container:
-        encoder = FrameEncoder(container, frames_FHWC.shape[1], frames_FHWC.shape[2], settings, form.codec)
-        for frame_HWC in frames_FHWC:
+        following = iter(frames)
+        first_HWC = next(following)
+        encoder = FrameEncoder(container, first_HWC.shape[0], first_HWC.shape[1], settings, form.codec)
+        for frame_HWC in chain((first_HWC,), following):
             encoder.encode(frame_HWC)
         encoder.flush()
-    check_frames(path, len(frames_FHWC))
+    check_frames(path, len(frames))
 
 
-def check_frames(path: Path, expected: int) -> None:
+def check_frames(path: Path, expected: int, clock: FrameClock | None = None) -> None:
     """Count the frames of a video that was just written: closing a file on a full disk may fail unheard.
 
     Raises:
@@ -100,7 +102,7 @@ def check_frames(path: Path, expected: int) -> None:
         FileNotFoundError: the file is not there any more.
     """
     try:
-        found = sum(1 for _ in _packets(Piece(path, 0, expected)))
+        found = sum(1 for _ in _packets(Piece(path, 0, expected, clock)))
     except FileNotFoundError:  # the whole folder may be gone, which its owner can tell
         raise
     except (FFmpegError, IndexError) as error:
@@ -116,6 +118,7 @@ def remux(
     metadata: Mapping[str, str],
     settings: VideoSettings,
     form: StreamForm = H264_MP4,
+    clock: FrameClock | None = None,
     *,
     complete: bool,
 ) -> int:
@@ -128,6 +131,7 @@ def remux(
         metadata: text by key.
         settings: with which the pieces were encoded.
         form: in which they are encoded.
+        clock: when the video shows its frames; None: at the steady rate of the settings.
         complete: the whole sound goes in; else it is cut to the frames.
 
     Returns:
@@ -136,6 +140,7 @@ def remux(
     Raises:
         OSError: the disk is full, or a piece cannot be read (FFmpeg's errors are such).
     """
+    clock = clock or SteadyClock(settings.fps)
     all_pieces = iter(pieces)
     first = next(all_pieces)
     with av.open(str(path), "w", format=form.container, options=dict(form.options)) as container:
@@ -149,12 +154,12 @@ def remux(
             else None
         )
         frames = 0
-        for packet in _retimed(chain((first,), all_pieces), settings.fps, form.reorder):
+        for packet in _retimed(chain((first,), all_pieces), clock, form.reorder):
             packet.stream = stream
             container.mux(packet)
             frames += 1
             if track is not None:
-                track.advance(frames)
+                track.advance_to(clock.ticks(frames) * clock.time_base)
         if track is not None:
             if complete:
                 track.take_rest()
@@ -162,16 +167,17 @@ def remux(
     return frames
 
 
-def _retimed(pieces: Iterable[Piece], fps: Fraction, reorder: int) -> "Iterator[Packet[VideoStream]]":
+def _retimed(pieces: Iterable[Piece], clock: FrameClock, reorder: int) -> "Iterator[Packet[VideoStream]]":
     """The packets of all pieces in decoding order, with the times that one long video gives them."""
     decoded = shown = 0
     for piece in pieces:
         for packet, position in _packets(piece):
-            packet.time_base = 1 / fps
-            packet.pts = shown + position
+            frame = shown + position
+            packet.time_base = clock.time_base
+            packet.pts = clock.ticks(frame)
             # Encoders tell decoding times only within a file: counted again, they rise across all pieces.
-            packet.dts = decoded - reorder
-            packet.duration = 1
+            packet.dts = clock.ticks(decoded - reorder)
+            packet.duration = clock.ticks(frame + 1) - clock.ticks(frame)
             decoded += 1
             yield packet
         shown += piece.frames
@@ -181,17 +187,17 @@ def _packets(piece: Piece) -> "Iterator[tuple[Packet[VideoStream], int]]":
     """A piece's packets in decoding order, each with its frame's position in the piece."""
     with av.open(str(piece.path)) as container:
         stream = container.streams.video[0]
+        clock = piece.clock or SteadyClock(Fraction(stream.average_rate or 1))
         if piece.start:
-            _seek(container, stream, piece.start)
+            _seek(container, stream, clock.ticks(piece.start) * clock.time_base)
         for packet in container.demux(stream):
             if packet.pts is None or not packet.size:
                 continue
-            position = round(packet.pts * packet.time_base * Fraction(stream.average_rate or 0)) - piece.start
+            position = clock.frame_at(packet.pts * packet.time_base) - piece.start
             if 0 <= position < piece.frames:
                 yield packet, position
 
 
-def _seek(container: InputContainer, stream: VideoStream, frame: int) -> None:
+def _seek(container: InputContainer, stream: VideoStream, time_s: Fraction) -> None:
     assert stream.time_base is not None
-    assert stream.average_rate is not None
-    container.seek(round(frame / stream.average_rate / stream.time_base), stream=stream)
+    container.seek(round(time_s / stream.time_base), stream=stream)

@@ -106,7 +106,11 @@ class SoundTrack:
 
     def advance(self, frames: int) -> None:
         """Encode the sound up to the end of video frame number `frames`."""
-        self._take_until(min(round(frames / self._fps * self._rate_hz), self._samples_CT.shape[1]))
+        self.advance_to(frames / self._fps)
+
+    def advance_to(self, time_s: Fraction) -> None:
+        """Encode the sound up to a time."""
+        self._take_until(min(round(time_s * self._rate_hz), self._samples_CT.shape[1]))
 
     def take_rest(self) -> None:
         """Encode what is left of the sound."""

@@ -33,7 +33,9 @@ def make_video(path: Path, pieces: Iterable[Piece], form: VideoForm, *, complete
     """
     whole = whole_file if form.output.suffix else whole_folder
     with whole(path) as temporary:
-        form.output.make(temporary, pieces, form.sound, form.metadata, form.settings, complete=complete)
+        form.output.make(
+            temporary, pieces, form.sound, form.metadata, form.settings, form.clock, complete=complete
+        )
 
 
 def put_in_place(made: Path, place: RunPlace, announce: Callable[[FileRecord], None]) -> Path:

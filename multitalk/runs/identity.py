@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+import torch
+
 from ..common.types import Waveform
+from ..dubbing.paste import Paster
+from ..media.frame_clock import FrameClock
+from ..media.frame_encoder import Frames
 from ..media.output_format import MP4_H264, OutputFormat
 from ..media.stream_codecs import VideoSettings
 from ..windows.plan import Window
@@ -43,11 +48,12 @@ class VideoForm:
     """What the video is like.
 
     Attributes:
-        height_px, width_px: size.
+        height_px, width_px: size of the frames that windows make.
         sound: muxed from sample 0 on, or None.
         metadata: text by key, written into the file.
         settings: of the encoder.
         output: the form in which it is written.
+        paste: puts windows' frames back into the clip that they are cut out of; None: they are the video.
     """
 
     height_px: int
@@ -56,6 +62,16 @@ class VideoForm:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     settings: VideoSettings = field(default_factory=VideoSettings)
     output: OutputFormat = MP4_H264
+    paste: Paster | None = None
+
+    @property
+    def clock(self) -> FrameClock | None:
+        """When the video shows its frames; None: at the steady rate of the settings."""
+        return None if self.paste is None else self.paste.clock
+
+    def shown(self, start: int, frames_FHWC: torch.Tensor) -> Frames:
+        """What the video shows of frames that windows made, the first of them number `start`."""
+        return frames_FHWC if self.paste is None else self.paste.window(start, frames_FHWC)
 
     def most_bytes(self, windows: Sequence[Window]) -> int:
         """What no file of one of these windows is larger than: a manifest that says so is not believed.
@@ -66,4 +82,6 @@ class VideoForm:
         frames = 2 * max((window.frames for window in windows), default=0)
         metadata = sum(len(text) for text in self.metadata.values())
         sound = 0 if self.sound is None else 4 * self.sound.samples_CT.numel()
-        return 12 * self.height_px * self.width_px * frames + 4 * metadata + sound + SLACK_BYTES
+        made = 12 * self.height_px * self.width_px * frames
+        pasted = 0 if self.paste is None else 12 * self.paste.most_pixels(frames)
+        return made + pasted + 4 * metadata + sound + SLACK_BYTES

@@ -47,6 +47,7 @@ class RunShape:
         size: of the video.
         windows_left: that an earlier run has not finished.
         review: windows whose motion frames are kept in any case.
+        file_frames: of the finished file, where it is a clip with frames of its own; 0: as many as are made.
     """
 
     windows: int
@@ -56,6 +57,7 @@ class RunShape:
     size: FrameSize
     windows_left: int
     review: int = 0
+    file_frames: int = 0
 
     @property
     def frame_bytes(self) -> int:
@@ -153,12 +155,13 @@ def frame_memory_bytes(shape: RunShape) -> int:
 
 def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
     """Bytes still to be written: the rest of the segments, the whole video, the motion frames."""
-    left_frames = shape.frames * shape.windows_left / shape.windows
+    file_frames = shape.file_frames or shape.frames
+    left_frames = file_frames * shape.windows_left / shape.windows
     sound = shape.frames / FPS * SOUND_BYTES_PER_S
     carry = shape.motion_frames * shape.frame_bytes
     spaced = min(KEPT_BYTES, shape.windows * carry)
     carries = min(spaced + max(KEPT_LAST, shape.review + 1) * carry, shape.windows * carry)
-    video = shape.frames * bytes_per_frame + sound if shape.windows_left else 0
+    video = file_frames * bytes_per_frame + sound if shape.windows_left else 0
     return round(left_frames * bytes_per_frame + video + (carries if shape.windows_left else 0))
 
 

@@ -230,21 +230,23 @@ class RunStore:
         index = window.index
         assert index == len(self._manifest.windows), "windows are finished in order"
         output = self._form.output
+        held = 0 if carry.held_FHWC is None else len(carry.held_FHWC)
+        shown = self._form.shown(window.end - held - len(frames_FHWC), frames_FHWC)
         segment = self.folder / segment_name(index, output.segment_suffix)
         following = self.folder / carry_name(index)
         try:
             self._lock.check()
-            if len(frames_FHWC):
+            if len(shown):
                 with whole_file(segment) as temporary:
-                    output.write_segment(temporary, frames_FHWC, self._form.settings)
+                    output.write_segment(temporary, shown, self._form.settings)
             if not carry.is_empty:
                 with whole_file(following) as temporary:
                     write_overlap(temporary, carry)
             record = WindowRecord(
                 index=index,
-                frames=len(frames_FHWC),
+                frames=len(shown),
                 key=self._card.keys[index],
-                segment=record_of(segment) if len(frames_FHWC) else None,
+                segment=record_of(segment) if len(shown) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
                 stats=_measured(stats),

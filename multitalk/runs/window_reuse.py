@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..common.atomic_file import whole_file
 from ..common.errors import RunStoreError
+from ..media.frame_clock import FrameClock
 from ..media.segment import Piece
 from ..windows.plan import Window
 from .folder import SUFFIX, DiskError, RunPlace, believable, final_path, is_whole, record_of
@@ -89,7 +90,9 @@ def take_over(donor: SourceRun, folder: Path, root: Path, form: VideoForm) -> tu
         RunStoreError, OSError: a file cannot be copied or is not what its manifest says.
     """
     records: list[WindowRecord] = []
-    for record, piece in zip(donor.manifest.windows[: donor.shared], pieces_of(donor, root), strict=True):
+    for record, piece in zip(
+        donor.manifest.windows[: donor.shared], pieces_of(donor, root, form.clock), strict=True
+    ):
         name = segment_name(record.index, form.output.segment_suffix)
         segment = None if piece is None else _copied(piece, folder / name, form)
         carry = record.carry if record.index == donor.shared - 1 else None
@@ -110,8 +113,13 @@ def _copied(piece: Piece, target: Path, form: VideoForm) -> FileRecord:
     return record_of(target)
 
 
-def pieces_of(donor: SourceRun, root: Path) -> Iterator[Piece | None]:
+def pieces_of(donor: SourceRun, root: Path, clock: FrameClock | None = None) -> Iterator[Piece | None]:
     """Where each window's frames are: in its segment, in the finished video, or nowhere as there are none.
+
+    Args:
+        donor: the other run.
+        root: the output folder.
+        clock: when the finished video shows its frames; None: at a steady rate.
 
     Raises:
         RunStoreError: in neither.
@@ -127,7 +135,7 @@ def pieces_of(donor: SourceRun, root: Path) -> Iterator[Piece | None]:
         if is_whole(segment, window.segment):
             yield Piece(segment, 0, window.frames)
         elif final is not None:
-            yield Piece(final, start, window.frames)
+            yield Piece(final, start, window.frames, clock)
         else:
             raise RunStoreError(f"{segment} is gone or damaged")
 

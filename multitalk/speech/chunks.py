@@ -48,7 +48,11 @@ class EncodeContext:
 
 
 def encode_in_chunks(
-    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats_samples: int, shop: EncodeContext
+    encoder: SpeechEncoder,
+    samples_T: torch.Tensor,
+    num_frames: int,
+    stats_samples: int,
+    context: EncodeContext,
 ) -> Iterator[torch.Tensor]:
     """Hidden states (n, L, C) of consecutive frames on the CPU, num_frames in all.
 
@@ -57,23 +61,23 @@ def encode_in_chunks(
         samples_T: mono samples at 16 kHz on the CPU; may lie in a file. A long track's are num_frames long.
         num_frames: video frames that the samples last.
         stats_samples: how many leading samples are real sound, see SpeechEncoder.forward.
-        shop: where the work is done.
+        context: where the work is done.
     """
     if num_frames <= CHUNK_FRAMES:
         with torch.no_grad():
-            states_NLC = encoder(samples_T.to(shop.device), num_frames, stats_samples).cpu()
+            states_NLC = encoder(samples_T.to(context.device), num_frames, stats_samples).cpu()
         yield states_NLC
         return
     assert samples_T.shape[0] == num_frames * SAMPLES_PER_FRAME, "whole frames"
     with torch.no_grad():
-        stats = encoder.measured(samples_T, stats_samples, shop.device)
-        x_NC = gathered(_placed(encoder, samples_T, num_frames, stats, shop), shop.folder)
+        stats = encoder.measured(samples_T, stats_samples, context.device)
+        x_NC = gathered(_placed(encoder, samples_T, num_frames, stats, context), context.folder)
         outputs: list[torch.Tensor] = []
         for layer in encoder.encoder.layers:
             assert isinstance(layer, EncoderLayer)
-            x_NC = gathered(_layer_outputs(layer, x_NC, shop), shop.folder)
+            x_NC = gathered(_layer_outputs(layer, x_NC, context), context.folder)
             outputs.append(x_NC)
-        outputs[-1] = gathered(_mapped(encoder.encoder.finished, x_NC, shop), shop.folder)
+        outputs[-1] = gathered(_mapped(encoder.encoder.finished, x_NC, context), context.folder)
     for chunk in chunks_of(num_frames):
         yield torch.stack([output_NC[chunk.start : chunk.stop] for output_NC in outputs], dim=1)
         drop_page_cache()
@@ -100,38 +104,44 @@ def around(chunk: range, num_frames: int, reach: int) -> range:
 
 
 def _placed(
-    encoder: SpeechEncoder, samples_T: torch.Tensor, num_frames: int, stats: TrackStats, shop: EncodeContext
+    encoder: SpeechEncoder,
+    samples_T: torch.Tensor,
+    num_frames: int,
+    stats: TrackStats,
+    context: EncodeContext,
 ) -> Iterator[torch.Tensor]:
     """What the first layer gets of each chunk, (n, C)."""
     reach = encoder.config.position_kernel  # half of it is what the convolution sees on either side
     for chunk in chunks_of(num_frames):
         seen = around(chunk, num_frames, reach)
-        part_T = samples_T[seen.start * SAMPLES_PER_FRAME : seen.stop * SAMPLES_PER_FRAME].to(shop.device)
+        part_T = samples_T[seen.start * SAMPLES_PER_FRAME : seen.stop * SAMPLES_PER_FRAME].to(context.device)
         placed_BNC = encoder.encoder.placed(encoder.projected(part_T, len(seen), stats))
         yield placed_BNC[0, chunk.start - seen.start : chunk.stop - seen.start].cpu()
         drop_page_cache()
-        shop.check()
+        context.check()
 
 
-def _layer_outputs(layer: EncoderLayer, x_NC: torch.Tensor, shop: EncodeContext) -> Iterator[torch.Tensor]:
+def _layer_outputs(layer: EncoderLayer, x_NC: torch.Tensor, context: EncodeContext) -> Iterator[torch.Tensor]:
     """A layer's output of each chunk, (n, C)."""
     num_frames = x_NC.shape[0]
-    keys_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).keys, x_NC, shop), shop.folder)
-    values_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).values, x_NC, shop), shop.folder)
+    keys_NC = gathered(_mapped(lambda x_BNC: layer.keys_values(x_BNC).keys, x_NC, context), context.folder)
+    values_NC = gathered(
+        _mapped(lambda x_BNC: layer.keys_values(x_BNC).values, x_NC, context), context.folder
+    )
     for chunk in chunks_of(num_frames):
         near = around(chunk, num_frames, REACH_FRAMES)
         heard = KeysValues(
-            *(whole_NC[near.start : near.stop][None].to(shop.device) for whole_NC in (keys_NC, values_NC))
+            *(whole_NC[near.start : near.stop][None].to(context.device) for whole_NC in (keys_NC, values_NC))
         )
-        yield layer(x_NC[chunk.start : chunk.stop][None].to(shop.device), heard)[0].cpu()
+        yield layer(x_NC[chunk.start : chunk.stop][None].to(context.device), heard)[0].cpu()
         drop_page_cache()
-        shop.check()
+        context.check()
 
 
 def _mapped(
-    function: Callable[[torch.Tensor], torch.Tensor], x_NC: torch.Tensor, shop: EncodeContext
+    function: Callable[[torch.Tensor], torch.Tensor], x_NC: torch.Tensor, context: EncodeContext
 ) -> Iterator[torch.Tensor]:
     """A function of (1, n, C) of each chunk, (n, C)."""
     for chunk in chunks_of(x_NC.shape[0]):
-        yield function(x_NC[chunk.start : chunk.stop][None].to(shop.device))[0].cpu()
+        yield function(x_NC[chunk.start : chunk.stop][None].to(context.device))[0].cpu()
         drop_page_cache()

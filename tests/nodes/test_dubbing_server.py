@@ -1,15 +1,14 @@
 """A clip is dubbed in the real server, with tiny models at 64x64."""
 
-import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from comfy_client import JobError, TextEvent
 from comfy_server import ComfyServer
+from dub_graph import DECODE, SAMPLER, SIDE_PX, SPEECH, Graph, dub_graph
 from evertalk_pack.multitalk.media.video_reader import read_frames
 from PIL import Image
 from source_clips import grey, write_clip
@@ -17,10 +16,7 @@ from source_clips import grey, write_clip
 pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
-SIDE_PX, CUT_S, LENGTH_S = 64, 0.8, 1.6
-PICTURE, SPEECH, SAMPLER, DECODE, CLIP, SOURCE, REGION = "1", "2", "8", "9", "20", "21", "22"
-
-Graph = dict[str, dict[str, Any]]
+CUT_S, LENGTH_S = 0.8, 1.6
 
 
 @pytest.fixture(scope="module")
@@ -42,38 +38,6 @@ def server(
         comfy_server.client.upload(file)
     comfy_server.client.upload(ROOT / "demo" / "media" / "portrait.jpg")
     return comfy_server
-
-
-def dub_graph(clip: str, *, region: bool = False, scene_cuts: str = "off", denoise: float = 1.0) -> Graph:
-    """The demo's graph with a source for a start picture, and the clip's own sound for the speech."""
-    graph: Graph = json.loads((ROOT / "workflows" / "api" / "demo_tiny.api.json").read_text())
-    del graph[PICTURE], graph[SPEECH]
-    graph[CLIP] = {"class_type": "LoadVideo", "inputs": {"file": clip}}
-    widgets = {
-        "scene_cuts": scene_cuts,
-        "denoise": denoise,
-        "feather_px": 4,
-        "cut_threshold": 27.0,
-        "start_s": 0.0,
-    }
-    graph[SOURCE] = {"class_type": "EverTalkVideoSource", "inputs": {"video": [CLIP, 0], **widgets}}
-    if region:
-        graph[REGION] = {
-            "class_type": "LoadImageMask",
-            "inputs": {"image": "lower_half.png", "channel": "red"},
-        }
-        graph[SOURCE]["inputs"]["region"] = [REGION, 0]
-    graph["7"]["inputs"]["audio"] = [SOURCE, 1]
-    del graph[SAMPLER]["inputs"]["start_image"]
-    graph[SAMPLER]["inputs"] |= {
-        "source": [SOURCE, 0],
-        "width": SIDE_PX,
-        "height": SIDE_PX,
-        "window_frames": 17,
-        "motion_frames": 5,
-        "filename_prefix": "EverTalk/dub",
-    }
-    return graph
 
 
 def run(server: ComfyServer, graph: Graph) -> tuple[torch.Tensor, list[str]]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from evertalk_pack.wanvideo.errors import RankCountError
 from evertalk_pack.wanvideo.ranks import check_size, fitting_sizes
-from rank_cases import CASES, HEADS, all_cases
+from rank_cases import CASES, COMPILED_BY, HEADS, all_cases
 from rank_processes import Results, run_on_ranks
 
 TOLERANCE = 1e-4
@@ -39,6 +39,7 @@ def test_an_attention_sees_all_tokens_in_a_few_heads_or_a_few_tokens_in_all_head
     assert [rank["kernel"] for rank in found] == [[of_itself, of_text, of_picture]] * ranks
 
 
+@pytest.mark.parametrize("found", [COMPILED_BY], indirect=True)
 def test_a_block_is_one_graph_with_its_exchanges_in_it(found: list[Results]) -> None:
     for graphed, graphs, eager in (rank["compiled"] for rank in found):
         assert graphs == 1

@@ -83,7 +83,12 @@ def test_node_shows_all_when_asked_and_what_is_in_sight_is_not_saved(editor: Edi
 @each_editor(NEWEST)
 @pytest.mark.parametrize(
     ("words", "kind"),
-    [("lip sync", SAMPLER), ("talking head", SAMPLER), ("dub", "EverTalkVideoSource"), ("\u5bf9\u53e3\u578b", SAMPLER)],
+    [
+        ("lip sync", SAMPLER),
+        ("talking head", SAMPLER),
+        ("dub", "EverTalkVideoSource"),
+        ("\u5bf9\u53e3\u578b", SAMPLER),  # to match the lips
+    ],
 )
 def test_search_finds_nodes_by_what_people_call_it(
     editor: Editor, server: ComfyServer, words: str, kind: str

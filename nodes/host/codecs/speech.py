@@ -54,8 +54,8 @@ class SpeechEncoderModel:
             [self.patcher], memory_required=encoding_bytes(self.config, num_frames)
         )
         check = comfy.model_management.throw_exception_if_processing_interrupted
-        shop = EncodeContext(self.patcher.load_device, folder, check)
-        return encode_in_chunks(self.patcher.model, speech.samples_CT[0], num_frames, stats_samples, shop)
+        context = EncodeContext(self.patcher.load_device, folder, check)
+        return encode_in_chunks(self.patcher.model, speech.samples_CT[0], num_frames, stats_samples, context)
 
 
 def speech_encoder_names() -> list[str]:

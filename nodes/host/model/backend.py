@@ -37,8 +37,8 @@ class NotFiniteError(EverTalkError):
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
-    """A chosen backend and where it runs.
+class RunAttention:
+    """The attention of a run: the backend that was chosen, and where it runs.
 
     Attributes:
         choice: what was asked for and what runs.
@@ -61,7 +61,7 @@ class Backend:
         """The backend's callable; None is the host's own, which sees the patches of each call."""
         return None if self.choice.ran == COMFY else self.choice.attention
 
-    def after_failure(self, reason: str) -> "Backend":
+    def after_failure(self, reason: str) -> "RunAttention":
         """The next backend to try when this one gave NaN or infinite values.
 
         Raises:
@@ -80,7 +80,7 @@ class Backend:
         return replace(self, choice=choice)
 
 
-def backend_for(model: ModelPatcher, asked: str, tokens: int = LONG_KEYS) -> Backend:
+def backend_for(model: ModelPatcher, asked: str, tokens: int = LONG_KEYS) -> RunAttention:
     """Choose the backend for a MODEL and windows of so many tokens.
 
     Fallbacks are logged once, with their reason and remedy.
@@ -93,7 +93,9 @@ def backend_for(model: ModelPatcher, asked: str, tokens: int = LONG_KEYS) -> Bac
     is_connected = has_own_attention(model)
     name = COMFY if asked == AUTO and is_connected else asked
     choice = resolve(name, model.load_device, dtype, head_dim, host_attention({}), tokens)
-    return Backend(replace(choice, asked=asked), model.load_device, dtype, head_dim, tokens, is_connected)
+    return RunAttention(
+        replace(choice, asked=asked), model.load_device, dtype, head_dim, tokens, is_connected
+    )
 
 
 def attention_notes(model: ModelPatcher, attachment: AudioAttachment, ran: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ....multitalk.common.errors import InputError
 from ....multitalk.model.audio_model import AudioModel, TalkHooks
 from ....multitalk.model.checkpoint import TalkMode
 from ....multitalk.model.routing import SpeakerRouter
+from ....multitalk.windows.loop import WindowVoices
 from ....wanvideo.blocks import BlockContext
 from ....wanvideo.compiling import compiled, many_graphs
 from ....wanvideo.forward import ComputeBlock, WanInputs, block_forward, split_of, wan_forward
@@ -41,19 +42,6 @@ I2V_CHANNELS = 36
 
 
 @dataclass(frozen=True, slots=True)
-class BranchCall:
-    """What one branch of guidance hears.
-
-    Attributes:
-        audio_SFKLC: encoder features of the window for each voice.
-        token_masks_MP: with several voices, a mask a voice and the background, over the tokens of a frame.
-    """
-
-    audio_SFKLC: torch.Tensor
-    token_masks_MP: torch.Tensor | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Talk:
     """Audio weights, and the transformer on the same GPU that they belong to."""
 
@@ -66,7 +54,8 @@ class TalkCall:
     """What varies from call to call; travels in `transformer_options["evertalk"]`.
 
     Attributes:
-        branches: in the order of the call's conds; the host evaluates one of them at a time.
+        branches: what each branch of guidance hears, in the order of the call's conds; the host evaluates
+            one of them at a time.
         attention: the attention backend; None is the host's own.
         talks: the audio weights, on each GPU that the host may take.
         step_cache: the window's TeaCache, or None.
@@ -74,7 +63,7 @@ class TalkCall:
         ranks: the processes that make every evaluation together; None: this one alone.
     """
 
-    branches: tuple[BranchCall, ...]
+    branches: tuple[WindowVoices, ...]
     attention: Attention | None
     talks: tuple[Talk, ...]
     step_cache: StepCache | None = None

@@ -195,7 +195,8 @@ def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
     if "source" in sampler["inputs"]:
         clip = graph.source(sampler, "source", "EverTalkVideoSource")
         path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
-        if path is None:
+        is_region = clip is not None and clip["inputs"].get("work_on") == "region"
+        if path is None or is_region:  # a region's shape shows when it was followed
             return None
         video = open_source(path)
         return video.height_px, video.width_px

@@ -193,7 +193,7 @@ def vae_identity(vae: Any) -> str:
     return fingerprint(weights_identity(vae.patcher), str(vae.vae_dtype))
 
 
-def sight_identity(see: Callable[[torch.Tensor], Any]) -> str:
+def clip_vision_identity(see: Callable[[torch.Tensor], Any]) -> str:
     """The fingerprint of what CLIP sees: the fixed picture, or the model that looks at each window's."""
     if isinstance(see, PerWindowClipVision):
         return weights_identity(see.clip_vision.patcher)

@@ -81,7 +81,7 @@ class Job:
             RunStoreError: the output folder does not answer.
         """
         metadata = run_metadata(self.prompt, self.extra_pnginfo)
-        size = plan.size
+        size = plan.video_size
         return OutputOptions(
             place=run_place(widgets.filename_prefix, size.width_px, size.height_px, self.widget_values),
             resume=Resume(widgets.resume),

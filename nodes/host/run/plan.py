@@ -10,6 +10,7 @@ import torch
 from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import Size
 from ....multitalk.dubbing.clip import DubSource
+from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows import flashtalk
@@ -59,6 +60,7 @@ class RunPlan:
         source: the clip that is dubbed, opened when the run starts, or None.
         window_seeds: windows with a seed of their own.
         end_HWC: the picture that the video ends on, at its size, or None.
+        paste: puts windows back into the clip whose region they show; None: windows are the video.
     """
 
     embeds: AudioEmbeds = field(metadata=WHOLE_RUN)
@@ -75,6 +77,12 @@ class RunPlan:
     source: DubSource | None = field(default=None, metadata=WHOLE_RUN)
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds, metadata=WHOLE_RUN)
     end_HWC: torch.Tensor | None = field(default=None, metadata=WHOLE_RUN)
+    paste: Paster | None = field(default=None, metadata=WHOLE_RUN)
+
+    @property
+    def video_size(self) -> FrameSize:
+        """Of the finished video."""
+        return self.size if self.paste is None else self.paste.size
 
     @property
     def of_every_window(self) -> Mapping[str, Any]:
@@ -155,6 +163,8 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
     flash = is_flashtalk(widgets.scheduler)
     if flash:
         flashtalk.check_speakers(embeds)
+    if options.source is not None and options.source.work is not None:
+        check_one_voice(embeds)
     cues, size, shape = options.schedule or PromptTimeline(), settings.size, settings.picture
     pictures = run_pictures(shape, options.source, cues, settings.look, size, embeds.video_frames)
     cuts = () if options.source is None else options.source.cuts
@@ -187,7 +197,21 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
         source=options.source,
         window_seeds=settings.window_seeds,
         end_HWC=pictures.end_HWC,
+        paste=None if options.source is None else options.source.paster(size, embeds.video_frames),
     )
+
+
+def check_one_voice(embeds: AudioEmbeds) -> None:
+    """Refuse several speakers where one region talks.
+
+    Raises:
+        InputError: says how two people get their voices.
+    """
+    if len(embeds.tracks_NLC) > 1:
+        raise InputError(
+            f"audio_embeds: {len(embeds.tracks_NLC)} speakers, but source works on one region, which has one "
+            "voice. Give one person after the other their voice: the finished video is the next one's clip."
+        )
 
 
 def check_output(form: OutputForm, settings: RunSettings, video_frames: int, windows: int) -> None:

@@ -93,7 +93,8 @@ def run_preflight(plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures:
     Raises:
         InputError: the disk cannot hold it.
     """
-    place = run_place(widgets.filename_prefix, plan.size.width_px, plan.size.height_px)
+    video = plan.video_size
+    place = run_place(widgets.filename_prefix, video.width_px, video.height_px)
     nodes, output = list(model_nodes()), widgets.written_as
     machine = this_machine(place)
     marks = marks_of(plan, nodes, machine.device, output)
@@ -108,8 +109,9 @@ def run_preflight(plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures:
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
         review=widgets.pause_after,
+        file_frames=0 if plan.paste is None else len(plan.paste.shown.stamps),
     )
-    guessed = plan.size.height_px * plan.size.width_px * output.bytes_per_pixel
+    guessed = video.height_px * video.width_px * output.bytes_per_pixel
     estimate = estimate_run(shape, sum(weight_files(nodes).values()), past, guessed)
     check_disk(estimate, machine)
     return PreflightFigures(shown(estimate, machine), marks)
@@ -154,7 +156,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: Ou
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
     pictures = plan.picture_HWC if plan.end_HWC is None else (plan.picture_HWC, plan.end_HWC)
     request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name)
-    return RunMarks(pace, f"{size}, {output.name}", request)
+    video = plan.video_size
+    return RunMarks(pace, f"{video.width_px}x{video.height_px}, {output.name}", request)
 
 
 def weight_files(nodes: list[dict[str, Any]]) -> dict[str, int]:

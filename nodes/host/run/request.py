@@ -170,8 +170,14 @@ def checked_settings(
     sized = video_size(widgets.size, widgets.height, widgets.width, shape_HW)
     assert sized is not None, "all that it depends on is here"
     size, size_notes = sized
+    work = None if options.source is None else options.source.work
     if widgets.form is OutputForm.VIDEO:
-        check_side(widgets.written_as, size)
+        check_side(widgets.written_as, size if work is None else work.clip)
+    elif work is not None:
+        raise InputError(
+            "output: 'latent', but source works on a region, which goes back into the clip's frames. Choose "
+            "'video', or set work_on to 'whole picture'."
+        )
     look, look_notes = look_for_windows(wanted.look, windows)
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
     notes = (*size_notes, *picture.notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)

@@ -17,7 +17,7 @@ from ....multitalk.windows.plan import Window
 from ..compat.precision import computed_in
 from ..model.patcher import AudioAttachment, attachment_of
 from ..sampling.comfy_backend import RunModels
-from .identity import model_identity, outline, sight_identity, vae_identity, weights_identity
+from .identity import clip_vision_identity, model_identity, outline, vae_identity, weights_identity
 from .plan import RunPlan
 
 
@@ -59,7 +59,7 @@ def models_of(run_models: RunModels, attachment: AudioAttachment) -> tuple[str, 
         str(attachment.step_cache),
         *budget_identity(attachment),
         vae_identity(run_models.vae),
-        sight_identity(run_models.see),
+        clip_vision_identity(run_models.see),
     )
 
 
@@ -83,6 +83,8 @@ class WindowIdentity:
         prompt_identity, seed = self._of_prompt(window), self._plan.window_seeds.of(window.index)
         ending = self._plan.ending(window)
         own = prompt_identity if seed is None else (prompt_identity, seed)
+        if self._plan.paste is not None and window is self._plan.windows[-1]:
+            own = (own, "the end of the clip")  # frames behind the last made one are the last window's
         return own if ending is None else (own, ending)
 
     def _of_prompt(self, window: Window) -> str:
@@ -102,8 +104,10 @@ def source_identity(source: DubSource) -> str:
     """What stands for a clip: its bytes, wherever it lies, and what is done with it."""
     video = source.video.video
     content = fingerprint(video) if isinstance(video, bytes) else fingerprint_file(Path(video))
-    rest = [getattr(source, field.name) for field in fields(source) if field.name != "video"]
-    return fingerprint(content, rest)
+    rest = [getattr(source, field.name) for field in fields(source) if field.name not in ("video", "work")]
+    # Clips that are made to talk as a whole are known by what they always were.
+    worked_on = () if source.work is None else (source.work.identity,)
+    return fingerprint(content, rest, *worked_on)
 
 
 def settings_of(plan: RunPlan, attachment: AudioAttachment, model: ModelPatcher) -> dict[str, str]:

@@ -25,7 +25,7 @@ Shown: TypeAlias = ui.PreviewVideo | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
+class AttentionSummary:
     """The attention backend: what was asked for and what ran; empty if nothing was sampled.
 
     Attributes:
@@ -79,7 +79,7 @@ class RunSummary:
     height: int
     windows: int
     finished_windows: int
-    attention: Attention
+    attention: AttentionSummary
     precision: str
     compute: Compute
     peak_vram_bytes: int
@@ -117,12 +117,12 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         path=path,
         file=ShownFile.of(Path(path)) if path else None,
         frames=frames,
-        seconds=frames / FPS,
-        width=plan.size.width_px,
-        height=plan.size.height_px,
+        seconds=latent["video"]["seconds"] if path else frames / FPS,
+        width=plan.video_size.width_px,
+        height=plan.video_size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
-        attention=Attention(
+        attention=AttentionSummary(
             attachment_of(run_models.model).attention_mode,
             record.attention,
             record.attention_elsewhere,

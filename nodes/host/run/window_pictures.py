@@ -57,7 +57,7 @@ def first_picture(start_image_BHWC: object, source: DubSource | None) -> FirstPi
     """
     if source is not None:
         unused = "start_image is not used: every window's picture is the source's own"
-        return FirstPicture(source.first_frame(), () if start_image_BHWC is None else (unused,))
+        return FirstPicture(source.first_picture(), () if start_image_BHWC is None else (unused,))
     if start_image_BHWC is None:
         raise InputError(
             "start_image: nothing is connected, and no source either, but windows need a picture. Connect "

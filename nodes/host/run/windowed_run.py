@@ -15,6 +15,7 @@ from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub
+from ....multitalk.media.stream_codecs import VideoSettings
 from ....multitalk.runs.identity import Resume, VideoForm
 from ....multitalk.runs.manifest import WindowStats
 from ....multitalk.runs.overlap_file import WindowOverlap
@@ -42,7 +43,7 @@ from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.run_events import RunEventSender
 from ..sampling.attention_budget import budget_for, check_budget
-from ..sampling.clip_vision import sight_notes
+from ..sampling.clip_vision import clip_vision_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
 from .job import OutputOptions
@@ -76,6 +77,9 @@ def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> d
         else:
             tell_notes((*model_warnings(run_models), *plan.notes))
         path = store.keep_finished() if paused or only_finished else store.finish()
+    if plan.paste is not None and plan.paste.pasted:
+        plan.paste.close()
+        show_on_node(plan.paste.report())
     if not paused:
         REVIEWS.note_result(path)
         return saved_result(plan, path, store)
@@ -89,15 +93,21 @@ def store_of(
     plan: RunPlan, run_models: RunModels, options: OutputOptions, sender: RunEventSender
 ) -> RunStore:
     """Where the run's windows are kept; its folder is opened when the store is entered."""
-    card = identity_of(plan, run_models, options.output)
+    identity = identity_of(plan, run_models, options.output)
     if options.preflight is not None:
-        card = replace(card, settings={**card.settings, **options.preflight.settings})
+        identity = replace(identity, settings={**identity.settings, **options.preflight.settings})
     form = VideoForm(
-        plan.size.height_px, plan.size.width_px, plan.embeds.sound, options.metadata, output=options.output
+        plan.size.height_px,
+        plan.size.width_px,
+        plan.embeds.sound,
+        options.metadata,
+        VideoSettings() if plan.paste is None else VideoSettings(plan.paste.fps),
+        options.output,
+        plan.paste,
     )
     store = RunStore(
         options.place,
-        card,
+        identity,
         form,
         options.resume,
         say=show_on_node,
@@ -125,14 +135,15 @@ def latent_run(plan: RunPlan, run_models: RunModels) -> dict[str, Any]:
 
 def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     """The LATENT dict of a run whose video is in a file."""
+    fps = float(FPS) if plan.paste is None else float(plan.paste.fps)
     return {
         "video": {
             "path": str(path),
             "frames": store.frames,
-            "fps": float(FPS),
-            "width": plan.size.width_px,
-            "height": plan.size.height_px,
-            "seconds": store.frames / FPS,
+            "fps": fps,
+            "width": plan.video_size.width_px,
+            "height": plan.video_size.height_px,
+            "seconds": store.frames / fps,
         },
         "output_path": str(path),
         "run_folder": str(store.folder),
@@ -305,8 +316,8 @@ def summary_of(
 def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
     """Settings that this mode ignores, and what CLIP does not get to see."""
     if MODES[attachment.mode]().sees_reference:
-        return sight_notes(run_models.see, frames_change=plan.picture_changes)
-    notes = sight_notes(run_models.see, frames_change=len(plan.windows) > 1)
+        return clip_vision_notes(run_models.see, frames_change=plan.picture_changes)
+    notes = clip_vision_notes(run_models.see, frames_change=len(plan.windows) > 1)
     if not plan.picture_changes:
         return notes
     note = (

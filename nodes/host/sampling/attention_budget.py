@@ -7,7 +7,7 @@ from ....attention.choice import AttentionSpec
 from ....attention.registry import AUTO, COMFY
 from ....attention.sparse import sparse_kernel
 from ....multitalk.common.errors import InputError
-from ..model.backend import Backend, has_own_attention
+from ..model.backend import RunAttention, has_own_attention
 from ..model.patcher import AudioAttachment
 from ..report.budget_report import BudgetReport
 from ..report.progress import show_on_node
@@ -32,7 +32,7 @@ def check_budget(model: ModelPatcher, attachment: AudioAttachment) -> None:
 
 
 def budget_for(
-    attachment: AudioAttachment, backend: Backend, windows: int
+    attachment: AudioAttachment, backend: RunAttention, windows: int
 ) -> tuple[AttentionBudget | None, tuple[str, ...]]:
     """The sparse self-attention of a run, or None; and why there is none though it was asked for."""
     percent = attachment.attention_budget

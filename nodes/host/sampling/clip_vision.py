@@ -64,7 +64,7 @@ def seeing(inputs: Mapping[str, Any]) -> SeeFrame:
     return PerWindowClipVision(clip_vision)
 
 
-def sight_notes(see: SeeFrame, *, frames_change: bool) -> tuple[str, ...]:
+def clip_vision_notes(see: SeeFrame, *, frames_change: bool) -> tuple[str, ...]:
     """Says that CLIP looks at one picture while the windows' frames change."""
     if not (frames_change and isinstance(see, FixedClipVision) and see.seen is not None):
         return ()

@@ -36,7 +36,7 @@ from ....wanvideo.schedule import NUM_TIMESTEPS, fixed_timesteps, infinitetalk_t
 from ....wanvideo.step_cache import window_note
 from ..codecs.vae import Codec
 from ..compat.out_of_memory import is_out_of_memory
-from ..model.backend import LATER_STEP, Backend, NotFiniteError
+from ..model.backend import LATER_STEP, NotFiniteError, RunAttention
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
 from ..report.machine_faults import GpuMemoryError
@@ -141,7 +141,7 @@ class ComfyBackend:
         self,
         run_models: RunModels,
         settings: SamplingSettings,
-        backend: Backend,
+        backend: RunAttention,
         progress: RunProgress,
         budget: AttentionBudget | None = None,
     ) -> None:

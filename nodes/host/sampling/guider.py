@@ -15,12 +15,12 @@ from comfy.samplers import CFGGuider, calc_cond_batch
 from ....attention.budget import AttentionBudget
 from ....attention.protocol import Attention
 from ....multitalk.model.guidance import ApgState, Branch, GuidanceSettings, branches_needed, combine
-from ....multitalk.windows.loop import WindowRequest
+from ....multitalk.windows.loop import WindowRequest, WindowVoices
 from ....multitalk.windows.modes import Pin
 from ....multitalk.windows.seeds import Draw
 from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..model.memory import GIB, declared_memory, forward_size, sparse_bytes
-from ..model.patcher import KEY, BranchCall, TalkCall, talks_of
+from ..model.patcher import KEY, TalkCall, talks_of
 from ..model.upload import upload_ahead
 from .finite_check import FiniteCheck, brought_to
 
@@ -64,7 +64,7 @@ class TalkGuider(CFGGuider):
         self.apg_state = ApgState()
         self.finite = FiniteCheck()
         self.motion_BCTHW: torch.Tensor | None = None
-        self.branch_calls: dict[Branch, BranchCall] = {}
+        self.branch_voices: dict[Branch, WindowVoices] = {}
         self.step_cache: StepCache | None = None
 
     def sample(self, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -158,31 +158,31 @@ class TalkGuider(CFGGuider):
         The host would batch them when enough memory is free, and a batch gives other last digits than single
         evaluations do: the same run would depend on what else is loaded. A batch is no faster at real sizes.
         """
-        calls = tuple(self.branch_call(branch, x_BCTHW.device) for branch in branches)
+        heard = tuple(self.voices_of(branch, x_BCTHW.device) for branch in branches)
         options = create_model_options_clone(model_options)
         clones = tuple(options.get(CLONES, {}).values())
         talks = talks_of(self.model_patcher, *clones)
         options["transformer_options"][KEY] = TalkCall(
-            calls, self.settings.attention, talks, self.step_cache, self.settings.budget
+            heard, self.settings.attention, talks, self.step_cache, self.settings.budget
         )
         conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
         predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)
         return dict(zip(branches, predictions, strict=True))
 
-    def branch_call(self, branch: Branch, device: torch.device) -> BranchCall:
+    def voices_of(self, branch: Branch, device: torch.device) -> WindowVoices:
         """What a branch hears: the voices, or the single all-zero track that the weights know as no audio.
 
         Brought to the device once a window: a copy from RAM waits for all that the GPU has to do.
         """
-        if branch not in self.branch_calls:
+        if branch not in self.branch_voices:
             voices = self.request.voices
             audio_SFKLC, masks_MP = voices.audio_SFKLC.to(device), voices.token_masks_MP
             if branch in SILENT:
-                self.branch_calls[branch] = BranchCall(torch.zeros_like(audio_SFKLC[:1]))
+                self.branch_voices[branch] = WindowVoices(torch.zeros_like(audio_SFKLC[:1]))
             else:
                 masks_MP = None if masks_MP is None else masks_MP.to(device)
-                self.branch_calls[branch] = BranchCall(audio_SFKLC, masks_MP)
-        return self.branch_calls[branch]
+                self.branch_voices[branch] = WindowVoices(audio_SFKLC, masks_MP)
+        return self.branch_voices[branch]
 
 
 def step_at(sigma: torch.Tensor, sigmas: torch.Tensor) -> tuple[int, int]:

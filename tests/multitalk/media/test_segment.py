@@ -1,6 +1,8 @@
 """Segments put together are the video that they were cut from: frames, times, sound."""
 
-from itertools import pairwise
+from array import array
+from fractions import Fraction
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import av
@@ -8,6 +10,8 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import RunStoreError
 from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.media.clip_times import read_clip_times
+from evertalk_pack.multitalk.media.frame_clock import TimedClock
 from evertalk_pack.multitalk.media.segment import Piece, check_frames, remux, write_segment
 from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
@@ -100,3 +104,20 @@ def test_file_that_lost_frames_is_noticed(tmp_path: Path, pieces: list[Piece]) -
     broken.write_bytes(pieces[0].path.read_bytes()[:100])
     with pytest.raises(RunStoreError, match=r"broken\.mp4 cannot be read back"):
         check_frames(broken, 9)
+
+
+def test_frames_at_times_of_their_own_keep_them_and_are_found_by_them(
+    tmp_path: Path, pieces: list[Piece]
+) -> None:
+    steps = [2000 + 500 * (number % 7) for number in range(sum(LENGTHS))]
+    stamps = array("q", accumulate(steps[:-1], initial=0))
+    clock = TimedClock(stamps, Fraction(1, 90000), 3000)
+    whole, again = tmp_path / "whole.mp4", tmp_path / "again.mp4"
+    assert remux(whole, pieces, silence(1.8), {}, SETTINGS, clock=clock, complete=True) == sum(LENGTHS)
+    check_frames(whole, sum(LENGTHS), clock)
+    found = read_clip_times(str(whole))
+    shown_s = [float(stamp * found.base) for stamp in found.stamps]
+    assert shown_s == pytest.approx([stamp / 90000 for stamp in stamps], abs=1e-4)
+    start = LENGTHS[0] + LENGTHS[1]
+    remux(again, [Piece(whole, start, LENGTHS[2], clock)], None, {}, SETTINGS, complete=True)
+    assert torch.equal(read_frames(again), read_frames(pieces[2].path))

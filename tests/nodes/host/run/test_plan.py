@@ -1,6 +1,7 @@
 """A run is checked and planned once, by values that the nodes hand over and nothing else."""
 
 from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
+from evertalk_pack.multitalk.windows.camera import CameraMove
 from evertalk_pack.multitalk.windows.finish import LookSettings
-from evertalk_pack.multitalk.windows.prompt_timeline import PromptTimeline
+from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
+from source_clips import at_fps, write_clip
 from tiny_host import SIDE_PX, picture, widgets
 from torch.overrides import TorchFunctionMode
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 FRAMES = 17
+OPEN_FILES = Path("/proc/self/fd")
 
 
 class LooksAtPixels(TorchFunctionMode):
@@ -78,6 +82,44 @@ def test_pixels_of_the_start_picture_are_looked_through_once_a_run(size: str) ->
         planner.plan(asked(image, speech, later, size=size))
         planner.take(asked(image, speech, later, size=size))
     assert looks.count == 1
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.2])
+def test_a_scheduled_picture_that_holds_nan_is_refused_by_the_schedule_s_name(zoom: float) -> None:
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import plan_run
+
+    broken = torch.full((48, 80, 3), float("nan"))
+    options = RunOptions(
+        schedule=PromptTimeline(pictures=(Keyframe(0.0, broken),)),
+        look=LookSettings(camera=CameraMove(zoom=zoom)),
+    )
+    with pytest.raises(InputError, match="schedule: the picture holds NaN"):
+        plan_run(asked(picture(), spoken(), options))
+
+
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="this system does not list a process' open files there")
+def test_a_clip_is_open_while_a_run_plays_it_and_not_while_it_is_planned(tmp_path: Path) -> None:
+    from evertalk_pack.multitalk.dubbing.clip import DubSource
+    from evertalk_pack.multitalk.dubbing.source import open_source
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import plan_run
+    from evertalk_pack.nodes.host.run.window_pictures import opened
+
+    pictures = [(time_s, pixels[:, :48].repeat(2, axis=1)) for time_s, pixels in at_fps(Fraction(25), 20)]
+    clip = write_clip(tmp_path / "a.mp4", pictures)
+
+    def is_open() -> bool:
+        links = [link.readlink() for link in OPEN_FILES.iterdir() if link.is_symlink()]
+        return clip.resolve() in links
+
+    source = DubSource(open_source(clip))
+    plan = plan_run(asked(picture(), spoken(), RunOptions(source=source)))
+    assert plan.picture_changes, "each window has a frame of the clip"
+    assert not is_open()
+    dub = opened(source, plan.size)
+    assert is_open()
+    assert torch.equal(dub.reference(plan.windows[0]), plan.picture_HWC)
 
 
 def test_a_plan_is_made_once_and_forgotten_when_it_is_taken() -> None:

@@ -96,8 +96,8 @@ def test_clip_vision_wins_over_clip_vision_output_and_says_so(
 
 
 def test_one_sight_of_changing_frames_is_remarked_upon() -> None:
-    from evertalk_pack.nodes.host.sampling.clip_vision import FixedClipVision, sight_notes
+    from evertalk_pack.nodes.host.sampling.clip_vision import FixedClipVision, clip_vision_notes
 
-    assert "Connect clip_vision" in sight_notes(FixedClipVision(object()), frames_change=True)[0]
-    assert sight_notes(FixedClipVision(object()), frames_change=False) == ()
-    assert sight_notes(FixedClipVision(None), frames_change=True) == ()
+    assert "Connect clip_vision" in clip_vision_notes(FixedClipVision(object()), frames_change=True)[0]
+    assert clip_vision_notes(FixedClipVision(object()), frames_change=False) == ()
+    assert clip_vision_notes(FixedClipVision(None), frames_change=True) == ()

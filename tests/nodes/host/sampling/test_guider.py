@@ -166,11 +166,11 @@ def test_a_backend_that_gives_nan_is_followed_by_the_next_from_the_window_s_star
     talking: "ModelPatcher", tiny: TinyFiles, vae: Any, mode: WindowMode, caplog: pytest.LogCaptureFixture
 ) -> None:
     from evertalk_pack.attention.choice import AttentionChoice
-    from evertalk_pack.nodes.host.model.backend import Backend
+    from evertalk_pack.nodes.host.model.backend import RunAttention
 
     expected_backend = comfy_backend_for(talking, vae)
     expected = expected_backend.sample(later_window(expected_backend, tiny, mode, ones))
-    broken = Backend(
+    broken = RunAttention(
         AttentionChoice("sageattn", "sageattn", nan_attention, exact=False),
         torch.device("cpu"),
         torch.float32,
@@ -191,14 +191,14 @@ def test_a_restarted_window_draws_the_same_noise_again(
     tiny: TinyFiles, vae: Any, talking: "ModelPatcher"
 ) -> None:
     from evertalk_pack.attention.choice import AttentionChoice
-    from evertalk_pack.nodes.host.model.backend import Backend
+    from evertalk_pack.nodes.host.model.backend import RunAttention
 
     expected_backend = comfy_backend_for(talking, vae)
     mode = MultiTalkMode()
     expected = expected_backend.sample(later_window(expected_backend, tiny, mode, seeded))
     choice = AttentionChoice("sageattn", "sageattn", nan_attention, exact=False)
     sampling_backend = comfy_backend_for(
-        talking, vae, backend=Backend(choice, torch.device("cpu"), torch.float32, 128)
+        talking, vae, backend=RunAttention(choice, torch.device("cpu"), torch.float32, 128)
     )
     assert torch.equal(sampling_backend.sample(later_window(sampling_backend, tiny, mode, seeded)), expected)
 
@@ -222,10 +222,12 @@ class ShortOfMemory:
 
 def short_backend(talking: "ModelPatcher", vae: Any, short: ShortOfMemory) -> "ComfyBackend":
     from evertalk_pack.attention.choice import AttentionChoice
-    from evertalk_pack.nodes.host.model.backend import Backend
+    from evertalk_pack.nodes.host.model.backend import RunAttention
 
     choice = AttentionChoice("sdpa", "sdpa", short, exact=True)
-    return comfy_backend_for(talking, vae, backend=Backend(choice, torch.device("cpu"), torch.float32, 128))
+    return comfy_backend_for(
+        talking, vae, backend=RunAttention(choice, torch.device("cpu"), torch.float32, 128)
+    )
 
 
 def test_a_window_that_runs_out_of_memory_is_begun_again_with_more_left_free(

@@ -1,0 +1,180 @@
+"""A region of a clip is made to talk in the real server and goes back into the clip, with tiny models."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from comfy_client import JobError, TextEvent
+from comfy_server import ComfyServer
+from dub_graph import REGION, SAMPLER, SOURCE, Graph, dub_graph
+from evertalk_pack.multitalk.dubbing.source import open_source
+from evertalk_pack.multitalk.media.clip_times import read_clip_times
+from evertalk_pack.multitalk.media.picture_reader import read_pictures
+from evertalk_pack.multitalk.media.video_reader import read_sound
+from kill_runs import (
+    Moment,
+    finished_windows,
+    named,
+    prepare,
+    run_folders,
+    run_until_killed,
+    sampled_windows,
+)
+from PIL import Image
+from source_clips import turn_clockwise, write_clip
+
+pytestmark = pytest.mark.host
+
+NTSC = Fraction(30000, 1001)
+LENGTH_S, WINDOWS = 1.6, 3
+STORED_HEIGHT, STORED_WIDTH = 96, 160
+"""Of the clip as it is stored; it is seen turned, 160 high and 96 wide."""
+DROPPED = (7, 8, 20, 33)
+"""Frames that the clip of a variable rate lacks."""
+BOX = "0s: 20%,30%,40%,30%; 1s: 30%,35%,40%,30%"
+
+
+def scene(time_s: float) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture that differs everywhere and at all times."""
+    rows, columns = np.mgrid[:STORED_HEIGHT, :STORED_WIDTH]
+    red = 40 + rows + 0 * columns
+    green = 60 + columns * 0.8 + 0 * rows
+    blue = np.full_like(rows, round(60 + 40 * time_s))
+    return np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips at 29.97 frames a second: turned, with sound and frames that are missing; and a plain one."""
+    folder = tmp_path_factory.mktemp("region")
+    times_s = [float(k / NTSC) for k in range(int(LENGTH_S * NTSC))]
+    variable = [(time_s, scene(time_s)) for k, time_s in enumerate(times_s) if k not in DROPPED]
+    turn_clockwise(write_clip(folder / "turned.mp4", variable, sound_s=LENGTH_S))
+    write_clip(folder / "plain.mp4", [(time_s, scene(time_s)) for time_s in times_s], sound_s=LENGTH_S)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(comfyui: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
+    """A server of its own, which may be killed and started again."""
+    with ComfyServer(comfyui, tmp_path_factory.mktemp("region_server")) as server:
+        prepare(server)
+        for file in clips.iterdir():
+            server.client.upload(file)
+        yield server
+
+
+def region_graph(clip: str, prefix: str, box: str = BOX, **sampler: Any) -> Graph:
+    graph = dub_graph(clip, denoise=0.25)
+    graph[SOURCE]["inputs"] |= {"work_on": "region", "region_box": box, "context": 0.3}
+    graph[SAMPLER]["inputs"] |= {"filename_prefix": prefix, **sampler}
+    return graph
+
+
+def made(server: ComfyServer, graph: Graph) -> tuple[Path, list[str]]:
+    """The one result that there is of a graph's prefix now, and what the nodes said."""
+    texts: list[str] = []
+    server.client.run(graph, lambda event: texts.append(event.text) if isinstance(event, TextEvent) else None)
+    prefix = graph[SAMPLER]["inputs"]["filename_prefix"]
+    results = sorted(server.output.glob(f"{prefix}_0*"))
+    return results[-1], texts
+
+
+def test_clip_comes_back_with_its_size_times_length_and_sound(server: ComfyServer, clips: Path) -> None:
+    video, texts = made(server, region_graph("turned.mp4", "turned"))
+    assert len(list((server.base / "temp").glob("ComfyUI_temp_*.png"))) == 4, "the region, shown on the clip"
+    source, result = open_source(clips / "turned.mp4"), open_source(video)
+    assert (result.height_px, result.width_px) == (source.height_px, source.width_px) == (160, 96)
+    ours, theirs = (read_clip_times(str(path)) for path in (video, clips / "turned.mp4"))
+    shown_s, own_s = ([float(stamp * times.base) for stamp in times.stamps] for times in (ours, theirs))
+    assert len(shown_s) == len(own_s) == int(LENGTH_S * NTSC) - len(DROPPED)
+    assert shown_s == pytest.approx(own_s, abs=1e-4)
+    sound, own = read_sound(video), read_sound(clips / "turned.mp4")
+    assert sound is not None
+    assert own is not None
+    assert sound.duration_s == pytest.approx(own.duration_s, abs=0.1)
+    with av.open(str(video)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.side_data.get("DISPLAYMATRIX") is None
+    assert any("largest difference outside the region: 0 " in text for text in texts), texts
+    assert any(text.startswith("region: pasted into 43 frames") for text in texts), texts
+
+
+def test_every_pixel_outside_the_region_is_the_clips_before_encoding(
+    server: ComfyServer, clips: Path
+) -> None:
+    folder, _ = made(server, region_graph("turned.mp4", "pictures", format="png sequence"))
+    made_FHWC = torch.stack(list(read_pictures(sorted(folder.glob("*.png")))))
+    reader = open_source(clips / "turned.mp4").reader()
+    own_FHWC = torch.stack([reader.frame_at(k / float(NTSC)) for k in range(47) if k not in DROPPED])
+    assert made_FHWC.shape == own_FHWC.shape == (43, 160, 96, 3)
+    apart_FHW = (made_FHWC - own_FHWC).abs().amax(dim=-1)
+    # the box wanders within 20..70 % across and 30..65 % down; the soft edge is 4 pixels wide
+    changed_HW = apart_FHW.amax(dim=0) > 0
+    outside_HW = torch.ones(160, 96, dtype=torch.bool)
+    outside_HW[48 - 5 : 104 + 5, 19 - 5 : 68 + 5] = False
+    assert not changed_HW[outside_HW].any()
+    assert float(apart_FHW[:, 60:90, 35:55].mean()) > 0.01
+
+
+def test_mask_says_where_the_face_is_as_a_box_does(server: ComfyServer, clips: Path) -> None:
+    mask = np.zeros((96, 160), np.uint8)
+    mask[24:72, 40:100] = 255
+    Image.fromarray(mask).convert("RGB").save(clips / "face.png")
+    server.client.upload(clips / "face.png")
+    graph = region_graph("plain.mp4", "masked", "", format="png sequence")
+    graph[REGION] = {"class_type": "LoadImageMask", "inputs": {"image": "face.png", "channel": "red"}}
+    graph[SOURCE]["inputs"]["region"] = [REGION, 0]
+    folder, texts = made(server, graph)
+    frames_FHWC = torch.stack(list(read_pictures(sorted(folder.glob("*.png")))))
+    reader = open_source(clips / "plain.mp4").reader()
+    own_FHWC = torch.stack([reader.frame_at(k / float(NTSC)) for k in range(len(frames_FHWC))])
+    changed_HW = (frames_FHWC - own_FHWC).abs().amax(dim=(0, 3)) > 0
+    rows, columns = changed_HW.nonzero(as_tuple=True)
+    assert (int(rows.min()), int(rows.max())) == pytest.approx((22, 73), abs=3)
+    assert (int(columns.min()), int(columns.max())) == pytest.approx((38, 101), abs=3)
+    assert any(text.startswith("region: pasted into 47 frames") for text in texts), texts
+
+
+def test_killed_run_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:
+    graph = region_graph("plain.mp4", "killed")
+    whole, _ = made(server, graph)
+    expected = whole.read_bytes()
+    (folder,) = run_folders(server, "killed")
+    folder.rename(server.base / "temp" / "whole.run")
+    whole.unlink()
+    server.stop()  # else it would answer from its cache
+    server.start()
+    assert run_until_killed(server, graph, "killed", Moment("window", named(1), 0.05))
+    (folder,) = run_folders(server, "killed")
+    finished = finished_windows(folder)
+    assert 1 <= finished < WINDOWS
+    server.start()
+    again, _ = made(server, graph)
+    assert sampled_windows(server.log) == list(range(finished, WINDOWS))
+    assert again.read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ("", r"work_on: 'region', but neither a mask nor a box"),
+        ("80%,0%,25%,50%", r"region_box: the box at 0 s leaves the picture.*96x160 pixels"),
+        ("4s: 0,0,40,40; 2s: 0,0,40,40", r"region_box: keyframes out of order: 2 s comes after 4 s"),
+    ],
+)
+def test_box_that_cannot_be_is_refused(server: ComfyServer, box: str, message: str) -> None:
+    with pytest.raises(JobError, match=message):
+        server.client.run(region_graph("turned.mp4", "refused", box))
+
+
+def test_box_without_effect_is_refused(server: ComfyServer) -> None:
+    graph = region_graph("turned.mp4", "refused")
+    graph[SOURCE]["inputs"]["work_on"] = "whole picture"
+    with pytest.raises(JobError, match=r"region_box: a box is given, but work_on is 'whole picture'"):
+        server.client.run(graph)
