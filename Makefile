@@ -14,6 +14,8 @@
 # COMFYUI=/path make demo uses an existing ComfyUI (0.3.75 or later) and downloads nothing; its Python is looked for in
 # its own .venv or venv, else python3, or COMFYUI_PYTHON=/path/to/python says it. ARGS="..." goes to demo/run.py.
 # PYTHON=python3.12 make host chooses the Python that .venv is made with; PYTEST_ARGS="..." goes to pytest.
+# PYTEST_WORKERS=0 make test runs all tests in one process; without it they share the cores. make ci-time: and the
+# 20 slowest are told
 #
 # Other hosts, each in an environment of its own below .cache/hosts with its own requirements (host, test, lint):
 # make test HOST_COMFYUI=/path    any ComfyUI    make test CORE_TAG=v0.33.0    one by its git tag (CORE_URL=...)
@@ -32,7 +34,7 @@ VENV_PYTHON = $(shell $(PYTHON) scripts/host.py $(HOST_ARGS) --where)
 VENV_BIN = $(dir $(VENV_PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help host test matrix quality soak bench lint demo locales workflows pictures clean
+.PHONY: help host test ci-time matrix quality soak bench lint demo locales workflows pictures clean
 
 help:
 	@awk '/^#/ { sub(/^# ?/, ""); print; next } { exit }' Makefile
@@ -43,7 +45,10 @@ host:
 test: host
 	@$(PYTHON) scripts/browser.py
 	@$(PYTHON) scripts/frontends.py
-	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 $(PYTEST_ARGS)
+	@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 -n auto $(PYTEST_ARGS)
+
+ci-time: override PYTEST_ARGS += --durations 20
+ci-time: test
 
 MATRIX_REPORT := .cache/matrix.xml
 
@@ -51,7 +56,7 @@ matrix: host
 	@$(PYTHON) scripts/browser.py
 	@$(PYTHON) scripts/frontends.py
 	@rm -f $(MATRIX_REPORT)
-	-@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 -o junit_family=xunit1 --junitxml $(MATRIX_REPORT) $(PYTEST_ARGS)
+	-@COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --timeout 600 -n auto -o junit_family=xunit1 --junitxml $(MATRIX_REPORT) $(PYTEST_ARGS)
 	@$(VENV_PYTHON) scripts/host_matrix.py --comfyui $(HOST_COMFYUI) $(MATRIX_REPORT)
 
 quality: host

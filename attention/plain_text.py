@@ -6,8 +6,10 @@ an error, and every later job waits; so what a person is told goes through here 
 """
 
 import re
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch  # not imported: the converter's tool runs with any Python
 
 MAX_CHARS = 2000
 """Of a message; the middle of longer ones is left out."""
@@ -38,7 +40,7 @@ def plain(text: str, max_chars: int = MAX_CHARS) -> str:
     return _shortened(shown, max_chars)
 
 
-def name_of_dtype(dtype: torch.dtype) -> str:
+def name_of_dtype(dtype: "torch.dtype") -> str:
     """A precision as people write it: `bfloat16`, without torch's prefix."""
     return str(dtype).removeprefix("torch.")
 

@@ -60,7 +60,7 @@ def measure_windows(model: Any, vae: Any, size: tuple[int, int, int], count: int
     from whole_run import Recipe, made_windows
 
     width, height, frames = size
-    look, _ = flashtalk.look_of(None)
+    look, _ = flashtalk.MODEL.look_of(None)
     for scheduler in FLASHTALK_SCHEDULES:
         recipe = Recipe(NoiseSchedule(scheduler), flashtalk.WINDOWS.motion_frames, count, look)
         first, *later = made_windows(model, vae, (width, height), frames, clock.wait, recipe)
@@ -85,16 +85,20 @@ def measure_all(arguments: argparse.Namespace, size: Any) -> None:
     import real_size
     from evertalk_pack.multitalk.windows import flashtalk
     from evertalk_pack.nodes.host.model.backend import backend_for
+    from evertalk_pack.nodes.host.model.talking_model import audio_in_fp8
 
     device, dtype = arguments.device, WEIGHTS[arguments.weights]
     width, height, frames = size_of(arguments)
     clock = Clock(device, arguments.runs, profiles=arguments.profile)
     base = real_size.wan_model(size, dtype, device, form=arguments.weights)
-    talk = real_size.talk_patcher(size, torch.bfloat16, device)
+    # As the loader has it: the audio weights' large products are fp8 ones where the base's are.
+    in_fp8 = audio_in_fp8(base)
+    talk = real_size.talk_patcher(size, torch.bfloat16, device, in_fp8=in_fp8)
     model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
     comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
     backend = backend_for(model, arguments.attention)
     emit({"what": "attention", "ran": backend.choice.ran, "notes": backend.choice.notes})
+    emit({"what": "audio", "products": "fp8 with a scale a row" if in_fp8 else "bfloat16"})
     inputs = forward_inputs(width, height, frames, device)
     measure_forward(model, inputs, backend.attention, clock, ["one_voice"])
     vae = real_size.wan_vae(size, device)

@@ -2,6 +2,7 @@
 
     python bench/random_files.py --models /fast/disk/models     fp8 base and fp16 audio weights, 24 GB
     python bench/random_files.py --models /fast/disk/models --base fp8_scaled --audio fp8_quant --lora
+    python bench/random_files.py --models /fast/disk/models --whole flashtalk --base bf16
 
 Files already there with the same header are left alone. Every matrix is as wide as keeps what goes through it
 at its size, so that results stay finite. Names of the files tell what they hold.
@@ -57,8 +58,18 @@ SCALED_STD = 64.0
 LORA_UP_STD = 0.1 / 8
 """With rank 64 and downs of unit gain a LoRA then changes its matrix by a tenth."""
 
+STEM = "diffusion_pytorch_model"
+IN_BASE = "in the base model"
+"""As the loader's combo says it."""
+
 PROMPT_METADATA = {"evertalk_text_embeds": json.dumps({"version": 1})}
 WRITERS, AHEAD = 4, 12
+
+WHOLE = ("flashtalk", "skyreels")
+"""Models that are published as a folder of parts with their audio weights inside."""
+
+SHARDS = 7
+"""As a model of 14B in two bytes a weight comes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +191,21 @@ def _write_at(handle: int, content: torch.Tensor, offset: int) -> None:
         left, offset = left[count:], offset + count
 
 
+def config_of(tensors: dict[str, Stored], whole: str) -> dict[str, Any]:
+    """What such a folder's config says, as far as shapes do; FlashTalk's also names `weight_init`."""
+    patch = tensors["patch_embedding.weight"].shape
+    config = {
+        "_class_name": "WanModel",
+        "model_type": "i2v",
+        "dim": patch[0],
+        "in_dim": patch[1],
+        "ffn_dim": tensors["blocks.0.ffn.0.weight"].shape[0],
+        "num_layers": len({name.split(".")[1] for name in tensors if name.startswith("blocks.")}),
+        "audio_window": 5,
+    }
+    return config | ({"weight_init": True} if whole == "flashtalk" else {})
+
+
 @dataclass(frozen=True, slots=True)
 class FileSet:
     """The files of one run, by their names in the graph.
@@ -188,12 +214,14 @@ class FileSet:
         is_tiny: sizes that a CPU runs; without CLIP vision, which ComfyUI knows in real sizes only.
         base_form, audio_form: see FORMS.
         with_lora: also a LoRA.
+        whole: one of WHOLE: a folder in the place of base and audio weights, in `base_form`; or empty.
     """
 
     is_tiny: bool = False
     base_form: str = "fp8_e4m3fn"
     audio_form: str = "fp16"
     with_lora: bool = False
+    whole: str = ""
 
     @property
     def sizes(self) -> FileSizes:
@@ -205,11 +233,13 @@ class FileSet:
 
     @property
     def base(self) -> str:
+        if self.whole:
+            return self._name(f"{self.whole}_{self.base_form}").removesuffix(".safetensors")
         return self._name(f"wan2.1_i2v_{self.base_form}")
 
     @property
     def audio(self) -> str:
-        return self._name(f"infinitetalk_{self.audio_form}")
+        return IN_BASE if self.whole else self._name(f"infinitetalk_{self.audio_form}")
 
     @property
     def lora(self) -> str:
@@ -236,8 +266,7 @@ class FileSet:
         sizes = self.sizes
         prompt = {"cross_attn": plain("cross_attn", (1, TEXT_TOKENS, TEXT_DIM), torch.float16)}
         files: list[tuple[str, dict[str, Stored], dict[str, str]]] = [
-            (f"diffusion_models/{self.base}", stored_as(wan_shapes(sizes), self.base_form), {}),
-            (f"model_patches/{self.audio}", stored_as(audio_shapes(sizes), self.audio_form), {}),
+            *self._transformer_files(models),
             (f"vae/{self.vae}", stored_as(vae_shapes(sizes), "bf16"), {}),
             (f"audio_encoders/{self.speech}", stored_as(speech_shapes(sizes), "fp16"), {}),
             (f"evertalk_text_embeds/{self.prompt}", prompt, PROMPT_METADATA),
@@ -249,6 +278,27 @@ class FileSet:
             files.append((f"loras/{self.lora}", stored_as(lora_shapes(sizes), "bf16"), {}))
         return sum(write(models / name, tensors, metadata, device) for name, tensors, metadata in files)
 
+    def _transformer_files(self, models: Path) -> list[tuple[str, dict[str, Stored], dict[str, str]]]:
+        """Base and audio weights, or a whole model's parts, whose config and index are written here."""
+        sizes, name = self.sizes, f"diffusion_models/{self.base}"
+        base = stored_as(wan_shapes(sizes), self.base_form)
+        if not self.whole:
+            audio = stored_as(audio_shapes(sizes), self.audio_form)
+            return [(name, base, {}), (f"model_patches/{self.audio}", audio, {})]
+        tensors = base | stored_as(audio_shapes(sizes), self.base_form)
+        (models / name).mkdir(parents=True, exist_ok=True)
+        names = sorted(tensors)
+        parts = [f"{STEM}-{number:05d}-of-{SHARDS:05d}" for number in range(1, SHARDS + 1)]
+        held = {
+            f"{part}.safetensors": names[number * len(names) // SHARDS : (number + 1) * len(names) // SHARDS]
+            for number, part in enumerate(parts)
+        }
+        index = {"weight_map": {one: file for file, ones in held.items() for one in ones}}
+        (models / name / f"{STEM}.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+        config = config_of(tensors, self.whole)
+        (models / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        return [(f"{name}/{file}", {one: tensors[one] for one in ones}, {}) for file, ones in held.items()]
+
 
 def main() -> None:
     """Write the files and say how much and how long."""
@@ -259,11 +309,12 @@ def main() -> None:
     parser.add_argument("--base", choices=FORMS, default="fp8_e4m3fn")
     parser.add_argument("--audio", choices=FORMS, default="fp16")
     parser.add_argument("--lora", action="store_true")
+    parser.add_argument("--whole", choices=("", *WHOLE), default="")
     parser.add_argument("--tiny", action="store_true")
     chosen = parser.parse_args()
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    files = FileSet(chosen.tiny, chosen.base, chosen.audio, chosen.lora)
+    files = FileSet(chosen.tiny, chosen.base, chosen.audio, chosen.lora, chosen.whole)
     size = files.write(chosen.models, device)
     row = {"what": "random_files", "written_gb": round(size / 1e9, 2)}
     print(json.dumps(row | {"seconds": round(time.monotonic() - started, 1)}), flush=True)

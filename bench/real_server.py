@@ -8,10 +8,11 @@ A row of JSON a variant on stdout, and at the end a table of them on stderr.
     python bench/real_server.py --tiny        the same on a CPU, small
 
 A variant is words joined by `+`, each of them at most once:
+    flashtalk skyreels    that model's folder of parts, in bf16 unless base= follows, and its workflow
     as_stored bf16 fp16 fp8_e4m3fn fp8_e4m3fn_fast fp8_e5m2 fp8_rowwise    the loader's quantization
     compile               compile_blocks            lora                 a LoRA of rank 64 at strength 1
     base=FORM audio=FORM  how the files are stored: fp16 bf16 fp8_e4m3fn fp8_scaled fp8_quant
-    attention=NAME        attention_mode            size=WIDTHxHEIGHT    steps=N
+    attention=NAME        attention_mode            size=WIDTHxHEIGHT    steps=N (of FlashTalk 4 or 2)
     seconds=S             of sound                  runs=N               queued N times, another seed each
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
@@ -55,11 +56,10 @@ from comfy_client import (  # noqa: E402
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import write_speech  # noqa: E402
 from random_files import FileSet  # noqa: E402
+from server_graph import PICTURE, graph_of  # noqa: E402
 from server_variants import Variant, VariantError, variant_of  # noqa: E402
 from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
 
-WORKFLOW = ROOT / "workflows" / "api" / "infinitetalk_image.api.json"
-PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 LEAST_S = 25.0
 """Less is not worth starting a server for."""
 
@@ -67,36 +67,6 @@ LAST_LINES = 40
 STEP_TEXT, RESUMED = ", step ", "resumed: "
 SETTINGS = "EVERTALK_BENCH"
 """As in server_inside.py, which runs where nothing of this folder can be imported."""
-
-
-def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
-    """The bundled workflow with a prepared prompt; without CLIP vision where the files have none."""
-    graph: dict[str, Any] = json.loads(WORKFLOW.read_text(encoding="utf-8"))
-    by_class = {node["class_type"]: (name, node["inputs"]) for name, node in graph.items()}
-    loader, sampler = by_class["EverTalkModelLoader"][1], by_class["EverTalkSampler"][1]
-    loader |= {"base_model": files.base, "talk_model": files.audio, "attention_mode": variant.attention}
-    loader |= {"quantization": variant.quantization.replace("as_stored", "as stored")}
-    loader |= {"lora": files.lora if variant.lora else "none", "compile_blocks": variant.compile}
-    loader |= {"reserve_vram_gb": variant.reserve}
-    loader |= {"compute": variant.compute} if variant.compute else {}
-    by_class["VAELoader"][1]["vae_name"] = files.vae
-    by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
-    by_class["LoadImage"][1]["image"] = PICTURE.name
-    by_class["LoadAudio"][1]["audio"] = f"speech_{variant.seconds:g}.wav"
-    prompt_id = by_class["CLIPTextEncode"][0]
-    del graph[by_class["CLIPLoader"][0]]
-    graph[prompt_id] = {"class_type": "EverTalkTextEmbeds", "inputs": {"file": files.prompt, "save_as": ""}}
-    if files.is_tiny:
-        for name in ("CLIPVisionLoader", "CLIPVisionEncode"):
-            del graph[by_class[name][0]]
-        del sampler["clip_vision_output"]
-    else:
-        by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
-    width, height = (int(side) for side in variant.size.split("x"))
-    sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}
-    sampler |= {"resume": "auto" if variant.kill else "restart"}
-    sampler |= {"scheduler": "multitalk" if variant.steps == 4 else "simple", "steps": variant.steps}
-    return graph
 
 
 @dataclass
@@ -182,7 +152,17 @@ def run_once(
     entries = [shown["evertalk"][0] for shown in outcome.outputs.values() if "evertalk" in shown]
     summary = entries[0]
     row["summary"] = {
-        name: summary[name] for name in ("attention", "precision", "compute", "warnings", "windows", "frames")
+        name: summary[name]
+        for name in (
+            "attention",
+            "precision",
+            "compute",
+            "warnings",
+            "windows",
+            "frames",
+            "frames_a_second",
+            "is_live",
+        )
     }
     row["peak_torch_gb"] = round(summary["peak_vram_bytes"] / 1e9, 2)
     row["peak_ram_gb"] = round(summary["peak_ram_bytes"] / 1e9, 2)
@@ -211,7 +191,7 @@ def make_files(files: FileSet, place: Place) -> dict[str, Any]:
     """Write what is missing, in a process of its own, which gives its GPU memory back; its row."""
     command = [str(place.python), str(ROOT / "bench" / "random_files.py"), "--models", str(place.models)]
     command += ["--base", files.base_form, "--audio", files.audio_form]
-    command += ["--lora"] * files.with_lora + ["--tiny"] * files.is_tiny
+    command += ["--lora"] * files.with_lora + ["--tiny"] * files.is_tiny + ["--whole", files.whole]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise VariantError(f"the model files could not be written: {done.stderr[-2000:]}")

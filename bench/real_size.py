@@ -16,6 +16,8 @@ from comfy.supported_models import WAN21_I2V
 from evertalk_pack.multitalk.common.layers import Layers
 from evertalk_pack.multitalk.model.audio_model import AudioModel
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig
+from evertalk_pack.nodes.host.compat.precision import note_precision
+from evertalk_pack.nodes.host.model.loaders import layers_over_tokens, multiply_in_fp8
 from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
 from evertalk_pack.nodes.host.model.rowwise_fp8 import RowwiseFp8, quantised_rows
 from torch import nn
@@ -84,8 +86,10 @@ def wan_model(size: WanSize, dtype: torch.dtype, device: torch.device, *, form: 
     return ModelPatcher(model.eval(), device, device)
 
 
-def talk_patcher(size: WanSize, dtype: torch.dtype, device: torch.device) -> ModelPatcher:
-    """Random audio weights for a base of this size."""
+def talk_patcher(
+    size: WanSize, dtype: torch.dtype, device: torch.device, *, in_fp8: bool = False
+) -> ModelPatcher:
+    """Random audio weights for a base of this size; `in_fp8` as the loader has it where the base's are."""
     config = TalkConfig(
         dim=size.dim,
         num_layers=size.num_layers,
@@ -96,6 +100,11 @@ def talk_patcher(size: WanSize, dtype: torch.dtype, device: torch.device) -> Mod
     )
     talk = AudioModel(config, Layers(comfy.ops.manual_cast, dtype, device)).eval()
     fill(talk)
+    if in_fp8:
+        state = talk.state_dict()
+        multiply_in_fp8(talk, state, layers_over_tokens(config))
+        talk.load_state_dict(state, assign=True)
+        note_precision(talk.to(device))
     return ModelPatcher(talk, device, device)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from random_files import FORMS, FileSet
+from random_files import FORMS, WHOLE, FileSet
 
 QUANTIZATIONS = ("as_stored", "bf16", "fp16", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2", "fp8_rowwise")
 
@@ -23,8 +23,9 @@ class Variant:
     lora: bool = False
     base: str = "fp8_e4m3fn"
     audio: str = "fp16"
+    whole: str = ""
     attention: str = "auto"
-    size: str = "832x480"
+    size: str = ""
     steps: int = 4
     seconds: float = 8.0
     runs: int = 1
@@ -42,8 +43,10 @@ class Variant:
             return replace(self, flags=(*self.flags, word))
         if word in QUANTIZATIONS:
             return replace(self, quantization=word)
-        if word in ("compile", "lora"):
-            return replace(self, **{word: True})
+        named: dict[str, dict[str, Any]] = {one: {"whole": one, "base": "bf16"} for one in WHOLE}
+        named |= {one: {one: True} for one in ("compile", "lora")}
+        if word in named:
+            return replace(self, **named[word])
         if key in ("base", "audio") and value in FORMS:
             return replace(self, **{key: value})
         if key in ("attention", "size", "compute") and value:
@@ -62,7 +65,7 @@ class Variant:
 
     def files(self, *, tiny: bool) -> FileSet:
         """The model files it runs on."""
-        return FileSet(tiny, self.base, self.audio, self.lora)
+        return FileSet(tiny, self.base, self.audio, self.lora, self.whole)
 
 
 def variant_of(text: str, start: Variant) -> Variant:

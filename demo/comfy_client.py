@@ -143,6 +143,15 @@ class ComfyClient:
         """Stop the job that runs now."""
         self._request("/interrupt", b"{}", "application/json")
 
+    def is_busy(self) -> bool:
+        """Whether a job runs or waits."""
+        queue = self._request("/queue")
+        return bool(queue["queue_running"] or queue["queue_pending"])
+
+    def clear_queue(self) -> None:
+        """Take out of the queue what waits in it."""
+        self._request("/queue", json.dumps({"clear": True}).encode(), "application/json")
+
     def save_settings(self, settings: JsonObject) -> None:
         """Set what the editor remembers of its user."""
         self._request("/settings", json.dumps(settings).encode(), "application/json")
@@ -154,9 +163,20 @@ class ComfyClient:
         return self._request(f"/api/workflow_templates/{urllib.parse.quote(module)}/{name}.json")
 
     def forget(self) -> None:
-        """Drop the results that the server keeps, and unload its models, before the next job."""
+        """Drop the results that the server keeps, and unload its models, before the next job.
+
+        The server does so between two jobs, but may take one that waits before that: a small job, whose end
+        is waited for, comes first.
+        """
         body = json.dumps({"free_memory": True, "unload_models": True}).encode()
         self._request("/free", body, "application/json")
+        dot = {"width": 1, "height": 1, "batch_size": 1, "color": 0}
+        self.run(
+            {
+                "1": {"class_type": "EmptyImage", "inputs": dot},
+                "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+            }
+        )
 
     def upload(self, file: Path, name: str | None = None) -> str:
         """Put a picture, sound or video into the server's input folder; returns its name there."""

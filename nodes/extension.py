@@ -20,6 +20,7 @@ from .host.server.saving import with_savers
 from .load_speech import EverTalkLoadSpeech
 from .look import EverTalkLook
 from .model_loader import EverTalkModelLoader
+from .parallel import EverTalkParallel
 from .sampler import EverTalkSampler
 from .save_text_embeds import EverTalkSaveTextEmbeds
 from .schedule import EverTalkSchedule
@@ -32,6 +33,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     EverTalkModelLoader,
     EverTalkApply,
     EverTalkStepCache,
+    EverTalkParallel,
     EverTalkAudioEncoderLoader,
     EverTalkLoadSpeech,
     EverTalkSpeakers,

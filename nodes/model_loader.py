@@ -44,7 +44,7 @@ class EverTalkModelLoader(EverTalkNode):
                 io.Combo.Input(
                     "base_model",
                     options=list_base_files(),
-                    tooltip="Wan 2.1 I2V 14B (480p or 720p) or SoulX-FlashTalk, from "
+                    tooltip="Wan 2.1 I2V 14B (480p or 720p), SoulX-FlashTalk or SkyReels-V3-A2V, from "
                     "models/diffusion_models: a file, or a folder with config.json and all its parts.",
                 ),
                 *talk_widgets(IN_BASE),

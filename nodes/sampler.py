@@ -90,7 +90,7 @@ class EverTalkSampler(EverTalkNode):
         plan = PLANNER.plan(run)
         if "schedule" in inputs and options.schedule is None:
             return ["schedule"]
-        unused = {"positive"} if options.has_prompts else set[str]()
+        unused = set[str]() if asked.needs_positive(options) else {"positive"}
         if "clip_vision" in inputs:
             unused.add("clip_vision_output")
         missing = [
@@ -115,11 +115,13 @@ class EverTalkSampler(EverTalkNode):
     ) -> io.NodeOutput:
         """Run all windows; the video is on disk when this returns."""
         asked, options = SamplerWidgets.of(others), RunOptions.of(others)
-        prompt = {} if options.has_prompts else {"positive": positive}
+        prompt = {"positive": positive} if asked.needs_positive(options) else {}
         check_fetched(cls, model=model, vae=vae, audio_embeds=audio_embeds, **prompt)
         plan = PLANNER.take(PlanInputs(asked, audio_embeds, start_image, options, negative is not None))
         see = seeing(others)
-        run_models = RunModels(model, vae, prompts_of(positive, options.schedule), negative, see)
+        run_models = RunModels(
+            model, vae, prompts_of(positive, options.schedule, plan.is_clip), negative, see
+        )
         if asked.form is OutputForm.LATENT:
             return with_summary(plan, run_models, lambda: latent_run(plan, run_models))
         output_options = Job.of(cls.hidden).output_options(plan, asked)

@@ -1,5 +1,6 @@
 """What the sampler's sockets and widgets say when the mouse rests on them."""
 
+from ..multitalk.windows import skyreels
 from ..multitalk.windows.flashtalk import HEIGHT_PX, PROMPT, WIDTH_PX
 from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
@@ -9,6 +10,9 @@ from ..multitalk.windows.settings import (
     FLASHTALK_SCHEDULE,
     FLASHTALK_SHIFT,
     MULTITALK_SCHEDULE,
+    SKYREELS_SAMPLER,
+    SKYREELS_SCHEDULE,
+    SKYREELS_SHIFT,
 )
 
 
@@ -17,6 +21,7 @@ def _fixed(scheduler: str) -> str:
 
 
 _FLASHTALK = f"{FLASHTALK_SCHEDULE} and {FLASHTALK_2_SCHEDULE}"
+_BOUND = f"{FLASHTALK_SCHEDULE}, {FLASHTALK_2_SCHEDULE} and {SKYREELS_SCHEDULE}"
 
 NODE = (
     "Makes a talking video of any length from a picture and speech, window by window. Frames are written to "
@@ -27,7 +32,8 @@ SAMPLES = "For EverTalk Decode: the saved video, or raw latents of a single wind
 MODEL = "A model with audio weights: from EverTalk Model Loader or Apply, LoRA loaders between as you like."
 POSITIVE = (
     "The prompt: what is seen and how, besides the speech. FlashTalk's weights were distilled with this one: "
-    f"{PROMPT}"
+    f"{PROMPT} With scheduler {SKYREELS_SCHEDULE} it is the prompt of the first clip, whose stills windows "
+    "end on; a schedule gives the windows their own."
 )
 VAE = "Wan 2.1's VAE."
 AUDIO_EMBEDS = "The speech, from EverTalk Audio Embeds. It decides the length: 25 frames a second."
@@ -65,40 +71,45 @@ WIDTH = "Width in pixels, with size custom. Taken to the nearest multiple of 16.
 HEIGHT = "Height in pixels, with size custom. Taken to the nearest multiple of 16."
 WINDOW_FRAMES = (
     "Frames of one window, 4n+1 (others are taken down to it). 81 is what the weights were trained on, "
-    f"{FLASHTALK_WINDOWS.window_frames} those of FlashTalk."
+    f"those of SkyReels-V3 too, {FLASHTALK_WINDOWS.window_frames} those of FlashTalk."
 )
 MOTION_FRAMES = (
     "Frames each window takes over from the one before, 4n+1 (others are taken down to it) and fewer than "
     "window_frames. 9 for InfiniteTalk, 25 for MultiTalk, "
-    f"{FLASHTALK_WINDOWS.motion_frames} for FlashTalk."
+    f"{FLASHTALK_WINDOWS.motion_frames} for FlashTalk and SkyReels-V3."
 )
 SCHEDULER = (
     f"{MULTITALK_SCHEDULE}: always the four timesteps {_fixed(MULTITALK_SCHEDULE)}, shifted, for 4-step "
     f"LoRAs; steps is not used. infinitetalk: evenly spaced, the authors' own, for many steps. "
     f"{FLASHTALK_SCHEDULE}: for FlashTalk's weights, always {_fixed(FLASHTALK_SCHEDULE)}; "
     f"{FLASHTALK_2_SCHEDULE}: always {_fixed(FLASHTALK_2_SCHEDULE)}; both at shift {FLASHTALK_SHIFT:g} with "
-    f"{FLASHTALK_SAMPLER}, without guidance. The others are ComfyUI's."
+    f"{FLASHTALK_SAMPLER}, without guidance. {SKYREELS_SCHEDULE}: for SkyReels-V3's weights, always "
+    f"{_fixed(SKYREELS_SCHEDULE)} at shift {SKYREELS_SHIFT:g} with {SKYREELS_SAMPLER}, without guidance; "
+    f"each window ends on a still of a first clip and lets its last {skyreels.DROPPED_FRAMES} frames go. The "
+    "others are ComfyUI's."
 )
 STEPS = (
     f"Steps a window. Not used with scheduler {MULTITALK_SCHEDULE}, which always runs its four, nor with "
-    f"{_FLASHTALK}. 40 without a distilled LoRA."
+    f"{_BOUND}. 40 without a distilled LoRA."
 )
 SHIFT = (
     "Moves the noise levels up: 11 with the lightx2v LoRA or at 720p, 7 at 480p without LoRA, 2 with "
-    f"FusionX. Not used with {_FLASHTALK}, which are always at {FLASHTALK_SHIFT:g}."
+    f"FusionX. Not used with {_FLASHTALK}, which are always at {FLASHTALK_SHIFT:g}, and "
+    f"{SKYREELS_SCHEDULE}, which is at {SKYREELS_SHIFT:g}."
 )
 SAMPLER_NAME = (
     "ComfyUI's sampler. euler is what the weights' authors use. "
-    f"Not used with {_FLASHTALK}, which always take {FLASHTALK_SAMPLER}."
+    f"Not used with {_FLASHTALK}, which always take {FLASHTALK_SAMPLER}, and {SKYREELS_SCHEDULE}, which "
+    f"takes {SKYREELS_SAMPLER}."
 )
 TEXT_SCALE = (
     "How closely the prompt is followed. 1: one pass less; use 1 with distilled LoRAs, 5 without. Not used "
-    f"with {_FLASHTALK}, which have no guidance."
+    f"with {_BOUND}, which have no guidance."
 )
 AUDIO_SCALE = (
     "How strongly the speech moves the lips. 1: one pass less; 3 to 5 gives the best lips without a "
     "distilled "
-    f"LoRA, 1 or 2 with one. 0 is silent. Not used with {_FLASHTALK}, which have no guidance."
+    f"LoRA, 1 or 2 with one. 0 is silent. Not used with {_BOUND}, which have no guidance."
 )
 SEED = "Seed of all noise: the same inputs on the same machine give the same video."
 OUTPUT = (

@@ -13,15 +13,14 @@ from ..multitalk.runs.identity import Resume
 from ..multitalk.runs.manifest import MAX_WINDOWS
 from ..multitalk.windows.flashtalk import WINDOWS as FLASHTALK_WINDOWS
 from ..multitalk.windows.settings import (
+    BOUND_SCHEDULES,
     FIXED_TIMESTEPS,
-    FLASHTALK_SAMPLER,
-    FLASHTALK_SCHEDULES,
-    FLASHTALK_SHIFT,
     MAX_SIZE_PX,
     OWN_SCHEDULES,
     NoiseSchedule,
     WindowSettings,
 )
+from ..multitalk.windows.skyreels import WINDOWS as SKYREELS_WINDOWS
 from ..wanvideo.geometry import SIZE_MULTIPLE
 from . import sampler_tooltips as tips
 from .advanced import advanced
@@ -31,6 +30,12 @@ WIDTH_PX, HEIGHT_PX = 832, 480
 """The 480p size that the weights saw most."""
 
 Widget = TypeVar("Widget", bound=io.WidgetInput)
+
+TRAINED_WINDOWS: Mapping[str, WindowSettings] = {
+    name: FLASHTALK_WINDOWS if bound.mode == "flashtalk" else SKYREELS_WINDOWS
+    for name, bound in BOUND_SCHEDULES.items()
+}
+"""The form of windows that goes with the schedulers of models that have their own."""
 
 MAX_STEPS = 200
 MAX_SHIFT = 100.0
@@ -47,15 +52,15 @@ def sampler_widgets() -> list[io.Input]:
         _side("height", HEIGHT_PX, tips.HEIGHT),
         _set_by_scheduler(
             _frames("window_frames", windows.window_frames, tips.WINDOW_FRAMES),
-            FLASHTALK_WINDOWS.window_frames,
+            {name: trained.window_frames for name, trained in TRAINED_WINDOWS.items()},
         ),
         _set_by_scheduler(
             _frames("motion_frames", windows.motion_frames, tips.MOTION_FRAMES),
-            FLASHTALK_WINDOWS.motion_frames,
+            {name: trained.motion_frames for name, trained in TRAINED_WINDOWS.items()},
         ),
         *_schedule_widgets(),
-        _fixed_by_flashtalk(_scale("text_scale", guidance.text_scale, tips.TEXT_SCALE), 1),
-        _fixed_by_flashtalk(_scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE), 1),
+        _unguided(_scale("text_scale", guidance.text_scale, tips.TEXT_SCALE)),
+        _unguided(_scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE)),
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tips.SEED),
         advanced(io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT)),
         io.String.Input("filename_prefix", default="EverTalk/talk", tooltip=tips.FILENAME_PREFIX),
@@ -100,13 +105,16 @@ def _schedule_widgets() -> list[io.Input]:
             io.Int.Input("steps", default=schedule.steps, min=1, max=MAX_STEPS, tooltip=tips.STEPS),
             {name: len(timesteps) for name, timesteps in FIXED_TIMESTEPS.items()},
         ),
-        _fixed_by_flashtalk(
+        _fixed_by_scheduler(
             io.Float.Input(
                 "shift", default=schedule.shift, min=0.1, max=MAX_SHIFT, step=0.1, tooltip=tips.SHIFT
             ),
-            FLASHTALK_SHIFT,
+            {name: bound.shift for name, bound in BOUND_SCHEDULES.items()},
         ),
-        _fixed_by_flashtalk(advanced(_sampler_widget(schedule.sampler)), FLASHTALK_SAMPLER),
+        _fixed_by_scheduler(
+            advanced(_sampler_widget(schedule.sampler)),
+            {name: bound.sampler for name, bound in BOUND_SCHEDULES.items()},
+        ),
     ]
 
 
@@ -121,14 +129,14 @@ def _fixed_by_scheduler(widget: Widget, values: Mapping[str, int | float | str])
     return widget
 
 
-def _fixed_by_flashtalk(widget: Widget, value: float | str) -> Widget:
-    return _fixed_by_scheduler(widget, dict.fromkeys(FLASHTALK_SCHEDULES, value))
+def _unguided(widget: Widget) -> Widget:
+    """A scale, which is 1 with the schedulers of weights that run without guidance."""
+    return _fixed_by_scheduler(widget, dict.fromkeys(BOUND_SCHEDULES, 1))
 
 
-def _set_by_scheduler(widget: Widget, value: int) -> Widget:
-    """A widget that the editor sets when somebody chooses one of FlashTalk's schedulers."""
-    values = dict.fromkeys(FLASHTALK_SCHEDULES, value)
-    widget.extra_dict = {**widget.extra_dict, "set_by": {"widget": "scheduler", "values": values}}
+def _set_by_scheduler(widget: Widget, values: Mapping[str, int]) -> Widget:
+    """A widget that the editor sets when somebody chooses one of these schedulers."""
+    widget.extra_dict = {**widget.extra_dict, "set_by": {"widget": "scheduler", "values": dict(values)}}
     return widget
 
 

@@ -29,8 +29,8 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "talk_model",
             options=[*list_talk_files(), *more],
             tooltip="InfiniteTalk or MultiTalk weights (safetensors or GGUF), from models/model_patches or "
-            "models/diffusion_models, made for the base model's size. SoulX-FlashTalk has its own in "
-            "the base model.",
+            "models/diffusion_models, made for the base model's size. SoulX-FlashTalk and SkyReels-V3-A2V "
+            "have their own in the base model.",
         ),
         advanced(
             io.Combo.Input(

@@ -32,8 +32,20 @@ PROPER_NAMES = frozenset(
 )
 """Widgets whose choices are names, of files or of methods: translated only where the catalogue does it."""
 NAMES_OF_METHODS = frozenset(
-    {"infinitetalk", "multitalk", "flashtalk", "bf16", "fp16", "fp32", "fp8_e4m3fn", "fp8_e4m3fn_fast"}
-    | {"fp8_rowwise", "fp8_e5m2", "lab", "mkl", "480p", "720p", "bfloat16", "float16", "float32"}
+    {"infinitetalk", "multitalk", "flashtalk", "skyreels", "bf16", "fp16", "fp32"}
+    | {
+        "fp8_e4m3fn",
+        "fp8_e4m3fn_fast",
+        "fp8_rowwise",
+        "fp8_e5m2",
+        "lab",
+        "mkl",
+        "480p",
+        "720p",
+        "bfloat16",
+        "float16",
+        "float32",
+    }
 )
 SPECIAL = "{}@|"
 """Characters that mean something in the editor's message format."""

@@ -45,6 +45,7 @@ _FILES = (
         "diffusion_models", COMFY, "split_files/diffusion_models/wan2.1_i2v_480p_14B_fp8_scaled.safetensors"
     ),
     ModelFile("diffusion_models", "Soul-AILab/SoulX-FlashTalk-14B"),
+    ModelFile("diffusion_models", "Skywork/SkyReels-V3-A2V-19B"),
     ModelFile("model_patches", KIJAI, "InfiniteTalk/Wan2_1-InfiniTetalk-Single_fp16.safetensors"),
     ModelFile("model_patches", KIJAI, "InfiniteTalk/Wan2_1-InfiniteTalk-Multi_fp16.safetensors"),
     ModelFile("model_patches", KIJAI, "WanVideo_2_1_Multitalk_14B_fp8_e4m3fn.safetensors"),

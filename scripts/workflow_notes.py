@@ -36,6 +36,11 @@ ABOUT = {
     "*config.json*, *diffusion_pytorch_model...* files and their index into one folder; it is the base model "
     "and the audio weights. Its code is Apache-2.0; the licence of its weights is on the model card: read it "
     "before you use them.",
+    "skyreels_image": "One person talks, with SkyReels-V3-A2V: a first clip gives the stills that windows "
+    "end on, so that a long video does not drift away. *Prompt of the first clip* is yours; the windows' own "
+    "is what the weights' authors use. Download the repository's *config.json* and *.safetensors* files into "
+    "one folder; it is the base model and the audio weights. Code and weights are under the Skywork "
+    "Community License: read it and the model card before you use them.",
 }
 
 

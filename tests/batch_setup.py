@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import wave
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from wired_models import put_wired_models
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
@@ -63,8 +63,7 @@ def make_batch_setup(
         (setup.base / name).mkdir(parents=True)
     (setup.base / "custom_nodes" / "EverTalk").symlink_to(ROOT)
     if models:
-        command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--wired"]
-        subprocess.run([*command, "--models", str(setup.base / "models")], check=True)
+        put_wired_models(setup.base / "models")
     (folder / "face.jpg").write_bytes(PICTURE.read_bytes())
     for name, length_s in seconds.items():
         write_sound(folder / name, length_s)

@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
+from wired_models import put_wired_models
 
 ROOT = Path(__file__).resolve().parents[1]
 MEDIA = ROOT / "demo" / "media"
@@ -45,8 +44,7 @@ EMPTY_SAFETENSORS = b"\x02\x00\x00\x00\x00\x00\x00\x00{}"
 def stocked_server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     base = tmp_path_factory.mktemp("stocked")
     models = base / "models"
-    make_tiny = ROOT / "demo" / "make_tiny.py"
-    subprocess.run([sys.executable, str(make_tiny), "--wired", "--models", str(models)], check=True)
+    put_wired_models(models)
     for folder, names in NAMES.items():
         (found,) = models.rglob(TINY[folder])
         for name in names:

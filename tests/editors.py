@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 from comfy_server import ON_CPU, ComfyServer
 from frontends import folder_of
+from needed import refuse
+from workers import EDITORS
 
-OWN, NEWEST, NEWEST_NODES = "own", "newest", "newest_nodes"
-ALL = (OWN, NEWEST, NEWEST_NODES)
+OWN, NEWEST, NEWEST_NODES = EDITORS
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Which editor is opened, and how it draws nodes: the name is one of ALL."""
+    """Which editor is opened, and how it draws nodes: the name is one of EDITORS."""
 
     name: str
 
@@ -33,12 +34,12 @@ class Drawing:
 
 def each_editor(*names: str) -> pytest.MarkDecorator:
     """Run a test in these editors instead of the host's own alone; without names, in all of them."""
-    return pytest.mark.parametrize("drawing", names or ALL, indirect=True, scope="module")
+    return pytest.mark.parametrize("drawing", names or EDITORS, indirect=True, scope="module")
 
 
 def server_with_newest(comfyui: Path, base: Path) -> ComfyServer:
-    """A server that shows the newest frontend; the test is skipped where nobody has fetched it."""
+    """A server that shows the newest frontend; without one the test is skipped, and fails where CI is set."""
     folder = folder_of()
     if not folder.is_dir():
-        pytest.skip("the newest frontend is not there: make test, or scripts/frontends.py, gets it")
+        refuse("the newest frontend is not there: make test, or scripts/frontends.py, gets it")
     return ComfyServer(comfyui, base, flags=(*ON_CPU, "--front-end-root", str(folder)))

@@ -3,8 +3,6 @@
 import json
 import random
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +15,7 @@ import av
 import numpy as np
 from comfy_client import JobError, ServerError
 from comfy_server import ComfyServer
+from wired_models import put_wired_models
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
@@ -53,8 +52,7 @@ def tiny_run(seconds: float, prefix: str, **widgets: Any) -> dict[str, Any]:
 
 def prepare(server: ComfyServer) -> None:
     """Give a server the demo's tiny models and its picture."""
-    command = [sys.executable, str(ROOT / "demo" / "make_tiny.py"), "--wired", "--models", str(server.models)]
-    subprocess.run(command, check=True)
+    put_wired_models(server.models)
     portrait = ROOT / "demo" / "media" / "portrait.jpg"
     (server.base / "input" / "portrait.jpg").write_bytes(portrait.read_bytes())
 

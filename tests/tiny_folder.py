@@ -15,6 +15,9 @@ Weights = dict[str, torch.Tensor]
 FLASHTALK: dict[str, Any] = {"audio_window": 5, "output_dim": 64, "weight_init": True}
 """What FlashTalk's config has beside Wan's own."""
 
+SKYREELS: dict[str, Any] = {name: value for name, value in FLASHTALK.items() if name != "weight_init"}
+"""What SkyReels' config has."""
+
 
 def config_of(weights: Weights, **more: Any) -> dict[str, Any]:
     """A config as published beside such weights; `more` is set in it, and left out where it is None."""
@@ -63,3 +66,8 @@ def whole_weights(models: Path) -> Weights:
 def write_flashtalk(models: Path, name: str) -> Path:
     """The tiny models of a models folder as one model folder of FlashTalk's form below it."""
     return write_folder(models / "diffusion_models" / name, whole_weights(models), **FLASHTALK)
+
+
+def write_skyreels(models: Path, name: str) -> Path:
+    """The same of SkyReels' form."""
+    return write_folder(models / "diffusion_models" / name, whole_weights(models), **SKYREELS)

@@ -186,7 +186,8 @@ def _check_config(path: Path, config: Config) -> None:
     if name != WAN_CLASS:
         raise CheckpointError(
             f"`{path.name}`: its config.json is of a {short(str(name))}, expected a {WAN_CLASS}. Choose the "
-            "folder of a Wan 2.1 image-to-video model or of SoulX-FlashTalk, as it is published."
+            "folder of a Wan 2.1 image-to-video model, of SoulX-FlashTalk or of SkyReels-V3-A2V, as it is "
+            "published."
         )
     wrong = [name for name in SIZE_KEYS if type(config.get(name)) is not int]
     if wrong:

@@ -1,7 +1,8 @@
-"""Timestep schedules of InfiniteTalk, MultiTalk and FlashTalk, as sigmas for any flow-matching sampler.
+"""Timestep schedules of the talking models, as sigmas for any flow-matching sampler.
 
 A sigma is a timestep over 1000. Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py;
-Soul-AILab/SoulX-FlashTalk, flash_talk/src/pipeline/flash_talk_pipeline.py.
+Soul-AILab/SoulX-FlashTalk, flash_talk/src/pipeline/flash_talk_pipeline.py; SkyworkAI/SkyReels-V3,
+skyreels_v3/pipelines/talking_avatar_pipeline.py.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ MULTITALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
 FLASHTALK_TIMESTEPS = (1000.0, 750.0, 500.0, 250.0)
 FLASHTALK_2_TIMESTEPS = (1000.0, 500.0)
 """The lists that FlashTalk's weights are distilled to, of four steps and of two."""
+SKYREELS_TIMESTEPS = (1000.0, 667.0, 334.0, 1.0)
+"""Evenly spaced from 1000 to 1: the four steps that SkyReels-V3-A2V runs."""
 
 
 def shift_timesteps(timesteps: torch.Tensor, shift: float) -> torch.Tensor:

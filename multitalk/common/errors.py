@@ -6,6 +6,7 @@
     |-- ResultError       the decode node got something that is not a sampler result
     |-- RunStoreError     the folder that keeps a run's finished windows cannot be used
     `-- MachineError      the GPU or the computer's memory failed in the middle of a run
+        `-- WorkerError   a process on another GPU failed, hung or was ended
 
 Each message says what was wrong, what came, what was expected and what to do, and can always be encoded,
 logged and sent (attention/plain_text.py).
@@ -39,6 +40,10 @@ class RunStoreError(EverTalkError):
 
 class MachineError(EverTalkError):
     """The GPU or the computer's memory failed; what was finished before is kept."""
+
+
+class WorkerError(MachineError):
+    """A process that computes a part of each window on another GPU failed, hung or was ended."""
 
 
 def reason_of(error: Exception) -> str:

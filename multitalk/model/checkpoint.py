@@ -1,7 +1,7 @@
 """What the talk weights' shapes say, and whether they fit a base model.
 
-The same modules serve InfiniteTalk, MultiTalk and FlashTalk; only the values differ, so shapes cannot tell
-which they are (origin.py).
+The same modules serve InfiniteTalk, MultiTalk, FlashTalk and SkyReels; only the values differ, so shapes
+cannot tell which they are (origin.py).
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,12 @@ VAE_SCALE_FRAMES = 8
 TALK_PARTS = ("audio_proj.", ".audio_cross_attn.", ".norm_x.")
 """What the names of talk weights contain, in a file of their own or merged into a base."""
 
-TalkMode = Literal["infinitetalk", "multitalk", "flashtalk"]
+TalkMode = Literal["infinitetalk", "multitalk", "flashtalk", "skyreels"]
 TALK_MODES: tuple[TalkMode, ...] = get_args(TalkMode)
 
 NAMED: Mapping[str, TalkMode] = {
     "flashtalk": "flashtalk",
+    "skyreels": "skyreels",
     "infinite": "infinitetalk",
     "multitalk": "multitalk",
 }

@@ -1,8 +1,8 @@
 """Whose weights a model file holds, as far as that can be known, and whose windows go with it.
 
-InfiniteTalk's, MultiTalk's and FlashTalk's weights have the same names and shapes. The first two are
-published as audio weights alone, for any Wan 2.1; FlashTalk as a whole transformer with its audio weights
-inside, which were trained together.
+InfiniteTalk's, MultiTalk's, FlashTalk's and SkyReels' weights have the same names and shapes. The first two
+are published as audio weights alone, for any Wan 2.1; the others as a whole transformer with its audio
+weights inside, which were trained together.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,14 @@ from ...wanvideo.errors import CheckpointError
 from ...wanvideo.header import CheckpointHeader
 from .checkpoint import TalkMode, mode_from_name
 
-WHOLE_MODES: tuple[TalkMode, ...] = ("flashtalk",)
+WHOLE_MODES: tuple[TalkMode, ...] = ("flashtalk", "skyreels")
 """Whose audio weights were trained with the transformer that they come in."""
 
 PUBLISHED_AS: Mapping[TalkMode, str] = {
     "infinitetalk": "InfiniteTalk",
     "multitalk": "MultiTalk",
     "flashtalk": "SoulX-FlashTalk",
+    "skyreels": "SkyReels-V3-A2V",
 }
 
 
@@ -54,8 +55,13 @@ def origin_of(header: CheckpointHeader, description: CheckpointDescription) -> T
 
 
 def mode_from_config(config: Mapping[str, Any]) -> TalkMode | None:
-    """Whose config a model folder has; None for Wan's own, which says nothing of audio."""
-    return "flashtalk" if {"audio_window", "weight_init"} <= config.keys() else None
+    """Whose config a model folder has; None for Wan's own, which says nothing of audio.
+
+    SkyReels' differs from FlashTalk's in naming no `weight_init`.
+    """
+    if "audio_window" not in config:
+        return None
+    return "flashtalk" if "weight_init" in config else "skyreels"
 
 
 def check_mode(mode: TalkMode, talk: TalkOrigin) -> None:

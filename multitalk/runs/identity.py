@@ -35,12 +35,14 @@ class RunIdentity:
         keys: one a window, see fingerprint.chained.
         windows: the plan.
         settings: the run as people read it.
+        clip_key: of the clip that is made before the first window; empty where there is none.
     """
 
     fingerprint: str
     keys: tuple[str, ...]
     windows: tuple[Window, ...]
     settings: Mapping[str, str]
+    clip_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,10 @@ def window_keys(
     keys: list[str] = []
     for window in windows:
         waits = window is not windows[-1] and blend_frames > 0
-        # A lead enters where there is one: windows without are known by what they always were.
+        # What only some models have enters where it is: windows without are known by what they always were.
         lead = (window.lead,) if window.lead else ()
-        place = (window.start, window.frames, window.motion, window.new, waits, *lead)
+        dropped = ("dropped", window.dropped) if window.dropped else ()
+        place = (window.start, window.frames, window.motion, window.new, waits, *lead, *dropped)
         before = keys[-1] if keys else constants
         keys.append(chained(before, place, own(window), heard(embeds, window)))
     return tuple(keys)

@@ -47,6 +47,8 @@ class RunShape:
         size: of the video.
         windows_left: that an earlier run has not finished.
         review: windows whose motion frames are kept in any case.
+        clips: first clips to make, each as long as a window.
+        stills: frames of a first clip that are kept.
         file_frames: of the finished file, where it is a clip with frames of its own; 0: as many as are made.
     """
 
@@ -57,7 +59,14 @@ class RunShape:
     size: FrameSize
     windows_left: int
     review: int = 0
+    clips: int = 0
+    stills: int = 0
     file_frames: int = 0
+
+    @property
+    def to_make(self) -> int:
+        """How much there is to sample, in windows."""
+        return self.windows_left + self.clips
 
     @property
     def frame_bytes(self) -> int:
@@ -125,7 +134,7 @@ def estimate_run(shape: RunShape, weight_bytes: int, past: Past, guessed_bytes_p
         past: figures of earlier windows.
         guessed_bytes_per_frame: on the disk, where there are no earlier runs.
     """
-    seconds = shape.windows_left * statistics.median(past.window_seconds) if past.window_seconds else None
+    seconds = shape.to_make * statistics.median(past.window_seconds) if past.window_seconds else None
     known = past.bytes_per_frame
     per_frame = guessed_bytes_per_frame if known is None else known * HEADROOM
     return RunNeeds(
@@ -162,7 +171,8 @@ def disk_bytes(shape: RunShape, bytes_per_frame: float) -> int:
     spaced = min(KEPT_BYTES, shape.windows * carry)
     carries = min(spaced + max(KEPT_LAST, shape.review + 1) * carry, shape.windows * carry)
     video = file_frames * bytes_per_frame + sound if shape.windows_left else 0
-    return round(left_frames * bytes_per_frame + video + (carries if shape.windows_left else 0))
+    stills = shape.stills * shape.frame_bytes if shape.clips else 0
+    return round(left_frames * bytes_per_frame + video + stills + (carries if shape.windows_left else 0))
 
 
 def check_disk(estimate: RunNeeds, machine: Machine) -> None:

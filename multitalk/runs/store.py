@@ -7,6 +7,7 @@ One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
     c000003.safetensors     the frames that the next window begins from, lossless, and which heads of
                             attention are sparse from there on; of a long run not each window's, since an
                             hour's would fill the disk, see overlap_file.py
+    first_clip_*.safetensors  the stills that windows end on, where a first clip gives them
     lock                    who writes, see lock.py
 
 A window is first written whole, then named. So whenever the machine dies, the manifest names the windows that
@@ -37,6 +38,7 @@ from ..common.errors import InputError, RunStoreError
 from ..media.segment import Piece
 from ..windows.plan import Window
 from .final_video import FINAL_STEM, INCOMPLETE, make_video, put_in_place
+from .first_clip_file import FirstClipFile, find_first_clip, keep_first_clip
 from .folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
 from .identity import Resume, RunIdentity, VideoForm
 from .lock import RunLock
@@ -105,6 +107,30 @@ class RunStore:
     def stats(self) -> tuple[WindowStats, ...]:
         """Figures of the windows that are finished and written."""
         return tuple(window.stats for window in self._manifest.windows)
+
+    def first_clip(self, wanted: tuple[int, ...]) -> FirstClipFile | None:
+        """The stills of the run's first clip, if they are kept: these frames of it.
+
+        Raises:
+            RunStoreError: the folder cannot be used.
+        """
+        size = (self._form.height_px, self._form.width_px)
+        try:
+            return find_first_clip(self._place, self.folder, self._card.clip_key, wanted, size)
+        except DiskError as error:
+            raise store_error(self.folder, error) from error
+
+    def keep_first_clip(self, wanted: tuple[int, ...], clip_FHWC: torch.Tensor) -> FirstClipFile:
+        """Write these frames of the run's first clip (F, H, W, 3), 0..1.
+
+        Raises:
+            RunStoreError: they could not be written.
+        """
+        try:
+            self._lock.check()
+            return keep_first_clip(self.folder, self._card.clip_key, wanted, clip_FHWC)
+        except DiskError as error:
+            raise store_error(self.folder, error) from error
 
     def tell_finished(self) -> None:
         """Tell the caller's `written` of the windows that an earlier run finished."""

@@ -39,9 +39,18 @@ class LookSettings:
         return self.colour is not None and self.colour_strength > 0
 
 
-def look_for_windows(look: LookSettings, windows: WindowSettings) -> tuple[LookSettings, tuple[str, ...]]:
-    """The look with as many blended frames as the windows share, and a sentence if that is fewer."""
-    limit = min(windows.motion_frames, windows.window_frames - windows.motion_frames - 1)
+def look_for_windows(
+    look: LookSettings, windows: WindowSettings, dropped_frames: int = 0
+) -> tuple[LookSettings, tuple[str, ...]]:
+    """The look with as many blended frames as the windows share, and a sentence if that is fewer.
+
+    Args:
+        look: as it was asked for.
+        windows: their form.
+        dropped_frames: how many of its last frames each window lets go.
+    """
+    added = windows.window_frames - windows.motion_frames - dropped_frames
+    limit = min(windows.motion_frames, added - 1)
     if look.blend_frames <= limit:
         return look, ()
     note = (

@@ -16,7 +16,7 @@ from .loop import FinishedWindow
 
 @dataclass(frozen=True, slots=True)
 class FrameChunk:
-    """Frames that are final and follow those of the stretch before.
+    """Frames that are final and follow those of the chunk before.
 
     Attributes:
         finished: the window that made them final.
@@ -60,7 +60,7 @@ def join_windows(
         if waiting:
             held_FHWC, frames_FHWC = frames_FHWC[-waiting:], frames_FHWC[:-waiting]
         yield FrameChunk(window, frames_FHWC, join, is_last, held_FHWC)
-        # A copy, and only now that the stretch has been handed on: else all of the window would stay in
+        # A copy, and only now that the chunk has been handed on: else all of the window would stay in
         # memory while the next one is made.
         held_FHWC = None if held_FHWC is None else held_FHWC.clone()
         del window, frames_FHWC
@@ -78,7 +78,7 @@ def joined(held_FHWC: torch.Tensor, window: FinishedWindow) -> torch.Tensor:
         return torch.cat((held_FHWC, window.frames_FHWC))
     blended_FHWC = blend_overlap(held_FHWC, window.overlap_FHWC[-held:], held)
     following = 0 if window.motion_FHWC is None else len(window.motion_FHWC)
-    if window.window.frames - following < motion:
+    if window.window.kept - following < motion:
         return torch.cat((blended_FHWC, window.frames_FHWC))
     window.made_FHWC[motion - held : motion] = blended_FHWC
     return window.made_FHWC[motion - held : motion + new]

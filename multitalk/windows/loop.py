@@ -61,8 +61,9 @@ class FinishedWindow:
     Attributes:
         window: which one.
         latents_BCTHW: raw VAE latents of the whole window.
-        made_FHWC: its frames, 0..1: those that it shares with the window before, in its own rendering, or
-            that lead in, those that it adds to the video, and, where it ends early, those behind.
+        made_FHWC: its frames, 0..1, but those that are dropped: those that it shares with the window before,
+            in its own rendering, or that lead in, those that it adds to the video, and, where it ends early,
+            those behind.
         motion_FHWC: the last of them, which the next window begins from; None if it begins afresh, or there
             is none.
     """
@@ -100,13 +101,18 @@ class SamplingBackend(Protocol):
         ...
 
 
+def no_ending(window: Window) -> Ending | None:
+    """A window that ends as it likes."""
+    del window
+
+
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """A run as the loop reads it: all that decides its result but the weights.
 
     Attributes:
         windows: the plan.
-        mode: InfiniteTalk's or MultiTalk's conditioning.
+        mode: how windows are conditioned.
         height_px: height of the frames.
         width_px: width of the frames.
         reference: a window's picture (H, W, 3), 0..1; the same tensor where it does not change.
@@ -127,7 +133,7 @@ class RunSpec:
     finish: Callable[[Window, torch.Tensor], torch.Tensor]
     noise: Callable[[Window], Draw]
     start: Callable[[Window], torch.Tensor] | None = None
-    ending: Callable[[Window], Ending | None] = lambda _window: None
+    ending: Callable[[Window], Ending | None] = no_ending
 
 
 def generate(
@@ -145,7 +151,7 @@ def generate(
         latents = sampling_backend.sample(request_window(spec, sampling_backend, window, motion_FHWC))
         motion_FHWC = None  # encoded by now: let go before there are new frames
         # Looked at before the colours are matched too: what that says of NaN helps nobody.
-        made_FHWC = checked_numbers(window, sampling_backend.decode(latents))
+        made_FHWC = checked_numbers(window, sampling_backend.decode(latents)[: window.kept])
         made_FHWC = checked_numbers(window, spec.finish(window, made_FHWC))
         motion = spec.windows[window.index + 1].motion if window.index + 1 < len(spec.windows) else 0
         finished = FinishedWindow(window, latents, made_FHWC, made_FHWC[-motion:] if motion else None)
@@ -165,7 +171,7 @@ def checked_numbers(window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
     # The sum is not a number where a value is none, and takes no copy of the frames.
     if not frames_FHWC.sum(dtype=torch.float32).isfinite():
         raise InputError(
-            f"vae: the frames of window {window.index + 1} hold NaN or infinite values. Queue the workflow "
+            f"vae: the frames of window {window.number} hold NaN or infinite values. Queue the workflow "
             "again; if they do so again, start ComfyUI with --fp32-vae, or choose another file of the VAE or "
             f"another colour match. {WINDOWS_KEPT}"
         )

@@ -1,12 +1,13 @@
-"""What a window is conditioned on: InfiniteTalk's way, which FlashTalk shares, and MultiTalk's.
+"""What a window is conditioned on: InfiniteTalk's way, which FlashTalk shares, MultiTalk's, and SkyReels'.
 
 Shape letters: F video frames, H and W pixels or latent rows and columns, C channels, B batch, T latent
 frames. Frames hold 0..1; the VAE's mid-grey is 0.5.
-Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py.
+Source: MeiGen-AI/InfiniteTalk and MeiGen-AI/MultiTalk, wan/multitalk.py; SkyworkAI/SkyReels-V3,
+skyreels_v3/pipelines/talking_avatar_pipeline.py.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import torch
@@ -151,9 +152,22 @@ class MultiTalkMode:
         return WindowCondition(picture, known_latents, pin, clip_frame_HWC, known.known_at_end)
 
 
+class SkyReelsMode(MultiTalkMode):
+    """As MultiTalk's, but CLIP sees the first of the motion frames."""
+
+    def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
+        """See WindowMode."""
+        condition = super().condition(known, encode)
+        if known.motion_FHWC is None:
+            return condition
+        return replace(condition, clip_frame_HWC=known.motion_FHWC[0].clone())
+
+
 MODES: dict[TalkMode, Callable[[], WindowMode]] = {
     "infinitetalk": InfiniteTalkMode,
     "multitalk": MultiTalkMode,
     "flashtalk": InfiniteTalkMode,
+    "skyreels": SkyReelsMode,
 }
-"""How the windows of each mode are conditioned; what else FlashTalk does otherwise, its schedule brings."""
+"""How the windows of each mode are conditioned; all else that FlashTalk and SkyReels do otherwise comes with
+their schedules."""

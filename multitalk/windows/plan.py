@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+FIRST_CLIP = -1
+"""The index of a clip that is made before the first window and does not enter the video."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """One window of the video; all numbers count video frames.
 
     Attributes:
-        index: 0 for the first.
+        index: 0 for the first; FIRST_CLIP for a clip before it.
         start: position in the video of the window's first frame.
         frames: how many the window computes; the same for all windows of a run.
         motion: how many of its first frames repeat the end of the window before; 0 in the first and at a cut.
@@ -18,6 +21,7 @@ class Window:
             computes at the very end and before a cut.
         lead: how many of its first frames are dropped though no window before has them: they lead in to the
             video, or to a scene, for weights whose first frames are not to be seen. 0 where motion is not.
+        dropped: how many of its last frames are let go when it is decoded: nothing sees them.
     """
 
     index: int
@@ -26,6 +30,17 @@ class Window:
     motion: int
     new: int
     lead: int = 0
+    dropped: int = 0
+
+    @property
+    def number(self) -> int:
+        """Its number in messages, from 1 on; a clip before the first window is a part of that."""
+        return max(self.index, 0) + 1
+
+    @property
+    def kept(self) -> int:
+        """How many of its first frames are kept when it is decoded."""
+        return self.frames - self.dropped
 
     @property
     def skipped(self) -> int:

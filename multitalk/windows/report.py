@@ -3,14 +3,16 @@
 Shape letters: F frames, H and W pixels, C channels.
 """
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from .join_metric import NEIGHBOURS, frame_changes, seam_between
 from .joins import FrameChunk
+from .plan import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,30 @@ class WindowReport:
         return f"{self.seconds:.1f} s, colour drift {self.drift:.1f}{seam}"
 
 
+def frames_a_second(windows: Sequence[Window], seconds: Sequence[float]) -> float | None:
+    """How many frames windows give for each second that one takes; the film is live from 25 on.
+
+    The first window waits for weights, and some give fewer frames, as the last may: they do not count. None
+    where no window is left, or where it is not known what they took.
+
+    Args:
+        windows: those that are made, from the first on.
+        seconds: what each took.
+    """
+    later = list(zip(windows, seconds, strict=False))[1:]
+    most = max((window.new for window, _ in later), default=0)
+    counted = [taken for window, taken in later if window.new == most]
+    middle = statistics.median(counted) if counted else 0.0
+    return most / middle if middle > 0 else None
+
+
 class WindowReporter:
-    """Measures stretch after stretch; remembers the last frame of each, and how the ones before it changed.
+    """Measures chunk after chunk; remembers the last frame of each, and how the ones before it changed.
 
     Args:
         drift: the colour drift of frames (F, H, W, 3).
         clock_s: seconds that only go up.
-        before_FHWC: the frames before the first stretch, if there are any.
+        before_FHWC: the frames before the first chunk, if there are any.
     """
 
     def __init__(
@@ -60,10 +79,10 @@ class WindowReporter:
             self._go_on(before_FHWC)
 
     @torch.no_grad()
-    def report(self, stretch: FrameChunk) -> WindowReport:
-        """The figures of the window that the stretch finished."""
-        window, own_FHWC = stretch.finished.window, stretch.frames_FHWC[stretch.join :]
-        self._go_on(stretch.frames_FHWC[: stretch.join])
+    def report(self, chunk: FrameChunk) -> WindowReport:
+        """The figures of the window that the chunk finished."""
+        window, own_FHWC = chunk.finished.window, chunk.frames_FHWC[chunk.join :]
+        self._go_on(chunk.frames_FHWC[: chunk.join])
         # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
         seam = None
         comparable = len(own_FHWC) and len(own_FHWC) - 1 + len(self._changes)
@@ -72,7 +91,7 @@ class WindowReporter:
         self._go_on(own_FHWC)
         now_s = self._clock_s()
         seconds, self._since_s = now_s - self._since_s, now_s
-        return WindowReport(window.index, self._drift(stretch.finished.frames_FHWC), seam, seconds)
+        return WindowReport(window.index, self._drift(chunk.finished.frames_FHWC), seam, seconds)
 
     def _go_on(self, frames_FHWC: torch.Tensor) -> None:
         """Take frames as the ones before the next join."""

@@ -8,9 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...wanvideo.geometry import SIZE_MULTIPLE, TIME_STRIDE, snap_frames, snap_size
-from ...wanvideo.schedule import FLASHTALK_2_TIMESTEPS, FLASHTALK_TIMESTEPS, MULTITALK_TIMESTEPS
+from ...wanvideo.schedule import (
+    FLASHTALK_2_TIMESTEPS,
+    FLASHTALK_TIMESTEPS,
+    MULTITALK_TIMESTEPS,
+    SKYREELS_TIMESTEPS,
+)
 from ..common.errors import InputError
 from ..common.types import MOTION_FRAMES, WINDOW_FRAMES
+from ..model.checkpoint import TalkMode
 
 MULTITALK_SCHEDULE = "multitalk"
 INFINITETALK_SCHEDULE = "infinitetalk"
@@ -24,8 +30,41 @@ FLASHTALK_SHIFT = 5.0
 FLASHTALK_SAMPLER = "lcm"
 """ComfyUI's name for: predict the clean latents, then mix in fresh noise of the next level."""
 
-OWN_SCHEDULES = (MULTITALK_SCHEDULE, INFINITETALK_SCHEDULE, *FLASHTALK_SCHEDULES)
-FIXED_TIMESTEPS = {MULTITALK_SCHEDULE: MULTITALK_TIMESTEPS, **FLASHTALK_SCHEDULES}
+SKYREELS_SCHEDULE = "skyreels"
+SKYREELS_SHIFT = 11.0
+SKYREELS_SAMPLER = "euler"
+
+
+@dataclass(frozen=True, slots=True)
+class BoundSchedule:
+    """A schedule that belongs to the weights of one mode, which take nothing else.
+
+    Attributes:
+        mode: whose weights.
+        timesteps: before the shift.
+        shift: moves the levels toward noise.
+        sampler: the host's sampler.
+    """
+
+    mode: TalkMode
+    timesteps: tuple[float, ...]
+    shift: float
+    sampler: str
+
+
+BOUND_SCHEDULES: dict[str, BoundSchedule] = {
+    **{
+        name: BoundSchedule("flashtalk", timesteps, FLASHTALK_SHIFT, FLASHTALK_SAMPLER)
+        for name, timesteps in FLASHTALK_SCHEDULES.items()
+    },
+    SKYREELS_SCHEDULE: BoundSchedule("skyreels", SKYREELS_TIMESTEPS, SKYREELS_SHIFT, SKYREELS_SAMPLER),
+}
+
+OWN_SCHEDULES = (MULTITALK_SCHEDULE, INFINITETALK_SCHEDULE, *BOUND_SCHEDULES)
+FIXED_TIMESTEPS = {
+    MULTITALK_SCHEDULE: MULTITALK_TIMESTEPS,
+    **{name: bound.timesteps for name, bound in BOUND_SCHEDULES.items()},
+}
 """The schedules whose steps are not asked for, with their timesteps before the shift."""
 
 FIXED_STEPS = tuple(f"scheduler {name} always runs its" for name in FIXED_TIMESTEPS)
@@ -38,6 +77,11 @@ MAX_SIZE_PX = 4096
 def is_flashtalk(scheduler: str) -> bool:
     """Whether a scheduler is one of FlashTalk's, whose windows are planned and finished otherwise."""
     return scheduler in FLASHTALK_SCHEDULES
+
+
+def is_skyreels(scheduler: str) -> bool:
+    """Whether a scheduler is SkyReels', whose windows end on stills of a first clip."""
+    return scheduler == SKYREELS_SCHEDULE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +103,7 @@ class NoiseSchedule:
 
     Attributes:
         scheduler: `multitalk` (four fixed timesteps), `infinitetalk` (evenly spaced), FlashTalk's (four or
-            two fixed timesteps), or one of the host's.
+            two fixed timesteps), SkyReels' (four), or one of the host's.
         steps: how many; schedules with fixed timesteps do not use it.
         shift: moves the levels toward noise; 11 with the lightx2v LoRA or at 720p, 7 at 480p, 2 with FusionX.
         sampler: the host's sampler.
@@ -158,13 +202,14 @@ def checked_schedule(asked: NoiseSchedule) -> tuple[NoiseSchedule, tuple[str, ..
             f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps ({_listed(timesteps)}); "
             f"steps={asked.steps} is not used"
         )
-        if is_flashtalk(asked.scheduler):
+        bound = BOUND_SCHEDULES.get(asked.scheduler)
+        if bound is not None:
             note = (
                 f"scheduler {asked.scheduler} always runs its {len(timesteps)} timesteps "
-                f"({_listed(timesteps)}) at shift {FLASHTALK_SHIFT:g} with sampler {FLASHTALK_SAMPLER}; "
+                f"({_listed(timesteps)}) at shift {bound.shift:g} with sampler {bound.sampler}; "
                 f"steps={asked.steps}, shift={asked.shift:g} and sampler_name={asked.sampler} are not used"
             )
-            used = replace(used, shift=FLASHTALK_SHIFT, sampler=FLASHTALK_SAMPLER)
+            used = replace(used, shift=bound.shift, sampler=bound.sampler)
         if asked.denoise == 1:
             return used, (note,)
         kept = kept_timesteps(asked.scheduler, asked.denoise)

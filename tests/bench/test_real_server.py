@@ -59,6 +59,17 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
     assert "forward" in profile["until its second window"]["ms"]
 
 
+def test_a_folder_of_flashtalk_runs_its_own_workflow() -> None:
+    code, (row,) = rows_of("--variants", "flashtalk+fp8_e4m3fn+steps=2+seconds=3", *PATIENT)
+    assert (code, row["ended"]) == (0, "done"), row
+    (run,) = row["runs"]
+    assert run["video"]["frames"] == 75
+    assert run["summary"]["windows"] == 3
+    assert run["summary"]["is_live"] == (run["summary"]["frames_a_second"] >= 25)
+    assert any("flashtalk mode, 2 steps (flashtalk_2" in text for text in run["said"])
+    assert len(run["window_s"]) == 2
+
+
 def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:
     code, (row,) = rows_of("--variants", "as_stored+kill=1+seconds=5.5", *PATIENT)
     killed, went_on = row["runs"]
@@ -94,6 +105,7 @@ def test_the_files_are_what_their_names_say(
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCH))
     import random_files
+    from evertalk_pack.multitalk.model.origin import origin_of
     from evertalk_pack.wanvideo.checkpoint import read_header
     from evertalk_pack.wanvideo.checkpoint_kind import CheckpointKind, describe_checkpoint
     from safetensors.torch import load_file
@@ -116,5 +128,10 @@ def test_the_files_are_what_their_names_say(
     scales = [weights[name] for name in weights if name.startswith("blocks.0.ffn.2.") and "scale" in name]
     matrix = matrix * scales[0] if scales else matrix
     assert matrix.std().item() == pytest.approx(512**-0.5, rel=0.05), "what goes through keeps its size"
+    whole = random_files.FileSet(is_tiny=True, base_form=form, whole="skyreels")
+    whole.write(tmp_path, torch.device("cpu"))
+    header = read_header(tmp_path / "diffusion_models" / whole.base)
+    assert describe_checkpoint(header).has_talk_weights
+    assert origin_of(header, describe_checkpoint(header)).mode == "skyreels"
     os.truncate(base, base.stat().st_size - 1)
     assert files.write(tmp_path, torch.device("cpu")) == base.stat().st_size, "a torn one is written again"

@@ -77,10 +77,10 @@ def test_far_too_many_nodes_are_refused_before_they_are_looked_at() -> None:
 
 @pytest.mark.parametrize("kind", ["Reroute", "GetNode", "SetNode", "LoadImage", "WanVideoSampler"])
 def test_thousands_of_nodes_in_a_circle_are_refused_at_once(kind: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()  # of this process alone, however busy the machine is
     with pytest.raises(ConvertError):
         convert(many_nodes(MAX_NODES, kind), NO_HOST)
-    assert time.monotonic() - began_s < 5
+    assert time.process_time() - began_s < 5
 
 
 def test_links_that_are_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,11 +61,20 @@ def test_route_says_why_it_converts_nothing(body: bytes, message: str, stocked_s
     assert message in json.load(refused.value)["error"]
 
 
-def test_tool_says_that_comfyui_has_to_run(tmp_path: Path) -> None:
+WITHOUT_TORCH = """
+import runpy, sys
+sys.modules |= dict.fromkeys(("torch", "numpy", "av"))  # importing one of them raises ImportError
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_tool_runs_with_any_python_and_says_that_comfyui_has_to_run(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there
         server = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        command = [sys.executable, str(TOOL), str(WORKFLOWS / "single.json"), "--server", server]
+        command = [sys.executable, "-c", WITHOUT_TORCH, str(TOOL), str(WORKFLOWS / "single.json")]
+        command += ["--server", server]
         command += ["--output", str(tmp_path / "made.json")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

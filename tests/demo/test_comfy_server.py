@@ -6,6 +6,7 @@ import pytest
 from comfy_client import Event, JobError, JobInterruptedError, JsonObject, NodeEvent, ServerError
 from comfy_server import ComfyServer, ServerStartError
 from PIL import Image
+from settle import settle
 
 pytestmark = pytest.mark.host
 
@@ -43,6 +44,14 @@ def test_second_run_of_a_workflow_ends_although_everything_is_cached(comfy_serve
     assert set(comfy_server.client.run(workflow).cached_nodes) == {"1", "2"}
 
 
+def test_what_the_server_has_forgotten_is_made_again_at_once(comfy_server: ComfyServer) -> None:
+    grey = node("EmptyImage", width=8, height=8, batch_size=1, color=0x808080)
+    workflow = {"1": grey, "2": node("PreviewImage", images=["1", 0])}
+    comfy_server.client.run(workflow)
+    comfy_server.client.forget()
+    assert comfy_server.client.run(workflow).cached_nodes == ()
+
+
 def test_refused_workflow_names_the_node(comfy_server: ComfyServer) -> None:
     with pytest.raises(JobError, match=r"node 1 \(LoadImage\): .*nowhere\.png"):
         comfy_server.client.run(picture_workflow("nowhere.png", "never"))
@@ -56,12 +65,28 @@ def test_failing_node_is_named(comfy_server: ComfyServer) -> None:
     assert "get_save_image_path" in caught.value.trace
 
 
-def test_running_job_can_be_interrupted(comfy_server: ComfyServer) -> None:
-    workflow = {"0": node("EmptyImage", width=512, height=512, batch_size=2, color=7)}
+def slow_workflow(color: int) -> JsonObject:
+    """Eight nodes that blur, one after the other."""
+    workflow = {"0": node("EmptyImage", width=512, height=512, batch_size=2, color=color)}
     for number in range(1, 9):
         source = [str(number - 1), 0]
         workflow[str(number)] = node("ImageBlur", image=source, blur_radius=20, sigma=5.0)
     workflow["9"] = node("PreviewImage", images=["8", 0])
+    return workflow
+
+
+def test_server_is_brought_to_rest_with_jobs_that_run_and_wait(comfy_server: ComfyServer) -> None:
+    ids = [comfy_server.client.queue(slow_workflow(color)) for color in (1, 2, 3)]
+    settle(comfy_server.client)
+    assert not comfy_server.client.is_busy()
+    ended = [comfy_server.client.history(prompt_id) for prompt_id in ids]
+    assert len([record for record in ended if record]) < len(ids), "what waited was taken out of the queue"
+    black = {"1": node("EmptyImage", width=8, height=8, batch_size=1, color=9)}
+    assert comfy_server.client.run({**black, "2": node("PreviewImage", images=["1", 0])}).outputs
+
+
+def test_running_job_can_be_interrupted(comfy_server: ComfyServer) -> None:
+    workflow = slow_workflow(7)
 
     def interrupt_the_second(event: Event) -> None:
         if event == NodeEvent("2"):

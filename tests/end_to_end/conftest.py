@@ -5,16 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from server_run import Stage
+from settle import settle
 
 if TYPE_CHECKING:
     from comfy_server import ComfyServer
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def stage(comfy_server: "ComfyServer", tiny_models: Path, tmp_path: Path) -> Stage:
-    """The server with models, picture and a way to make speech."""
-    del tiny_models
-    comfy_server.client.upload(ROOT / "demo" / "media" / "portrait.jpg")
-    return Stage(comfy_server, tmp_path)
+def stage(speaking_server: "ComfyServer", tmp_path: Path) -> Stage:
+    """The server at rest, with models, picture and a way to make speech."""
+    settle(speaking_server.client)
+    return Stage(speaking_server, tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from server_run import Graph, Stage, frames_of
-from tiny_folder import write_flashtalk
+from tiny_folder import write_flashtalk, write_skyreels
 
 pytestmark = pytest.mark.host
 
@@ -28,8 +28,11 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """There is no tiny text encoder that a loader would take: the prompt is a prepared one."""
 
-FLASHTALK = {"base_model": "SoulX-FlashTalk-14B", "talk_model": "in the base model"}
-"""As in the workflow: the tiny folder has the name of the real one."""
+WHOLE = {"flashtalk": "SoulX-FlashTalk-14B", "skyreels": "SkyReels-V3-A2V-19B"}
+"""As in the workflows: the tiny folders have the names of the real ones."""
+
+SKY_WINDOWS = {"skyreels": {"window_frames": 17, "motion_frames": 1}}
+"""Frames that they let go do not fit into shorter ones; the speech is one window long."""
 
 MISSING = {"CLIPLoader", "CLIPVisionLoader", "CLIPVisionEncode", "LoraLoaderModelOnly"}
 """What there is no tiny file for."""
@@ -41,8 +44,9 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
     lost = {node_id: node for node_id, node in graph.items() if node["class_type"] in MISSING}
     for node in graph.values():
         node["inputs"] |= TINY.get(node["class_type"], {})
-        if node["class_type"] == "EverTalkModelLoader" and name.startswith("flashtalk"):
-            node["inputs"] |= FLASHTALK
+        mode = name.partition("_")[0]
+        if node["class_type"] == "EverTalkModelLoader" and mode in WHOLE:
+            node["inputs"] |= {"base_model": WHOLE[mode], "talk_model": "in the base model"}
         if node["class_type"] == "LoadAudio":
             node["inputs"]["audio"] = stage.speech(VIDEO_FRAMES * 640)
         if node["class_type"] == "CLIPTextEncode":
@@ -50,7 +54,7 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
             node["inputs"] = {"file": "evertalk_tiny_prompt.safetensors", "save_as": ""}
         if node["class_type"] == "EverTalkSampler":
             size = {"size": "custom", "width": 64, "height": 64, "window_frames": 9, "motion_frames": 5}
-            node["inputs"] |= size | sampler
+            node["inputs"] |= size | SKY_WINDOWS.get(mode, {}) | sampler
         for key, value in list(node["inputs"].items()):
             if isinstance(value, list) and value[0] in lost:
                 del node["inputs"][key]
@@ -68,12 +72,14 @@ def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
         ("infinitetalk_directed", 1),
         ("multitalk_image", 1),
         ("flashtalk_image", 1),
+        ("skyreels_image", 1),
     ],
 )
 def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str, voices: int) -> None:
     for media in ("two_people.jpg", "clip.mp4"):
         stage.client.upload(MEDIA / media)
-    write_flashtalk(stage.server.models, FLASHTALK["base_model"])
+    write_flashtalk(stage.server.models, WHOLE["flashtalk"])
+    write_skyreels(stage.server.models, WHOLE["skyreels"])
     graph = tiny_graph(stage, name)
     run = stage.run(graph)
     assert run.error is None, run.error
@@ -88,6 +94,10 @@ def test_workflow_runs_to_a_video_of_the_exact_length(stage: Stage, name: str, v
     told = "\n".join(run.texts)
     mode = name.partition("_")[0]
     assert f"{mode} mode" in told
+    if mode == "skyreels":
+        assert "The first clip, step 4/4" in told
+        assert "Window 1 of 1 made" in told
+        return
     # FlashTalk's first window gives up its first frames too.
     unseen = 0 if mode == "flashtalk" else 5
     num_windows = (VIDEO_FRAMES * voices - unseen + 3) // 4

@@ -55,7 +55,7 @@ def test_every_frame_of_speech_is_in_the_video_and_the_fixed_steps_are_told(
     assert f"scheduler {scheduler} always runs its {steps} timesteps" in texts
     assert "steps=7, shift=11 and sampler_name=euler are not used" in texts
     assert "flashtalk mode" in texts
-    assert "FlashTalk's weights were distilled on 33 with 5" in texts
+    assert "FlashTalk's weights were trained on 33 with 5" in texts
 
 
 def test_speech_heard_as_a_stream_makes_another_video_of_the_same_length(flash: Stage) -> None:
@@ -88,6 +88,18 @@ def test_an_interrupted_run_goes_on_and_gives_the_frames_of_an_undisturbed_one(f
     assert torch.equal(samples_of(flash.video_path(again)), samples_of(whole))
 
 
+def test_a_run_that_paused_goes_on_to_the_bytes_of_an_undisturbed_one(flash: Stage) -> None:
+    sound = flash.speech(SAMPLES)
+    whole = finished(flash.run(flash_graph(flash, sound, filename_prefix="EverTalk/not_paused")))
+    graph = flash_graph(flash, sound, pause_after=2)
+    paused = finished(flash.run(graph))
+    assert "paused after window 2 of 3; queue again to go on" in paused.texts
+    again = finished(flash.run(graph))
+    assert any(text.startswith("resumed: 2 of 3 windows were finished") for text in again.texts)
+    assert torch.equal(frames_of(flash.video_path(again)), frames_of(flash.video_path(whole)))
+    assert torch.equal(samples_of(flash.video_path(again)), samples_of(flash.video_path(whole)))
+
+
 def test_a_window_made_over_keeps_those_before_it(flash: Stage) -> None:
     graph = flash_graph(flash, flash.speech(SAMPLES))
     first = frames_of(flash.video_path(finished(flash.run(graph))))
@@ -97,6 +109,11 @@ def test_a_window_made_over_keeps_those_before_it(flash: Stage) -> None:
     second = frames_of(flash.video_path(run))
     assert torch.equal(first[:4], second[:4])
     assert not torch.equal(first[4:8], second[4:8])
+    graph[SAMPLER]["inputs"] |= {"filename_prefix": "EverTalk/seeded_at_once"}
+    at_once = finished(flash.run(graph))
+    assert torch.equal(second, frames_of(flash.video_path(at_once))), (
+        "as if it had had that seed from the start"
+    )
 
 
 def negative(graph: Graph) -> None:
@@ -140,7 +157,7 @@ def two_speakers(graph: Graph) -> None:
     [
         (negative, "negative: something is connected, but FlashTalk's weights"),
         (guidance, "guidance: something is connected, but FlashTalk's weights"),
-        (latents, "output: 'latent', but scheduler flashtalk_2 drops the first frames"),
+        (latents, "output: 'latent', but scheduler flashtalk_2 drops frames of windows"),
         (other_scheduler, f"scheduler: multitalk, but {FOLDER} is loaded with mode flashtalk"),
         (other_weights, "scheduler: flashtalk_2 belongs to FlashTalk's weights, but evertalk_tiny_wan"),
     ],

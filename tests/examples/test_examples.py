@@ -48,6 +48,7 @@ def check(made: dict[str, Any], video: Path) -> None:
     assert (made["frames"], frames, made["seconds"]) == (VIDEO_FRAMES, VIDEO_FRAMES, VIDEO_FRAMES / 25)
     assert Path(made["path"]).read_bytes() == video.read_bytes()
     assert made["windows"] == made["finished_windows"] == 2
+    assert made["is_live"] == (made["frames_a_second"] >= 25)
     assert made["attention"]["ran"]
     assert made["precision"].startswith("weights ")
     assert made["peak_vram_bytes"] == 0

@@ -13,7 +13,7 @@ import pytest
 from evertalk_pack.multitalk.common.errors import EverTalkError, RunStoreError
 from evertalk_pack.multitalk.common.safe_path import checked_prefix, problem_of
 from evertalk_pack.multitalk.runs.folder import final_path
-from evertalk_pack.multitalk.runs.lock import Holder
+from evertalk_pack.multitalk.runs.lock import Holder, this_host
 from evertalk_pack.multitalk.runs.manifest import (
     MAX_BYTES,
     MAX_WINDOWS,
@@ -220,10 +220,31 @@ def test_schedule_is_refused_or_rises(text: str, num_images: int) -> None:
 
 @fuzzed
 @given(st.binary(max_size=80) | VALUES.map(lambda value: json.dumps(value).encode()))
-def test_hostile_lock_file_names_a_holder_or_none(content: bytes) -> None:
-    holder = Holder.parse(content)
-    if holder is not None:
-        assert holder.is_gone in (True, False)
+def test_hostile_lock_file_names_no_holder(content: bytes) -> None:
+    assert Holder.parse(content) is None
+
+
+NO_PROCESS = (-1, 2**22 + 1, 2**70)
+"""More than Linux numbers processes with, or none at all."""
+
+HOLDERS = st.fixed_dictionaries(
+    {
+        "token": st.text(),
+        "host": st.sampled_from([this_host(), "elsewhere"]),
+        "pid": st.sampled_from([os.getpid(), *NO_PROCESS]) | VALUES,
+        "started_s": st.floats() | VALUES,
+    }
+)
+
+
+@fuzzed
+@given(HOLDERS)
+def test_holder_that_is_not_there_is_gone_and_one_of_another_machine_never(fields: dict[str, Any]) -> None:
+    holder = Holder.parse(json.dumps(fields).encode())
+    if holder is None:
+        assert not (type(fields["pid"]) is int and type(fields["started_s"]) in (int, float))
+    elif holder.host != this_host() or holder.pid in (os.getpid(), *NO_PROCESS):
+        assert holder.is_gone is (holder.host == this_host())
 
 
 def test_files_of_other_kinds_are_no_manifests(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """Forms of the video in the real server: written by the sampler, read by the decode node."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from comfy_client import JobError
 from comfy_server import ComfyServer
-from kill_runs import prepare, tiny_run, write_speech
+from kill_runs import tiny_run, write_speech
 from media_check import measure_video
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -16,11 +15,9 @@ DECODE = "9"
 
 
 @pytest.fixture(scope="module")
-def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    with ComfyServer(comfyui, tmp_path_factory.mktemp("forms")) as server:
-        prepare(server)
-        write_speech(server, SECONDS)
-        yield server
+def server(speaking_server: ComfyServer) -> ComfyServer:
+    write_speech(speaking_server, SECONDS)
+    return speaking_server
 
 
 def shown(server: ComfyServer, form: str, prefix: str) -> Path:

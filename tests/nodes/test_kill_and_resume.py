@@ -5,13 +5,13 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfy_client import Event, JobError, JobInterruptedError, TextEvent
-from comfy_server import ComfyServer
+from comfy_server import ComfyServer, make_base_directory
 from kill_runs import (
     Moment,
     finished_windows,
@@ -25,13 +25,19 @@ from kill_runs import (
     write_speech,
 )
 from media_check import measure_video
-from tiny_folder import write_flashtalk
+from tiny_folder import write_flashtalk, write_skyreels
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 KILLS = int(os.environ.get("EVERTALK_KILLS", "3"))
 SECONDS = 3.8
 WINDOWS = 8
+WHOLE_MODELS: dict[str, tuple[Callable[[Path, str], Path], dict[str, Any], int]] = {
+    "flashtalk": (write_flashtalk, {"scheduler": "flashtalk_2"}, WINDOWS),
+    "skyreels": (write_skyreels, {"scheduler": "skyreels", "window_frames": 33, "motion_frames": 5}, 5),
+}
+"""Models that are one folder: what writes a tiny one, the sampler's widgets, and how many windows."""
+
 SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 
 
@@ -39,10 +45,13 @@ SEED = int(os.environ.get("EVERTALK_KILL_SEED", "1"))
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     """A server of its own, which may be killed and started again."""
     server = ComfyServer(comfyui, tmp_path_factory.mktemp("killed"))
+    make_base_directory(server.base)
+    prepare(server)
+    for mode, (write, *_) in WHOLE_MODELS.items():
+        write(server.models, f"tiny-{mode}")  # before the start: the host lists models once
+    for seconds in (SECONDS, SECONDS + 1):
+        write_speech(server, seconds)
     with server:
-        prepare(server)
-        for seconds in (SECONDS, SECONDS + 1):
-            write_speech(server, seconds)
         yield server
 
 
@@ -59,15 +68,14 @@ def _clean(server: ComfyServer, request: pytest.FixtureRequest) -> None:
 
 def set_aside(server: ComfyServer, name: str) -> None:
     """Move away what earlier runs left. All have one prefix, since the file holds the workflow."""
-    kept = server.base / "temp" / name
-    kept.mkdir()
+    kept = server.base / "aside" / name
+    kept.mkdir(parents=True)
     for old in server.output.glob("talk_*"):
         old.rename(kept / old.name)
-    restart(server)
+    server.client.forget()  # it would answer the same workflow from its cache
 
 
 def restart(server: ComfyServer) -> None:
-    """Let the server forget what it has made: it would answer the same workflow from its cache."""
     server.stop()
     server.start()
 
@@ -102,7 +110,7 @@ def interrupt_at(server: ComfyServer, workflow: dict[str, Any], text: str) -> No
 
 
 def see_killed_run_go_on(
-    server: ComfyServer, workflow: dict[str, Any], moment: Moment, expected: bytes
+    server: ComfyServer, workflow: dict[str, Any], moment: Moment, expected: bytes, windows: int = WINDOWS
 ) -> Path:
     """Kill a run of `talk` and queue it again: only what is missing is sampled, the bytes are as expected.
 
@@ -115,7 +123,7 @@ def see_killed_run_go_on(
     finished = finished_windows(folder)
     server.start()
     server.client.run(workflow)
-    assert sampled_windows(server.log) == list(range(finished, WINDOWS))
+    assert sampled_windows(server.log) == list(range(finished, windows))
     (video,) = server.output.glob("talk_0*.mp4")
     assert video.read_bytes() == expected
     return folder
@@ -129,25 +137,18 @@ def test_killed_run_goes_on_and_gives_the_same_bytes(
     assert {file.suffix for file in folder.iterdir()} == {".json", ".safetensors"}
 
 
-def flashtalk_run(server: ComfyServer) -> dict[str, Any]:
-    """A run of FlashTalk's windows, of the tiny models as one model folder of its form."""
-    name = "tiny-flashtalk"
-    if not (server.models / "diffusion_models" / name).exists():
-        write_flashtalk(server.models, name)
-    workflow = tiny_run(SECONDS, "talk", scheduler="flashtalk_2")
+@pytest.mark.parametrize("mode", WHOLE_MODELS)
+def test_killed_run_of_a_whole_model_gives_the_same_bytes(server: ComfyServer, mode: str) -> None:
+    _, sampler, windows = WHOLE_MODELS[mode]
+    workflow = tiny_run(SECONDS, "talk", **sampler)
     loader = next(node for node in workflow.values() if node["class_type"] == "EverTalkModelLoader")
-    loader["inputs"] |= {"base_model": name, "talk_model": "in the base model"}
-    return workflow
-
-
-def test_killed_run_of_flashtalk_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:
-    workflow = flashtalk_run(server)
-    restart(server)  # the host lists models once
+    loader["inputs"] |= {"base_model": f"tiny-{mode}", "talk_model": "in the base model"}
     server.client.run(workflow)
     (video,) = server.output.glob("talk_0*.mp4")
     expected = video.read_bytes()
-    set_aside(server, "whole_flashtalk")
-    see_killed_run_go_on(server, workflow, Moment("window", named(2), 0.1), expected)
+    set_aside(server, f"whole_{mode}")
+    see_killed_run_go_on(server, workflow, Moment("window", named(2), 0.1), expected, windows)
+    assert "The first clip, step" not in server.log, "it is kept"
 
 
 def test_interrupted_run_leaves_a_playable_video_and_goes_on(server: ComfyServer, expected: bytes) -> None:

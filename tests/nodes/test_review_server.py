@@ -3,14 +3,14 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfy_client import Event, JobError, TextEvent
 from comfy_server import ComfyServer
-from kill_runs import prepare, sampled_windows, tiny_run, write_speech
+from kill_runs import sampled_windows, tiny_run, write_speech
 from media_check import measure_video
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
@@ -23,12 +23,10 @@ SAMPLER, DECODE = "8", "9"
 
 
 @pytest.fixture(scope="module")
-def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
-    """A server of its own: what it samples is read from its log."""
-    with ComfyServer(comfyui, tmp_path_factory.mktemp("reviewed")) as server:
-        prepare(server)
-        write_speech(server, SECONDS)
-        yield server
+def server(speaking_server: ComfyServer) -> ComfyServer:
+    """The shared server; what it samples is read from its log."""
+    write_speech(speaking_server, SECONDS)
+    return speaking_server
 
 
 def queue(

@@ -1,6 +1,7 @@
-"""One browser with the editor for the tests of each module, on servers that all tests share."""
+"""The editor in a browser, and its servers, which all files here share."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ from editors import OWN, Drawing, server_with_newest
 if TYPE_CHECKING:
     from comfy_server import ComfyServer
     from editor_page import Editor
+    from playwright.sync_api import Browser
+    from shared_browser import SharedBrowser
 
-MEDIA = Path(__file__).resolve().parents[2] / "demo" / "media"
+HERE = Path(__file__).resolve().parent
+MEDIA = HERE.parents[1] / "demo" / "media"
 SOUND_S = 2.3
 
 
@@ -55,15 +59,31 @@ def server(drawing: Drawing, request: pytest.FixtureRequest) -> "ComfyServer":
     return request.getfixturevalue("newest_server" if drawing.is_newest else "own_server")
 
 
-@pytest.fixture(scope="module")
-def editor(drawing: Drawing, server: "ComfyServer") -> "Iterator[Editor]":
-    """The editor, open, with the demo's files in the server's input folder."""
-    from editor_page import Editor, open_browser
+@cache
+def shared_browser() -> "SharedBrowser":
+    """Playwright is imported when a test here runs, not when the suite is collected."""
+    from shared_browser import SharedBrowser
 
-    with open_browser() as browser:
-        yield Editor.open(
-            browser,
-            server.client,
-            has_node_elements=drawing.has_node_elements,
-            takes_shots=not drawing.is_newest,
-        )
+    return SharedBrowser()
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Browser":
+    """The browser, for a page of a test's own."""
+    return shared_browser().browser()
+
+
+@pytest.fixture(scope="module")
+def editor(drawing: Drawing, server: "ComfyServer") -> "Editor":
+    """The editor, open and empty, with the demo's files in the server's input folder."""
+    return shared_browser().editor(server.client, drawing)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None]:
+    """Close the browser behind the last test here."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or not nextitem.path.is_relative_to(HERE):
+            shared_browser().close()

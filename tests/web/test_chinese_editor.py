@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chinese import read_chinese
 from comfy_server import ComfyServer
-from editor_page import IS_OPEN, NODE_ELEMENTS, WAIT_MS, open_browser
+from editor_page import IS_OPEN, NODE_ELEMENTS, WAIT_MS
 from editor_reports import read_missing_models, read_report
 from editors import Drawing, each_editor
 from make_workflows import WORKFLOWS
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.host
 
@@ -35,7 +35,7 @@ ADD_AND_QUEUE = """async ([type, values, slot]) => {
 
 
 @pytest.fixture(scope="module")
-def page(drawing: Drawing, server: ComfyServer) -> "Iterator[Page]":
+def page(drawing: Drawing, server: ComfyServer, browser: "Browser") -> "Iterator[Page]":
     """The editor in Chinese; the server's own settings stay as they are."""
     settings = SETTINGS | {NODE_ELEMENTS: drawing.has_node_elements}
 
@@ -46,13 +46,13 @@ def page(drawing: Drawing, server: ComfyServer) -> "Iterator[Page]":
         answer = route.fetch()
         route.fulfill(json={**answer.json(), **settings})
 
-    with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(WAIT_MS)
-        page.route("**/api/settings", speak_chinese)
-        page.goto(server.client.address)
-        page.wait_for_function(f"() => {IS_OPEN}")
-        yield page
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.set_default_timeout(WAIT_MS)
+    page.route("**/api/settings", speak_chinese)
+    page.goto(server.client.address)
+    page.wait_for_function(f"() => {IS_OPEN}")
+    yield page
+    page.close()
 
 
 def report_after(page: "Page", node: str, values: dict[str, Any], slot: int | None) -> str:

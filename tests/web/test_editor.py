@@ -10,7 +10,7 @@ import pytest
 from comfy_server import ComfyServer
 from editor_page import SAMPLER_JS, WIDGET_JS, Editor
 from editor_reports import read_report
-from editors import NEWEST_NODES, OWN, Drawing, each_editor
+from editors import NEWEST, NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
 from tiny_folder import write_flashtalk
 
@@ -150,7 +150,7 @@ def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor)
 
 @each_editor(OWN, NEWEST_NODES)
 def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/whole", steps=60)  # the newest editor is slow to look
+    editor.load_demo(SOUND, filename_prefix="web/whole", steps=40)  # the newest editor is slow to look
     editor.queue()
     editor.wait_for_done(2)
     strip = editor.strip()
@@ -196,7 +196,7 @@ def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
 
 
 def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", steps=60)
+    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     editor.press("Pause")
@@ -221,8 +221,12 @@ PRIMITIVE_JS = """(type) => {
 CONTROL_JS = "(mode) => window.app.extensionManager.setting.set('Comfy.WidgetControlMode', mode)"
 
 
-@each_editor()
-@pytest.mark.parametrize("mode", ["before", "after"])
+@pytest.mark.parametrize(
+    ("drawing", "mode"),
+    [(OWN, "before"), (OWN, "after"), (NEWEST, "before"), (NEWEST_NODES, "after")],
+    indirect=["drawing"],
+    scope="module",
+)
 @pytest.mark.parametrize("source", ["widget", "PrimitiveNode", "PrimitiveInt"])
 def test_go_on_and_reroll_are_of_the_same_run_however_its_seed_is_drawn(
     editor: Editor, server: ComfyServer, drawing: Drawing, mode: str, source: str

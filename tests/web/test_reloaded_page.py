@@ -55,8 +55,9 @@ def test_reloaded_page_shows_its_run_again_and_can_stop_it(
     editor.press("Stop and keep")
     editor.wait_for_status(f"of {WINDOWS} windows kept")
     assert editor.strip().buttons == ["Go on"]
+    before = len(server.log)
     editor.press("Go on")
     editor.wait_for_status("Window ")
     editor.press("Stop and keep")
     editor.wait_for_status("windows kept")
-    assert "windows were finished" in server.log, "it went on behind what was kept"
+    assert "windows were finished" in server.log[before:], "it went on behind what was kept"

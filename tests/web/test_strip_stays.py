@@ -1,15 +1,14 @@
 """What a person does meanwhile: undo, other tabs, deletion, subgraphs, a server that is started anew."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
 from editor_page import SAMPLER_JS, Editor
-from editors import NEWEST_NODES, OWN, Drawing, each_editor, server_with_newest
-from kill_runs import SMALL, prepare, write_speech
+from editors import NEWEST_NODES, OWN, each_editor
+from kill_runs import SMALL, write_speech
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -48,18 +47,10 @@ SCHEDULER_JS = """([index, value]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def server(
-    drawing: Drawing, comfyui: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ComfyServer]:
-    """A server of its own: one of these tests starts it anew."""
-    base = tmp_path_factory.mktemp("stays")
-    with server_with_newest(comfyui, base) if drawing.is_newest else ComfyServer(comfyui, base) as server:
-        prepare(server)
-        server.client.upload(ROOT / "demo" / "media" / "speech.flac")
-        for seconds in (2.3, 12.0):
-            write_speech(server, seconds)
-        yield server
+@pytest.fixture(scope="module", autouse=True)
+def _sounds(server: ComfyServer) -> None:
+    for seconds in (2.3, 12.0):
+        write_speech(server, seconds)
 
 
 def undo(editor: Editor) -> None:
@@ -140,7 +131,7 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
 
 
 def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
-    editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW)
+    editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW // 2)
     editor.queue()
     editor.wait_for_done(1)
     editor.page.evaluate("() => { window.comfyAPI.api.api.dispatchCustomEvent('reconnected') }")

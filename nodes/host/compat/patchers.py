@@ -61,3 +61,9 @@ def can_be_loaded_again(patcher: Any, factory: Callable[..., ModelPatcher], *arg
     """Say how the host gets a fresh copy of the model: `factory(*args)`, perhaps with `disable_dynamic`."""
     if hasattr(patcher, "cached_patcher_init"):
         patcher.cached_patcher_init = (factory, args)
+
+
+def loaded_again_by(patcher: Any) -> tuple[Any, tuple[Any, ...]] | None:
+    """The factory and its arguments by which the host gets a fresh copy; None where it was not told."""
+    told: Any = getattr(patcher, "cached_patcher_init", None)
+    return None if told is None else (told[0], tuple(told[1]))

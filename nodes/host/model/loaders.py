@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -27,7 +28,7 @@ from ....wanvideo.gguf_weights import read_gguf_tensors
 from ....wanvideo.model_folder import weight_files
 from ....wanvideo.quantised_layers import QuantisedLayer
 from ....wanvideo.safetensors_header import stored_bytes
-from ..compat.patchers import can_be_loaded_again, load_options, new_patcher, own_weights
+from ..compat.patchers import can_be_loaded_again, load_options, loaded_again_by, new_patcher, own_weights
 from ..compat.precision import computed_in, note_precision, precision_of, settle_precision
 from ..compat.quantised import form_of, hold_quantised
 from .base_state import bare_layers, base_state
@@ -38,6 +39,9 @@ LOG = logging.getLogger("evertalk")
 
 COPIES = 3
 """Weights that are quantised at once."""
+
+SOURCE = "evertalk_source"
+"""Names the attachment that tells which file a MODEL or its audio weights were loaded from."""
 
 
 class Quantization(Enum):
@@ -53,6 +57,32 @@ class Quantization(Enum):
     FP8_ROWWISE = "fp8_rowwise"
 
 
+@dataclass(frozen=True, slots=True)
+class BaseSource:
+    """What a base model was loaded from.
+
+    Attributes:
+        path: its file or folder.
+        quantization: how its weights are held.
+    """
+
+    path: Path
+    quantization: Quantization
+
+
+@dataclass(frozen=True, slots=True)
+class TalkSource:
+    """What audio weights were loaded from.
+
+    Attributes:
+        path: their file or folder.
+        in_fp8: their products over the video's tokens are fp8 ones.
+    """
+
+    path: Path
+    in_fp8: bool
+
+
 _DTYPES = {
     Quantization.BF16: torch.bfloat16,
     Quantization.FP16: torch.float16,
@@ -62,6 +92,18 @@ _DTYPES = {
     Quantization.FP8_E5M2: torch.float8_e5m2,
     Quantization.FP8_ROWWISE: torch.bfloat16,  # what is not a block's matrix
 }
+
+
+def model_options_of(quantization: Quantization) -> dict[str, Any]:
+    """How the host's loader is told to hold weights."""
+    options: dict[str, Any] = {}
+    if quantization in _DTYPES:
+        options["dtype"] = _DTYPES[quantization]
+    if quantization is Quantization.FP8_E4M3FN_FAST:
+        options["fp8_optimizations"] = True
+    if quantization is Quantization.FP8_ROWWISE:
+        options["custom_operations"] = RowwiseFp8
+    return options
 
 
 def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -> tuple[ModelPatcher, str]:
@@ -75,13 +117,7 @@ def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -
     Raises:
         ModelFileError: fp8_rowwise cannot be made of what the file holds.
     """
-    options: dict[str, Any] = {}
-    if quantization in _DTYPES:
-        options["dtype"] = _DTYPES[quantization]
-    if quantization is Quantization.FP8_E4M3FN_FAST:
-        options["fp8_optimizations"] = True
-    if quantization is Quantization.FP8_ROWWISE:
-        options["custom_operations"] = RowwiseFp8
+    options = model_options_of(quantization)
     others = load_options(dynamic=dynamic)
     state = base_state(path, rowwise=quantization is Quantization.FP8_ROWWISE)
     model: ModelPatcher | None
@@ -100,7 +136,22 @@ def load_base(path: Path, quantization: Quantization, *, dynamic: bool = True) -
     if not dynamic or quantization is Quantization.FP8_E4M3FN_FAST:
         settle_precision(model.model)
     can_be_loaded_again(model, reload_base, path, quantization, dynamic)
+    model.set_attachments(SOURCE, BaseSource(path, quantization))
     return model, precision_note(model, quantization)
+
+
+def source_of(model: ModelPatcher) -> BaseSource | None:
+    """What a MODEL's base was loaded from, by the pack's loader or by one that told the host; else None."""
+    source = model.get_attachment(SOURCE)
+    if isinstance(source, BaseSource):
+        return source
+    told_host = loaded_again_by(model)
+    if told_host is None or told_host[0] is not comfy.sd.load_diffusion_model:
+        return None
+    path, options = told_host[1]
+    told = {key: value for key, value in options.items() if value}
+    found = next((one for one in Quantization if model_options_of(one) == told), None)
+    return None if found is None else BaseSource(Path(path), found)
 
 
 def expected_bytes(path: Path, quantization: Quantization) -> int:
@@ -215,6 +266,7 @@ def load_talk(path: Path, config: TalkConfig, *, dynamic: bool = True, in_fp8: b
         ) from error
     note_precision(model)
     can_be_loaded_again(patcher, reload_talk, path, config, dynamic, in_fp8)
+    patcher.set_attachments(SOURCE, TalkSource(path, in_fp8))
     LOG.info("audio weights %s: held as %s, %d blocks", path.name, held, config.num_layers)
     return patcher
 

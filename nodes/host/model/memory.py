@@ -44,8 +44,12 @@ def forward_size(
     voices: WindowVoices,
     attention: Attention | None,
     cached_branches: int,
+    ranks: int = 1,
 ) -> ForwardSize:
-    """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall."""
+    """What the memory of one evaluation of a talking MODEL depends on; `attention` as in TalkCall.
+
+    `ranks` GPUs make it together.
+    """
     tree = model.model.diffusion_model
     held = precision_of(tree.blocks[0].ffn[0])
     computed = computed_in(model)
@@ -64,6 +68,7 @@ def forward_size(
         compiled=compiles(model, attention),
         hidden_is_held=holds_hidden(type(tree.blocks[0].ffn)),
         casts_weights=held != computed,
+        ranks=ranks,
     )
 
 

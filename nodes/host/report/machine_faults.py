@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from ....multitalk.common.errors import MachineError
+from ....multitalk.common.errors import MachineError, WorkerError
 from ..compat.out_of_memory import GPU_FAULT, OutOfMemory, is_out_of_memory
 
 RAM_TEXTS = ("can't allocate memory", "not enough memory: you tried to allocate")
@@ -37,10 +37,11 @@ def machine_faults(doing: Callable[[], str], kept: str = "") -> Generator[None]:
     Raises:
         GpuMemoryError: the GPU's memory does not suffice.
         MachineError: the computer's memory does not suffice, or the GPU has failed.
+        WorkerError: a process on another GPU failed.
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, WorkerError) as error:
         told = told_fault(error, doing, kept)
         if told is None:
             raise
@@ -52,6 +53,8 @@ def told_fault(error: Exception, doing: Callable[[], str], kept: str = "") -> Ex
     behind = f". {kept}" if kept else ""
     if isinstance(error, GpuMemoryError):
         return GpuMemoryError(f"{error}{behind}") if kept else None
+    if isinstance(error, WorkerError):
+        return WorkerError(f"{error}{behind}") if kept else None
     text = str(error).lower()
     if isinstance(error, MemoryError) or any(part in text for part in RAM_TEXTS):
         return MachineError(

@@ -25,18 +25,25 @@ from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
 from ....multitalk.speech.waveform import video_frames_in
+from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
 from ....wanvideo.plain_file import open_plain
 from ..codecs.soundtrack import NAME as SOUNDTRACK
+from ..parallel.machine import ALONE, CHOICES
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
 from ..report.widget_values import MAX_PRIMITIVES, PRIMITIVES
 from .model_defaults import fit_of
+from .posted_gpus import LOADER, check_gpus_of
 from .posted_modes import LOADERS
-from .request import CUSTOM_SIZE, video_size, windows_of
+from .request import CUSTOM_SIZE, video_size
 
 ROUTE = "/evertalk/estimate"
 ORIENTATION_TAG = 0x0112
+PARALLEL = "EverTalkParallel"
+PASSING = (PARALLEL, "EverTalkStepCache", "LoraLoaderModelOnly")
+"""Nodes between a loader and the sampler that leave it the kind of model that it is."""
+MAX_PASSING = 20
 SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
@@ -147,12 +154,14 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if sampler is None:
         return Estimate()
     sampler = graph.with_values(sampler)
-    loader = graph.source(sampler, "model", *LOADERS)
+    loader, gpus = loader_of(graph, sampler)
     if loader is not None:
         problem, suggested = fit_of(graph.with_values(loader)["inputs"], sampler["inputs"].get("scheduler"))
         if problem:
             return Estimate(problem=problem, suggested=suggested)
     try:
+        if gpus in CHOICES and gpus != ALONE and loader is not None and loader["class_type"] == LOADER:
+            check_gpus_of(gpus, graph.with_values(loader)["inputs"])
         size = size_of_video(graph, sampler)
         embeds = graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds")
         seconds = speech_seconds(graph, embeds)
@@ -164,10 +173,25 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     if seconds is None or settings is None:
         return Estimate(width=width, height=height)
     frames = video_frames_in(seconds)
-    windows = windows_of(frames, settings, str(sampler["inputs"].get("scheduler")))
+    try:
+        windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
+    except InputError as error:
+        return Estimate(problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)
+
+
+def loader_of(graph: SentGraph, sampler: Node) -> tuple[Node | None, str]:
+    """What loads a sampler's model, through the nodes that pass it on, and how many GPUs these give it."""
+    node, gpus = graph.source(sampler, "model", *LOADERS, *PASSING), ALONE
+    for _ in range(MAX_PASSING):
+        if node is None or node["class_type"] in LOADERS:
+            return node, gpus
+        if node["class_type"] == PARALLEL:
+            gpus = str(graph.with_values(node)["inputs"].get("gpus"))
+        node = graph.source(node, "model", *LOADERS, *PASSING)
+    return None, gpus
 
 
 def window_settings(inputs: dict[str, Any]) -> WindowSettings | None:

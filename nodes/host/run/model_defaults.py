@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from ....multitalk.common.errors import InputError
-from ....multitalk.windows import flashtalk
-from ....multitalk.windows.settings import FLASHTALK_SCHEDULE, NoiseSchedule, WindowSettings
+from ....multitalk.windows import flashtalk, skyreels
+from ....multitalk.windows.settings import (
+    FLASHTALK_SCHEDULE,
+    SKYREELS_SCHEDULE,
+    NoiseSchedule,
+    WindowSettings,
+)
+from ....multitalk.windows.whole_model import check_scheduler
 from .posted_modes import posted_mode
 from .request import CUSTOM_SIZE, SIZES
 
@@ -13,6 +19,13 @@ Widgets = dict[str, int | str]
 
 MULTITALK_MOTION_FRAMES = 25
 """As MultiTalk's own windows have it."""
+
+DEFAULTS: Mapping[str, tuple[WindowSettings, str]] = {
+    "multitalk": (WindowSettings(motion_frames=MULTITALK_MOTION_FRAMES), NoiseSchedule().scheduler),
+    "flashtalk": (flashtalk.WINDOWS, FLASHTALK_SCHEDULE),
+    "skyreels": (skyreels.WINDOWS, SKYREELS_SCHEDULE),
+}
+"""The windows and the scheduler of each mode that has others than the node begins with."""
 
 
 def fit_of(loader: Mapping[str, Any], scheduler: object) -> tuple[str, Widgets]:
@@ -29,7 +42,7 @@ def fit_of(loader: Mapping[str, Any], scheduler: object) -> tuple[str, Widgets]:
     if mode is None or not isinstance(scheduler, str):
         return "", {}
     try:
-        flashtalk.check_scheduler(mode, scheduler, str(loader.get("base_model", loader["talk_model"])))
+        check_scheduler(mode, scheduler, str(loader.get("base_model", loader["talk_model"])))
     except InputError as error:
         return str(error), defaults_of(mode)
     return "", {}
@@ -38,11 +51,9 @@ def fit_of(loader: Mapping[str, Any], scheduler: object) -> tuple[str, Widgets]:
 def defaults_of(mode: str) -> Widgets:
     """The scheduler, size and windows that the weights of a mode were made for."""
     is_flash = mode == "flashtalk"
-    windows = flashtalk.WINDOWS if is_flash else WindowSettings()
-    if mode == "multitalk":
-        windows = WindowSettings(motion_frames=MULTITALK_MOTION_FRAMES)
+    windows, scheduler = DEFAULTS.get(mode, (WindowSettings(), NoiseSchedule().scheduler))
     widgets: Widgets = {
-        "scheduler": FLASHTALK_SCHEDULE if is_flash else NoiseSchedule().scheduler,
+        "scheduler": scheduler,
         "size": CUSTOM_SIZE if is_flash else SIZES[0],
         "window_frames": windows.window_frames,
         "motion_frames": windows.motion_frames,

@@ -13,17 +13,18 @@ from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.speech.embeds import AudioEmbeds
-from ....multitalk.windows import flashtalk
+from ....multitalk.windows import flashtalk, skyreels
 from ....multitalk.windows.ending import Ending, ending_notes, ending_of
 from ....multitalk.windows.finish import LookSettings
-from ....multitalk.windows.plan import Window
+from ....multitalk.windows.plan import FIRST_CLIP, Window
 from ....multitalk.windows.prompt_timeline import PromptTimeline, unused_cues
 from ....multitalk.windows.references import Reference
+from ....multitalk.windows.schedule_windows import whole_model_under, windows_under
 from ....multitalk.windows.seeds import WindowSeeds
-from ....multitalk.windows.settings import FrameSize, NoiseSchedule, is_flashtalk
+from ....multitalk.windows.settings import FrameSize, NoiseSchedule, is_flashtalk, is_skyreels
 from ....multitalk.windows.voices import VoicePlan
 from .options import RunOptions
-from .request import OutputForm, RunSettings, SamplerWidgets, checked_settings, windows_of
+from .request import OutputForm, RunSettings, SamplerWidgets, checked_settings
 from .window_pictures import fit_picture, run_pictures
 
 SHAPES = "shapes"
@@ -60,6 +61,7 @@ class RunPlan:
         source: the clip that is dubbed, opened when the run starts, or None.
         window_seeds: windows with a seed of their own.
         end_HWC: the picture that the video ends on, at its size, or None.
+        first_clip: the clip whose stills windows end on, or None.
         paste: puts windows back into the clip whose region they show; None: windows are the video.
     """
 
@@ -77,6 +79,7 @@ class RunPlan:
     source: DubSource | None = field(default=None, metadata=WHOLE_RUN)
     window_seeds: WindowSeeds = field(default_factory=WindowSeeds, metadata=WHOLE_RUN)
     end_HWC: torch.Tensor | None = field(default=None, metadata=WHOLE_RUN)
+    first_clip: skyreels.FirstClip | None = field(default=None, metadata=WHOLE_RUN)
     paste: Paster | None = field(default=None, metadata=WHOLE_RUN)
 
     @property
@@ -97,6 +100,11 @@ class RunPlan:
         if reference is None:
             return bool(later)
         return any(reference(window) is not self.picture_HWC for window in later)
+
+    def is_clip(self, window: Window) -> bool:
+        """Whether a window is SkyReels' first clip, which is all there is of speech shorter than a window."""
+        is_alone = is_skyreels(self.schedule.scheduler) and self.first_clip is None
+        return is_alone or window.index == FIRST_CLIP
 
     def ending(self, window: Window) -> Ending | None:
         """What a window ends on: the last one on the picture that the video ends on."""
@@ -160,16 +168,17 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
         raise InputError(
             f"audio_embeds: {type(embeds).__name__}, expected encoded speech. Connect EverTalk Audio Embeds."
         )
-    flash = is_flashtalk(widgets.scheduler)
-    if flash:
-        flashtalk.check_speakers(embeds)
+    flash, whole_model = is_flashtalk(widgets.scheduler), whole_model_under(widgets.scheduler)
+    if whole_model is not None:
+        whole_model.check_speakers(embeds)
     if options.source is not None and options.source.work is not None:
         check_one_voice(embeds)
     cues, size, shape = options.schedule or PromptTimeline(), settings.size, settings.picture
     pictures = run_pictures(shape, options.source, cues, settings.look, size, embeds.video_frames)
     cuts = () if options.source is None else options.source.cuts
     flashtalk.check_live_windows(embeds.live, settings.windows, leads=flash, cuts=bool(cuts))
-    windows = windows_of(embeds.video_frames, settings.windows, widgets.scheduler, cuts)
+    windows = windows_under(widgets.scheduler, embeds.video_frames, settings.windows, cuts)
+    first_clip = clip_of(widgets.scheduler, windows, embeds.video_frames)
     settings.window_seeds.check_count(len(windows))
     check_output(widgets.form, settings, embeds.video_frames, len(windows))
     voices = VoicePlan(embeds, Size(*shape.pixels_HWC.shape[:2]), Size(size.height_px, size.width_px))
@@ -190,6 +199,7 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
         notes=(
             *(*pictures.notes, *settings.notes, *voices.notes(windows)),
             *schedule_notes(cues, windows),
+            *clip_alone_notes(cues, first_clip, widgets.scheduler),
             *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
             *moving_places_notes(embeds, settings.look),
         ),
@@ -197,8 +207,14 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
         source=options.source,
         window_seeds=settings.window_seeds,
         end_HWC=pictures.end_HWC,
+        first_clip=first_clip,
         paste=None if options.source is None else options.source.paster(size, embeds.video_frames),
     )
+
+
+def clip_of(scheduler: str, windows: tuple[Window, ...], video_frames: int) -> skyreels.FirstClip | None:
+    """The clip whose stills windows end on, under the schedule that has one."""
+    return skyreels.first_clip_of(windows, video_frames) if is_skyreels(scheduler) else None
 
 
 def check_one_voice(embeds: AudioEmbeds) -> None:
@@ -236,6 +252,19 @@ def schedule_notes(cues: PromptTimeline, windows: tuple[Window, ...]) -> tuple[s
         *unused_cues("picture", cues.pictures, windows),
         *((note,) if cues.pictures else ()),
     )
+
+
+def clip_alone_notes(
+    cues: PromptTimeline, clip: skyreels.FirstClip | None, scheduler: str
+) -> tuple[str, ...]:
+    """Says that a schedule's prompts are not those of a clip that is all of the video."""
+    if not is_skyreels(scheduler) or clip is not None or not cues.prompts:
+        return ()
+    note = (
+        "schedule: its prompts are not used: speech that is shorter than a window is SkyReels' first clip "
+        "alone, whose prompt is positive"
+    )
+    return (note,)
 
 
 def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, ...]:

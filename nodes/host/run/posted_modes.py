@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ....multitalk.common.errors import ModelFileError
-from ....multitalk.windows.flashtalk import check_scheduler
+from ....multitalk.windows.whole_model import check_scheduler
 from ..model.files import check_origin
 from ..model.talking_model import find_talk, resolved_mode
 from .preflight import literals, model_nodes
@@ -16,7 +16,7 @@ def check_posted_scheduler(scheduler: str) -> None:
     """Refuse a scheduler that does not go with the weights that the sampler's loader names.
 
     Raises:
-        InputError: only one of them is FlashTalk's.
+        InputError: the scheduler belongs to other weights, or the weights to other schedulers.
     """
     loader = next((node for node in model_nodes() if node["class_type"] in LOADERS), None)
     if loader is None:

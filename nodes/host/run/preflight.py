@@ -101,6 +101,7 @@ def run_preflight(plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures:
     past, finished = past_of(place, marks)
     if Resume(widgets.resume) is Resume.RESTART:
         finished = 0
+    clip = plan.first_clip
     shape = RunShape(
         windows=len(plan.windows),
         frames=plan.embeds.video_frames,
@@ -109,6 +110,8 @@ def run_preflight(plan: RunPlan, widgets: SamplerWidgets) -> PreflightFigures:
         size=plan.size,
         windows_left=max(0, len(plan.windows) - finished),
         review=widgets.pause_after,
+        clips=0 if clip is None or finished else 1,
+        stills=0 if clip is None else len(clip.wanted),
         file_frames=0 if plan.paste is None else len(plan.paste.shown.stamps),
     )
     guessed = video.height_px * video.width_px * output.bytes_per_pixel

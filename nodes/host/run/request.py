@@ -1,6 +1,6 @@
 """The sampler's widgets as one value, and what they and the start picture say, checked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, NamedTuple
@@ -10,9 +10,9 @@ from ....multitalk.common.size_buckets import Resolution, bucket_for
 from ....multitalk.media.output_format import MP4_H264, OutputFormat, offered_formats
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.identity import Resume
-from ....multitalk.windows import flashtalk
+from ....multitalk.windows import flashtalk, skyreels
 from ....multitalk.windows.finish import LookSettings, look_for_windows
-from ....multitalk.windows.plan import Window, plan_windows
+from ....multitalk.windows.schedule_windows import dropped_under
 from ....multitalk.windows.seeds import WindowSeeds, parse_window_seeds
 from ....multitalk.windows.settings import (
     FrameSize,
@@ -22,7 +22,9 @@ from ....multitalk.windows.settings import (
     checked_size,
     checked_windows,
     is_flashtalk,
+    is_skyreels,
 )
+from ....multitalk.windows.whole_model import WholeModel
 from .options import RunOptions
 from .video_file import check_prefix
 from .window_pictures import FirstPicture, first_picture
@@ -75,6 +77,10 @@ class SamplerWidgets:
     def written_as(self) -> OutputFormat:
         """How the video is written."""
         return offered_formats()[self.format]
+
+    def needs_positive(self, options: RunOptions) -> bool:
+        """Whether a window has the sampler's own prompt, as SkyReels' first clip always does."""
+        return is_skyreels(self.scheduler) or not options.has_prompts
 
     @property
     def form(self) -> OutputForm:
@@ -132,15 +138,50 @@ def wanted_of_flashtalk(
     Raises:
         InputError: a negative prompt, guidance, or raw latents, of which these weights make nothing.
     """
-    flashtalk.check_sockets(negative=has_negative, guidance=options.guidance is not None)
+    wanted = wanted_of_whole_model(flashtalk.MODEL, widgets, options, has_negative=has_negative)
+    return wanted._replace(notes=(*flashtalk.MODEL.window_notes(windows), *wanted.notes))
+
+
+def wanted_of_skyreels(
+    widgets: SamplerWidgets, options: RunOptions, windows: WindowSettings, *, has_negative: bool
+) -> Wanted:
+    """No guidance, and colours matched.
+
+    Raises:
+        InputError: a negative prompt, guidance, raw latents or a clip, of which these weights make nothing;
+            windows with no room for the frames that they let go.
+    """
+    skyreels.check_windows(windows)
+    if options.source is not None:
+        raise InputError(
+            f"source: a clip is connected, but with scheduler {widgets.scheduler} windows end on stills of "
+            "a clip that is made of one picture. Disconnect source and connect start_image, or use "
+            "InfiniteTalk weights."
+        )
+    wanted = wanted_of_whole_model(skyreels.MODEL, widgets, options, has_negative=has_negative)
+    return wanted._replace(notes=(*skyreels.MODEL.window_notes(windows), *wanted.notes))
+
+
+def wanted_of_whole_model(
+    model: WholeModel, widgets: SamplerWidgets, options: RunOptions, *, has_negative: bool
+) -> Wanted:
+    """What depends on a model with one unguided voice. Raises as wanted_of_flashtalk."""
+    model.check_sockets(negative=has_negative, guidance=options.guidance is not None)
     if widgets.form is OutputForm.LATENT:
         raise InputError(
-            f"output: 'latent', but scheduler {widgets.scheduler} drops the first frames of every window and "
-            "matches colours, which is done to decoded frames. Choose 'video'."
+            f"output: 'latent', but scheduler {widgets.scheduler} drops frames of windows and matches "
+            "colours, which is done to decoded frames. Choose 'video'."
         )
-    guidance, guidance_notes = flashtalk.unguided(widgets.guidance)
-    look, look_notes = flashtalk.look_of(options.look)
-    return Wanted(guidance, look, (*flashtalk.window_notes(windows), *guidance_notes, *look_notes))
+    guidance, guidance_notes = model.unguided(widgets.guidance)
+    look, look_notes = model.look_of(options.look)
+    return Wanted(guidance, look, (*guidance_notes, *look_notes))
+
+
+def asked_of(scheduler: str) -> Callable[..., Wanted]:
+    """What reads the settings that depend on whose schedule it is."""
+    if is_skyreels(scheduler):
+        return wanted_of_skyreels
+    return wanted_of_flashtalk if is_flashtalk(scheduler) else wanted_of_weights
 
 
 def checked_settings(
@@ -157,8 +198,7 @@ def checked_settings(
     schedule, schedule_notes = checked_schedule(
         NoiseSchedule(widgets.scheduler, widgets.steps, widgets.shift, widgets.sampler_name, options.denoise)
     )
-    asked_of = wanted_of_flashtalk if is_flashtalk(widgets.scheduler) else wanted_of_weights
-    wanted = asked_of(widgets, options, windows, has_negative=has_negative)
+    wanted = asked_of(widgets.scheduler)(widgets, options, windows, has_negative=has_negative)
     guidance = wanted.guidance
     if guidance.text_scale != 1 and not has_negative:
         raise InputError(
@@ -178,7 +218,7 @@ def checked_settings(
             "output: 'latent', but source works on a region, which goes back into the clip's frames. Choose "
             "'video', or set work_on to 'whole picture'."
         )
-    look, look_notes = look_for_windows(wanted.look, windows)
+    look, look_notes = look_for_windows(wanted.look, windows, dropped_under(widgets.scheduler))
     window_seeds, seed_notes = parse_window_seeds(widgets.window_seeds, widgets.seed)
     notes = (*size_notes, *picture.notes, *window_notes, *schedule_notes, *wanted.notes, *look_notes)
     return RunSettings(
@@ -224,11 +264,3 @@ def video_size(
         return checked_size(height, width) if isinstance(height, int) and isinstance(width, int) else None
     resolution: Resolution | None = next((name for name in SIZES if name == size), None)
     return (FrameSize(*bucket_for(*picture, resolution)), ()) if resolution and picture else None
-
-
-def windows_of(
-    video_frames: int, settings: WindowSettings, scheduler: str, cuts: tuple[int, ...] = ()
-) -> tuple[Window, ...]:
-    """The windows of a video, afresh at the frames where it cuts to another scene."""
-    leads = is_flashtalk(scheduler)
-    return plan_windows(video_frames, settings.window_frames, settings.motion_frames, cuts, leads=leads)

@@ -34,8 +34,21 @@ def identity_of(plan: RunPlan, run_models: RunModels, output: OutputFormat = MP4
     own_of = WindowIdentity(run_models, plan)
     keys = window_keys(shared, own_of, plan.windows, plan.embeds, plan.look.blend_frames)
     return RunIdentity(
-        run_key(keys, plan.embeds), keys, plan.windows, settings_of(plan, attachment, run_models.model)
+        run_key(keys, plan.embeds),
+        keys,
+        plan.windows,
+        settings_of(plan, attachment, run_models.model),
+        clip_key(plan, shared, own_of),
     )
+
+
+def clip_key(plan: RunPlan, shared: tuple[Any, ...], own_of: "WindowIdentity") -> str:
+    """What stands for the first clip, in the frames of it that windows end on; empty where there is none."""
+    clip = plan.first_clip
+    if clip is None:
+        return ""
+    (key,) = window_keys((*shared, clip.wanted), own_of.of_prompt, (clip.window,), plan.embeds, 0)
+    return key
 
 
 def settings_identity(output: OutputFormat) -> tuple[Any, ...]:
@@ -75,23 +88,26 @@ class WindowIdentity:
     def __init__(self, run_models: RunModels, plan: RunPlan) -> None:
         self._run_models = run_models
         self._plan = plan
-        self._prompt: Any = None
-        self._identity = ""
+        self._prompts: dict[int, tuple[Any, str]] = {}
 
     def __call__(self, window: Window) -> Any:
         """The fingerprint of the prompt that a window is sampled with, its seed if it is its own, its end."""
-        prompt_identity, seed = self._of_prompt(window), self._plan.window_seeds.of(window.index)
-        ending = self._plan.ending(window)
+        prompt_identity, seed = self.of_prompt(window), self._plan.window_seeds.of(window.index)
+        ending, clip = self._plan.ending(window), self._plan.first_clip
         own = prompt_identity if seed is None else (prompt_identity, seed)
         if self._plan.paste is not None and window is self._plan.windows[-1]:
             own = (own, "the end of the clip")  # frames behind the last made one are the last window's
-        return own if ending is None else (own, ending)
+        if ending is not None:
+            return own, ending
+        # The clip hears what the first window hears, and is else of what the run shares, and its prompt.
+        return own if clip is None else (own, clip.anchors[window.index], self.of_prompt(clip.window))
 
-    def _of_prompt(self, window: Window) -> str:
+    def of_prompt(self, window: Window) -> str:
+        """The fingerprint of the prompt that a window is sampled with."""
         prompt = self._run_models.prompt(window)
-        if prompt is not self._prompt:
-            self._prompt, self._identity = prompt, conditioning_identity(prompt)
-        return self._identity
+        if id(prompt) not in self._prompts:  # held beside its identity, so that no other takes its id
+            self._prompts[id(prompt)] = prompt, conditioning_identity(prompt)
+        return self._prompts[id(prompt)][1]
 
 
 def conditioning_identity(conditioning: Any) -> str:

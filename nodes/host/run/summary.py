@@ -10,9 +10,11 @@ from comfy_api.latest import io, ui
 
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.types import FPS
+from ....multitalk.windows.report import frames_a_second
 from ..compat.precision import computed_in
 from ..compat.precision import precision_of as held_precision
 from ..model.patcher import attachment_of
+from ..parallel.choice import gpus_of
 from ..report.budget_report import BudgetReport
 from ..report.events import ShownFile
 from ..report.peaks import peak_ram_bytes, peak_vram_bytes, reset_peaks
@@ -62,6 +64,8 @@ class RunSummary:
         height: in pixels.
         windows: of the whole run.
         finished_windows: how many of them are in the video; fewer in a run that paused.
+        frames_a_second: that a full window behind the first adds for each second it takes; None without one.
+        is_live: whether that is as fast as the video plays; None where it is not known.
         attention: asked for and ran.
         precision: how the weights are held and in what they are computed.
         compute: the precision that is computed in: asked for and ran.
@@ -69,6 +73,7 @@ class RunSummary:
         peak_ram_bytes: the most that the server's process held.
         warnings: what else ran than what was asked for, a sentence each.
         run_folder: where the run's windows are kept; empty for raw latents.
+        gpus: how many worked on each window together.
     """
 
     path: str
@@ -79,6 +84,8 @@ class RunSummary:
     height: int
     windows: int
     finished_windows: int
+    frames_a_second: float | None
+    is_live: bool | None
     attention: AttentionSummary
     precision: str
     compute: Compute
@@ -86,6 +93,7 @@ class RunSummary:
     peak_ram_bytes: int
     warnings: tuple[str, ...]
     run_folder: str
+    gpus: int = 1
 
 
 def with_summary(plan: RunPlan, run_models: RunModels, make: Callable[[], dict[str, Any]]) -> io.NodeOutput:
@@ -113,6 +121,9 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
     """The summary of a run that gave a LATENT dict."""
     path = str(latent["output_path"]) if "output_path" in latent else ""
     frames = latent["video"]["frames"] if path else plan.embeds.video_frames
+    pace = (
+        frames_a_second(plan.windows, [window["seconds"] for window in latent["windows"]]) if path else None
+    )
     return RunSummary(
         path=path,
         file=ShownFile.of(Path(path)) if path else None,
@@ -122,6 +133,8 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         height=plan.video_size.height_px,
         windows=len(plan.windows),
         finished_windows=len(latent["windows"]) if path else len(plan.windows),
+        frames_a_second=None if pace is None else round(pace, 2),
+        is_live=None if pace is None else pace >= FPS,
         attention=AttentionSummary(
             attachment_of(run_models.model).attention_mode,
             record.attention,
@@ -136,6 +149,7 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         peak_ram_bytes=peak_ram_bytes(),
         warnings=tuple(record.warnings),
         run_folder=str(latent["run_folder"]) if path else "",
+        gpus=gpus_of(run_models.model),
     )
 
 

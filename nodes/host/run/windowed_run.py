@@ -10,6 +10,7 @@ from typing import Any
 
 import comfy.model_management
 import torch
+from comfy.model_patcher import ModelPatcher
 
 from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
@@ -22,7 +23,6 @@ from ....multitalk.runs.overlap_file import WindowOverlap
 from ....multitalk.runs.pausing import Pausing, paused_text
 from ....multitalk.runs.store import RunStore
 from ....multitalk.speech.embeds import AudioEmbeds
-from ....multitalk.windows.flashtalk import check_scheduler
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES
@@ -30,6 +30,7 @@ from ....multitalk.windows.plan import Window
 from ....multitalk.windows.report import WindowReporter
 from ....multitalk.windows.seeds import seeded_noise
 from ....multitalk.windows.settings import FIXED_STEPS
+from ....multitalk.windows.whole_model import check_scheduler
 from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
 from ..codecs.sound import audio_of
@@ -38,6 +39,7 @@ from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
 from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
+from ..parallel.choice import check_parallel, told_of
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
@@ -46,6 +48,7 @@ from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import clip_vision_notes
 from ..sampling.colour_match import drift_from, finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
+from .first_clip import RunClip
 from .job import OutputOptions
 from .plan import RunPlan
 from .review import REVIEWS
@@ -168,7 +171,9 @@ def check_models(plan: RunPlan, run_models: RunModels) -> AudioAttachment:
     check_scheduler(attachment.mode, plan.schedule.scheduler, attachment.talk_name)
     check_model(run_models.model, attachment.attention_mode)
     check_budget(run_models.model, attachment)
-    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, plan.windows)}
+    check_parallel(run_models.model)
+    clip = () if plan.first_clip is None else (plan.first_clip.window,)
+    prompts = {id(prompt): prompt for prompt in map(run_models.prompt, (*clip, *plan.windows))}
     for prompt in prompts.values():
         check_prompt("positive", prompt, run_models.model.model.diffusion_model)
     check_prompt("negative", run_models.negative, run_models.model.model.diffusion_model)
@@ -217,7 +222,8 @@ def run_windows(
     first, carry = (0, WindowOverlap()) if store is None else (store.first, store.carry)
     frames = 0 if store is None else store.frames
     pausing.window = first
-    sampling_backend = comfy_backend_for(plan, run_models, attachment, first)
+    clip = RunClip(plan.first_clip, store)
+    sampling_backend = comfy_backend_for(plan, run_models, attachment, first, makes_clip=clip.is_to_make)
     sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
@@ -227,26 +233,27 @@ def run_windows(
     reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
     blend, count = plan.look.blend_frames, len(plan.windows)
     latents_BCTHW: torch.Tensor | None = None
-    windows = generate(spec_of(plan, attachment, dub), sampling_backend, first, carry.motion_FHWC)
-    stretches = join_windows(windows, blend, count, carry.held_FHWC)
+    spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
+    windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
+    chunks = join_windows(windows, blend, count, carry.held_FHWC)
     del carry  # the loop lets go of its frames when it is done with them
     kept = "" if store is None else WINDOWS_KEPT
     with machine_faults(lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept):
-        for stretch in stretches:
-            report = reporter.report(stretch)
-            latents_BCTHW = stretch.finished.latents_BCTHW
+        for chunk in chunks:
+            report = reporter.report(chunk)
+            latents_BCTHW = chunk.finished.latents_BCTHW
             if store is not None:
                 stats = WindowStats(report.seconds, report.drift, report.seam)
                 found = sampling_backend.attention_state
-                carried = WindowOverlap(stretch.finished.motion_FHWC, stretch.held_FHWC, found)
-                store.add(stretch.finished.window, stretch.frames_FHWC, carried, stats)
+                carried = WindowOverlap(chunk.finished.motion_FHWC, chunk.held_FHWC, found)
+                store.add(chunk.finished.window, chunk.frames_FHWC, carried, stats)
                 del carried
             else:
                 send_event(RunEvent("window", count, report.index, text=str(report)))
             show_on_node(f"Window {report.index + 1} of {count} made: {report}")
-            frames += len(stretch.frames_FHWC)
-            is_last = stretch.is_last
-            del stretch  # else its frames would stay in memory while the next window is made
+            frames += len(chunk.frames_FHWC)
+            is_last = chunk.is_last
+            del chunk  # else its frames would stay in memory while the next window is made
             if store is not None and frames and not is_last and pausing.is_due(report.index):
                 return Played(latents_BCTHW, paused=True)
             pausing.window = min(report.index + 1, count - 1)
@@ -255,7 +262,12 @@ def run_windows(
 
 
 def comfy_backend_for(
-    plan: RunPlan, run_models: RunModels, attachment: AudioAttachment, first: int = 0
+    plan: RunPlan,
+    run_models: RunModels,
+    attachment: AudioAttachment,
+    first: int = 0,
+    *,
+    makes_clip: bool = False,
 ) -> ComfyBackend:
     """The host's side of a run; says what runs and what was changed."""
     shape = LatentShape.of_video(plan.windows[0].frames, plan.size.height_px, plan.size.width_px)
@@ -263,12 +275,12 @@ def comfy_backend_for(
     sigmas = sigmas_for(plan.schedule)
     steps = len(sigmas) - 1
     fixed = f"{plan.schedule.scheduler}: fixed" if plan.schedule.steps_are_fixed else ""
-    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first)
+    progress = RunProgress(run_models.model, len(plan.windows), steps, fixed, first, makes_clip=makes_clip)
     budget, budget_warnings = budget_for(attachment, backend, len(plan.windows))
     attention = str(backend.choice)
     if budget is not None:
         attention += f", sparse within {attachment.attention_budget:g} % ({budget.kernel.name})"
-    progress.plan(summary_of(plan, attachment, backend.dtype, attention, steps), plan.seed)
+    progress.plan(summary_of(plan, run_models.model, backend.dtype, attention, steps), plan.seed)
     cache_notes = step_cache_notes(attachment.step_cache, steps)
     own_notes = attention_notes(run_models.model, attachment, backend.choice.ran)
     elsewhere_notes = (backend.choice.why_elsewhere,) if backend.choice.why_elsewhere else ()
@@ -299,10 +311,9 @@ def model_warnings(run_models: RunModels) -> tuple[str, ...]:
     return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
 
 
-def summary_of(
-    plan: RunPlan, attachment: AudioAttachment, dtype: torch.dtype, attention: str, steps: int
-) -> str:
+def summary_of(plan: RunPlan, model: ModelPatcher, dtype: torch.dtype, attention: str, steps: int) -> str:
     """One line that says what will run; `attention` is what ran."""
+    attachment = attachment_of(model)
     frames, schedule = plan.embeds.video_frames, plan.schedule
     return (
         f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
@@ -310,6 +321,7 @@ def summary_of(
         f"mode, {steps} steps ({schedule.scheduler}, shift {schedule.shift:g}, {schedule.sampler}), "
         f"attention {attention} (asked: {attachment.attention_mode}), "
         f"computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
+        f"{told_of(model)}"
     )
 
 

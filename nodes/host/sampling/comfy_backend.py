@@ -21,7 +21,7 @@ from ....attention.budget import AttentionBudget
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import WindowCondition
-from ....multitalk.windows.plan import Window
+from ....multitalk.windows.plan import FIRST_CLIP, Window
 from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
     FIXED_TIMESTEPS,
@@ -39,6 +39,7 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, NotFiniteError, RunAttention
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
+from ..parallel.choice import gpus_of, shared_window
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
@@ -213,13 +214,18 @@ class ComfyBackend:
                     raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
-                self.make_room(request.window.index)
+                self.make_room(request.window)
 
     def too_large(self, request: WindowRequest) -> GpuMemoryError:
         """What the person is told whose GPU has less than a window takes."""
         frames, rows, columns = request.noise_BCTHW.shape[2:]
         size = forward_size(
-            self.run_models.model, request.noise_BCTHW, request.voices, self.backend.attention, 0
+            self.run_models.model,
+            request.noise_BCTHW,
+            request.voices,
+            self.backend.attention,
+            0,
+            gpus_of(self.run_models.model),
         )
         return GpuMemoryError(
             f"model: the GPU's memory does not suffice for a window of {columns * SPACE_STRIDE}x"
@@ -228,23 +234,27 @@ class ComfyBackend:
             f"window_frames, or close other programs that use the GPU"
         )
 
-    def make_room(self, index: int) -> None:
+    def make_room(self, window: Window) -> None:
         """Have the host keep more of the weights in RAM from now on."""
         self.more_free_gb += MORE_FREE_STEP_GB
         comfy.model_management.soft_empty_cache()
         show_on_node(
-            f"Window {index + 1}: the GPU's memory did not suffice; begun again with {self.more_free_gb:g} "
-            "GB more left free, by weights in RAM"
+            f"Window {window.number}: the GPU's memory did not suffice; begun again with "
+            f"{self.more_free_gb:g} GB more left free, by weights in RAM"
         )
 
     def _sample_once(self, request: WindowRequest) -> torch.Tensor:
         told = attachment_of(self.run_models.model)
+        index = request.window.index
+        # What a run finds of attention is found in its windows: a clip that is kept tells nothing of it.
+        budget = None if index == FIRST_CLIP else self.budget
         settings = GuiderSettings(
             self.settings.guidance,
             self.backend.attention,
             told.step_cache,
             told.reserve_vram_gb + self.more_free_gb,
-            self.budget,
+            budget,
+            lambda needed: shared_window(self.run_models.model, self.backend, needed),
         )
         guider = TalkGuider(self.run_models.model, settings, request)
         values = self.conditions(request.condition)
@@ -253,9 +263,8 @@ class ComfyBackend:
             conditioning_set_values(positive, values),
             conditioning_set_values(self.run_models.negative or positive, values),
         )
-        index = request.window.index
-        if self.budget is not None:
-            self.budget.begin(index)
+        if budget is not None:
+            budget.begin(index)
 
         def after_step(step: int, denoised: torch.Tensor, _x: torch.Tensor, _total: int) -> None:
             self.progress.step(index, step + 1, denoised)
@@ -276,10 +285,10 @@ class ComfyBackend:
             raise NotFiniteError(LATER_STEP)
         if guider.step_cache is not None:
             show_on_node(window_note(guider.step_cache))
-        if self.budget is not None:
-            self.budget.finish()
-            tell_budget(self.budget)
-            self.attention_state = self.budget.state() if self.budget.plans else None
+        if budget is not None:
+            budget.finish()
+            tell_budget(budget)
+            self.attention_state = budget.state() if budget.plans else None
         return latents.to(comfy.model_management.intermediate_device())
 
     def sampler_of(self, request: WindowRequest) -> Any:

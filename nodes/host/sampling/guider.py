@@ -3,6 +3,7 @@
 Shape letters: B batch, C channels, T latent frames, H and W latent rows and columns, S voices.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid5
@@ -22,6 +23,9 @@ from ....wanvideo.step_cache import StepCache, StepCacheSettings
 from ..model.memory import GIB, declared_memory, forward_size, sparse_bytes
 from ..model.patcher import KEY, TalkCall, talks_of
 from ..model.upload import upload_ahead
+from ..parallel.choice import gpus_of
+from ..parallel.recipe import PARALLEL_KEY
+from ..parallel.window import SharedWindow
 from .finite_check import FiniteCheck, brought_to
 
 SILENT = (Branch.NO_AUDIO, Branch.NONE)
@@ -44,6 +48,8 @@ class GuiderSettings:
         step_cache: when steps are left out, or None.
         reserve_gb: GPU memory to leave free beside what sampling takes.
         budget: the run's sparse self-attention, or None.
+        share: gives the window that several GPUs sample, told what an evaluation takes in bytes; None where
+            one does.
     """
 
     guidance: GuidanceSettings
@@ -51,6 +57,7 @@ class GuiderSettings:
     step_cache: StepCacheSettings | None = None
     reserve_gb: float = 0.0
     budget: AttentionBudget | None = None
+    share: Callable[[int], SharedWindow | None] = lambda _needed: None
 
 
 class TalkGuider(CFGGuider):
@@ -66,20 +73,26 @@ class TalkGuider(CFGGuider):
         self.motion_BCTHW: torch.Tensor | None = None
         self.branch_voices: dict[Branch, WindowVoices] = {}
         self.step_cache: StepCache | None = None
+        self.shared: SharedWindow | None = None
 
     def sample(self, noise: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As the host's, which loads the model for it and is told here how much memory to keep free."""
         branches = 0 if self.settings.step_cache is None else len(all_branches(self.settings.guidance))
         attention = self.settings.attention
-        size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches)
+        ranks = gpus_of(self.model_patcher)
+        size = forward_size(self.model_patcher, noise, self.request.voices, attention, branches, ranks)
         reserve_gb = self.settings.reserve_gb
         if self.settings.budget is not None:
             reserve_gb += sparse_bytes(size) / GIB
         with declared_memory(self.model_patcher, size, reserve_gb) as needed:
+            # Its workers load while this GPU does.
+            self.shared = self.settings.share(needed)
             others = self.model_patcher.get_nested_additional_models()
             upload_ahead([self.model_patcher, *others], needed)
             latents = super().sample(noise, *args, **kwargs)
             self.finite.settle()
+            if self.shared is not None:
+                self.shared.finish()
             return latents
 
     def predict_noise(
@@ -162,8 +175,10 @@ class TalkGuider(CFGGuider):
         options = create_model_options_clone(model_options)
         clones = tuple(options.get(CLONES, {}).values())
         talks = talks_of(self.model_patcher, *clones)
+        ranks = None if self.shared is None else self.shared.ranks()
+        options["transformer_options"] |= {PARALLEL_KEY: self.shared} if ranks else {}
         options["transformer_options"][KEY] = TalkCall(
-            heard, self.settings.attention, talks, self.step_cache, self.settings.budget
+            heard, self.settings.attention, talks, self.step_cache, self.settings.budget, ranks
         )
         conds = [marked(self.conds[text_of(branch)], branch) for branch in branches]
         predictions = calc_cond_batch(self.inner_model, conds, x_BCTHW, sigma, options)

@@ -1,11 +1,13 @@
 """From a schedule's text to what windows are sampled with."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ....multitalk.common.errors import InputError
 from ....multitalk.windows.picture import checked_picture
+from ....multitalk.windows.plan import Window
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
 from .comfy_backend import HostConditioning, Prompt
@@ -81,10 +83,19 @@ def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning]
     return tuple(Keyframe(entry.start_s, encoded[entry.text]) for entry in entries)
 
 
-def prompts_of(positive: HostConditioning | None, schedule: PromptTimeline | None) -> Prompt:
-    """A window's prompt: the schedule's, if it has any, else the sampler's own."""
+def prompts_of(
+    positive: HostConditioning | None,
+    schedule: PromptTimeline | None,
+    has_own: Callable[[Window], bool] = lambda _window: False,
+) -> Prompt:
+    """A window's prompt: the schedule's, if it has any, else the sampler's own; `has_own` always has that."""
     if schedule is not None and schedule.prompts:
         prompts = schedule.prompts
-        return lambda window: cue_at(prompts, first_new_s(window)).value
+
+        def prompt(window: Window) -> HostConditioning:
+            own = positive if has_own(window) else None
+            return cue_at(prompts, first_new_s(window)).value if own is None else own
+
+        return prompt
     assert positive is not None, "the sampler has looked"
     return lambda _window: positive

@@ -50,12 +50,12 @@ def test_honest_files_pass(clip: Path, tmp_path: Path) -> None:
 
 def test_mad_number_of_samples_is_refused_at_once(clip: Path, tmp_path: Path) -> None:
     claim_frames(clip, 2**27)
-    started_s = time.monotonic()
+    started_s = time.process_time()
     with pytest.raises(InputError, match=r"source_video: clip\.mp4 names more samples than it has bytes"):
         open_source(clip)
     with pytest.raises(InputError, match=r"audio: clip\.mp4 names more samples than it has bytes"):
         read_sound(clip, tmp_path, lambda: None)
-    assert time.monotonic() - started_s < 2
+    assert time.process_time() - started_s < 2
 
 
 def test_mad_fragment_is_seen(tmp_path: Path) -> None:
@@ -68,13 +68,13 @@ def test_mad_fragment_is_seen(tmp_path: Path) -> None:
 
 def test_any_damage_is_looked_through_in_no_time(clip: Path) -> None:
     data, draw = clip.read_bytes(), np.random.default_rng(0)
-    started_s = time.monotonic()
+    started_s = time.process_time()
     for _ in range(500):
         damaged = bytearray(data)
         for place in draw.integers(0, len(data), 8):
             damaged[place] = draw.integers(256)
         claims_too_much(bytes(damaged[: draw.integers(len(data))]))
-    assert time.monotonic() - started_s < 20
+    assert time.process_time() - started_s < 20
 
 
 def test_endless_boxes_are_not_counted_to_their_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,18 @@ def test_each_window_is_told_once_its_part_can_be_read(tmp_path: Path) -> None:
     assert told.windows == [0, 1, 2, 3, 4]
 
 
+def test_what_can_be_played_is_at_most_one_window_behind(tmp_path: Path) -> None:
+    told = Told()
+    behind: list[int] = []
+
+    def look(window: int) -> None:
+        behind.append(window - len(told.windows))
+
+    ToyRun(tmp_path, written=told, before_window=look).play()
+    assert len(behind) == 5
+    assert max(behind) <= 1, "when a window begins, all but the one before it can be played"
+
+
 def test_run_that_goes_on_tells_of_earlier_windows_when_it_is_asked(tmp_path: Path) -> None:
     with pytest.raises(StopError):
         ToyRun(tmp_path, before_window=stop_at_three).play()

@@ -18,6 +18,7 @@ from evertalk_pack.multitalk.windows.settings import (
     WindowSettings,
     checked_schedule,
 )
+from evertalk_pack.multitalk.windows.whole_model import check_scheduler
 
 
 @pytest.mark.parametrize(
@@ -61,41 +62,43 @@ def embeds(speakers: int = 1, places: tuple[torch.Tensor, ...] = ()) -> AudioEmb
 
 
 def test_one_voice_is_heard_and_more_or_a_mask_are_refused() -> None:
-    flashtalk.check_speakers(embeds())
+    flashtalk.MODEL.check_speakers(embeds())
     with pytest.raises(InputError, match=r"audio_embeds: 2 speakers, but FlashTalk's weights know one voice"):
-        flashtalk.check_speakers(embeds(2))
+        flashtalk.MODEL.check_speakers(embeds(2))
     with pytest.raises(InputError, match=r"audio_embeds: a speaker's place in the picture, but"):
-        flashtalk.check_speakers(embeds(1, (torch.ones(4, 4),)))
+        flashtalk.MODEL.check_speakers(embeds(1, (torch.ones(4, 4),)))
 
 
 @pytest.mark.parametrize("socket", ["negative", "guidance"])
 def test_sockets_without_effect_are_refused(socket: str) -> None:
     connected = {"negative": False, "guidance": False}
-    flashtalk.check_sockets(**connected)
+    flashtalk.MODEL.check_sockets(**connected)
     with pytest.raises(InputError, match=rf"{socket}: something is connected, but .* Disconnect it"):
-        flashtalk.check_sockets(**{**connected, socket: True})
+        flashtalk.MODEL.check_sockets(**{**connected, socket: True})
 
 
 def test_scales_are_replaced_aloud() -> None:
-    assert flashtalk.unguided(GuidanceSettings()) == (GuidanceSettings(), ())
-    used, notes = flashtalk.unguided(GuidanceSettings(5.0, 3.0))
+    assert flashtalk.MODEL.unguided(GuidanceSettings()) == (GuidanceSettings(), ())
+    used, notes = flashtalk.MODEL.unguided(GuidanceSettings(5.0, 3.0))
     assert used == GuidanceSettings()
     assert "text_scale 5 and audio_scale 3 are not used" in notes[0]
 
 
 def test_colours_are_matched_unless_the_person_decides_otherwise() -> None:
-    matched, notes = flashtalk.look_of(None)
+    matched, notes = flashtalk.MODEL.look_of(None)
     assert (matched.colour, matched.colour_strength, notes) == (ColourMethod.LAB, 1.0, ())
     own = LookSettings(colour=ColourMethod.MKL, colour_strength=0.5)
-    assert flashtalk.look_of(own) == (own, ())
-    off, notes = flashtalk.look_of(LookSettings())
+    assert flashtalk.MODEL.look_of(own) == (own, ())
+    off, notes = flashtalk.MODEL.look_of(LookSettings())
     assert off == LookSettings()
     assert notes[0].startswith("look: it leaves colours as they are; FlashTalk's authors match them")
 
 
 def test_windows_of_another_form_are_told() -> None:
-    assert flashtalk.window_notes(WindowSettings(33, 5)) == ()
-    assert "Set window_frames to 33 and motion_frames to 5" in flashtalk.window_notes(WindowSettings())[0]
+    assert flashtalk.MODEL.window_notes(WindowSettings(33, 5)) == ()
+    assert (
+        "Set window_frames to 33 and motion_frames to 5" in flashtalk.MODEL.window_notes(WindowSettings())[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,13 +110,24 @@ def test_windows_of_another_form_are_told() -> None:
             "flashtalk",
             r"scheduler: flashtalk belongs to FlashTalk's weights, but model\.x is",
         ),
+        ("skyreels", "flashtalk", r"with mode skyreels, .* Choose skyreels \(4 steps\)\."),
+        (
+            "flashtalk",
+            "skyreels",
+            r"mode flashtalk, .* Choose flashtalk \(4 steps\) or flashtalk_2 \(2 steps\)\.",
+        ),
+        (
+            "multitalk",
+            "skyreels",
+            r"scheduler: skyreels belongs to SkyReels-V3's weights, .* \(mode skyreels\)",
+        ),
     ],
 )
 def test_weights_and_scheduler_belong_together(mode: str, scheduler: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        flashtalk.check_scheduler(mode, scheduler, "model.x")
+        check_scheduler(mode, scheduler, "model.x")
 
 
 @pytest.mark.parametrize("pair", [("flashtalk", "flashtalk_2"), ("multitalk", "simple")])
 def test_weights_with_a_scheduler_of_theirs_pass(pair: tuple[Any, Any]) -> None:
-    flashtalk.check_scheduler(*pair, "model.x")
+    check_scheduler(*pair, "model.x")

@@ -6,7 +6,7 @@ from evertalk_pack.multitalk.windows.join_metric import frame_changes, seam_betw
 from evertalk_pack.multitalk.windows.joins import FrameChunk, join_windows
 from evertalk_pack.multitalk.windows.loop import FinishedWindow
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
-from evertalk_pack.multitalk.windows.report import WindowReport, WindowReporter
+from evertalk_pack.multitalk.windows.report import WindowReport, WindowReporter, frames_a_second
 
 WINDOWS = plan_windows(29, 13, 5)
 LATENTS = torch.zeros(1, 16, 1, 1, 1)
@@ -24,10 +24,19 @@ def video_with_jump(frame: int, jump: float) -> torch.Tensor:
     return levels[:, None, None, None].expand(-1, 2, 2, 3)
 
 
-def reports_of(stretches: Iterator[FrameChunk]) -> list[WindowReport]:
+def reports_of(chunks: Iterator[FrameChunk]) -> list[WindowReport]:
     ticks = iter(range(0, 100, 2))
     reporter = WindowReporter(lambda frames: float(frames.mean()), lambda: next(ticks))
-    return [reporter.report(stretch) for stretch in stretches]
+    return [reporter.report(chunk) for chunk in chunks]
+
+
+def test_pace_is_that_of_full_windows_behind_the_first() -> None:
+    windows = plan_windows(81 + 72 * 3 + 9, 81, 9)
+    assert [window.new for window in windows] == [81, 72, 72, 72, 9]
+    assert frames_a_second(windows, [100.0, 2.0, 3.0, 4.0, 3.0]) == 24
+    assert frames_a_second(windows, [100.0, 2.0]) == 36, "of a run that paused"
+    assert frames_a_second(windows, [100.0]) is None
+    assert frames_a_second(windows, []) is None
 
 
 @pytest.mark.parametrize("blend_frames", [0, 3])
@@ -62,7 +71,7 @@ def test_a_single_frame_behind_another_has_no_seam() -> None:
     """As where a run that takes over one frame goes on with a last window of one."""
     window = FinishedWindow(Window(4, 32, 9, 1, 1), LATENTS, torch.rand(9, 2, 2, 3))
     reporter = WindowReporter(lambda _frames: 0.0, before_FHWC=torch.rand(1, 2, 2, 3))
-    assert [reporter.report(stretch).seam for stretch in join_windows([window], 0, 5)] == [None]
+    assert [reporter.report(chunk).seam for chunk in join_windows([window], 0, 5)] == [None]
 
 
 def test_drift_and_seconds_are_the_windows_own() -> None:

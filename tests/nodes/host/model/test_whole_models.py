@@ -10,7 +10,7 @@ import torch
 from evertalk_pack.multitalk.common.errors import ModelFileError
 from quantised_files import everywhere, old_scaled
 from safetensors.torch import save_file
-from tiny_folder import FLASHTALK, shard_name, whole_weights, write_folder
+from tiny_folder import FLASHTALK, SKYREELS, shard_name, whole_weights, write_folder
 from tiny_host import TinyFiles, play_windows, speech
 
 pytestmark = pytest.mark.host
@@ -104,6 +104,18 @@ def test_the_windows_of_a_renamed_folder_are_chosen_by_its_config(offered: Path)
     assert "mode flashtalk: auto, from the config.json of mine" in notes_of(load("mine"))
 
 
+def test_the_windows_of_skyreels_folder_are_chosen_by_its_name_or_config(
+    tiny: TinyFiles, offered: Path
+) -> None:
+    weights = whole_weights(tiny.base.parent.parent)
+    write_folder(offered / "SkyReels-V3-A2V-19B", weights, shards=2, **SKYREELS)
+    write_folder(offered / "mine", weights, shards=2, **SKYREELS)
+    assert "mode skyreels: auto, from the name SkyReels-V3-A2V-19B" in notes_of(load("SkyReels-V3-A2V-19B"))
+    assert "mode skyreels: auto, from the config.json of mine" in notes_of(load("mine"))
+    with pytest.raises(ModelFileError, match=r"`mine` is SkyReels-V3-A2V by its config.json, but mode flash"):
+        load("mine", mode="flashtalk")
+
+
 def test_one_merged_file_is_both_and_its_audio_weights_can_go_on_another_base(
     tiny: TinyFiles, vae: Any, offered: Path
 ) -> None:
@@ -153,6 +165,14 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     (
         {"base": "{base}", "talk": "audio.safetensors", "mode": "flashtalk"},
         "mode: `audio.safetensors` holds audio weights alone, but SoulX-FlashTalk, whose windows mode flasht",
+    ),
+    (
+        {"base": "{base}", "talk": "{talk}", "mode": "skyreels"},
+        "mode: `evertalk_tiny_infinitetalk.safetensors` is InfiniteTalk by its name, but mode skyreels makes",
+    ),
+    (
+        {"mode": "skyreels"},
+        "mode: `SoulX-FlashTalk-14B` is SoulX-FlashTalk by its name, but mode skyreels makes the windows of",
     ),
     ({"base": "{base}"}, "talk_model: `evertalk_tiny_wan_i2v.safetensors` is a Wan 2.1 image-to-video model"),
     ({"mode": "flash"}, "mode: 'flash' is unknown here. Choose one of auto, infinitetalk"),

@@ -1,0 +1,248 @@
+"""The server's GPU and its workers, which make every evaluation of one MODEL together.
+
+The server is rank 0. Workers are started when a window is to be sampled, kept for the runs after it while
+the MODEL stays the same, and ended with the server (their channel closes), when the host frees the MODEL's
+memory, and whenever anything fails: torch's collectives have no way back into step.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import comfy.cli_args
+import comfy.model_management
+import comfy.options
+import folder_paths
+import torch.distributed as dist
+from comfy.model_patcher import ModelPatcher
+
+from ....attention.backend import first_line
+from ....multitalk.common.errors import InputError, WorkerError
+from ....wanvideo.ranks import Ranks
+from ..report.progress import show_on_node
+from .group import Store, is_of_collective, join, new_store, port_of, timeout_s
+from .machine import Machine, environment_of
+from .recipe import Recipe, with_changes
+from .worker_process import WorkerProcess
+
+PACK_ROOT = Path(__file__).resolve().parents[3]
+START_S = 900.0
+"""How long a worker may take until it holds the weights, perhaps from a share on the network."""
+
+NOTICE_S = 3.0
+"""How long after a collective failed the news of why may take."""
+
+POLL_S = 0.05
+
+REMEDY = "Queue again; if it comes again, look into the system's log, or set gpus of EverTalk Parallel to 1"
+
+
+@dataclass(frozen=True, slots=True)
+class TeamPlan:
+    """Which team is wanted.
+
+    Attributes:
+        key: of the MODEL.
+        recipe: of the MODEL, without its changes.
+        size: ranks.
+        machine: where.
+    """
+
+    key: str
+    recipe: Recipe
+    size: int
+    machine: Machine
+
+
+class Team:
+    """The workers of a MODEL; they begin to load when it is made.
+
+    Args:
+        plan: which.
+        model: the MODEL, whose changes the workers get.
+
+    Raises:
+        InputError: another node uses torch.distributed in this server.
+    """
+
+    def __init__(self, plan: TeamPlan, model: ModelPatcher) -> None:
+        if dist.is_initialized():
+            raise InputError(
+                "gpus: another node uses torch.distributed in this ComfyUI, which can be in one group of "
+                "processes only. Remove that node and restart ComfyUI, or set gpus to 1."
+            )
+        self.plan = plan
+        self.user: object = None
+        """The node that is sampling with it, as the host tells them apart."""
+        self.is_busy = False
+        """Whether the server is in an evaluation or waits for the workers: it then tells a failure itself."""
+        self.failure = ""
+        """What the first worker that could not go on said; empty while all can."""
+        self._news = threading.Condition()
+        self._ending = threading.Lock()
+        self._ended = False
+        self._windows = 0
+        self._ranks: Ranks | None = None
+        self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
+        recipe = with_changes(plan.recipe, model, self._file)
+        self._store: Store | None = new_store(plan.size, timeout_s())
+        self.workers: list[WorkerProcess] = []
+        try:
+            for rank, number in enumerate(plan.machine.others(plan.size), 1):
+                where = f"GPU {number}" if plan.machine.backend == "nccl" else f"process {number}"
+                environment = environment_of(number, plan.size, plan.machine, os.environ)
+                worker = WorkerProcess(f"the worker on {where}", environment, self._changed)
+                self.workers.append(worker)
+                worker.send(self._start_of(rank, recipe))
+        except BaseException:
+            self.end()
+            raise
+
+    def _start_of(self, rank: int, recipe: Recipe) -> dict[str, Any]:
+        assert self._store is not None
+        return {
+            # ComfyUI's folder first: its nodes.py has put one before it that has a utils of its own.
+            "paths": [str(Path(comfy.options.__file__).parents[1]), *filter(None, sys.path)],
+            "arguments": server_arguments(),
+            "pack": str(PACK_ROOT),
+            "recipe": recipe.said(),
+            "rank": rank,
+            "size": self.plan.size,
+            "port": port_of(self._store),
+            "backend": self.plan.machine.backend,
+            "timeout_s": timeout_s(),
+        }
+
+    def _changed(self) -> None:
+        """On the thread of a worker that is ready, has failed or is gone."""
+        with self._news:
+            if not (self.failure or self._ended):
+                self.failure = next((f"{one.name}: {one.failure}" for one in self.workers if one.failure), "")
+            self._news.notify_all()
+        if not self.failure or self._ended:
+            return
+        # The others wait for it in a collective: they leave, and what the server waits for gives up.
+        for worker in self.workers:
+            worker.leave()
+        if self.is_busy:
+            self._abort()
+        else:
+            self.end()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked for more."""
+        return not self._ended and not self.failure
+
+    def joined(self) -> Ranks:
+        """This process among the ranks; waits until all workers hold the weights.
+
+        Raises:
+            WorkerError: one of them does not come.
+            InterruptProcessingException: the user stopped the run.
+        """
+        if self._ranks is None:
+            names = " and ".join(worker.name for worker in self.workers)
+            show_on_node(f"gpus: waiting until {names} have loaded the weights")
+            self._wait_for_workers()
+            for worker in self.workers:
+                worker.send({"do": "join"})
+            group = join(0, self.plan.size, self.plan.machine.backend, self._store, timeout_s())
+            self._ranks = Ranks(0, self.plan.size, group)
+            self._file.unlink(missing_ok=True)
+        return self._ranks
+
+    def _wait_for_workers(self) -> None:
+        if not self._wait_until(lambda: all(worker.is_ready for worker in self.workers), START_S):
+            raise WorkerError(f"gpus: a worker did not hold the weights within {START_S:.0f} s. {REMEDY}")
+
+    def finish_window(self) -> None:
+        """Wait until every worker has made all of a window.
+
+        NCCL gives up a collective whose other end hangs without a word to this process, and what the GPU
+        then computes is nothing: only the others' word says that a window is whole.
+
+        Raises:
+            WorkerError: a worker cannot, or does not answer.
+        """
+        self._windows += 1
+        self.send({"do": "finish"})
+        limit = timeout_s()
+        if not self._wait_until(
+            lambda: all(one.windows_done >= self._windows for one in self.workers), limit
+        ):
+            raise WorkerError(f"gpus: a worker did not finish its part within {limit:.0f} s. {REMEDY}")
+
+    def _wait_until(self, is_so: Callable[[], bool], limit_s: float) -> bool:
+        """Whether something about the workers becomes so in time; a stop and a failure end the wait."""
+        deadline = time.monotonic() + limit_s
+        while not is_so():
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            self.check()
+            if time.monotonic() > deadline:
+                return False
+            with self._news:
+                self._news.wait(POLL_S)
+        return True
+
+    def check(self) -> None:
+        """Tell a failure.
+
+        Raises:
+            WorkerError: a worker cannot go on.
+        """
+        failure = self.failure
+        if failure:
+            raise WorkerError(f"gpus: {failure}. {REMEDY}")
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Say something to all workers."""
+        for worker in self.workers:
+            worker.send(message)
+
+    def explained(self, error: Exception) -> Exception:
+        """What to raise for an error in a collective: a worker's own words, if it has any."""
+        if isinstance(error, WorkerError) or not is_of_collective(error):
+            return error
+        deadline = time.monotonic() + NOTICE_S
+        while not self.failure and time.monotonic() < deadline:
+            with self._news:
+                self._news.wait(POLL_S)
+        why = self.failure or f"a worker did not answer within {timeout_s():.0f} s ({first_line(error)})"
+        return WorkerError(f"gpus: {why}. {REMEDY}")
+
+    def _abort(self) -> None:
+        """Have collectives that wait for a worker that is gone give up; those of gloo do so by themselves."""
+        ranks = self._ranks
+        if self.plan.machine.backend == "nccl" and ranks is not None:
+            abort: Any = getattr(ranks.group, "abort", None)
+            if abort is not None:
+                abort()
+
+    def end(self) -> None:
+        """Let all workers go, and see that they are gone."""
+        with self._ending:
+            if self._ended:
+                return
+            self._ended = True
+            if self.failure:
+                self._abort()
+            for worker in self.workers:
+                worker.end()
+            self._file.unlink(missing_ok=True)
+            if self._ranks is not None:
+                dist.destroy_process_group()
+            self._ranks = self._store = None
+
+
+def server_arguments() -> list[str]:
+    """ComfyUI's arguments, as this server was started with them."""
+    if comfy.options.args_parsing:
+        return list(sys.argv)
+    return ["main.py", "--cpu"] if comfy.cli_args.args.cpu else ["main.py"]

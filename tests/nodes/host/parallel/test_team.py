@@ -1,0 +1,104 @@
+"""Four ranks in this process' runs, and a worker that cannot begin."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import make_tiny
+import psutil
+import pytest
+import torch
+from evertalk_pack.multitalk.common.errors import InputError, WorkerError
+from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
+from evertalk_pack.nodes.host.parallel.worker import said_of
+from parallel_runs import PROCESSES, SCRIPT, gone
+from safetensors.torch import load_file, save_file
+from tiny_host import TinyFiles, load_model, load_vae, play_windows, speech
+
+pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
+
+FREQUENCIES = "time_embedding.0.weight"
+WIDER = {256: 512, 512: 1024, 1536: 3072}
+SEEN = 1280
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> TinyFiles:
+    """The tiny models with a transformer of four heads, of random weights."""
+    models = tmp_path_factory.mktemp("four")
+    files = TinyFiles.made_in(models)
+    generator = torch.Generator().manual_seed(7)
+    for name in (make_tiny.BASE_FILE, make_tiny.TALK_FILE):
+        weights = load_file(models / name)
+        save_file({key: wider(key, value, generator) for key, value in weights.items()}, models / name)
+    return files
+
+
+def wider(name: str, weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """A weight for twice the channels; what does not depend on them stays."""
+    if name.startswith("audio_proj.") or SEEN in weight.shape[:1]:
+        return weight
+    shape = [WIDER.get(size, size) for size in weight.shape]
+    if name == FREQUENCIES:
+        shape[1] = weight.shape[1]
+    values = 0.05 * torch.randn(shape, generator=generator)
+    return (1 + values if "norm" in name and name.endswith(".weight") else values).to(weight.dtype)
+
+
+@pytest.fixture(autouse=True)
+def _four(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(PROCESSES, "4")
+    yield
+    TEAMS.end()
+
+
+def workers() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if any(SCRIPT in part for part in one.cmdline())]
+
+
+def test_four_processes_give_what_one_gives_and_the_same_bytes_again(files: TinyFiles) -> None:
+    model, vae, embeds = load_model(files), load_vae(files), speech(files, 14)
+    with torch.inference_mode():
+        alone = play_windows(model, vae, embeds)
+        together, note = with_gpus(model, "auto")
+        assert note == "gpus auto: 4 processes; 4 attention heads, 1 on each"
+        first = play_windows(together, vae, embeds)
+        members = workers()
+        assert len(members) == 3
+        again = play_windows(together, vae, embeds)
+    assert 0 < (alone - first).abs().max() < 1e-4
+    assert torch.equal(first, again)
+    assert workers() == members, "they were kept"
+    TEAMS.end()
+    assert gone(members)
+
+
+def test_a_worker_that_cannot_load_says_why_and_no_other_stays(files: TinyFiles) -> None:
+    model, vae, embeds = load_model(files), load_vae(files), speech(files, 9)
+    together, _ = with_gpus(model, "2")
+    content = files.talk.read_bytes()
+    files.talk.write_bytes(b"not a model")
+    try:
+        with torch.inference_mode(), pytest.raises(WorkerError) as caught:
+            play_windows(together, vae, embeds)
+    finally:
+        files.talk.write_bytes(content)
+    assert str(caught.value).startswith("gpus: the worker on process 1: talk_model: ")
+    assert workers() == []
+
+
+def test_a_file_that_is_gone_is_told_by_its_name(files: TinyFiles) -> None:
+    together, _ = with_gpus(load_model(files), "2")
+    aside = files.talk.with_suffix(".aside")
+    files.talk.rename(aside)
+    try:
+        with pytest.raises(InputError, match=r"model: .*talk.* cannot be read any more .* Put it back"):
+            TEAMS.team_for(together)
+    finally:
+        aside.rename(files.talk)
+
+
+def test_a_gpu_whose_memory_does_not_suffice_is_told_with_what_to_do() -> None:
+    error: Any = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+    assert said_of(error).startswith("its GPU's memory does not suffice. Choose a smaller size")
+    assert said_of(ValueError("odd\nlines")) == "it failed: ValueError: odd"
