@@ -5,8 +5,8 @@
 # make workflows  workflows/*.json anew from workflows/api    make pictures  their pictures, and the demo's (npm, chromium)
 # make soak   the long tests, hours of them: 100,000 hostile inputs of each kind, 10,000 prompts, 1,000 calls of the
 #             routes, 1,000 files, a power cut at every write, every fault of a GPU in every phase, a disk that fails at
-#             every call, 25 killed servers, an hour of video, 1,000 jobs of mixed kinds,
-#             batches on a cluster
+#             every call and a network share that fails at every request, 25 killed servers, an hour of video, a day's
+#             film (most of its windows are not sampled), 1,000 jobs of mixed kinds beside an editor, batches on a cluster
 # make bench  the benches: the loop and the numerics on a CPU; with a CUDA GPU also models of real size, half an hour;
 #             ARGS="--parts first --seconds 560 --out rows.jsonl" goes to bench/suite.py
 # make quality  the films that the trained miniatures are judged by: minutes each
@@ -68,17 +68,20 @@ SOAK_KILLS ?= 25
 SOAK_MINUTES ?= 60
 SOAK_PROMPTS ?= 10000
 SOAK_JOBS ?= 1000
+SOAK_HOURS ?= 24
 
 soak: host
 	@EVERTALK_FUZZ_CASES=$(SOAK_CASES) $(VENV_PYTHON) -m pytest --hypothesis-show-statistics tests/multitalk/test_fuzz.py
 	@EVERTALK_POWER_CUTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_power_cut.py
-	@EVERTALK_DISK_FAULTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_failing_disk.py
+	@EVERTALK_DISK_FAULTS=0 $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/multitalk/runs/test_failing_disk.py tests/multitalk/runs/test_network_folder.py
 	@EVERTALK_FAULTS=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_machine_faults_server.py
 	@EVERTALK_HOSTILE_FILES=$(SOAK_HOSTILE) EVERTALK_HOSTILE_ROUTES=$(SOAK_HOSTILE) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_files.py tests/nodes/test_hostile_routes_server.py
 	@EVERTALK_KILLS=$(SOAK_KILLS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest tests/nodes/test_kill_and_resume.py
 	@EVERTALK_HOSTILE_PROMPTS=$(SOAK_PROMPTS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_prompts_server.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
-	@$(VENV_PYTHON) bench/many_jobs.py --comfyui $(HOST_COMFYUI) --jobs $(SOAK_JOBS)
+	@$(VENV_PYTHON) bench/day.py --comfyui $(HOST_COMFYUI) --hours $(SOAK_HOURS)
+	@$(PYTHON) scripts/browser.py
+	@$(VENV_PYTHON) bench/many_jobs.py --comfyui $(HOST_COMFYUI) --jobs $(SOAK_JOBS) --browser
 	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster
 
 bench: host

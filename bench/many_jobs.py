@@ -1,11 +1,13 @@
 """A server's day of work in miniature: very many small jobs of mixed kinds, one after the other.
 
-    python bench/many_jobs.py --comfyui .cache/ComfyUI --jobs 1000
+    python bench/many_jobs.py --comfyui .cache/ComfyUI --jobs 1000 --browser
 
-Of every ten jobs some are stopped in the middle, and some are wrong in a way that must be refused; all
-others must give a video of the right length. The first job is made again at the end and must give the same
-bytes. Prints a JSON line for each tenth of the jobs, with the server's memory, threads and open files, and
-one at the end; the exit code is 1 where a job went wrong. `make soak` calls it. Linux.
+All modes, one and two voices, several sizes and formats. Of every ten jobs one is stopped in the middle, and
+two are wrong in a way that must be refused; all others must give a video of the right length. The first job
+is made again at the end and must give the same bytes. With --browser the editor is open beside it, is loaded
+again every RELOADED jobs, and must not complain. Prints a JSON line for each tenth of the jobs, with the
+server's memory, threads and open files, and one at the end; the exit code is 1 where a job went wrong.
+`make soak` calls it. Linux.
 """
 
 import argparse
@@ -15,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
@@ -24,12 +28,13 @@ from typing import Any
 import av
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "scripts")]
 
 from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from soak import Edge, Watch  # noqa: E402
+from tiny_folder import write_flashtalk  # noqa: E402
 
 FPS = 25
 LENGTHS_S = (0.5, 1.0, 1.6, 2.4)
@@ -37,10 +42,16 @@ SIDES_PX = (64, 80, 96)
 FORMATS = ("mp4 (h264)", "mp4 (h264)", "mp4 10-bit (hevc)", "mkv lossless (ffv1)", "png sequence")
 SCHEDULERS = ("infinitetalk", "multitalk", "simple")
 STOPPED, BAD, VOICES, LATENT = "stopped", "refused", "two voices", "latent"
-KINDS = ("plain", "plain", "plain", "look", VOICES, VOICES, LATENT, STOPPED, BAD, BAD)
+MULTITALK, FLASHTALK = "multitalk", "flashtalk"
+KINDS = ("plain", "look", MULTITALK, FLASHTALK, VOICES, VOICES, LATENT, STOPPED, BAD, BAD)
 """Of ten jobs, in a drawn order."""
 
-SAMPLER, EMBEDS, PICTURE, SPEECH, DECODE = "8", "7", "1", "2", "9"
+RELOADED = 25
+"""Jobs from one loading of the page to the next."""
+
+FLASH_FOLDER = "tiny-flashtalk-14B"
+FLASH_WINDOWS = {"window_frames": 17, "motion_frames": 5, "scheduler": "flashtalk_2"}
+SAMPLER, EMBEDS, PICTURE, SPEECH, DECODE, MODEL = "8", "7", "1", "2", "9", "3"
 Graph = dict[str, dict[str, Any]]
 Spoil = Callable[[Graph], None]
 
@@ -53,6 +64,11 @@ MISTAKES: dict[str, Spoil] = {
     "encoder": lambda graph: graph["6"]["inputs"].update(encoder="not_there.safetensors"),
     "audio": lambda graph: graph[SPEECH]["inputs"].update(audio="not_there.wav"),
     "width": lambda graph: graph[SAMPLER]["inputs"].update(width=8),
+    "scheduler": lambda graph: graph[SAMPLER]["inputs"].update(FLASH_WINDOWS),
+    "image": lambda graph: graph[PICTURE]["inputs"].update(image="not_there.png"),
+    "audio_embeds": lambda graph: graph[SAMPLER]["inputs"].pop("audio_embeds"),
+    "pause_after": lambda graph: graph[SAMPLER]["inputs"].update(pause_after=-1),
+    "output": lambda graph: graph[SAMPLER]["inputs"].update(output="latent", window_frames=5),
 }
 """What is wrong, by a word that the refusal has."""
 
@@ -119,6 +135,11 @@ class Day:
             return ""
         if kind == VOICES:
             give_voices(graph, seconds)
+        if kind == MULTITALK:
+            graph[MODEL]["inputs"]["mode"] = MULTITALK
+        if kind == FLASHTALK:
+            graph[MODEL]["inputs"] |= {"base_model": FLASH_FOLDER, "talk_model": "in the base model"}
+            graph[SAMPLER]["inputs"] |= FLASH_WINDOWS
         if kind == "look":
             look = {"colour_match": draw.choice(("lab", "mkl")), "colour_strength": 1.0, "blend_frames": 3}
             graph["20"] = {
@@ -191,30 +212,71 @@ def main() -> None:
     parser.add_argument("--comfyui", type=Path, default=ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=22)
+    parser.add_argument("--browser", action="store_true", help="with the editor beside it")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models are so small that more threads cost time
     with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
         prepare(server)
+        write_flashtalk(server.models, FLASH_FOLDER)
         for seconds in LENGTHS_S:
             write_speech(server, seconds)
-        tally = day_of(server, arguments.jobs, arguments.seed)
+        with open_page(server) if arguments.browser else nullcontext() as page:
+            tally = day_of(server, arguments.jobs, arguments.seed, page)
     print(json.dumps({"right": dict(tally.kinds), "wrong": tally.wrong}), flush=True)
     sys.exit(1 if tally.wrong else 0)
 
 
-def day_of(server: ComfyServer, jobs: int, seed: int) -> Tally:
+class Page:
+    """The editor in a browser.
+
+    Args:
+        editor: an `Editor`, open.
+    """
+
+    def __init__(self, editor: Any) -> None:
+        self._editor = editor
+
+    def reload(self) -> None:
+        """As by the browser's button, and wait until the pack's part is there again."""
+        from editor_page import IS_OPEN
+
+        self._editor.page.reload()
+        self._editor.wait(IS_OPEN)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the page has logged as errors so far, each once."""
+        return sorted(set(self._editor.errors))
+
+
+@contextmanager
+def open_page(server: ComfyServer) -> Generator[Page]:
+    """The editor of a server, open."""
+    from editor_page import Editor, open_browser  # without --browser none is needed
+
+    with open_browser() as browser:
+        yield Page(Editor.open(browser, server.client))
+
+
+def day_of(server: ComfyServer, jobs: int, seed: int, page: Page | None = None) -> Tally:
     """All jobs of a day; the server's figures are printed for each tenth of them."""
     day = Day(server, seed)
-    before = day.reference()
-    with Watch(server) as watch:
+    # A thread of their own: beside a page this one has an event loop already, and a job needs one.
+    with Watch(server) as watch, ThreadPoolExecutor(1) as jobs_thread:
+        before = jobs_thread.submit(day.reference).result()
         for number in range(jobs):
             watch.window = 1 + 10 * number // jobs
-            day.job(number)
+            jobs_thread.submit(day.job, number).result()
+            if page is not None and number % RELOADED == RELOADED - 1:
+                page.reload()
             if 10 * (number + 1) // jobs >= watch.window:
                 samples = [sample for sample in watch.samples if sample.window == watch.window]
                 figures = asdict(Edge.of(samples)) if samples else {}  # jobs so few that none lasted a second
                 print(json.dumps({"jobs": number + 1, **figures}), flush=True)
-    if day.reference() != before:
+        after = jobs_thread.submit(day.reference).result()
+    if page is not None:
+        day.tally.wrong += [f"the page: {line}" for line in page.complaints]
+    if after != before:
         day.tally.wrong.append("the first job gave other bytes at the end")
     return day.tally
 

@@ -43,6 +43,10 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
             sampler.pop(name, None)
     else:
         by_class["CLIPVisionLoader"][1]["clip_name"] = files.clip_vision
+    if variant.gpus > 1:
+        parallel = {"model": sampler["model"], "gpus": str(variant.gpus)}
+        graph["parallel"] = {"class_type": "EverTalkParallel", "inputs": parallel}
+        sampler["model"] = ["parallel", 0]
     size = variant.size or SIZES.get(variant.whole, OTHER_SIZE)
     width, height = (int(side) for side in size.split("x"))
     sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}

@@ -34,6 +34,7 @@ class Variant:
     limit: float = 0.0
     profile: int = -1
     kill: int = 0
+    gpus: int = 1
     flags: tuple[str, ...] = ()
 
     def with_word(self, word: str) -> "Variant":
@@ -51,7 +52,7 @@ class Variant:
             return replace(self, **{key: value})
         if key in ("attention", "size", "compute") and value:
             return replace(self, **{key: value})
-        kinds = {"steps": int, "runs": int, "profile": int, "kill": int}
+        kinds = {"steps": int, "runs": int, "profile": int, "kill": int, "gpus": int}
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)
         try:
             return replace(self, **{key: kinds[key](value)})

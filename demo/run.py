@@ -55,7 +55,9 @@ class Show:
 CARTOON = Show("cartoon.png", ("speech.flac",), "demo_cartoon", trained=True, base=RUN)
 TWO = Show("cartoon_two.png", ("speech_a.flac", "speech_b.flac"), "demo_cartoon_two", trained=True, base=RUN)
 PORTRAIT = Show("portrait.jpg", ("speech.flac",), "demo_tiny", trained=False, base=RUN / "portrait")
-CLIP = Show("two_talk.mp4", ("speech_a.flac",), "demo_cartoon_clip", trained=True, base=RUN, is_clip=True)
+CLIP = Show(
+    "two_talk.mp4", ("speech_a.flac",), "demo_cartoon_clip", trained=True, base=RUN / "clip", is_clip=True
+)
 
 
 class DemoError(Exception):

@@ -80,12 +80,7 @@ def _run_widgets() -> list[io.WidgetInput]:
         ),
         io.String.Input("window_seeds", default="", optional=True, tooltip=tips.WINDOW_SEEDS),
         io.Int.Input(
-            "pause_after",
-            default=0,
-            min=0,
-            max=MAX_WINDOWS,
-            optional=True,
-            tooltip=tips.PAUSE_AFTER,
+            "pause_after", default=0, min=0, max=MAX_WINDOWS, optional=True, tooltip=tips.PAUSE_AFTER
         ),
         io.Combo.Input(
             "format",

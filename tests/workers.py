@@ -31,6 +31,9 @@ LONGEST = (
     "tests/end_to_end/",
     "tests/nodes/",
     "tests/convert/",
+    "tests/wanvideo/",
+    "tests/test_parity.py",
+    "tests/multitalk/test_fuzz.py",
     "tests/multitalk/runs/",
 )
 """What takes longest, the longest first: a file, or a folder. No worker is alone with one at the end."""

@@ -21,7 +21,9 @@ import { text } from './texts.js'
 const OURS = 'EverTalk'
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
+const SHOW_EVERY_MS = 50
 const IDLE = new RunState()
+let showing = 0 // the timer of what is to be shown
 let schedulerOptions = {} // of the sampler's widgets: what some schedulers fix or recommend
 
 /** The samplers that are nodes of a graph, each once; those in old group nodes are none. */
@@ -43,9 +45,18 @@ function showRuns() {
     if (node.type !== SAMPLER) for (const sentence of run.warnings) addBadge(node, sentence)
 }
 
+// A run that goes on tells of thousands of windows at once.
+function showRunsSoon() {
+  if (showing) return
+  showing = setTimeout(() => {
+    showing = 0
+    showRuns()
+  }, SHOW_EVERY_MS)
+}
+
 function onServerEvent({ detail }) {
   runOf(detail).apply({ ...detail, text: said(detail.text) })
-  showRuns()
+  showRunsSoon()
 }
 
 // The server answers a run that it has made before from its cache, and then nothing but this speaks of it.

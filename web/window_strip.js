@@ -1,10 +1,11 @@
-// The strip of a sampler: what will run, one cell a window, the newest window as a picture, buttons.
+// The strip of a sampler: what will run, its windows as cells, the newest window as a picture, buttons.
 
 import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
 import { BadgeRow } from './badges.js'
+import { CellRow } from './cells.js'
 import { RunState } from './run_state.js'
-import { stateWord, text } from './texts.js'
+import { text } from './texts.js'
 
 const HEIGHTS_PX = { line: 16, cells: 14, buttons: 20, badge: 20, video: 160 }
 const GAP_PX = 4
@@ -58,7 +59,10 @@ export class WindowStrip {
     this.title.hidden = true
     this.estimate = element('div', 'evertalk-line evertalk-estimate')
     this.badges = new BadgeRow()
-    this.cells = element('div', 'evertalk-cells')
+    this.cells = new CellRow((window) => {
+      this.chosen = window
+      this.show()
+    })
     this.status = element('div', 'evertalk-line evertalk-status')
     this.buttons = element('div', 'evertalk-buttons')
     this.pause = button(() => this.askPause())
@@ -69,7 +73,7 @@ export class WindowStrip {
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
     this.video.addEventListener('error', () => this.hideVideo())
-    this.element.append(this.title, this.estimate, this.badges.element, this.cells, this.status, this.buttons, this.video)
+    this.element.append(this.title, this.estimate, this.badges.element, this.cells.element, this.status, this.buttons, this.video)
   }
 
   /** The sampler with the subgraph nodes around it: those of the run that is shown. */
@@ -129,40 +133,14 @@ export class WindowStrip {
   /** Brings the page in line with the state. */
   show() {
     const isIdle = this.state.phase === 'idle'
-    this.cells.hidden = this.status.hidden = isIdle
+    this.cells.element.hidden = this.status.hidden = isIdle
     this.badges.show(this.state.warnings)
-    this.showCells()
+    this.cells.show(this.state, this.chosen)
     this.status.textContent = this.statusText()
     this.status.title = this.state.failure || this.status.textContent
     this.showButtons()
     this.showVideo()
     this.resized()
-  }
-
-  showCells() {
-    const { windows, step, steps, current } = this.state
-    while (this.cells.childElementCount > windows.length) this.cells.lastChild.remove()
-    while (this.cells.childElementCount < windows.length) this.cells.append(this.newCell())
-    windows.forEach((window, index) => {
-      const cell = this.cells.children[index]
-      cell.dataset.state = window.state
-      const name = text('cell', { window: index + 1, state: stateWord(window.state) })
-      cell.title = window.text ? `${name}, ${window.text}` : name
-      cell.setAttribute('aria-label', cell.title)
-      cell.setAttribute('aria-pressed', String(index === this.chosen))
-      cell.style.setProperty('--evertalk-part', index === current && steps ? `${(100 * step) / steps}%` : '0%')
-    })
-  }
-
-  newCell() {
-    const index = this.cells.childElementCount
-    const cell = button(() => {
-      if (this.state.windows[index].state !== 'done') return
-      this.chosen = this.chosen === index ? null : index
-      this.show()
-    })
-    cell.className = 'evertalk-cell'
-    return cell
   }
 
   statusText() {

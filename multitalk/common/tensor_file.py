@@ -9,6 +9,7 @@ case.
 """
 
 import mmap
+import shutil
 import sys
 import tempfile
 import weakref
@@ -162,6 +163,28 @@ def pieces_of(values: torch.Tensor, length: int = PIECE_VALUES) -> Iterator[torc
         yield values[..., start : start + length]
         if values.shape[-1] > length:
             drop_page_cache()
+
+
+def check_room(folder: Path | None, size_bytes: int) -> None:
+    """Refuse what a folder's disk cannot hold, before hours of work.
+
+    Args:
+        folder: where files will lie, there or not yet; None: nothing will.
+        size_bytes: of all of them at their most.
+
+    Raises:
+        InputError: names the folder, what is free and what is needed.
+    """
+    if folder is None:
+        return
+    found = next(one for one in (folder, *folder.parents) if one.exists())
+    free = shutil.disk_usage(found).free
+    if size_bytes > free:
+        raise InputError(
+            f"temp folder: {folder} has {free / 1e9:.1f} GB free, but this speech and its features take "
+            f"about {size_bytes / 1e9:.1f} GB there while they are encoded. Free some space, start "
+            "ComfyUI with --temp-directory on another disk, or cut the sound"
+        )
 
 
 def drop_page_cache() -> None:

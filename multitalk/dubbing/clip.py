@@ -20,7 +20,7 @@ from ..windows.settings import FrameSize
 from .box_text import parse_boxes
 from .crop import cut_out
 from .cuts import cut_frames
-from .paste import Paster
+from .paste import TAIL_FRAMES, Paster
 from .region import Region, covering, drift_outside, feathered, lay_over, mask_number, match_outside
 from .source import SourceVideo
 from .work_region import RegionView, WorkRegion
@@ -125,6 +125,11 @@ class DubSource:
             notes.append(
                 f"source: {length_s:.2f} s of clip for {needed_s:.2f} s of speech; its last frame stays to "
                 "the end"
+            )
+        if self.work is not None and length_s > needed_s + TAIL_FRAMES / FPS:
+            notes.append(
+                f"source: {needed_s:.2f} s of speech for {length_s:.2f} s of clip; the video ends with the "
+                "speech"
             )
         region = self.region if self.work is None else self.work.where
         masks = len(region.masks_NHW) if isinstance(region, Region) else 1

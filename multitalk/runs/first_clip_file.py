@@ -1,31 +1,34 @@
 """The stills of a run's first clip, kept beside its windows: with them it goes on after a stop as it was.
 
-They are written whole, once, before the first window begins, and read one at a time. The file's name holds
-the key of all that the clip was made of, and its metadata a digest: a file that is damaged, foreign or of
-another clip is not taken, and the clip is made again.
+They are written whole, once, before the first window begins, and read one at a time: those of a long film are
+as much as a window of frames. The file's name holds the key of all that the clip was made of, its metadata a
+digest: a file that is damaged, foreign or of another clip is not taken, and the clip is made again.
 
 Shape letters: N stills, H and W pixels, C channels.
 """
 
+import json
 import shutil
+import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 
 from ...wanvideo.errors import CheckpointError
 from ...wanvideo.plain_file import NotPlainFileError
 from ...wanvideo.safetensors_header import read_safetensors_header
 from ..common.atomic_file import whole_file
-from ..common.fingerprint import SHORT_CHARACTERS, fingerprint
+from ..common.fingerprint import SHORT_CHARACTERS, chained
 from .folder import RunPlace
 from .window_reuse import other_folders
 
 STILLS = "stills_NHWC"
 KEY, DIGEST = "key", "digest"
-TYPES = {"F32", "F16", "BF16"}
+TYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+"""What frames are decoded to, and how a safetensors file calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,31 @@ def keep_first_clip(
     folder: Path, key: str, wanted: tuple[int, ...], clip_FHWC: torch.Tensor
 ) -> FirstClipFile:
     """Save the wanted frames of a clip (F, H, W, 3), lossless. Raises OSError."""
-    stills_NHWC = clip_FHWC[list(wanted)].detach().cpu().contiguous()
-    with whole_file(clip_path(folder, key)) as temporary:
-        temporary.write_bytes(save({STILLS: stills_NHWC}, {KEY: key, DIGEST: fingerprint(stills_NHWC)}))
+    # One after the other, not by safetensors' own `save`, which takes a copy of all of them.
+    stills = [clip_FHWC[frame].detach().cpu() for frame in wanted]
+    head = _head((len(wanted), *clip_FHWC.shape[1:]), clip_FHWC.dtype, {KEY: key, DIGEST: _digest(stills)})
+    with whole_file(clip_path(folder, key)) as temporary, temporary.open("wb") as file:
+        file.write(head)
+        for still in stills:
+            file.write(still.contiguous().view(torch.uint8).numpy().data)
     return FirstClipFile(clip_path(folder, key), wanted)
+
+
+def _head(shape: tuple[int, ...], dtype: torch.dtype, metadata: dict[str, str]) -> bytes:
+    """What a safetensors file of one tensor begins with."""
+    end = torch.Size(shape).numel() * dtype.itemsize
+    entry = {"dtype": TYPES[dtype], "shape": list(shape), "data_offsets": [0, end]}
+    text = json.dumps({"__metadata__": metadata, STILLS: entry}).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _digest(stills: Iterable[torch.Tensor]) -> str:
+    """What stands for all of them, in order."""
+    digest = ""
+    for still in stills:
+        digest = chained(digest, still)
+    return digest
 
 
 def find_first_clip(
@@ -94,10 +118,16 @@ def _is_whole(path: Path, key: str, shape: tuple[int, ...]) -> bool:
     try:
         header = read_safetensors_header(path)
         found = header.tensors.get(STILLS)
-        if found is None or len(header.tensors) != 1 or found.shape != shape or found.dtype not in TYPES:
+        if (
+            found is None
+            or len(header.tensors) != 1
+            or found.shape != shape
+            or found.dtype not in TYPES.values()
+        ):
             return False
         if header.metadata.get(KEY) != key:
             return False
-        return header.metadata.get(DIGEST) == fingerprint(load_file(str(path))[STILLS])
+        kept = FirstClipFile(path, tuple(range(shape[0])))
+        return header.metadata.get(DIGEST) == _digest(kept(frame) for frame in kept.wanted)
     except (FileNotFoundError, NotADirectoryError, NotPlainFileError, CheckpointError, SafetensorError):
         return False

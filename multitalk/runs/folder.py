@@ -11,7 +11,7 @@ from pathlib import Path
 from av.error import FFmpegError
 
 from ...wanvideo.plain_file import NotPlainFileError
-from ..common.atomic_file import make_safe_folder, write_whole
+from ..common.atomic_file import make_safe_folder
 from ..common.errors import WINDOWS_KEPT, InputError, RunStoreError
 from ..common.fingerprint import SHORT_CHARACTERS, fingerprint, fingerprint_file
 from ..common.safe_path import Prefix, checked_prefix
@@ -23,10 +23,9 @@ from .manifest import (
     Manifest,
     WindowRecord,
     carry_name,
-    dump_manifest,
-    read_manifest,
 )
 from .overlap_file import WindowOverlap, read_overlap
+from .window_records import read_run
 
 SUFFIX = ".run"
 
@@ -87,7 +86,7 @@ def stored_manifest(folder: Path) -> tuple[Manifest | None, str]:
     """
     path = folder / NAME
     try:
-        return read_manifest(path), ""
+        return read_run(folder), ""
     except FileNotFoundError:
         return None, ""
     except DamagedManifestError as error:
@@ -96,11 +95,6 @@ def stored_manifest(folder: Path) -> tuple[Manifest | None, str]:
         return None, f"{error}; it was set aside as {aside.name}, and the run starts over"
     except OSError as error:
         raise store_error(folder, error) from error
-
-
-def store_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the folder's manifest. Raises OSError."""
-    write_whole(folder / NAME, dump_manifest(manifest))
 
 
 def record_of(path: Path, name: str = "") -> FileRecord:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ..common.errors import RunStoreError
 from .folder import SUFFIX, RunPlace
-from .manifest import NAME, Manifest, read_manifest
+from .manifest import NAME, Manifest, read_settings
 from .preflight import Past, median_bytes_per_frame
+from .window_records import read_run
 
 PACE, PICTURE, REQUEST = "pace", "picture", "request"
 """Names in a manifest's settings: what decides the seconds of a window, the bytes of a frame, and which run
@@ -17,8 +18,8 @@ it is as far as can be told without its weights."""
 
 MAX_MANIFESTS = 50
 MAX_BYTES = 1_000_000
-"""Of a manifest that is read for its figures: 2,000 windows. Longer ones are left out, so that it stays
-quick."""
+"""Of a manifest that is read for its figures: 3,000 windows. Longer ones of other runs are left out, so that
+it stays quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def past_of(place: RunPlace, marks: RunMarks) -> tuple[Past, int]:
     seconds: list[float] = []
     sizes: list[tuple[int, int]] = []
     finished = 0
-    for manifest in _manifests(place.run.folder):
+    for manifest in _manifests(place.run.folder, marks):
         if manifest.settings.get(PACE) == marks.pace:
             # The first window of a run waits for weights to load.
             seconds += [window.stats.seconds for window in manifest.windows[1:]]
@@ -70,12 +71,12 @@ def _is_usable(manifest: Manifest, root: Path) -> bool:
         return False
 
 
-def _manifests(folder: Path) -> Iterator[Manifest]:
-    """Those of the newest runs that can be read quickly."""
+def _manifests(folder: Path, marks: RunMarks) -> Iterator[Manifest]:
+    """Those of the newest runs that can be read quickly, and this very run's, however long."""
     paths = [path for path in folder.glob(f"*{escape(SUFFIX)}/{NAME}") if path.is_file()]
     newest = sorted(paths, key=_written_s, reverse=True)[:MAX_MANIFESTS]
     for path in newest:
-        manifest = _read(path)
+        manifest = _read(path, marks)
         if manifest is not None:
             yield manifest
 
@@ -86,8 +87,9 @@ def _written_s(path: Path) -> float:
     return 0.0
 
 
-def _read(path: Path) -> Manifest | None:
-    """None where it is damaged, long, or gone by now."""
+def _read(path: Path, marks: RunMarks) -> Manifest | None:
+    """None where it is damaged, gone by now, or another run's and long."""
     with contextlib.suppress(RunStoreError, OSError):
-        return None if path.stat().st_size > MAX_BYTES else read_manifest(path)
+        if path.stat().st_size <= MAX_BYTES or read_settings(path).get(REQUEST) == marks.request:
+            return read_run(path.parent)
     return None

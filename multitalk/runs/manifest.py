@@ -1,8 +1,9 @@
 """The list of a run's finished windows, as JSON that is validated before it is used.
 
-A manifest names whole files alone. What is read from a disk may be torn, foreign or made to do harm: it is
-read with a limit on its size and its brackets, every field is checked, and file names are not taken from it
-but compared with the only ones they may be.
+A manifest names whole files alone; of a long run it names the first windows, and those behind them have
+records beside it, see window_records.py. What is read from a disk may be torn, foreign or made to do harm:
+it is read with a limit on its size and its brackets, every field is checked, and file names are not taken
+from it but compared with the only ones they may be.
 """
 
 import json
@@ -14,8 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from ...wanvideo.plain_file import read_plain
-from ..common.errors import EverTalkError, RunStoreError
+from ...wanvideo.plain_file import open_plain, read_plain
+from ..common.errors import EverTalkError, InputError, RunStoreError
 from ..common.safe_path import checked_parts
 
 FORMAT = 1
@@ -23,10 +24,15 @@ FORMAT = 1
 
 NAME = "manifest.json"
 
-MAX_WINDOWS = 25_000
-"""20 hours with windows of 81 frames; keeps a manifest small enough to be written after every window."""
+MAX_WINDOWS = 50_000
+"""40 hours with windows of 81 frames; keeps what a hostile folder can make us read, hold and compare bounded:
+a manifest of so many windows has 17 MB and is read in a second."""
 
-MAX_BYTES = 16_000_000
+MAX_BYTES = 24_000_000
+HEAD_BYTES = 1_000_000
+"""What comes before a manifest's windows is shorter: MAX_SETTINGS of MAX_TEXT."""
+
+_WINDOWS_BEGIN = b',"windows":['
 MAX_BRACKETS = 8 * MAX_WINDOWS
 MAX_TEXT = 4_000
 MAX_SETTINGS = 200
@@ -38,6 +44,19 @@ FINAL_ENDINGS = (".mp4", ".mkv", "_")
 """Of a finished video: a file, or a folder with a number."""
 
 Fields = Mapping[str, object]
+
+
+def check_window_count(windows: int) -> None:
+    """Refuse a run of more windows than MAX_WINDOWS.
+
+    Raises:
+        InputError: names both numbers.
+    """
+    if windows > MAX_WINDOWS:
+        raise InputError(
+            f"audio_embeds: {windows} windows, expected {MAX_WINDOWS} at most. Use longer windows, or cut "
+            "the sound"
+        )
 
 
 class DamagedManifestError(RunStoreError):
@@ -140,6 +159,24 @@ def dump_manifest(manifest: Manifest) -> bytes:
     return json.dumps(asdict(manifest), separators=(",", ":"), allow_nan=False).encode()
 
 
+def dump_window(window: WindowRecord) -> bytes:
+    """The JSON of one window, see parse_window."""
+    return json.dumps(asdict(window), separators=(",", ":"), allow_nan=False).encode()
+
+
+def read_settings(path: Path) -> Mapping[str, str]:
+    """The settings of a manifest, without its windows: of one that is too long to be read by the way.
+
+    Raises:
+        DamagedManifestError, OSError: see read_manifest.
+    """
+    with open_plain(path, follow=False) as file:
+        head, found, _ = file.read(HEAD_BYTES).partition(_WINDOWS_BEGIN)
+    if not found:
+        _damaged("its windows do not begin where they should")
+    return _settings(_fields(_parsed(head + b"}"), "the manifest").get("settings"))
+
+
 def read_manifest(path: Path) -> Manifest:
     """The manifest in a file.
 
@@ -158,15 +195,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def parse_manifest(text: bytes) -> Manifest:
     """The manifest in JSON; see read_manifest."""
-    if len(text) > MAX_BYTES:
-        _damaged(f"it has more than {MAX_BYTES} bytes")
-    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
-        _damaged("it has more lists than a manifest can hold")
-    try:
-        parsed = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise DamagedManifestError("the manifest is damaged: it is not JSON") from error
-    fields = _fields(parsed, "the manifest")
+    fields = _fields(_parsed(text), "the manifest")
     version = _number(fields, "format", 1)
     if version > FORMAT:
         raise NewerFormatError(
@@ -185,6 +214,22 @@ def parse_manifest(text: bytes) -> Manifest:
         windows=tuple(_window(entry, index) for index, entry in enumerate(cast("list[object]", windows))),
         final=None if final is None else _file(final, _final_name(final)),
     )
+
+
+def parse_window(text: bytes, index: int) -> WindowRecord:
+    """The window of this index in JSON. Raises DamagedManifestError."""
+    return _window(_parsed(text), index)
+
+
+def _parsed(text: bytes) -> object:
+    if len(text) > MAX_BYTES:
+        _damaged(f"it has more than {MAX_BYTES} bytes")
+    if text.count(b"[") + text.count(b"{") > MAX_BRACKETS:
+        _damaged("it has more lists than a manifest can hold")
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedManifestError("the manifest is damaged: it is not JSON") from error
 
 
 def _window(entry: object, index: int) -> WindowRecord:

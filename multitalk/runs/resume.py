@@ -12,13 +12,13 @@ from .folder import (
     beginning,
     believable,
     final_path,
-    store_manifest,
     stored_manifest,
     whole_windows,
 )
 from .identity import Resume, RunIdentity, VideoForm
 from .manifest import SEGMENT_SUFFIXES, Manifest, WindowRecord
 from .overlap_file import WindowOverlap
+from .window_records import RECORD_PATTERN, store_manifest
 from .window_reuse import TakeOverError, find_donor, take_over
 
 LOG = logging.getLogger("evertalk")
@@ -124,19 +124,20 @@ class _Finder:
 
 def clear_away(folder: Path, manifest: Manifest) -> None:
     """Delete the segments of a finished run, whose frames are in the video. Raises OSError."""
-    for made in folder.glob(f"{FINAL_STEM}*"):
-        remove(made)
+    for pattern in (f"{FINAL_STEM}*", RECORD_PATTERN):
+        for made in folder.glob(pattern):
+            remove(made)
     for window in manifest.windows:
         if window.segment is not None:
             (folder / window.segment.name).unlink(missing_ok=True)
 
 
 def _delete_unnamed(folder: Path, manifest: Manifest) -> None:
-    """Files of windows that the manifest does not name, or names no more."""
+    """Files of windows that the manifest does not name, or names no more, and the records that it took in."""
     files = [file for window in manifest.windows for file in (window.segment, window.carry)]
     named = {file.name for file in files if file is not None}
     made = (f"{FINAL_STEM}*", f"{INCOMPLETE}*")
-    for pattern in (*(f"w*{suffix}" for suffix in SEGMENT_SUFFIXES), "c*.safetensors", *made):
+    for pattern in (*(f"w*{suffix}" for suffix in SEGMENT_SUFFIXES), RECORD_PATTERN, "c*.safetensors", *made):
         for file in folder.glob(pattern):
             if file.name not in named:
                 remove(file)

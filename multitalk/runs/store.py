@@ -3,6 +3,7 @@
 One folder a run, `<prefix>_r<start of the run's fingerprint>.run`:
 
     manifest.json           names whole files alone, see manifest.py
+    w000123.json            names a window of a long run, until the manifest does, see window_records.py
     w000000.mp4, ...        each finished window's part of the video, playable
     c000003.safetensors     the frames that the next window begins from, lossless, and which heads of
                             attention are sparse from there on; of a long run not each window's, since an
@@ -39,12 +40,13 @@ from ..media.segment import Piece
 from ..windows.plan import Window
 from .final_video import FINAL_STEM, INCOMPLETE, make_video, put_in_place
 from .first_clip_file import FirstClipFile, find_first_clip, keep_first_clip
-from .folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error, store_manifest
+from .folder import DiskError, RunPlace, make_folder, record_of, run_folder, store_error
 from .identity import Resume, RunIdentity, VideoForm
 from .lock import RunLock
-from .manifest import MAX_WINDOWS, Manifest, WindowRecord, WindowStats, carry_name, segment_name
-from .overlap_file import KEPT_LAST, WindowOverlap, kept_carries, write_overlap
+from .manifest import Manifest, WindowRecord, WindowStats, carry_name, check_window_count, segment_name
+from .overlap_file import KEPT_LAST, WindowOverlap, write_overlap
 from .resume import clear_away, open_run
+from .window_records import FinishedWindows
 
 LOG = logging.getLogger("evertalk")
 
@@ -82,11 +84,7 @@ class RunStore:
         waiting: Callable[[float], None] | None = None,
         written: Callable[[WindowRecord, Path | None], None] | None = None,
     ) -> None:
-        if len(card.windows) > MAX_WINDOWS:
-            raise InputError(
-                f"audio_embeds: {len(card.windows)} windows, expected {MAX_WINDOWS} at most. Use longer "
-                "windows, or cut the sound"
-            )
+        check_window_count(len(card.windows))
         self.folder = run_folder(place, card.fingerprint)
         self.first = 0
         self.carry = WindowOverlap()
@@ -95,25 +93,29 @@ class RunStore:
         self._place, self._card, self._form, self._resume = place, card, form, resume
         self._say, self._waiting, self._written = say, waiting, written
         self.review = 0
-        self._manifest = Manifest(card.fingerprint, card.settings, len(card.windows))
+        self._done = FinishedWindows(
+            self.folder, Manifest(card.fingerprint, card.settings, len(card.windows))
+        )
         self._stack = ExitStack()
 
     @property
     def frames(self) -> int:
         """Video frames of the windows that are finished and written."""
-        return sum(window.frames for window in self._manifest.windows)
+        return sum(window.frames for window in self._done.all)
 
     @property
     def stats(self) -> tuple[WindowStats, ...]:
         """Figures of the windows that are finished and written."""
-        return tuple(window.stats for window in self._manifest.windows)
+        return tuple(window.stats for window in self._done.all)
 
     def first_clip(self, wanted: tuple[int, ...]) -> FirstClipFile | None:
-        """The stills of the run's first clip, if they are kept: these frames of it.
+        """The stills of the run's first clip, if they are kept and not to be made again: these frames of it.
 
         Raises:
             RunStoreError: the folder cannot be used.
         """
+        if self._resume is Resume.RESTART:
+            return None
         size = (self._form.height_px, self._form.width_px)
         try:
             return find_first_clip(self._place, self.folder, self._card.clip_key, wanted, size)
@@ -134,7 +136,7 @@ class RunStore:
 
     def tell_finished(self) -> None:
         """Tell the caller's `written` of the windows that an earlier run finished."""
-        for record in self._manifest.windows[: self.first]:
+        for record in self._done.all[: self.first]:
             self._tell(record)
 
     def __enter__(self) -> "RunStore":
@@ -145,9 +147,9 @@ class RunStore:
                 opened = open_run(self.folder, self._place, self._card, self._form, self._resume, self._say)
             except DiskError as error:
                 raise store_error(self.folder, error) from error
-            self._manifest, self.final = opened.manifest, opened.final
+            self._done, self.final = FinishedWindows(self.folder, opened.manifest), opened.final
             self.carry = opened.carry
-            self.first = len(self._manifest.windows)
+            self.first = len(self._done)
             self._background = stack.enter_context(Background("evertalk-writer"))
             self._stack = stack.pop_all()
         return self
@@ -182,17 +184,13 @@ class RunStore:
         self._background.wait()
         if self.final is not None:
             return self.final
-        assert len(self._manifest.windows) == len(self._card.windows), "all windows are finished"
+        assert len(self._done) == len(self._card.windows), "all windows are finished"
         try:
             self._lock.check()
             made = self.folder / f"{FINAL_STEM}{self._form.output.suffix}"
             make_video(made, self._pieces(), self._form, complete=True)
-            self.final = put_in_place(
-                made,
-                self._place,
-                lambda final: self._name(replace(self._manifest, final=final)),
-            )
-            clear_away(self.folder, self._manifest)
+            self.final = put_in_place(made, self._place, self._done.name_final)
+            clear_away(self.folder, self._done.manifest)
         except DiskError as error:
             raise store_error(self.folder, error) from error
         return self.final
@@ -236,7 +234,7 @@ class RunStore:
             self._background.wait()
         except Exception as error:  # noqa: BLE001  a window's frames may be on a GPU that has failed
             LOG.error("%s", error)  # noqa: TRY400
-        done, planned = len(self._manifest.windows), len(self._card.windows)
+        done, planned = len(self._done), len(self._card.windows)
         if not self.frames or self.final is not None:
             return
         try:
@@ -254,7 +252,7 @@ class RunStore:
         stats: WindowStats,
     ) -> None:
         index = window.index
-        assert index == len(self._manifest.windows), "windows are finished in order"
+        assert index == len(self._done), "windows are finished in order"
         output = self._form.output
         held = 0 if carry.held_FHWC is None else len(carry.held_FHWC)
         shown = self._form.shown(window.end - held - len(frames_FHWC), frames_FHWC)
@@ -277,7 +275,7 @@ class RunStore:
                 carry=None if carry.is_empty else record_of(following),
                 stats=_measured(stats),
             )
-            self._name_window(record)
+            self._done.add(record, max(KEPT_LAST, self.review + 1))
         except DiskError as error:
             raise store_error(self.folder, error) from error
         LOG.info("window %d of %d written", index + 1, len(self._card.windows))
@@ -287,26 +285,10 @@ class RunStore:
         if self._written is not None:
             self._written(record, self.folder / record.segment.name if record.segment else None)
 
-    def _name_window(self, record: WindowRecord) -> None:
-        """From here on the window is finished."""
-        windows = [*self._manifest.windows, record]
-        carry_bytes = max((one.carry.bytes for one in windows if one.carry is not None), default=0)
-        kept = kept_carries(len(windows), carry_bytes, max(KEPT_LAST, self.review + 1))
-        spent = [one.index for one in windows if one.carry is not None and one.index not in kept]
-        for index in spent:
-            windows[index] = replace(windows[index], carry=None)
-        self._name(replace(self._manifest, windows=tuple(windows)))
-        for index in spent:
-            (self.folder / carry_name(index)).unlink(missing_ok=True)
-
-    def _name(self, manifest: Manifest) -> None:
-        store_manifest(self.folder, manifest)
-        self._manifest = manifest
-
     def _pieces(self) -> Sequence[Piece]:
         return [
             Piece(self.folder / window.segment.name, 0, window.frames)
-            for window in self._manifest.windows
+            for window in self._done.all
             if window.segment is not None
         ]
 

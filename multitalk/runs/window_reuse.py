@@ -21,7 +21,8 @@ from ..media.segment import Piece
 from ..windows.plan import Window
 from .folder import SUFFIX, DiskError, RunPlace, believable, final_path, is_whole, record_of
 from .identity import VideoForm
-from .manifest import NAME, FileRecord, Manifest, WindowRecord, carry_name, read_manifest, segment_name
+from .manifest import FileRecord, Manifest, WindowRecord, carry_name, segment_name
+from .window_records import read_run
 
 MAX_DONORS = 100
 """How many folders of the same prefix are looked into, the newest first."""
@@ -49,7 +50,7 @@ def find_donor(
     best: SourceRun | None = None
     for folder in other_folders(place, own):
         try:
-            manifest = believable(read_manifest(folder / NAME), most_bytes)
+            manifest = believable(read_run(folder), most_bytes)
             shared = continuable(folder, manifest, keys, plan)
         except (RunStoreError, OSError):
             continue

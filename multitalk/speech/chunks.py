@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from ..common.tensor_file import drop_page_cache, gathered
+from ..common.tensor_file import check_room, drop_page_cache, gathered
 from .config import SpeechEncoderConfig
 from .encoder import EncoderLayer, KeysValues, SpeechEncoder
 from .features import TrackStats
@@ -62,6 +62,9 @@ def encode_in_chunks(
         num_frames: video frames that the samples last.
         stats_samples: how many leading samples are real sound, see SpeechEncoder.forward.
         context: where the work is done.
+
+    Raises:
+        InputError: the folder's disk has no room for a long track.
     """
     if num_frames <= CHUNK_FRAMES:
         with torch.no_grad():
@@ -69,6 +72,7 @@ def encode_in_chunks(
         yield states_NLC
         return
     assert samples_T.shape[0] == num_frames * SAMPLES_PER_FRAME, "whole frames"
+    check_room(context.folder, encoding_disk_bytes(encoder.config, num_frames))
     with torch.no_grad():
         stats = encoder.measured(samples_T, stats_samples, context.device)
         x_NC = gathered(_placed(encoder, samples_T, num_frames, stats, context), context.folder)
@@ -89,6 +93,14 @@ def encoding_bytes(config: SpeechEncoderConfig, num_frames: int) -> int:
         return config.encoding_bytes(num_frames)
     attended = min(num_frames, CHUNK_FRAMES + 2 * REACH_FRAMES)
     return config.encoding_bytes(CHUNK_FRAMES) + 2 * 4 * attended * config.dim
+
+
+def encoding_disk_bytes(config: SpeechEncoderConfig, num_frames: int) -> int:
+    """The most that lies in files while num_frames video frames are encoded: 7 GB an hour with the base size.
+
+    What the first layer gets, the output of each, and all of them once more as the track that is given.
+    """
+    return 4 * num_frames * config.dim * (2 * config.num_layers + 1)
 
 
 def chunks_of(num_frames: int) -> Iterator[range]:

@@ -19,7 +19,7 @@ from .active_pair import track_activity
 from .live import live_features
 from .loudness import loudness_of_pieces, speech_gain, with_gain
 from .voice_marks import mark_voices
-from .waveform import SAMPLES_PER_FRAME, SPEECH_RATE_HZ, speech_pieces, video_frames_of
+from .waveform import SPEECH_RATE_HZ, padded_pieces, speech_pieces, video_frames_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +142,13 @@ def _encoded(
     num_frames = video_frames + TAIL_FRAMES
     real_samples = 0
 
-    def with_tail() -> Iterator[torch.Tensor]:
+    def heard() -> Iterator[torch.Tensor]:
         nonlocal real_samples
         for piece_T in speech_pieces(voice):
             real_samples += piece_T.shape[0]
             yield with_gain(piece_T, gain)
-        yield torch.zeros(num_frames * SAMPLES_PER_FRAME - real_samples)
 
-    speech = Waveform(gathered(with_tail(), folder)[None], SPEECH_RATE_HZ)
+    speech = Waveform(gathered(padded_pieces(heard(), num_frames), folder)[None], SPEECH_RATE_HZ)
     return gathered(encoder.encode(speech, num_frames, real_samples, folder), folder)
 
 
@@ -163,9 +162,7 @@ def _heard_live(
     normalise: bool,
 ) -> torch.Tensor:
     """What each window hears of a voice, one behind the other; silent where it ends before the video."""
-    samples_T = gathered(speech_pieces(voice), folder)
-    missing = max(0, video_frames * SAMPLES_PER_FRAME - samples_T.shape[0])
-    samples_T = torch.nn.functional.pad(samples_T, (0, missing)) if missing else samples_T
+    samples_T = gathered(padded_pieces(speech_pieces(voice), video_frames), folder)
 
     def encode(buffer_T: torch.Tensor, num_frames: int) -> Iterator[torch.Tensor]:
         return encoder.encode(Waveform(buffer_T[None], SPEECH_RATE_HZ), num_frames, len(buffer_T), folder)

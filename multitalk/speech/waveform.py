@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from ..common.errors import InputError
-from ..common.tensor_file import pieces_of
+from ..common.tensor_file import PIECE_VALUES, pieces_of
 from ..common.types import FPS, TAIL_FRAMES, Waveform
 
 SPEECH_RATE_HZ = 16000
@@ -148,6 +148,21 @@ def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
     """Pieces (T,) of one channel at SPEECH_RATE_HZ: channels are mixed first, as librosa.load does."""
     mono = (piece_CT.float().mean(dim=0) for piece_CT in pieces_of(sound.samples_CT))
     return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
+
+
+def padded_pieces(pieces: Iterable[torch.Tensor], video_frames: int) -> Iterator[torch.Tensor]:
+    """Pieces (T,) at SPEECH_RATE_HZ, then silence up to so many video frames if they are shorter.
+
+    The silence too comes in pieces: beside a speech of a day a voice of a minute is silent for 5 GB.
+    """
+    missing = video_frames * SAMPLES_PER_FRAME
+    for piece_T in pieces:
+        missing -= piece_T.shape[0]
+        yield piece_T
+    silent_T = torch.zeros(min(PIECE_VALUES, max(0, missing)))
+    while missing > 0:
+        yield silent_T[:missing]
+        missing -= silent_T.shape[0]
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:

@@ -4,6 +4,7 @@ A window uses what holds at the time of its first new frame: the frames that it 
 were made with what held there.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -57,7 +58,8 @@ def first_new_s(window: Window) -> float:
 
 def cue_at(cues: Sequence[Keyframe[Value]], time_s: float) -> Keyframe[Value]:
     """The cue that holds at a time: the last one that has started."""
-    return next(cue for cue in reversed(cues) if cue.start_s <= time_s)
+    # By halves: it is asked for each window, and each may have a cue of its own.
+    return cues[bisect_right(cues, time_s, key=lambda cue: cue.start_s) - 1]
 
 
 def unused_cues(name: str, cues: Sequence[Keyframe[Any]], windows: Sequence[Window]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ those after it continue from what it gives, and are made again.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,10 @@ class WindowSeeds:
 
     def of(self, index: int) -> int | None:
         """The seed of a window, or None if it has the run's."""
-        return next((seed for window, seed in self.seeds if window == index), None)
+        # By halves: it is asked for each window, and each may have a seed of its own.
+        place = bisect_left(self.seeds, (index, 0))
+        found = self.seeds[place] if place < len(self.seeds) else (None, None)
+        return found[1] if found[0] == index else None
 
     def of_run(self, run_seed: int, index: int) -> int:
         """The seed that takes the run's place in a window."""

@@ -92,6 +92,22 @@ def test_a_variant_that_takes_too_long_is_stopped() -> None:
     assert left_out["ended"] == "not begun: no time left"
 
 
+def test_several_gpus_are_a_node_between_loader_and_sampler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    from server_graph import graph_of
+    from server_variants import Variant, variant_of
+
+    variant = variant_of("as_stored+gpus=4", Variant(""))
+    graph = graph_of(variant, variant.files(tiny=True), seed=1)
+    assert graph["parallel"]["class_type"] == "EverTalkParallel"
+    assert graph["parallel"]["inputs"]["gpus"] == "4"
+    of = {node["class_type"]: node["inputs"] for node in graph.values()}
+    assert of["EverTalkSampler"]["model"] == ["parallel", 0]
+    assert graph[of["EverTalkParallel"]["model"][0]]["class_type"] == "EverTalkModelLoader"
+    one = graph_of(Variant(""), variant.files(tiny=True), seed=1)
+    assert "parallel" not in one
+
+
 def test_what_is_misspelt_is_refused_before_anything_runs() -> None:
     command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", "--variants", "bf16+compiled"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

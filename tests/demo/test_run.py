@@ -15,6 +15,7 @@ from media_check import Sound, Video, check_video, measure_sound, measure_video
 from PIL import Image
 from run import (
     CARTOON,
+    CLIP,
     MEDIA,
     PORTRAIT,
     TWO,
@@ -54,6 +55,12 @@ def test_uploaded_names_and_size_reach_the_nodes() -> None:
     ]
 
 
+def test_clip_goes_where_a_workflow_loads_a_video() -> None:
+    filled = workflow() | {"1": {"class_type": "LoadVideo", "inputs": {"file": "example.mp4"}}}
+    put_inputs(filled, "talk.mp4", ["voice.flac"], None)
+    assert filled["1"]["inputs"] == {"file": "talk.mp4"}
+
+
 def test_size_of_the_workflow_is_kept_unless_one_is_given() -> None:
     filled = workflow()
     put_inputs(filled, "face.jpg", ["voice.flac"], None)
@@ -80,8 +87,9 @@ def test_more_sounds_than_places_are_refused() -> None:
 def test_the_trained_cartoon_plays_unless_another_show_or_a_picture_is_chosen() -> None:
     assert read_arguments([]).show is CARTOON
     assert read_arguments(["--two"]).show is TWO
+    assert read_arguments(["--clip"]).show is CLIP
     assert read_arguments(["--image", "face.jpg"]).show is PORTRAIT
-    for show in (CARTOON, TWO, PORTRAIT):
+    for show in (CARTOON, TWO, CLIP, PORTRAIT):
         files = [MEDIA / show.picture, *(MEDIA / voice for voice in show.voices)]
         assert all(file.is_file() for file in files), show
         places = nodes_of(read_workflow(WORKFLOWS / f"{show.workflow}.api.json"), "LoadAudio")
@@ -197,6 +205,7 @@ def test_help_explains_every_option() -> None:
     )
     for option in (
         "--two",
+        "--clip",
         "--portrait",
         "--image",
         "--audio",

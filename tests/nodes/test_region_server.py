@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfy_client import JobError, TextEvent
 from comfy_server import ComfyServer
-from dub_graph import REGION, SAMPLER, SOURCE, Graph, dub_graph
+from dub_graph import DECODE, REGION, SAMPLER, SOURCE, Graph, dub_graph
 from evertalk_pack.multitalk.dubbing.source import open_source
 from evertalk_pack.multitalk.media.clip_times import read_clip_times
 from evertalk_pack.multitalk.media.picture_reader import read_pictures
@@ -139,6 +139,25 @@ def test_mask_says_where_the_face_is_as_a_box_does(server: ComfyServer, clips: P
     assert (int(rows.min()), int(rows.max())) == pytest.approx((22, 73), abs=3)
     assert (int(columns.min()), int(columns.max())) == pytest.approx((38, 101), abs=3)
     assert any(text.startswith("region: pasted into 47 frames") for text in texts), texts
+
+
+def test_two_people_talk_one_after_the_other(server: ComfyServer, clips: Path) -> None:
+    graph = region_graph("plain.mp4", "first", "10%,25%,20%,40%", format="mkv lossless (ffv1)")
+    second = region_graph("plain.mp4", "second", "70%,25%,20%,40%", format="png sequence")
+    graph |= {f"1{name}": node for name, node in second.items() if name in (SAMPLER, SOURCE)}
+    graph[f"1{SOURCE}"]["inputs"]["video"] = [DECODE, 1]
+    graph[f"1{SAMPLER}"]["inputs"]["source"] = [f"1{SOURCE}", 0]
+    graph[f"1{SAMPLER}"]["inputs"]["audio_embeds"] = graph[SAMPLER]["inputs"]["audio_embeds"]
+    server.client.run(graph)
+    (folder,) = (path for path in server.output.glob("second_0*") if path.is_dir())
+    frames_FHWC = torch.stack(list(read_pictures(sorted(folder.glob("*.png")))))
+    reader = open_source(clips / "plain.mp4").reader()
+    own_FHWC = torch.stack([reader.frame_at(k / float(NTSC)) for k in range(len(frames_FHWC))])
+    assert len(frames_FHWC) == 47
+    apart_W = (frames_FHWC - own_FHWC).abs().amax(dim=(0, 1, 3))
+    assert float(apart_W[54:106].max()) < 1.5 / 255  # between them: what 10 bits of red, green, blue round
+    assert float(apart_W[20:44].min()) > 0.02
+    assert float(apart_W[116:140].min()) > 0.02
 
 
 def test_killed_run_goes_on_and_gives_the_same_bytes(server: ComfyServer) -> None:

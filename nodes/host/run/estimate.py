@@ -24,6 +24,7 @@ from ....multitalk.dubbing.source import open_source
 from ....multitalk.media.media_file import open_media
 from ....multitalk.media.mp4_sanity import claims_too_much
 from ....multitalk.media.sound_file import MAX_HOURS
+from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
@@ -175,8 +176,9 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     frames = video_frames_in(seconds)
     try:
         windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
+        check_window_count(len(windows))
     except InputError as error:
-        return Estimate(problem=str(error))
+        return Estimate(seconds, frames, width=width, height=height, problem=str(error))
     clip = graph.source(sampler, "source", "EverTalkVideoSource")
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
     return Estimate(seconds, frames, len(windows), at_least, width, height)

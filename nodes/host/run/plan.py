@@ -12,6 +12,7 @@ from ....multitalk.common.size_buckets import Size
 from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.dubbing.paste import Paster
 from ....multitalk.model.guidance import GuidanceSettings
+from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows import flashtalk, skyreels
 from ....multitalk.windows.ending import Ending, ending_notes, ending_of
@@ -178,6 +179,7 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
     cuts = () if options.source is None else options.source.cuts
     flashtalk.check_live_windows(embeds.live, settings.windows, leads=flash, cuts=bool(cuts))
     windows = windows_under(widgets.scheduler, embeds.video_frames, settings.windows, cuts)
+    check_window_count(len(windows))
     first_clip = clip_of(widgets.scheduler, windows, embeds.video_frames)
     settings.window_seeds.check_count(len(windows))
     check_output(widgets.form, settings, embeds.video_frames, len(windows))

@@ -34,6 +34,10 @@ class FirstPicture:
     notes: tuple[str, ...] = ()
 
 
+SHOWN_CUTS = 20
+"""Of a clip's cuts in a sentence: a film has thousands."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunPictures:
     """What a run's windows see, as far as that is decided before it starts.
@@ -137,6 +141,8 @@ def opened(source: DubSource, size: FrameSize) -> Dub:
 def scene_notes(source: DubSource, video_frames: int) -> tuple[str, ...]:
     """Says where windows begin afresh."""
     times = [f"{cut / FPS:.2f}" for cut in source.cuts if cut < video_frames]
+    if len(times) > SHOWN_CUTS:
+        times[SHOWN_CUTS - 1 : -1] = ["..."]
     return (
         (f"source: another scene begins at {', '.join(times)} s: windows begin afresh there",)
         if times

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.dubbing.clip import Dub, DubSource
+from evertalk_pack.multitalk.dubbing.clip import Dub, DubSource, worked_on
 from evertalk_pack.multitalk.dubbing.region import Region
 from evertalk_pack.multitalk.dubbing.source import SourceVideo, open_source
 from evertalk_pack.multitalk.windows.plan import plan_windows
@@ -95,6 +95,25 @@ def test_clip_shorter_than_the_speech_is_said(clip: SourceVideo) -> None:
     (note,) = DubSource(clip).notes(video_frames=50)
     assert "source: 0.80 s of clip for 2.00 s of speech" in note
     assert DubSource(clip).notes(video_frames=20) == ()
+
+
+def test_region_of_a_clip_longer_than_the_speech_ends_with_it_and_says_so(clip: SourceVideo) -> None:
+    source = worked_on(DubSource(clip), "25%,25%,50%,50%", 0.5, 4, is_region=True)
+    (note,) = source.notes(video_frames=10)
+    assert note == "source: 0.40 s of speech for 0.80 s of clip; the video ends with the speech"
+    assert source.notes(video_frames=19) == ()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "region", "message"),
+    [
+        ("", None, r"work_on: 'region', but neither a mask nor a box says where it is"),
+        ("1,1,9,9", Region(torch.ones(1, 4, 4)), r"work_on: 'region', but a mask and a box both say where"),
+    ],
+)
+def test_region_needs_one_place(clip: SourceVideo, boxes: str, region: Region | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        worked_on(DubSource(clip, region=region), boxes, 0.5, 4, is_region=True)
 
 
 def test_too_few_masks_are_said(clip: SourceVideo) -> None:

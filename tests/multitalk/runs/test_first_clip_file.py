@@ -12,7 +12,9 @@ from evertalk_pack.multitalk.runs.first_clip_file import (
     keep_first_clip,
 )
 from evertalk_pack.multitalk.runs.folder import RunPlace
+from evertalk_pack.multitalk.runs.identity import Resume
 from safetensors.torch import save_file
+from toy_run import ToyRun
 
 KEY, OTHER_KEY = "a" * 32, "a" * 10 + "b" * 22
 """Two keys whose files have the same name."""
@@ -71,3 +73,15 @@ def test_what_is_damaged_foreign_or_of_another_clip_is_not_taken(place: RunPlace
     assert found(place) is None
     path.write_bytes(whole)
     assert found(place) is not None
+
+
+def test_a_run_that_begins_again_makes_its_clip_again(tmp_path: Path) -> None:
+    made_FHWC = torch.rand(3, 64, 64, 3)
+    with ToyRun(tmp_path).new_store() as store:
+        assert store.first_clip((0, 2)) is None
+        kept = store.keep_first_clip((0, 2), made_FHWC)
+        assert torch.equal(kept(2), made_FHWC[2])
+    with ToyRun(tmp_path).new_store() as store:
+        assert store.first_clip((0, 2)) == kept
+    with ToyRun(tmp_path, resume=Resume.RESTART).new_store() as store:
+        assert store.first_clip((0, 2)) is None

@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
-from evertalk_pack.multitalk.runs.folder import RunPlace, store_manifest
+from evertalk_pack.multitalk.runs.folder import RunPlace
 from evertalk_pack.multitalk.runs.history import RunMarks, past_of
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.runs.preflight import Past
+from evertalk_pack.multitalk.runs.window_records import store_manifest
 from toy_run import ToyRun
 
 MARKS = RunMarks("a GPU, 64x64", "64x64", "0" * 32)

@@ -11,6 +11,7 @@ import pytest
 from evertalk_pack.multitalk.common import atomic_file
 from evertalk_pack.multitalk.media.output_format import PNG_SEQUENCE
 from evertalk_pack.multitalk.runs import lock as run_lock
+from evertalk_pack.multitalk.runs import window_records
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from power_cut import Moment, State, distinct, recording
 from toy_run import Stop, StopError, ToyBackend, ToyRun, bytes_of
@@ -95,6 +96,18 @@ def after_a_cut(output: Path) -> ToyRun:
     return ToyRun(output, frames=40)
 
 
+def hours(output: Path) -> ToyRun:
+    """Long enough for its manifest to be written twice after the first window, with `records`."""
+    return ToyRun(output, frames=80)
+
+
+def hours_going_on(output: Path) -> ToyRun:
+    """Stopped where windows have records of their own, and queued again."""
+    with pytest.raises(StopError):
+        ToyRun(output, frames=80, before_window=Stop(4)).play()
+    return ToyRun(output, frames=80)
+
+
 KINDS = (plain, pictures, going_on, longer, finished, other_seed, after_a_cut)
 
 
@@ -118,9 +131,29 @@ def complaints(run: ToyRun, states: list[State], folder: Path) -> list[str]:
     return [one for one in found if one]
 
 
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a run of hours: after the first window the manifest is not written after each."""
+    monkeypatch.setattr(window_records, "WHOLE", 1)
+    monkeypatch.setattr(window_records, "SHARE", 1)
+
+
 @pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_said_to_be_written_is_lost(kind: Callable[[Path], ToyRun], tmp_path: Path) -> None:
+    check_kind(kind, tmp_path)
+
+
+@pytest.mark.usefixtures("no_waiting", "records")
+@pytest.mark.parametrize("kind", [hours, hours_going_on, after_a_cut])
+def test_nothing_said_to_be_written_of_a_long_run_is_lost(
+    kind: Callable[[Path], ToyRun], tmp_path: Path
+) -> None:
+    check_kind(kind, tmp_path)
+
+
+def check_kind(kind: Callable[[Path], ToyRun], tmp_path: Path) -> None:
+    """Record a run, and queue it again after power cuts."""
     (tmp_path / "recorded").mkdir()
     run = kind(tmp_path / "recorded")
     moments = recorded(run)

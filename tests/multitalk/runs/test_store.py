@@ -252,9 +252,9 @@ def test_second_writer_is_refused_while_the_first_works(tmp_path: Path) -> None:
 
 def test_more_windows_than_a_manifest_holds_are_refused(tmp_path: Path) -> None:
     run = ToyRun(tmp_path, frames=17)
-    card = replace(run.card(), windows=run.card().windows * 30_000)
+    card = replace(run.card(), windows=run.card().windows * 60_000)
     run.card = lambda: card
-    with pytest.raises(InputError, match="30000 windows, expected 25000 at most"):
+    with pytest.raises(InputError, match="60000 windows, expected 50000 at most"):
         run.new_store()
 
 

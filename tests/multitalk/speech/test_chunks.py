@@ -1,12 +1,20 @@
 """Long speech in chunks: as in one pass up to the reach of attention, close to it beyond."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping, Sized
 from pathlib import Path
 
 import pytest
 import torch
+from evertalk_pack.multitalk.common import tensor_file
+from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.speech import chunks as speech_chunks
-from evertalk_pack.multitalk.speech.chunks import EncodeContext, chunks_of, encode_in_chunks
+from evertalk_pack.multitalk.speech.chunks import (
+    EncodeContext,
+    chunks_of,
+    encode_in_chunks,
+    encoding_disk_bytes,
+)
 from evertalk_pack.multitalk.speech.config import SpeechEncoderConfig
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME
@@ -110,3 +118,39 @@ def test_long_track_that_is_no_whole_frames_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 5)
     with pytest.raises(AssertionError, match="whole frames"):
         next(encode_in_chunks(tiny_encoder(), torch.zeros(6 * 640 + 1), 6, 640, EncodeContext()))
+
+
+def test_files_of_a_long_track_take_no_more_than_was_said(
+    track: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 50)
+    monkeypatch.setattr(tensor_file, "SPILL_BYTES", 0)
+    encoder, most, real = tiny_encoder(BASE), 0, (FRAMES - TAIL) * SAMPLES_PER_FRAME
+    maps: Mapping[Sized, int] = vars(tensor_file)["_MAPS"]
+    before = {id(map_) for map_ in maps}
+
+    def look() -> None:
+        nonlocal most
+        most = max(most, sum(len(map_) for map_ in maps if id(map_) not in before))
+
+    pieces = encode_in_chunks(encoder, track, FRAMES, real, EncodeContext(folder=tmp_path, check=look))
+    made_NLC = tensor_file.gathered(pieces, tmp_path)
+    told = encoding_disk_bytes(encoder.config, FRAMES)
+    assert 0.4 * told < most + made_NLC.numel() * 4 <= told
+
+
+def test_long_track_is_refused_before_it_is_encoded_where_the_disk_has_no_room(
+    track: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech_chunks, "CHUNK_FRAMES", 50)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
+
+    def little(_folder: Path) -> object:
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", little)
+    heard: list[object] = []
+    context = EncodeContext(folder=tmp_path / "temp" / "later", check=lambda: heard.append(None))
+    with pytest.raises(InputError, match=r"later has 0\.0 GB free, but this speech and its features take"):
+        list(encode_in_chunks(tiny_encoder(BASE), track, FRAMES, FRAMES * 640, context))
+    assert not heard

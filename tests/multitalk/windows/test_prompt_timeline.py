@@ -1,3 +1,6 @@
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 from evertalk_pack.multitalk.windows.plan import plan_windows
 from evertalk_pack.multitalk.windows.prompt_timeline import (
@@ -19,6 +22,27 @@ def test_a_cue_holds_until_the_next() -> None:
     cues = (Keyframe(0.0, "a"), Keyframe(3.24, "b"), Keyframe(7.0, "c"))
     assert [cue_at(cues, first_new_s(window)).value for window in WINDOWS] == ["a", "b", "b", "c"]
     assert [cue_at(cues, time_s).value for time_s in (0, 3.23, 6.99, 7, 1000)] == list("aabcc")
+
+
+@dataclass
+class CountedCue:
+    """A cue that counts how often its time is asked for, over all of them."""
+
+    time_s: float
+    asked: list[float]
+
+    @property
+    def start_s(self) -> float:
+        self.asked.append(self.time_s)
+        return self.time_s
+
+
+def test_a_cue_is_found_without_looking_at_all_of_them() -> None:
+    asked: list[float] = []
+    cues: Any = [CountedCue(float(index), asked) for index in range(10_000)]
+    found = [cue_at(cues, time_s) for time_s in (0, 0.5, 9_998.5, 20_000)]
+    assert len(asked) < 4 * 30
+    assert [cue.start_s for cue in found] == [0, 0, 9_998, 9_999]
 
 
 def test_cues_that_no_window_uses_are_named_with_the_time_of_the_last_window() -> None:

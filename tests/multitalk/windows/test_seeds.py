@@ -1,5 +1,8 @@
 """Seeds of single windows, from the text that a person writes, and the noise of each window."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
@@ -102,3 +105,25 @@ def test_the_first_window_uses_the_seed_itself_and_later_ones_stay_in_range() ->
     seeds = [window_seed(SEED_RANGE - 1, index) for index in range(1000)]
     assert all(0 <= seed < SEED_RANGE for seed in seeds)
     assert len(set(seeds)) == 1000
+
+
+class CountedPairs(tuple[tuple[int, int], ...]):
+    """Seeds by window; counts how many of them are looked at."""
+
+    looked_at = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.looked_at += 1
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for pair in super().__iter__():
+            self.looked_at += 1
+            yield pair
+
+
+def test_seed_of_a_window_is_found_without_looking_at_all_of_them() -> None:
+    pairs = CountedPairs((2 * index, index) for index in range(10_000))
+    seeds = WindowSeeds(pairs)
+    assert [seeds.of(index) for index in (0, 1, 9_998, 19_998, 19_999)] == [0, None, 4_999, 9_999, None]
+    assert pairs.looked_at < 5 * 30

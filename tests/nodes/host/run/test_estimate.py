@@ -206,6 +206,20 @@ def test_sound_of_more_than_a_day_is_told(folder: Path) -> None:
     assert told.problem == "audio: day.wav is longer than 24 hours; cut it, and make a video of each part"
 
 
+def test_more_windows_than_a_run_may_have_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evertalk_pack.multitalk.runs import manifest
+
+    monkeypatch.setattr(manifest, "MAX_WINDOWS", 4)
+    told = estimate(
+        {**CUSTOM, **SPEECH},
+        n7=("EverTalkAudioEmbeds", {"audio": ["2", 0]}),
+        n2=("LoadAudio", {"audio": "long.flac"}),
+    )
+    assert folder.is_dir()
+    assert told.frames == 310
+    assert told.problem.startswith("audio_embeds: 5 windows, expected 4 at most. Use longer windows")
+
+
 @pytest.mark.parametrize(("scheduler", "windows"), [("flashtalk", 3), ("flashtalk_2", 3), ("multitalk", 2)])
 def test_first_window_of_flashtalk_drops_frames_too(folder: Path, scheduler: str, windows: int) -> None:
     write_sound(folder / "exact.wav", 61 / 25)

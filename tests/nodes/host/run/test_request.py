@@ -253,3 +253,14 @@ def test_window_seeds_that_cannot_be_read_are_refused_before_the_speech_is_encod
 
     with pytest.raises(InputError, match="window_seeds: 'x' is not a window and seed"):
         checked_settings(SamplerWidgets.of(widgets(window_seeds="x")), picture(), has_negative=False)
+
+
+def test_more_windows_than_a_run_may_have_are_refused_before_weights_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from evertalk_pack.multitalk.runs import manifest
+
+    monkeypatch.setattr(manifest, "MAX_WINDOWS", 2)
+    assert len(plan(13).windows) == 2
+    with pytest.raises(InputError, match="3 windows, expected 2 at most"):
+        plan(17)

@@ -1,5 +1,6 @@
 """What a run's windows see when a clip is connected."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ def test_references_have_the_videos_size_and_notes_say_cuts_and_length(source: A
     cut_note, length_note = pictures.notes
     assert cut_note == "source: another scene begins at 0.40 s: windows begin afresh there"
     assert "0.80 s of clip for 1.20 s of speech" in length_note
+
+
+def test_of_very_many_cuts_the_first_and_the_last_are_told(source: Any) -> None:
+    from evertalk_pack.nodes.host.run.window_pictures import SHOWN_CUTS, scene_notes
+
+    (note,) = scene_notes(replace(source, cuts_s=tuple(map(float, range(1, 10_000)))), video_frames=200_000)
+    assert note.startswith("source: another scene begins at 1.00, 2.00, 3.00")
+    assert note.endswith(f"{SHOWN_CUTS - 1}.00, ..., 7999.00 s: windows begin afresh there")
 
 
 def test_clip_decides_the_shape_and_neither_is_refused(source: Any) -> None:
