@@ -42,7 +42,7 @@ class OpenedRun:
 def open_run(
     folder: Path,
     place: RunPlace,
-    card: RunIdentity,
+    identity: RunIdentity,
     form: VideoForm,
     resume: Resume,
     say: Callable[[str], None],
@@ -57,22 +57,22 @@ def open_run(
     stored, note = stored_manifest(folder)
     if note:
         say(note)
-    if stored is not None and (resume is Resume.RESTART or stored.fingerprint != card.fingerprint):
+    if stored is not None and (resume is Resume.RESTART or stored.fingerprint != identity.fingerprint):
         stored = None
-    most_bytes = form.most_bytes(card.windows)
+    most_bytes = form.most_bytes(identity.windows)
     known = None if stored is None else believable(stored, most_bytes)
     final = None if known is None or known.final is None else final_path(place.root, known.final)
     if stored is not None and final is not None:
         clear_away(folder, stored)
-        say(f"all {len(card.windows)} windows were finished; the video is {final}")
+        say(f"all {len(identity.windows)} windows were finished; the video is {final}")
         return OpenedRun(stored, WindowOverlap(), final)
-    found = _Finder(folder, place, card, form, say)
+    found = _Finder(folder, place, identity, form, say)
     windows, carry, source = found.own(stored, () if known is None else known.windows)
     if not windows and resume is Resume.AUTO:
         windows, carry, source = found.of_another_run(most_bytes)
     if windows:
-        say(f"resumed: {len(windows)} of {len(card.windows)} windows were finished{source}")
-    manifest = Manifest(card.fingerprint, card.settings, len(card.windows), windows)
+        say(f"resumed: {len(windows)} of {len(identity.windows)} windows were finished{source}")
+    manifest = Manifest(identity.fingerprint, identity.settings, len(identity.windows), windows)
     store_manifest(folder, manifest)
     _delete_unnamed(folder, manifest)
     return OpenedRun(manifest, carry)
@@ -86,19 +86,19 @@ Found = tuple[tuple[WindowRecord, ...], WindowOverlap, str]
 class _Finder:
     folder: Path
     place: RunPlace
-    card: RunIdentity
+    identity: RunIdentity
     form: VideoForm
     say: Callable[[str], None]
 
     def continued(self, windows: tuple[WindowRecord, ...], source: str) -> Found:
         size = (self.form.height_px, self.form.width_px)
-        return (*beginning(self.folder, windows, self.card.windows, size), source)
+        return (*beginning(self.folder, windows, self.identity.windows, size), source)
 
     def own(self, stored: Manifest | None, known: tuple[WindowRecord, ...]) -> Found:
         """The run's own windows, of those that its manifest can be believed."""
         if stored is None:
             return (), WindowOverlap(), ""
-        found = self.continued(whole_windows(self.folder, known, self.card.keys), "")
+        found = self.continued(whole_windows(self.folder, known, self.identity.keys), "")
         lost = len(stored.windows) - len(found[0])
         if lost and stored.final is not None:
             self.say(f"the finished video {stored.final.name} is gone or was changed: the run starts over")
@@ -111,7 +111,7 @@ class _Finder:
 
     def of_another_run(self, most_bytes: int) -> Found:
         """The first windows of a run whose sound was shorter, or that has other seeds from a window on."""
-        donor = find_donor(self.place, self.folder, self.card.keys, self.card.windows, most_bytes)
+        donor = find_donor(self.place, self.folder, self.identity.keys, self.identity.windows, most_bytes)
         if donor is None:
             return (), WindowOverlap(), ""
         try:

@@ -64,7 +64,7 @@ class RunStore:
 
     Args:
         place: where its files go.
-        card: which run it is.
+        identity: which run it is.
         form: what the video is like.
         resume: what to do with finished windows.
         say: shows a sentence to the user.
@@ -76,7 +76,7 @@ class RunStore:
     def __init__(
         self,
         place: RunPlace,
-        card: RunIdentity,
+        identity: RunIdentity,
         form: VideoForm,
         resume: Resume = Resume.AUTO,
         *,
@@ -84,17 +84,17 @@ class RunStore:
         waiting: Callable[[float], None] | None = None,
         written: Callable[[WindowRecord, Path | None], None] | None = None,
     ) -> None:
-        check_window_count(len(card.windows))
-        self.folder = run_folder(place, card.fingerprint)
+        check_window_count(len(identity.windows))
+        self.folder = run_folder(place, identity.fingerprint)
         self.first = 0
         self.carry = WindowOverlap()
         self.final: Path | None = None
         self.incomplete: Path | None = None
-        self._place, self._card, self._form, self._resume = place, card, form, resume
+        self._place, self._identity, self._form, self._resume = place, identity, form, resume
         self._say, self._waiting, self._written = say, waiting, written
         self.review = 0
         self._done = FinishedWindows(
-            self.folder, Manifest(card.fingerprint, card.settings, len(card.windows))
+            self.folder, Manifest(identity.fingerprint, identity.settings, len(identity.windows))
         )
         self._stack = ExitStack()
 
@@ -118,7 +118,7 @@ class RunStore:
             return None
         size = (self._form.height_px, self._form.width_px)
         try:
-            return find_first_clip(self._place, self.folder, self._card.clip_key, wanted, size)
+            return find_first_clip(self._place, self.folder, self._identity.clip_key, wanted, size)
         except DiskError as error:
             raise store_error(self.folder, error) from error
 
@@ -130,7 +130,7 @@ class RunStore:
         """
         try:
             self._lock.check()
-            return keep_first_clip(self.folder, self._card.clip_key, wanted, clip_FHWC)
+            return keep_first_clip(self.folder, self._identity.clip_key, wanted, clip_FHWC)
         except DiskError as error:
             raise store_error(self.folder, error) from error
 
@@ -144,7 +144,9 @@ class RunStore:
         with self._stack as stack:
             try:
                 self._lock = stack.enter_context(RunLock(self.folder, self._waiting))
-                opened = open_run(self.folder, self._place, self._card, self._form, self._resume, self._say)
+                opened = open_run(
+                    self.folder, self._place, self._identity, self._form, self._resume, self._say
+                )
             except DiskError as error:
                 raise store_error(self.folder, error) from error
             self._done, self.final = FinishedWindows(self.folder, opened.manifest), opened.final
@@ -184,7 +186,7 @@ class RunStore:
         self._background.wait()
         if self.final is not None:
             return self.final
-        assert len(self._done) == len(self._card.windows), "all windows are finished"
+        assert len(self._done) == len(self._identity.windows), "all windows are finished"
         try:
             self._lock.check()
             made = self.folder / f"{FINAL_STEM}{self._form.output.suffix}"
@@ -234,7 +236,7 @@ class RunStore:
             self._background.wait()
         except Exception as error:  # noqa: BLE001  a window's frames may be on a GPU that has failed
             LOG.error("%s", error)  # noqa: TRY400
-        done, planned = len(self._done), len(self._card.windows)
+        done, planned = len(self._done), len(self._identity.windows)
         if not self.frames or self.final is not None:
             return
         try:
@@ -269,7 +271,7 @@ class RunStore:
             record = WindowRecord(
                 index=index,
                 frames=len(shown),
-                key=self._card.keys[index],
+                key=self._identity.keys[index],
                 segment=record_of(segment) if len(shown) else None,
                 carries=not carry.is_empty,
                 carry=None if carry.is_empty else record_of(following),
@@ -278,7 +280,7 @@ class RunStore:
             self._done.add(record, max(KEPT_LAST, self.review + 1))
         except DiskError as error:
             raise store_error(self.folder, error) from error
-        LOG.info("window %d of %d written", index + 1, len(self._card.windows))
+        LOG.info("window %d of %d written", index + 1, len(self._identity.windows))
         self._tell(record)
 
     def _tell(self, record: WindowRecord) -> None:
