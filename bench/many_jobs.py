@@ -68,7 +68,7 @@ MISTAKES: dict[str, Spoil] = {
     "image": lambda graph: graph[PICTURE]["inputs"].update(image="not_there.png"),
     "audio_embeds": lambda graph: graph[SAMPLER]["inputs"].pop("audio_embeds"),
     "pause_after": lambda graph: graph[SAMPLER]["inputs"].update(pause_after=-1),
-    "output": lambda graph: graph[SAMPLER]["inputs"].update(output="latent", window_frames=5),
+    "output": lambda graph: graph[SAMPLER]["inputs"].update(output="latent", window_frames=9),
 }
 """What is wrong, by a word that the refusal has."""
 

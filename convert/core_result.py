@@ -10,6 +10,7 @@ from .foreign import copy_node
 from .remarks import Level
 from .result import IMAGES, frames_of, name_video
 from .settings import TILES, account_for, frame_rate
+from .soundtrack import set_soundtrack
 from .source import Link, SourceNode
 from .work import Work
 
@@ -94,11 +95,7 @@ def _saved(work: Work, chain: CoreMade, save: SourceNode, create: SourceNode) ->
     if sound is None:
         work.say(Level.CHANGED, create, "without audio there; EverTalk's video has its sound")
     elif not is_heard(work, sound, chain.sounds):
-        work.say(
-            Level.CHANGED,
-            create,
-            "its audio is another than what the speech encoder hears; the video has the latter",
-        )
+        set_soundtrack(work, create, chain.made.embeds, work.follow(sound))
     name_video(work, save, chain.made)
 
 

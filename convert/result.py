@@ -9,6 +9,7 @@ from .picture import clip_behind
 from .remarks import Level
 from .sampler import PREFIX, Made
 from .settings import account_for, frame_rate
+from .soundtrack import set_soundtrack
 from .source import Link, SourceNode
 from .work import Work
 
@@ -129,12 +130,7 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     if audio is None:
         work.say(Level.CHANGED, node, "without audio there; EverTalk's video has its sound")
     elif not _is_heard(work, made, audio):
-        work.say(
-            Level.CHANGED,
-            node,
-            "its audio is another than what the speech encoder hears; the video has the latter. For the "
-            "other connect images of EverTalk Decode and that audio to Create Video, and it to Save Video",
-        )
+        set_soundtrack(work, node, made.embeds, audio)
 
 
 def name_video(work: Work, node: SourceNode, made: Made) -> None:

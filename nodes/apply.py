@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..multitalk.common.errors import ModelFileError
+from .host.compat.search_words import search_words
 from .host.model.lora import patch_warnings
 from .host.model.patcher import attachment_of
 from .host.model.talking_model import TalkChoice, apply_choice, check_files, file_stamps
@@ -27,6 +28,7 @@ class EverTalkApply(EverTalkNode):
             category="EverTalk",
             description="Adds InfiniteTalk or MultiTalk audio weights to a Wan 2.1 I2V model from any "
             "loader: ComfyUI's, GGUF, with LoRA. The model given stays as it is.",
+            **search_words("EverTalkApply"),
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
                 *talk_widgets(),

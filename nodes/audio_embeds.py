@@ -5,9 +5,11 @@ from comfy_api.latest import io
 from ..multitalk.common.errors import InputError
 from ..multitalk.common.types import Speakers
 from ..multitalk.speech.embeds import encode_voices, one_speaker
+from .host.codecs import soundtrack as soundtracks
 from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets
@@ -26,6 +28,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
             category="EverTalk",
             description="Encodes the speech of one person (audio) or of several (speakers). The video lasts "
             "as long as the sound, at 25 frames a second.",
+            **search_words("EverTalkAudioEmbeds"),
             inputs=[
                 SpeechEncoderSocket.Input(
                     "audio_encoder",
@@ -56,6 +59,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
                     optional=True,
                     tooltip=TOOLTIP,
                 ),
+                io.Audio.Input(soundtracks.NAME, optional=True, tooltip=soundtracks.TOOLTIP),
             ],
             outputs=[
                 AudioEmbedsSocket.Output("audio_embeds", display_name="audio_embeds"),
@@ -72,11 +76,13 @@ class EverTalkAudioEmbeds(EverTalkNode):
         speakers: SpeakersSocket.Type | None = None,
         audio_encoder: SpeechEncoderModel | None = None,
         hearing: str = WHOLE,
+        soundtrack: io.Audio.Type | None = soundtracks.NOT_CONNECTED,
     ) -> list[str]:
         """Refuses a bad sound before the encoder's weights load; the host then asks for the encoder."""
         del loudness
         check_widgets(cls, {"hearing": hearing})
         check_hearing(hearing, chosen_speakers(audio, speakers))
+        soundtracks.chosen_soundtrack(soundtrack)
         return ["audio_encoder"] if audio_encoder is None else []
 
     @classmethod
@@ -87,13 +93,15 @@ class EverTalkAudioEmbeds(EverTalkNode):
         audio: io.Audio.Type | None = None,
         speakers: SpeakersSocket.Type | None = None,
         hearing: str = WHOLE,
+        soundtrack: io.Audio.Type | None = soundtracks.NOT_CONNECTED,
     ) -> io.NodeOutput:
         chosen, maker = chosen_speakers(audio, speakers), weights_identity(audio_encoder.patcher)
         if speakers is None:  # EverTalk Speakers says itself what it has to say
             for note in chosen.notes:
                 warn_on_node(note)
         check_hearing(hearing, chosen)
-        embeds = encode_voices(
+        heard = soundtracks.chosen_soundtrack(soundtrack)
+        encoded = encode_voices(
             audio_encoder,
             chosen,
             normalise=loudness,
@@ -101,6 +109,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
             folder=temp_folder(),
             live=HEARING[hearing],
         )
+        embeds = soundtracks.with_soundtrack(encoded, chosen.sound, heard)
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)
 
 

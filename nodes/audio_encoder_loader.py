@@ -9,6 +9,7 @@ from .host.codecs.speech import (
     speech_encoder_names,
     speech_encoder_path,
 )
+from .host.compat.search_words import search_words
 from .host.model.files import file_stamp
 from .host.report.node import EverTalkNode
 from .host.server.header_checks import off_the_loop
@@ -25,6 +26,7 @@ class EverTalkAudioEncoderLoader(EverTalkNode):
             display_name="EverTalk Audio Encoder Loader",
             category="EverTalk",
             description="Loads the wav2vec2 speech encoder that the talk model hears through.",
+            **search_words("EverTalkAudioEncoderLoader"),
             inputs=[
                 io.Combo.Input(
                     "encoder",

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
 from ..multitalk.model.guidance import GuidanceSettings
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .sampler_widgets import MAX_SCALE
 from .sockets import GuidanceSocket
@@ -24,6 +25,7 @@ class EverTalkGuidance(EverTalkNode):
             category="EverTalk",
             description="Replaces the sampler's text_scale and audio_scale, and adds adaptive projected "
             "guidance and the span of steps in which the audio scale applies. Each scale of 1 saves passes.",
+            **search_words("EverTalkGuidance"),
             inputs=[
                 scale_input(
                     "text_scale",

@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
 from .host.codecs.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 
@@ -23,6 +24,7 @@ class EverTalkLoadSpeech(EverTalkNode):
             description="Loads speech of any length without filling the memory: what is longer than a few "
             "minutes is kept in ComfyUI's temp folder while it is used. For short clips Load Audio does as "
             "well.",
+            **search_words("EverTalkLoadSpeech"),
             inputs=[
                 io.Combo.Input(
                     "audio",

@@ -6,6 +6,7 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..multitalk.common.errors import ModelFileError
+from .host.compat.search_words import search_words
 from .host.model.files import list_base_files
 from .host.model.loaders import Quantization
 from .host.model.patcher import attachment_of
@@ -38,6 +39,7 @@ class EverTalkModelLoader(EverTalkNode):
             category="EverTalk",
             description="Loads Wan 2.1 image-to-video through ComfyUI's own loader and adds the audio "
             "weights.",
+            **search_words("EverTalkModelLoader"),
             inputs=[
                 io.Combo.Input(
                     "base_model",

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
+from .host.compat.search_words import search_words
 from .host.parallel.choice import with_gpus
 from .host.parallel.machine import ALONE, CHOICES, check_count, this_machine
 from .host.report.node import EverTalkNode, check_fetched
@@ -24,6 +25,7 @@ class EverTalkParallel(EverTalkNode):
             description="Makes one video with several GPUs of this machine: each computes a part of every "
             "window. For NVIDIA GPUs on Linux, which are best connected by NVLink. Each GPU holds all the "
             "weights. For many videos at once, one GPU a video is more efficient: see cluster/.",
+            **search_words("EverTalkParallel"),
             inputs=[
                 io.Model.Input("model", lazy=True, tooltip="From EverTalk Model Loader or EverTalk Apply."),
                 io.Combo.Input(

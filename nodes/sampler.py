@@ -5,6 +5,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import sampler_tooltips as tips
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.widgets import check_widgets
 from .host.run.job import Job
@@ -38,6 +39,7 @@ class EverTalkSampler(EverTalkNode):
             display_name="EverTalk Sampler",
             category="EverTalk",
             description=tips.NODE,
+            **search_words("EverTalkSampler"),
             inputs=[*cls.socket_inputs(), *sampler_widgets()],
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
             # With the node's id the host caches each of two equal samplers for itself: both tell their run.

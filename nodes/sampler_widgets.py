@@ -23,6 +23,7 @@ from ..multitalk.windows.settings import (
 from ..multitalk.windows.skyreels import WINDOWS as SKYREELS_WINDOWS
 from ..wanvideo.geometry import SIZE_MULTIPLE
 from . import sampler_tooltips as tips
+from .advanced import advanced
 from .host.run.request import CUSTOM_SIZE, SIZES, OutputForm
 
 WIDTH_PX, HEIGHT_PX = 832, 480
@@ -61,8 +62,15 @@ def sampler_widgets() -> list[io.Input]:
         _unguided(_scale("text_scale", guidance.text_scale, tips.TEXT_SCALE)),
         _unguided(_scale("audio_scale", guidance.audio_scale, tips.AUDIO_SCALE)),
         io.Int.Input("seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip=tips.SEED),
-        io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT),
+        advanced(io.Combo.Input("output", options=[form.value for form in OutputForm], tooltip=tips.OUTPUT)),
         io.String.Input("filename_prefix", default="EverTalk/talk", tooltip=tips.FILENAME_PREFIX),
+        *(advanced(widget) for widget in _run_widgets()),
+    ]
+
+
+def _run_widgets() -> list[io.WidgetInput]:
+    """How a run is continued, and how its video is written."""
+    return [
         io.Combo.Input(
             "resume",
             options=[choice.value for choice in Resume],
@@ -72,12 +80,7 @@ def sampler_widgets() -> list[io.Input]:
         ),
         io.String.Input("window_seeds", default="", optional=True, tooltip=tips.WINDOW_SEEDS),
         io.Int.Input(
-            "pause_after",
-            default=0,
-            min=0,
-            max=MAX_WINDOWS,
-            optional=True,
-            tooltip=tips.PAUSE_AFTER,
+            "pause_after", default=0, min=0, max=MAX_WINDOWS, optional=True, tooltip=tips.PAUSE_AFTER
         ),
         io.Combo.Input(
             "format",
@@ -104,17 +107,20 @@ def _schedule_widgets() -> list[io.Input]:
             {name: bound.shift for name, bound in BOUND_SCHEDULES.items()},
         ),
         _fixed_by_scheduler(
-            io.Combo.Input(
-                "sampler_name", options=SAMPLER_NAMES, default=schedule.sampler, tooltip=tips.SAMPLER_NAME
-            ),
+            advanced(_sampler_widget(schedule.sampler)),
             {name: bound.sampler for name, bound in BOUND_SCHEDULES.items()},
         ),
     ]
 
 
+def _sampler_widget(default: str) -> io.Combo.Input:
+    return io.Combo.Input("sampler_name", options=SAMPLER_NAMES, default=default, tooltip=tips.SAMPLER_NAME)
+
+
 def _fixed_by_scheduler(widget: Widget, values: Mapping[str, int | float | str]) -> Widget:
     """A widget that is not used with these schedulers, which have values of their own."""
-    widget.extra_dict = {"fixed_by": {"widget": "scheduler", "values": dict(values)}}  # sampler_widgets.js
+    fixed_by = {"widget": "scheduler", "values": dict(values)}
+    widget.extra_dict = {**widget.extra_dict, "fixed_by": fixed_by}  # sampler_widgets.js
     return widget
 
 
@@ -125,7 +131,7 @@ def _unguided(widget: Widget) -> Widget:
 
 def _set_by_scheduler(widget: Widget, values: Mapping[str, int]) -> Widget:
     """A widget that the editor sets when somebody chooses one of these schedulers."""
-    widget.extra_dict = {"set_by": {"widget": "scheduler", "values": dict(values)}}
+    widget.extra_dict = {**widget.extra_dict, "set_by": {"widget": "scheduler", "values": dict(values)}}
     return widget
 
 
@@ -136,7 +142,7 @@ def _side(name: str, default_px: int, tooltip: str) -> io.Int.Input:
 
 
 def _frames(name: str, default: int, tooltip: str) -> io.Int.Input:
-    return io.Int.Input(name, default=default, min=1, max=WINDOW_FRAMES, tooltip=tooltip)
+    return advanced(io.Int.Input(name, default=default, min=1, max=WINDOW_FRAMES, tooltip=tooltip))
 
 
 def _scale(name: str, default: float, tooltip: str) -> io.Float.Input:

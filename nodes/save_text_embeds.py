@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from .host.codecs.text_embeds import Conditioning, save_text_embeds
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 
 
@@ -21,6 +22,7 @@ class EverTalkSaveTextEmbeds(EverTalkNode):
             category="EverTalk",
             description="Saves the encoding of a prompt to a small file, for EverTalk Text Embeddings to "
             "load without the 11 GB text encoder. Runs even if its output is not connected.",
+            **search_words("EverTalkSaveTextEmbeds"),
             is_output_node=True,
             inputs=[
                 io.String.Input(

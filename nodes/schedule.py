@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..multitalk.common.errors import InputError
 from ..multitalk.windows.prompt_timeline import PromptTimeline
+from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.sampling.schedule import check_end_image, check_texts, encoded_prompts, scheduled_pictures
 from .sockets import ScheduleSocket
@@ -23,6 +24,7 @@ class EverTalkSchedule(EverTalkNode):
             category="EverTalk",
             description="Prompts and start pictures that change while the video runs. A window (2.88 s with "
             "81 frames and 9 motion frames) uses what holds at its first new frame.",
+            **search_words("EverTalkSchedule"),
             inputs=[
                 io.String.Input(
                     "prompts",

@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..attention.registry import DESCRIPTION_OF, NAMES
+from .advanced import advanced
 from .host.model.compute import AUTO as AUTO_COMPUTE
 from .host.model.compute import CHOICES
 from .host.model.files import list_talk_files
@@ -31,11 +32,13 @@ def talk_widgets(*more: str) -> list[io.Input]:
             "models/diffusion_models, made for the base model's size. SoulX-FlashTalk and SkyReels-V3-A2V "
             "have their own in the base model.",
         ),
-        io.Combo.Input(
-            "mode",
-            options=list(MODES),
-            tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the file's "
-            "name, then by its config.json, and shows what it picked.",
+        advanced(
+            io.Combo.Input(
+                "mode",
+                options=list(MODES),
+                tooltip="Whose windows. The weights' shapes do not say whose they are; auto goes by the "
+                "file's name, then by its config.json, and shows what it picked.",
+            )
         ),
         io.Combo.Input(
             "attention_mode",
@@ -58,10 +61,10 @@ def late_widgets() -> list[io.Input]:
 
     New ones go to the end: saved workflows know widgets by their place.
     """
-    return [reserve_widget(), compute_widget(), budget_widget()]
+    return [advanced(widget) for widget in (reserve_widget(), compute_widget(), budget_widget())]
 
 
-def budget_widget() -> io.Input:
+def budget_widget() -> io.Float.Input:
     """attention_budget."""
     return io.Float.Input(
         "attention_budget",
@@ -76,7 +79,7 @@ def budget_widget() -> io.Input:
     )
 
 
-def reserve_widget() -> io.Input:
+def reserve_widget() -> io.Float.Input:
     """reserve_vram_gb."""
     return io.Float.Input(
         "reserve_vram_gb",
@@ -90,7 +93,7 @@ def reserve_widget() -> io.Input:
     )
 
 
-def compute_widget() -> io.Input:
+def compute_widget() -> io.Combo.Input:
     """The widget `compute`."""
     return io.Combo.Input(
         "compute",

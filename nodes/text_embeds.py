@@ -12,6 +12,7 @@ from .host.codecs.text_embeds import (
     load_text_embeds,
     save_text_embeds,
 )
+from .host.compat.search_words import search_words
 from .host.model.files import file_stamp
 from .host.report.node import EverTalkNode
 from .host.server.saving import ENCODE
@@ -42,6 +43,7 @@ class EverTalkTextEmbeds(EverTalkNode):
                 "once a prompt and not at all on a server with a known prompt. Use one node for the positive "
                 "and one for the negative prompt."
             ),
+            **search_words("EverTalkTextEmbeds"),
             inputs=[
                 io.Combo.Input(
                     "file",

@@ -69,6 +69,15 @@ def test_object_info_lists_every_node(probe: Probe, comfy_server: ComfyServer) -
     assert sorted(node_id for node_id in listed if node_id.startswith("EverTalk")) == sorted(probe.declared)
 
 
+def test_every_node_has_words_to_be_found_by(probe: Probe, comfy_server: ComfyServer) -> None:
+    words = json.loads((ROOT / "locales" / "search_words.json").read_text(encoding="utf-8"))
+    assert sorted(words) == sorted(probe.declared)
+    assert [node_id for node_id, given in words.items() if len(set(given)) < len(given) or not given] == []
+    listed = comfy_server.client.object_info()
+    if "search_aliases" in listed["KSampler"]:  # not in ComfyUI 0.3.75
+        assert {node_id: listed[node_id]["search_aliases"] for node_id in words} == words
+
+
 def test_server_says_nothing_about_the_pack_at_its_start_but_the_import_time(
     comfy_server: ComfyServer,
 ) -> None:

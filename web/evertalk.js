@@ -4,6 +4,7 @@
 
 import { app } from '../../scripts/app.js'
 import { api } from '../../scripts/api.js'
+import { learnAdvanced, showAdvancedInUse } from './advanced.js'
 import { addBadge, clearBadges } from './badges.js'
 import { watchEstimates } from './estimate.js'
 import { nodeOf, placesOfType } from './graph.js'
@@ -17,6 +18,7 @@ import { ownStrip, outerStrips } from './strip_stack.js'
 import { addStyle } from './style.js'
 import { text } from './texts.js'
 
+const OURS = 'EverTalk'
 const SAMPLER = 'EverTalkSampler'
 const LOOK_EVERY_MS = 500
 const SHOW_EVERY_MS = 50
@@ -101,6 +103,7 @@ function look() {
   const places = placesOfType(SAMPLER)
   const samplers = samplersAt(places)
   for (const node of samplers) showFixedWidgets(node, schedulerOptions)
+  showAdvancedInUse()
   watchEstimates([...samplers.map(ownStrip), ...outerStrips(places).map(({ strip }) => strip)])
   noteTab()
   showRuns()
@@ -121,6 +124,7 @@ app.registerExtension({
     setInterval(look, LOOK_EVERY_MS)
   },
   beforeRegisterNodeDef(nodeType, nodeData) {
+    if (nodeData.name.startsWith(OURS)) learnAdvanced(nodeData)
     if (nodeData.name === SAMPLER) schedulerOptions = schedulerOptionsOf(nodeData)
   },
   nodeCreated(node) {

@@ -32,6 +32,11 @@ def run_batch(options: Options, view: View) -> Tally:
     workflow = read_workflow(Path(options.workflow))
     if options.split_s and SOUND not in workflow.inputs:
         raise WorkflowError("--split-s: the workflow has no single Load Audio node whose sound could be cut.")
+    if options.split_s and (node := workflow.soundtrack_node()) is not None:
+        raise WorkflowError(
+            f"--split-s: node {node} of the workflow has a soundtrack, which is not cut along with the "
+            "speech. Leave --split-s out, or disconnect the soundtrack and put it under the finished videos."
+        )
     store = BatchStore(Path(options.store))
     known = {result.id for result in read_results(store.results)}
     book = check_jobs(Path(options.jobs), workflow, known)

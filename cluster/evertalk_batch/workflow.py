@@ -36,6 +36,9 @@ FRIENDLY_FILES = {
 PROMPTS = {"prompt": "positive", "negative": "negative"}
 SEEDS = ("seed", "noise_seed")
 PREFIX = "filename_prefix"
+SOUNDTRACK = "soundtrack"
+"""The socket of EverTalk Audio Embeds for what is heard in place of the speech."""
+
 SLASHES = "/\\"
 PARTS = re.compile(r"%[^%]+%|[/\\]")
 """What a prefix is made of beside plain characters: tokens, and slashes between names."""
@@ -88,6 +91,10 @@ class Workflow:
         """Whether a job that sets this input makes a server load another model."""
         one = self.inputs[name]
         return one.kind is not Kind.FILE and "Loader" in str(self.nodes[one.node]["class_type"])
+
+    def soundtrack_node(self) -> str | None:
+        """The id of a node that a video's sound comes to, where that is not the speech."""
+        return next((node_id for node_id, node in self.nodes.items() if SOUNDTRACK in node["inputs"]), None)
 
     def filled(self, values: Mapping[str, Value], prefix: str) -> JsonObject:
         """The nodes with a job's values; every node that saves a file saves it below `prefix`."""

@@ -136,6 +136,21 @@ def test_split_without_a_single_sound_is_refused(arguments: list[str], call: Cal
     assert "--split-s: the workflow has no single Load Audio node" in ended.text
 
 
+def test_split_of_a_workflow_with_a_soundtrack_is_refused(
+    arguments: list[str], call: Call, tmp_path: Path
+) -> None:
+    graph = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+    (embeds,) = [i for i, node in graph.items() if node["class_type"] == "EverTalkAudioEmbeds"]
+    graph["90"] = {"class_type": "EverTalkLoadSpeech", "inputs": {"audio": "song.wav"}}
+    graph[embeds]["inputs"]["soundtrack"] = ["90", 0]
+    heard = tmp_path / "heard.api.json"
+    heard.write_text(json.dumps(graph), encoding="utf-8")
+    arguments[arguments.index(str(WORKFLOW))] = str(heard)
+    ended = call([*arguments, "--split-s", "60"])
+    assert ended.code == 2
+    assert f"--split-s: node {embeds} of the workflow has a soundtrack" in ended.text
+
+
 def test_status_retry_and_cancel_need_a_batch(tmp_path: Path, call: Call) -> None:
     for command in (["status"], ["cancel"], ["retry", "--failed"]):
         ended = call([*command, "--store", str(tmp_path)])

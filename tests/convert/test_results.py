@@ -134,6 +134,33 @@ def test_second_name_of_one_video_is_told() -> None:
     assert not any("under this name" in text for text in said_of(after, "900"))
 
 
+def test_sound_of_its_own_becomes_the_soundtrack_and_a_second_one_is_told() -> None:
+    others = {name: node("LoadAudio", audio=f"{name}.wav") for name in ("900", "901")}
+    second = node("VHS_VideoCombine", images=DECODED, audio=["901", 0], frame_rate=25, filename_prefix="b")
+    after = converted({**others, "902": second}, audio=["900", 0])
+    embeds = made(after, "EverTalkAudioEmbeds")
+    assert after.workflow[embeds["soundtrack"][0]]["inputs"] == {"audio": "900.wav"}
+    assert embeds["audio"] != embeds["soundtrack"]
+    assert any("it becomes the soundtrack" in text for text in said_of(after, COMBINE))
+    assert any("the video has the latter" in text for text in said_of(after, "902"))
+
+
+def test_sound_that_is_heard_is_no_soundtrack() -> None:
+    assert "soundtrack" not in made(converted(), "EverTalkAudioEmbeds")
+
+
+def test_sound_made_of_the_encoded_one_is_no_soundtrack_but_told() -> None:
+    """It would go in a circle."""
+    (embeds,) = [i for i, one in read("gguf.api").items() if one["class_type"] == "MultiTalkWav2VecEmbeds"]
+    info = INFO | {"Louder": {"input": {"required": {"audio": ["AUDIO", {}]}}, "output": ["AUDIO"]}}
+    graph = read("gguf.api")
+    graph["900"] = node("Louder", audio=[embeds, 1])
+    graph[COMBINE]["inputs"]["audio"] = ["900", 0]
+    after = convert(graph, info)
+    assert "soundtrack" not in made(after, "EverTalkAudioEmbeds")
+    assert any("the video has the latter" in text for text in said_of(after, COMBINE))
+
+
 def test_name_behind_an_output_path_is_told() -> None:
     graph = read("gguf.api")
     graph[IMAGES]["inputs"]["output_path"] = "D:/frames"

@@ -108,9 +108,41 @@ def test_the_encoder_is_a_lazy_input() -> None:
     from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
 
     inputs = {each.id: each for each in Node.define_schema().inputs}
-    assert list(inputs) == ["audio_encoder", "audio", "loudness", "speakers", "hearing"]
+    assert list(inputs) == ["audio_encoder", "audio", "loudness", "speakers", "hearing", "soundtrack"]
     assert [name for name, each in inputs.items() if each.lazy] == ["audio_encoder"]
-    assert [name for name, each in inputs.items() if each.optional] == ["audio", "speakers", "hearing"]
+    optional = ["audio", "speakers", "hearing", "soundtrack"]
+    assert [name for name, each in inputs.items() if each.optional] == optional
+
+
+def test_soundtrack_is_heard_and_the_speech_is_encoded(encoder: "SpeechEncoderModel") -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    speech, music = audio(16000, 16000), audio(88200, 44100, channels=2, level=0.5)
+    plain, _, frames = run(encoder, speech, loudness=True)
+    output = Node.execute(audio_encoder=encoder, audio=speech, loudness=True, soundtrack=music)
+    assert output.result is not None
+    embeds, muxed, counted = output.result
+    assert counted == frames == 25
+    assert torch.equal(embeds.tracks_NLC[0], plain.tracks_NLC[0])
+    assert muxed["sample_rate"] == 44100
+    assert torch.equal(muxed["waveform"], music["waveform"][..., :44100])
+    assert torch.equal(embeds.sound.samples_CT, muxed["waveform"][0])
+    assert "cut off" in embeds.sound.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("soundtrack", "complaint"),
+    [
+        (None, "there is no sound"),
+        ({"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}, "is empty"),
+        ({"waveform": torch.zeros(2, 1, 9), "sample_rate": 16000}, "expected one clip"),
+    ],
+)
+def test_bad_soundtrack_is_refused_before_the_encoder_loads(soundtrack: Any, complaint: str) -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    with pytest.raises(InputError, match="soundtrack: .*" + complaint):
+        Node.check_lazy_status(audio=audio(10, 8000), loudness=True, soundtrack=soundtrack)
 
 
 def two_speakers() -> Any:

@@ -29,6 +29,7 @@ from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.schedule_windows import windows_under
 from ....multitalk.windows.settings import FrameSize, WindowSettings, checked_windows
 from ....wanvideo.plain_file import open_plain
+from ..codecs.soundtrack import NAME as SOUNDTRACK
 from ..parallel.machine import ALONE, CHOICES
 from ..report.request_json import json_of
 from ..report.routes import RequestError, worked_out
@@ -163,7 +164,9 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
         if gpus in CHOICES and gpus != ALONE and loader is not None and loader["class_type"] == LOADER:
             check_gpus_of(gpus, graph.with_values(loader)["inputs"])
         size = size_of_video(graph, sampler)
-        seconds = speech_seconds(graph, graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds"))
+        embeds = graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds")
+        seconds = speech_seconds(graph, embeds)
+        sound_seconds(graph, embeds, SOUNDTRACK)  # refused if it cannot be played; its length decides nothing
         settings = window_settings(sampler["inputs"])
     except InputError as error:
         return Estimate(problem=str(error))

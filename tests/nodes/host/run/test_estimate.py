@@ -230,3 +230,13 @@ def test_first_window_of_flashtalk_drops_frames_too(folder: Path, scheduler: str
         n2=("LoadAudio", {"audio": "exact.wav"}),
     )
     assert (made.frames, made.windows) == (61, windows)
+
+
+def test_length_is_the_speechs_whatever_the_soundtrack_and_a_broken_one_is_told(folder: Path) -> None:
+    embeds = ("EverTalkAudioEmbeds", {"audio": ["3", 0], "soundtrack": ["4", 0]})
+    speech = ("LoadAudio", {"audio": "short.wav"})
+    (folder / "broken.wav").write_bytes(b"no sound at all")
+    heard = estimate(SPEECH | CUSTOM, n7=embeds, n3=speech, n4=("LoadAudio", {"audio": "long.flac"}))
+    assert (heard.seconds, heard.frames, heard.problem) == (4.0, 100, "")
+    broken = estimate(SPEECH | CUSTOM, n7=embeds, n3=speech, n4=("LoadAudio", {"audio": "broken.wav"}))
+    assert "broken.wav cannot be read as a sound" in broken.problem
