@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from comfy_client import Event, JobError, JobInterruptedError, RefusedError, ServerError, TextEvent
+from comfy_client import Event, JobError, JobInterruptedError, ServerError, TextEvent
 from comfy_server import ComfyServer
 from kill_runs import finished_windows, prepare, run_folders, sampled_windows
 from parallel_runs import (
@@ -259,7 +259,7 @@ def test_stopped_run_goes_on_and_freed_memory_or_a_stopped_server_leaves_no_work
     ],
 )
 def test_too_many_are_refused_when_the_workflow_is_queued(stage: Stage, gpus: str, words: str) -> None:
-    with pytest.raises(RefusedError, match=words):
+    with pytest.raises(JobError, match=words):
         stage.client.queue(on(plain(stage), gpus))
 
 
