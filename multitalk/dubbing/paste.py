@@ -78,8 +78,9 @@ def shown_frames(
         cuts_s: times in the clip at which another scene begins; rising.
     """
     first = times.frame_at(start_s)
-    begin = start_s / times.base
-    stamps = [max(0, round(stamp - begin)) for stamp in times.stamps[first:]]
+    # One number for all: rounded each by itself, frames that are a tick apart would come to the same time.
+    begin = times.tick_at(start_s)
+    stamps = [max(0, stamp - begin) for stamp in times.stamps[first:]]
     stamps[0] = 0
     end, tail = (Fraction(frames, FPS) / times.base for frames in (made_frames, TAIL_FRAMES))
     clip_end = stamps[-1] + times.step

@@ -82,6 +82,16 @@ def test_video_that_begins_within_a_frame_shows_the_next_one_at_its_time() -> No
     assert shown.clip_s(0) == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("fps", [25, 30])
+def test_frames_a_tick_apart_keep_times_of_their_own_wherever_the_video_begins(fps: int) -> None:
+    # AVI counts time in frames
+    times = ClipTimes(array("q", range(100)), Fraction(1, fps), Fraction(fps))
+    for hundredth in range(200):
+        shown = shown_frames(times, hundredth / 100, 20)
+        assert list(shown.stamps) == list(range(len(shown.stamps)))
+        assert shown.clock is None
+
+
 def test_clocks_tell_times_and_find_frames() -> None:
     clock = TimedClock(array("q", [0, 10, 30]), Fraction(1, 100), 10)
     assert [clock.ticks(frame) for frame in range(-2, 5)] == [-20, -10, 0, 10, 30, 40, 50]
