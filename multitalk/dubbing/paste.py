@@ -145,6 +145,12 @@ class Paster:
         """Frames a second of the finished video, as a rule."""
         return self.shown.times.fps
 
+    def seconds(self, frames: int) -> float:
+        """How long so many frames last from the first on."""
+        if self.clock is None:
+            return float(frames / self.fps)
+        return float(self.clock.ticks(frames) * self.clock.time_base)
+
     def most_pixels(self, made_frames: int) -> int:
         """Pixels of the video's frames that go with so many made ones; more are not to be believed."""
         clip_frames = 4 * made_frames * max(1, round(self.fps / FPS)) + 4
@@ -172,7 +178,9 @@ class Paster:
         if self._reader is None:
             self._reader = self._video.reader()
         time_s = self.shown.clip_s(number)
-        frame_HWC = self._reader.frame_at(time_s)
+        clip = self._view.work.clip
+        # Recorded streams change their size in the middle.
+        frame_HWC = resized(self._reader.frame_at(time_s), clip.height_px, clip.width_px)
         if number not in self.shown.bare:
             self._paste(frame_HWC, made_HWC, time_s)
         return frame_HWC[: self.size.height_px, : self.size.width_px]
@@ -225,10 +233,10 @@ class PastedFrames:
 
 
 def resized(frame_HWC: torch.Tensor, height_px: int, width_px: int) -> torch.Tensor:
-    """A frame at another size; smoothly when it grows, without aliases when it shrinks."""
+    """A frame, 0..1, at another size; smoothly when it grows, without aliases when it shrinks."""
     if tuple(frame_HWC.shape[:2]) == (height_px, width_px):
         return frame_HWC
     frame_CHW = frame_HWC.movedim(-1, 0)[None]
     size = (height_px, width_px)
     mode = "bicubic" if frame_HWC.shape[-1] > 1 else "bilinear"
-    return F.interpolate(frame_CHW, size, mode=mode, antialias=True)[0].movedim(0, -1)
+    return F.interpolate(frame_CHW, size, mode=mode, antialias=True)[0].movedim(0, -1).clamp(0, 1)

@@ -15,7 +15,7 @@ from evertalk_pack.multitalk.dubbing.work_region import RegionView, WorkRegion
 from evertalk_pack.multitalk.media.clip_times import ClipTimes, read_clip_times
 from evertalk_pack.multitalk.media.frame_clock import SteadyClock, TimedClock
 from evertalk_pack.multitalk.windows.settings import FrameSize
-from source_clips import at_fps, turn_clockwise, write_clip
+from source_clips import at_fps, grey, turn_clockwise, write_clip, write_growing_clip
 
 NTSC = Fraction(30000, 1001)
 
@@ -144,3 +144,28 @@ def test_turned_clip_comes_back_as_it_is_seen(tmp_path: Path) -> None:
     assert float(frame_HWC[2].min()) > 0.9
     assert float(frame_HWC[-3].max()) < 0.1
     assert float((frame_HWC[48, 20:44] - 0.5).abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("sides", [(64, 128), (128, 64)])
+def test_clip_whose_pictures_change_their_size_keeps_that_of_the_first(
+    tmp_path: Path, sides: tuple[int, int]
+) -> None:
+    clip = open_source(write_growing_clip(tmp_path / "grown.h264", sides))
+    paster = paster_of(clip, made_frames=10)
+    frames = list(paster.window(0, torch.full((10, 32, 32, 3), 0.5)))
+    assert {tuple(frame_HWC.shape) for frame_HWC in frames} == {(sides[0], sides[0], 3)}
+    middle = slice(sides[0] * 3 // 8, sides[0] * 5 // 8)
+    assert all(float((frame_HWC[middle, middle] - 0.5).abs().max()) < 1e-5 for frame_HWC in frames)
+
+
+def test_how_long_frames_last_is_told_by_their_own_times(clip: SourceVideo) -> None:
+    paster = paster_of(clip)
+    assert paster.seconds(60) == pytest.approx(60 / float(NTSC))
+
+
+def test_how_long_frames_of_a_variable_rate_last_is_told_by_their_own_times(tmp_path: Path) -> None:
+    pictures = [(time_s, grey(90)) for time_s in (0, 0.04, 1, 2)]
+    paster = paster_of(open_source(write_clip(tmp_path / "variable.mp4", pictures)), made_frames=50)
+    assert paster.fps == 25
+    assert paster.seconds(2) == pytest.approx(1.0)
+    assert paster.seconds(4) == pytest.approx(2.04)

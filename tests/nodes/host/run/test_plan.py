@@ -104,7 +104,7 @@ def test_a_clip_is_open_while_a_run_plays_it_and_not_while_it_is_planned(tmp_pat
     from evertalk_pack.multitalk.dubbing.source import open_source
     from evertalk_pack.nodes.host.run.options import RunOptions
     from evertalk_pack.nodes.host.run.plan import plan_run
-    from evertalk_pack.nodes.host.run.window_pictures import opened
+    from evertalk_pack.nodes.host.run.windowed_run import clip_of
 
     pictures = [(time_s, pixels[:, :48].repeat(2, axis=1)) for time_s, pixels in at_fps(Fraction(25), 20)]
     clip = write_clip(tmp_path / "a.mp4", pictures)
@@ -117,9 +117,11 @@ def test_a_clip_is_open_while_a_run_plays_it_and_not_while_it_is_planned(tmp_pat
     plan = plan_run(asked(picture(), spoken(), RunOptions(source=source)))
     assert plan.picture_changes, "each window has a frame of the clip"
     assert not is_open()
-    dub = opened(source, plan.size)
-    assert is_open()
-    assert torch.equal(dub.reference(plan.windows[0]), plan.picture_HWC)
+    with clip_of(plan) as dub:
+        assert is_open()
+        assert dub is not None
+        assert torch.equal(dub.reference(plan.windows[0]), plan.picture_HWC)
+    assert not is_open()
 
 
 def test_a_plan_is_made_once_and_forgotten_when_it_is_taken() -> None:
