@@ -132,6 +132,7 @@ BADGE_JS = """async (text) => {
   for (const kind of ['warning', 'failed'])
     api.dispatchEvent(new CustomEvent('evertalk', { detail: { kind, ...event } }))
   const strip = node.widgets.find((widget) => widget.name === 'evertalk_strip').element
+  while (!strip.querySelector('.evertalk-badge')) await new Promise((resolve) => setTimeout(resolve, 20))
   const badge = strip.querySelector('.evertalk-badge')
   const failure = strip.querySelector('.evertalk-status')
   return { badge: badge.title, start: badge.textContent, failure: failure.title }
