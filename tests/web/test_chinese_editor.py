@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 WRAPPER_WORKFLOWS = Path(__file__).resolve().parents[1] / "wrapper_workflows"
-SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True}
+MISSING_MODELS = ("Comfy.Workflow.ShowMissingModelsWarning", "Comfy.ErrorSystem.ShowMissingModels")
+"""The settings, of earlier and of later frontends, that other editors on the same server switch off."""
+
+SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True} | dict.fromkeys(MISSING_MODELS, True)
 ADD_AND_QUEUE = """async ([type, values, slot]) => {
   const { app, LiteGraph } = window
   app.graph.clear()
