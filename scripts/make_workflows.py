@@ -3,7 +3,8 @@
     python scripts/make_workflows.py --comfyui /path/to/ComfyUI [--check]
 
 `workflows/api/NAME.api.json` is written by hand and is what a program queues; `workflows/NAME.json` is made
-from it with the node descriptions of a real server, so that the two never drift. ComfyUI lists every file in
+from it with the node descriptions of a real server, so that the two never drift. So are the blueprints in
+`subgraphs/`. ComfyUI lists every file in
 `workflows/` as a template and its template browser opens the editor's format alone: hence the folder `api`.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "demo"))  # the client and the server are the demo's
+from blueprints import BLUEPRINTS, blueprint_of  # noqa: E402
 from chinese import read_chinese  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from graph_layout import COLUMN_GAP, NodeShape, Place, bends_of_link, place_nodes  # noqa: E402
@@ -26,6 +28,9 @@ from node_fields import PLAYER, Input, JsonObject, is_link, read_inputs, widget_
 from workflow_notes import TITLE, note_of  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
+SUBGRAPHS = ROOT / "subgraphs"
+"""ComfyUI lists what a pack has here among the editor's subgraph blueprints."""
+
 API_SUFFIX = ".api.json"
 
 PREVIEWING_NODES = ("LoadImage", "LoadVideo", "PreviewImage", "EverTalkDecode")
@@ -236,6 +241,16 @@ def api_files() -> list[Path]:
     return sorted((WORKFLOWS / "api").glob(f"*{API_SUFFIX}"))
 
 
+def blueprint_texts(workflows: Mapping[Path, str]) -> dict[Path, str]:
+    """The text of each blueprint by its file, made of the editor's workflows."""
+    texts: dict[Path, str] = {}
+    for one in BLUEPRINTS:
+        made = blueprint_of(one, json.loads(workflows[WORKFLOWS / f"{one.workflow}.json"]))
+        # In ASCII: ComfyUI 0.3.75 reads these files in the system's encoding.
+        texts[SUBGRAPHS / f"{one.name}.json"] = json.dumps(made, indent=1) + "\n"
+    return texts
+
+
 def main() -> int:
     """Write the twins, or with --check only say which of them are out of date (exit code 1)."""
     parser = argparse.ArgumentParser(description="Write the editor's workflows.")
@@ -245,8 +260,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as base, ComfyServer(chosen.comfyui, Path(base)) as server:
         descriptions = server.client.object_info()
     stale = 0
-    for file in api_files():
-        text, twin = editor_text(file, descriptions), twin_of(file)
+    texts = {twin_of(file): editor_text(file, descriptions) for file in api_files()}
+    for twin, text in (texts | blueprint_texts(texts)).items():
         if twin.is_file() and twin.read_text(encoding="utf-8") == text:
             continue
         stale += 1

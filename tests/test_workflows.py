@@ -9,7 +9,16 @@ import pytest
 from comfy_client import JobError
 from comfy_server import ComfyServer
 from host import COMFYUI_VERSION, has_comfyui
-from make_workflows import WORKFLOWS, api_files, editor_text, model_names, twin_of, workflow_name
+from make_workflows import (
+    SUBGRAPHS,
+    WORKFLOWS,
+    api_files,
+    blueprint_texts,
+    editor_text,
+    model_names,
+    twin_of,
+    workflow_name,
+)
 from model_files import MADE_HERE, MODEL_FILES
 from node_fields import Input, is_link, read_inputs, widget_values
 
@@ -194,3 +203,11 @@ def test_sockets_come_before_fields_and_take_no_value() -> None:
         ("type", "COMBO"),
     ]
     assert widget_values(inputs, {"clip": ["1", 0], "text": "hello", "type": "wan"}) == ["hello", "wan"]
+
+
+def test_blueprints_are_made_of_the_workflows_as_they_are_and_hold_ascii_alone() -> None:
+    """ComfyUI 0.3.75 reads them in the system's encoding."""
+    texts = blueprint_texts({file: file.read_text(encoding="utf-8") for file in map(twin_of, API_FILES)})
+    assert {file.name: file.read_text(encoding="ascii") for file in SUBGRAPHS.glob("*.json")} == {
+        file.name: text for file, text in texts.items()
+    }, "make workflows"
