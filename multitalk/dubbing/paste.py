@@ -3,11 +3,13 @@
 Shape letters: F frames that a window made, H and W pixels, C channels.
 """
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 
 import torch
 from torch.nn import functional as F
@@ -24,6 +26,10 @@ from .work_region import RegionView
 
 ROUNDING_TICKS = Fraction(3, 4)
 """A file's times are whole ticks: a steady rate shows in them as times this little from their places."""
+
+LEAST_APART_S = Fraction(1, 1000)
+"""Clips that were cut and joined have frames that are nearer to each other; files count in ticks as long as
+this, and with two frames at one time an MP4 cannot be made."""
 
 TAIL_FRAMES = 2
 """Made frames by which sound and pictures of one file may end apart."""
@@ -87,6 +93,7 @@ def shown_frames(
     shown = stamps if clip_end <= end + tail else stamps[: bisect_left(stamps, end)]
     if clip_end < end - tail:
         shown += range(clip_end, int(end), times.step)
+    shown = apart(shown, math.ceil(LEAST_APART_S / times.base))
     scenes = _Scenes.of(cuts_s, start_s, made_frames)
     made, bare = array("q"), set[int]()
     for number, stamp in enumerate(shown):
@@ -99,6 +106,11 @@ def shown_frames(
         if is_bare:
             bare.add(number)
     return ShownFrames(times, first, array("q", shown), made, frozenset(bare))
+
+
+def apart(stamps: Iterable[int], ticks: int) -> list[int]:
+    """Times of which each is so many ticks, at least, after the one before; later ones wait their turn."""
+    return list(accumulate(stamps, lambda before, stamp: max(stamp, before + ticks)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,16 @@ from evertalk_pack.multitalk.dubbing.source import SourceVideo, open_source
 from evertalk_pack.multitalk.dubbing.work_region import RegionView, WorkRegion
 from evertalk_pack.multitalk.media.clip_times import ClipTimes, read_clip_times
 from evertalk_pack.multitalk.media.frame_clock import SteadyClock, TimedClock
+from evertalk_pack.multitalk.media.segment import (
+    FFV1,
+    H264_MP4,
+    Piece,
+    StreamForm,
+    check_frames,
+    remux,
+    write_segment,
+)
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.windows.settings import FrameSize
 from source_clips import at_fps, grey, turn_clockwise, write_clip, write_growing_clip
 
@@ -90,6 +100,25 @@ def test_frames_a_tick_apart_keep_times_of_their_own_wherever_the_video_begins(f
         shown = shown_frames(times, hundredth / 100, 20)
         assert list(shown.stamps) == list(range(len(shown.stamps)))
         assert shown.clock is None
+
+
+@pytest.mark.parametrize(("form", "tick"), [(H264_MP4, 90_000), (FFV1, 90_000), (H264_MP4, 1000)])
+def test_frames_too_near_to_each_other_for_a_file_are_shown_a_little_later(
+    tmp_path: Path, form: StreamForm, tick: int
+) -> None:
+    stamps = array("q", [0, tick // 25, tick // 25 + 1, tick // 25 + 2, 4 * tick // 25, 5 * tick // 25])
+    times = ClipTimes(stamps, Fraction(1, tick), Fraction(25))
+    shown = shown_frames(times, 0, 6)
+    found = [Fraction(stamp, tick) for stamp in shown.stamps]
+    assert found[2:4] == [found[1] + Fraction(1, 1000), found[1] + Fraction(2, 1000)]
+    assert (*found[:2], *found[4:]) == tuple(Fraction(stamps[k], tick) for k in (0, 1, 4, 5))
+    settings, segment, made = VideoSettings(), tmp_path / f"a{form.suffix}", tmp_path / f"b{form.suffix}"
+    write_segment(
+        segment, torch.rand(6, 32, 32, 3, generator=torch.Generator().manual_seed(0)), settings, form
+    )
+    remux(made, [Piece(segment, 0, 6)], None, {}, settings, form, shown.clock, complete=True)
+    check_frames(made, 6, shown.clock)
+    assert len(read_clip_times(str(made)).stamps) == 6
 
 
 def test_clocks_tell_times_and_find_frames() -> None:
