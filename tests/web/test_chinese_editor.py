@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 WRAPPER_WORKFLOWS = Path(__file__).resolve().parents[1] / "wrapper_workflows"
-SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True}
+MISSING_MODELS = ("Comfy.Workflow.ShowMissingModelsWarning", "Comfy.ErrorSystem.ShowMissingModels")
+"""The settings, of earlier and of later frontends, that other editors on the same server switch off."""
+
+SETTINGS = {"Comfy.Locale": "zh", "Comfy.TutorialCompleted": True} | dict.fromkeys(MISSING_MODELS, True)
 ADD_AND_QUEUE = """async ([type, values, slot]) => {
   const { app, LiteGraph } = window
   app.graph.clear()
@@ -132,6 +135,7 @@ BADGE_JS = """async (text) => {
   for (const kind of ['warning', 'failed'])
     api.dispatchEvent(new CustomEvent('evertalk', { detail: { kind, ...event } }))
   const strip = node.widgets.find((widget) => widget.name === 'evertalk_strip').element
+  while (!strip.querySelector('.evertalk-badge')) await new Promise((resolve) => setTimeout(resolve, 20))
   const badge = strip.querySelector('.evertalk-badge')
   const failure = strip.querySelector('.evertalk-status')
   return { badge: badge.title, start: badge.textContent, failure: failure.title }
