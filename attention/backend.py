@@ -83,7 +83,8 @@ class Backend:
     `why_missing` is the import probe: None, or the reason. `needs` says in words what `runs_on` checks.
     `remedy` is the imperative that makes a missing package present. `fallback` is the name of the next one to
     try. `may_be_long_only` is True where there are builds that are right over thousands of keys alone
-    (uses.py): such a one runs there, and an exact kernel elsewhere.
+    (uses.py): such a one runs there, and an exact kernel elsewhere; it is not `exact` itself, since `auto`
+    takes exact ones at every length.
     """
 
     name: str
@@ -100,6 +101,9 @@ class Backend:
     tolerance: float | None
     fallback: str | None
     may_be_long_only: bool = False
+
+    def __post_init__(self) -> None:
+        assert not (self.exact and self.may_be_long_only), f"{self.name}: exact at every length or long only"
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The two uses of attention in the model, for which a kernel may be right apart.
+"""The two uses of attention in the model: a kernel may be right for one and wrong for the other.
 
 Self-attention has thousands of keys; the text has 512, the CLIP picture 257, the voices 32 each in a frame,
 and the speaker map those of one frame. A kernel that counts the padding of its last block of keys is wrong by

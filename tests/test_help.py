@@ -39,7 +39,7 @@ def test_page_names_every_input_and_output(page: str) -> None:
 
 
 @each_page
-def test_page_names_only_choices_that_exist(page: str) -> None:
+def test_page_names_every_choice_of_a_widget(page: str) -> None:
     node, text = NODES[page.removesuffix("/zh.md").removesuffix(".md")], read(page)
     for name, one in node["inputs"].items():
         for choice in one.get("options", {}):

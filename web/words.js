@@ -86,6 +86,13 @@ export function makeTranslator(messages, names = {}) {
     return said === text ? null : said
   }
 
+  // A sentence that is known as it is, behind another: what became of the finished windows, for one.
+  function beforeLast(text) {
+    const last = pieces.find(({ english }) => text.endsWith(`. ${english}`))
+    const said = last && say(text.slice(0, -last.english.length - 2))
+    return said ? `${said}\u3002${last.translated}` : null
+  }
+
   function afterSocket(text) {
     const socket = SOCKET.exec(text)
     const said = socket && say(text.slice(socket[0].length))
@@ -96,6 +103,7 @@ export function makeTranslator(messages, names = {}) {
     if (!text?.trim()) return null
     return (
       whole(text, 'strict') ??
+      beforeLast(text) ??
       joined(text) ??
       whole(text, 'loose') ??
       inParts(text, '\n') ??

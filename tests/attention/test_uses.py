@@ -3,6 +3,8 @@
 Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from attention_machines import (
@@ -126,3 +128,9 @@ def test_a_choice_by_length_is_the_same_object_in_the_next_run_and_one_graph() -
     compiled = torch.compile(chosen, fullgraph=True, backend="aot_eager", dynamic=False)
     for keys, factor in ((32, 1), (LONG_KEYS, 2)):
         torch.testing.assert_close(compiled(*qkv(keys)), factor * sdpa.attend(*qkv(keys)))
+
+
+def test_no_backend_is_both_exact_and_right_for_long_sequences_alone() -> None:
+    assert sage.BACKEND.may_be_long_only
+    with pytest.raises(AssertionError, match="exact at every length or long only"):
+        replace(sage.BACKEND, exact=True)

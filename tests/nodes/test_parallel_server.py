@@ -174,7 +174,7 @@ def end(stage: Stage, how: signal.Signals) -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        (signal.SIGKILL, r"the worker on process 1: it was ended by signal 9"),
+        (signal.SIGKILL, r"the worker on process 1 was ended by signal 9"),
         (signal.SIGSTOP, r"a worker did not answer within 40 s"),
     ],
     ids=["killed", "hangs"],

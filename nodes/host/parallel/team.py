@@ -40,7 +40,13 @@ NOTICE_S = 3.0
 
 POLL_S = 0.05
 
-REMEDY = "Queue again; if it comes again, look into the system's log, or set gpus of EverTalk Parallel to 1"
+
+def worker_error(why: str) -> WorkerError:
+    """What to raise when a worker cannot go on: why, and what to do."""
+    return WorkerError(
+        f"gpus: {why}. Queue again; if it comes again, look into the system's log, or set gpus of EverTalk "
+        "Parallel to 1"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Team:
             for rank, number in enumerate(plan.machine.others(plan.size), 1):
                 where = f"GPU {number}" if plan.machine.backend == "nccl" else f"process {number}"
                 environment = environment_of(number, plan.size, plan.machine, os.environ)
-                worker = WorkerProcess(f"the worker on {where}", environment, self._changed)
+                worker = WorkerProcess(where, environment, self._changed)
                 self.workers.append(worker)
                 worker.send(self._start_of(rank, recipe))
         except BaseException:
@@ -123,7 +129,7 @@ class Team:
         """On the thread of a worker that is ready, has failed or is gone."""
         with self._news:
             if not (self.failure or self._ended):
-                self.failure = next((f"{one.name}: {one.failure}" for one in self.workers if one.failure), "")
+                self.failure = next((one.failure for one in self.workers if one.failure), "")
             self._news.notify_all()
         if not self.failure or self._ended:
             return
@@ -148,8 +154,7 @@ class Team:
             InterruptProcessingException: the user stopped the run.
         """
         if self._ranks is None:
-            names = " and ".join(worker.name for worker in self.workers)
-            show_on_node(f"gpus: waiting until {names} have loaded the weights")
+            show_on_node(f"gpus: waiting until all workers hold the weights ({len(self.workers)})")
             self._wait_for_workers()
             for worker in self.workers:
                 worker.send({"do": "join"})
@@ -160,7 +165,7 @@ class Team:
 
     def _wait_for_workers(self) -> None:
         if not self._wait_until(lambda: all(worker.is_ready for worker in self.workers), START_S):
-            raise WorkerError(f"gpus: a worker did not hold the weights within {START_S:.0f} s. {REMEDY}")
+            raise worker_error(f"a worker did not hold the weights within {START_S:.0f} s")
 
     def finish_window(self) -> None:
         """Wait until every worker has made all of a window.
@@ -177,7 +182,7 @@ class Team:
         if not self._wait_until(
             lambda: all(one.windows_done >= self._windows for one in self.workers), limit
         ):
-            raise WorkerError(f"gpus: a worker did not finish its part within {limit:.0f} s. {REMEDY}")
+            raise worker_error(f"a worker did not finish its part within {limit:.0f} s")
 
     def _wait_until(self, is_so: Callable[[], bool], limit_s: float) -> bool:
         """Whether something about the workers becomes so in time; a stop and a failure end the wait."""
@@ -199,7 +204,7 @@ class Team:
         """
         failure = self.failure
         if failure:
-            raise WorkerError(f"gpus: {failure}. {REMEDY}")
+            raise worker_error(failure)
 
     def send(self, message: dict[str, Any]) -> None:
         """Say something to all workers."""
@@ -215,7 +220,7 @@ class Team:
             with self._news:
                 self._news.wait(POLL_S)
         why = self.failure or f"a worker did not answer within {timeout_s():.0f} s ({first_line(error)})"
-        return WorkerError(f"gpus: {why}. {REMEDY}")
+        return worker_error(why)
 
     def _abort(self) -> None:
         """Have collectives that wait for a worker that is gone give up; those of gloo do so by themselves."""

@@ -24,17 +24,17 @@ class WorkerProcess:
     """A worker as the server sees it.
 
     Args:
-        name: as messages call it.
+        where: its GPU, as messages call it.
         environment: of the process.
         changed: called, on a thread of its own, when it is ready, has failed, or is gone.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str], changed: Callable[[], None]) -> None:
-        self.name = name
+    def __init__(self, where: str, environment: Mapping[str, str], changed: Callable[[], None]) -> None:
+        self._where = where
         self.is_ready = False
         self.windows_done = 0
         self.failure = ""
-        """Why it cannot go on; empty while it can."""
+        """Which worker cannot go on, and why; empty while it can."""
         self._changed = changed
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._channel, theirs = channel_pair()
@@ -48,7 +48,7 @@ class WorkerProcess:
                 pass_fds=(theirs.fileno(),),
             )
         self._threads = [
-            threading.Thread(target=work, name=f"evertalk {name}", daemon=True)
+            threading.Thread(target=work, name=f"evertalk worker on {where}", daemon=True)
             for work in (self._print, self._listen)
         ]
         for thread in self._threads:
@@ -97,7 +97,7 @@ class WorkerProcess:
             elif message["is"] == DONE:
                 self.windows_done += 1
             else:
-                self.failure = str(message["says"])
+                self.failure = f"the worker on {self._where}: {message['says']}"
             self._changed()
         code = self._process.wait()
         self._threads[0].join(GRACE_S)
@@ -105,5 +105,7 @@ class WorkerProcess:
         self._changed()
 
     def _last_words(self, code: int) -> str:
-        how = f"it was ended by signal {-code}" if code < 0 else f"it ended with code {code}"
+        how = f"the worker on {self._where} ended with code {code}"
+        if code < 0:
+            how = f"the worker on {self._where} was ended by signal {-code}"
         return "; ".join((how, *(line for line in list(self._lines)[-3:] if line)))
