@@ -1,6 +1,6 @@
 """Node: a clip that is given other speech, as a whole or in a region that goes back into it."""
 
-from dataclasses import replace
+from contextlib import closing
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -80,18 +80,20 @@ class EverTalkVideoSource(EverTalkNode):
         clip = clip_of(video)
         locked = None if region is None else checked_region(region, feather_px)
         source = DubSource(clip, start_s, (), denoise, locked)
-        wants_audio = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, AUDIO_SLOT)
-        audio = audio_and_warnings(clip, start_s) if wants_audio else None
-        if scene_cuts == CUTS_DETECT:
-            source = replace(source, cuts_s=find_scene_cuts(clip, cut_threshold))
         is_region = work.get("work_on", WHOLE_PICTURE) == WORK_REGION
         context = work.get("context", CONTEXT)
         source = worked_on(source, work.get("region_box", ""), context, feather_px, is_region=is_region)
+        # What is wrong has been refused: now comes what takes long.
+        wants_audio = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, AUDIO_SLOT)
+        audio = audio_and_warnings(clip, start_s) if wants_audio else None
+        if scene_cuts == CUTS_DETECT:
+            source = source.with_cuts(find_scene_cuts(clip, cut_threshold))
         show_on_node(str(source))
         outputs = (source, audio, source.first_frame()[None])
         if source.work is None:
             return io.NodeOutput(*outputs)
-        shown_BHWC = preview_region(clip, source.work, start_s)
+        with closing(clip.reader()) as reader:
+            shown_BHWC = preview_region(reader, source.work, start_s)
         return io.NodeOutput(*outputs, ui=ui.PreviewImage(shown_BHWC, cls=cls))
 
 

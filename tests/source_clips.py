@@ -57,6 +57,23 @@ def write_clip(
     return path
 
 
+def write_growing_clip(path: Path, sides: Iterable[int], count: int = 5) -> Path:
+    """A bare H.264 stream of squares, `count` of each side, 25 a second."""
+    parts: list[bytes] = []
+    for side in sides:
+        pictures = [(number / 25, grey(90, side, side)) for number in range(count)]
+        clip, part = write_clip(path.with_name(f"{side}.mp4"), pictures), path.with_name(f"{side}.h264")
+        with av.open(str(clip)) as source, av.open(str(part), "w", format="h264") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    target.mux(packet)
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    return path
+
+
 def add_tone(container: OutputContainer) -> AudioStream:
     return container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from ..media.frame_reader import FrameReader
 from .crop import ClipBox
-from .source import SourceVideo
 from .work_region import WorkRegion
 
 PICTURES = 4
@@ -21,10 +21,9 @@ WIDEST_PX = 640
 REGION_COLOUR, SEEN_COLOUR = (0.1, 1.0, 0.3), (1.0, 0.8, 0.1)
 
 
-def preview_region(video: SourceVideo, work: WorkRegion, start_s: float) -> torch.Tensor:
+def preview_region(reader: FrameReader, work: WorkRegion, start_s: float) -> torch.Tensor:
     """Frames (F, H, W, 3) of the clip: a green line around the region, a yellow one around what is seen."""
     end_s = max(start_s, work.times.time_s(len(work.times.stamps) - 1))
-    reader = video.reader()
     shown: list[torch.Tensor] = []
     for number in range(PICTURES):
         time_s = start_s + (end_s - start_s) * number / (PICTURES - 1)
@@ -36,7 +35,6 @@ def preview_region(video: SourceVideo, work: WorkRegion, start_s: float) -> torc
         draw_box(picture_HWC, ClipBox(*work.natural_box(time_s)), scale, SEEN_COLOUR)
         draw_box(picture_HWC, work.track.at(time_s), scale, REGION_COLOUR)
         shown.append(picture_HWC)
-    reader.close()
     return torch.stack(shown)
 
 

@@ -12,6 +12,9 @@ SOCKET = "region_box"
 SLACK_PX = 0.5
 """By which a box may miss the frame's edge: percents are rounded."""
 
+LEAST_PX = 1
+"""A side of a box that is shorter covers no pixel, so that nothing of the clip could change."""
+
 EXAMPLE = "0s: 30%,20%,25%,40%; 4s: 50%,20%,25%,40%"
 
 
@@ -66,7 +69,7 @@ def clip_box(cue: BoxCue, clip: FrameSize) -> ClipBox:
     """A keyframe's box in pixels of the clip.
 
     Raises:
-        InputError: it leaves the clip's frame.
+        InputError: it leaves the clip's frame, or there is less than a pixel in it.
     """
     box = cue.box
     across, down = (clip.width_px / 100, clip.height_px / 100) if box.percent else (1.0, 1.0)
@@ -78,5 +81,10 @@ def clip_box(cue: BoxCue, clip: FrameSize) -> ClipBox:
             f"{SOCKET}: the box at {cue.time_s:g} s leaves the picture: it reaches from {left:.0f},{top:.0f} "
             f"to {right:.0f},{bottom:.0f}, and the clip has {clip.width_px}x{clip.height_px} pixels. Move it "
             "inside, or make it smaller."
+        )
+    if min(width, height) < LEAST_PX:
+        raise InputError(
+            f"{SOCKET}: the box at {cue.time_s:g} s is {width:.2f}x{height:.2f} pixels of the clip, expected "
+            f"{LEAST_PX} or more a side. Make it as large as the face."
         )
     return ClipBox(left, top, width, height)

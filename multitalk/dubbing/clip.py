@@ -5,6 +5,7 @@ Shape letters: F video frames, H and W pixels, C channels.
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ import torch
 
 from ..common.errors import InputError
 from ..common.types import FPS
-from ..media.clip_times import read_clip_times
 from ..media.frame_reader import FrameReader
 from ..media.frame_shape import SQUARE
 from ..windows.plan import Window
@@ -20,7 +20,7 @@ from ..windows.settings import FrameSize
 from .box_text import parse_boxes
 from .crop import cut_out
 from .cuts import cut_frames
-from .paste import TAIL_FRAMES, Paster
+from .paste import TAIL_FRAMES, Paster, resized
 from .region import Region, covering, drift_outside, feathered, lay_over, mask_number, match_outside
 from .source import SourceVideo
 from .work_region import RegionView, WorkRegion
@@ -83,6 +83,11 @@ class DubSource:
         """The video's frames at which another scene begins."""
         return cut_frames(self.cuts_s, self.start_s)
 
+    def with_cuts(self, cuts_s: tuple[float, ...]) -> "DubSource":
+        """The source with the cuts that were found in its clip."""
+        work = None if self.work is None else replace(self.work, cuts_s=cuts_s)
+        return replace(self, cuts_s=cuts_s, work=work)
+
     def paster(self, size: FrameSize, made_frames: int) -> Paster | None:
         """What puts windows back into the clip, where a region alone is worked on.
 
@@ -101,10 +106,8 @@ class DubSource:
 
     def first_frame(self) -> torch.Tensor:
         """The frame (H, W, 3), 0..1, that the video begins on, at the clip's own size."""
-        reader = self.video.reader()
-        frame_HWC = reader.frame_at(self.start_s)
-        reader.close()
-        return frame_HWC
+        with closing(self.video.reader()) as reader:
+            return reader.frame_at(self.start_s)
 
     def notes(self, video_frames: int) -> tuple[str, ...]:
         """Sentences about odd pixels, a clip that is shorter than the video, and too few masks."""
@@ -148,14 +151,15 @@ def worked_on(
     """The source with its region as what is made to talk, or as what may change of the whole picture.
 
     Args:
-        source: the clip, its cuts, and its mask, if there is one.
+        source: the clip and its mask, if there is one.
         boxes: a box with keyframes, see box_text; empty: there is none.
         context: see crop.with_context.
         feather_px: width of the region's soft edge.
         is_region: whether the region alone is made to talk.
 
     Raises:
-        InputError: there is no region, or two, or one that leaves the picture; or a box without an effect.
+        InputError: there is no region, or two, or one that leaves the picture; or a box without an effect; or
+            the clip cannot be read any more.
     """
     if not is_region:
         if boxes.strip():
@@ -175,10 +179,9 @@ def worked_on(
     work = WorkRegion(
         where,
         FrameSize(video.height_px, video.width_px),
-        read_clip_times(video.video),
+        video.times(),
         feather_px,
         context,
-        source.cuts_s,
     )
     work.track.at(source.start_s)  # a box that leaves the picture is refused here
     return replace(source, region=None, work=work)
@@ -219,6 +222,10 @@ class Dub:
         if window.motion == 0:
             self._scene_HWC = frame_HWC
         return frame_HWC
+
+    def close(self) -> None:
+        """Close the clip."""
+        self._reader.close()
 
     def begin_at(self, windows: Sequence[Window], first: int) -> None:
         """Get ready to play from a window on: its scene is the one that began last."""
@@ -275,7 +282,10 @@ class Dub:
 
     def _seen(self, time_s: float) -> torch.Tensor:
         frame_HWC = self._reader.frame_at(time_s)
-        return self._fit(frame_HWC if self.view is None else cut_out(frame_HWC, self.view.box_at(time_s)))
+        if self.view is not None:
+            clip = self.view.work.clip
+            frame_HWC = cut_out(resized(frame_HWC, clip.height_px, clip.width_px), self.view.box_at(time_s))
+        return self._fit(frame_HWC)
 
     def _alpha(self, time_s: float) -> torch.Tensor:
         if self.view is not None:

@@ -3,11 +3,13 @@
 Shape letters: F frames that a window made, H and W pixels, C channels.
 """
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 
 import torch
 from torch.nn import functional as F
@@ -24,6 +26,10 @@ from .work_region import RegionView
 
 ROUNDING_TICKS = Fraction(3, 4)
 """A file's times are whole ticks: a steady rate shows in them as times this little from their places."""
+
+LEAST_APART_S = Fraction(1, 1000)
+"""Clips that were cut and joined have frames that are nearer to each other; files count in ticks as long as
+this, and with two frames at one time an MP4 cannot be made."""
 
 TAIL_FRAMES = 2
 """Made frames by which sound and pictures of one file may end apart."""
@@ -78,14 +84,16 @@ def shown_frames(
         cuts_s: times in the clip at which another scene begins; rising.
     """
     first = times.frame_at(start_s)
-    begin = start_s / times.base
-    stamps = [max(0, round(stamp - begin)) for stamp in times.stamps[first:]]
+    # One number for all: rounded each by itself, frames that are a tick apart would come to the same time.
+    begin = times.tick_at(start_s)
+    stamps = [max(0, stamp - begin) for stamp in times.stamps[first:]]
     stamps[0] = 0
     end, tail = (Fraction(frames, FPS) / times.base for frames in (made_frames, TAIL_FRAMES))
     clip_end = stamps[-1] + times.step
     shown = stamps if clip_end <= end + tail else stamps[: bisect_left(stamps, end)]
     if clip_end < end - tail:
         shown += range(clip_end, int(end), times.step)
+    shown = apart(shown, math.ceil(LEAST_APART_S / times.base))
     scenes = _Scenes.of(cuts_s, start_s, made_frames)
     made, bare = array("q"), set[int]()
     for number, stamp in enumerate(shown):
@@ -98,6 +106,11 @@ def shown_frames(
         if is_bare:
             bare.add(number)
     return ShownFrames(times, first, array("q", shown), made, frozenset(bare))
+
+
+def apart(stamps: Iterable[int], ticks: int) -> list[int]:
+    """Times of which each is so many ticks, at least, after the one before; later ones wait their turn."""
+    return list(accumulate(stamps, lambda before, stamp: max(stamp, before + ticks)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +157,12 @@ class Paster:
         """Frames a second of the finished video, as a rule."""
         return self.shown.times.fps
 
+    def seconds(self, frames: int) -> float:
+        """How long so many frames last from the first on."""
+        if self.clock is None:
+            return float(frames / self.fps)
+        return float(self.clock.ticks(frames) * self.clock.time_base)
+
     def most_pixels(self, made_frames: int) -> int:
         """Pixels of the video's frames that go with so many made ones; more are not to be believed."""
         clip_frames = 4 * made_frames * max(1, round(self.fps / FPS)) + 4
@@ -171,7 +190,9 @@ class Paster:
         if self._reader is None:
             self._reader = self._video.reader()
         time_s = self.shown.clip_s(number)
-        frame_HWC = self._reader.frame_at(time_s)
+        clip = self._view.work.clip
+        # Recorded streams change their size in the middle.
+        frame_HWC = resized(self._reader.frame_at(time_s), clip.height_px, clip.width_px)
         if number not in self.shown.bare:
             self._paste(frame_HWC, made_HWC, time_s)
         return frame_HWC[: self.size.height_px, : self.size.width_px]
@@ -224,10 +245,10 @@ class PastedFrames:
 
 
 def resized(frame_HWC: torch.Tensor, height_px: int, width_px: int) -> torch.Tensor:
-    """A frame at another size; smoothly when it grows, without aliases when it shrinks."""
+    """A frame, 0..1, at another size; smoothly when it grows, without aliases when it shrinks."""
     if tuple(frame_HWC.shape[:2]) == (height_px, width_px):
         return frame_HWC
     frame_CHW = frame_HWC.movedim(-1, 0)[None]
     size = (height_px, width_px)
     mode = "bicubic" if frame_HWC.shape[-1] > 1 else "bilinear"
-    return F.interpolate(frame_CHW, size, mode=mode, antialias=True)[0].movedim(0, -1)
+    return F.interpolate(frame_CHW, size, mode=mode, antialias=True)[0].movedim(0, -1).clamp(0, 1)

@@ -4,6 +4,7 @@ Shape letters: C channels, T samples.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 from ..common.errors import InputError, reason_of
 from ..common.tensor_file import gathered_channels
 from ..common.types import Waveform
+from ..media.clip_times import ClipTimes, read_clip_times
 from ..media.frame_reader import FrameReader, origin_s, picture_stream
 from ..media.frame_shape import SQUARE, Orientation, orientation, pixel_shape, seen_size, square_size
 from ..media.media_file import is_decodable, open_media
@@ -58,6 +60,17 @@ class SourceVideo:
     def reader(self) -> FrameReader:
         """A new reader of its frames."""
         return FrameReader(self.video)
+
+    def times(self) -> ClipTimes:
+        """When its frames are shown.
+
+        Raises:
+            InputError: it cannot be read any more.
+        """
+        try:
+            return read_clip_times(self.video)
+        except (FFmpegError, OSError) as error:
+            raise unreadable(self.name, error) from error
 
     def sound(
         self, start_s: float = 0.0, folder: Path | None = None, check: Callable[[], None] = lambda: None
@@ -140,9 +153,12 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                 pixel=pixel,
             )
     except (FFmpegError, OSError) as error:
-        raise InputError(
-            f"source_video: {name} cannot be read as a video ({reason_of(error)}). {MOVE}"
-        ) from error
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: Exception) -> InputError:
+    """The refusal of a file that is gone, damaged or no video."""
+    return InputError(f"source_video: {name} cannot be read as a video ({reason_of(error)}). {MOVE}")
 
 
 def first_orientation(data: str | bytes, name: str) -> Orientation:
@@ -151,9 +167,8 @@ def first_orientation(data: str | bytes, name: str) -> Orientation:
     Raises:
         InputError: there is none.
     """
-    reader = FrameReader(data)
-    first = reader.standing
-    reader.close()
+    with closing(FrameReader(data)) as reader:
+        first = reader.standing
     if first is None:
         raise InputError(
             f"source_video: {name} has zero length: not a single frame can be decoded from it. {MOVE}"

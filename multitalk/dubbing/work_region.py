@@ -69,16 +69,21 @@ class WorkRegion:
     def natural_box(self, time_s: float) -> PixelBox:
         """The region with its surroundings, inside the frame, before it gets a size's shape."""
         wide = with_context(self.track.at(time_s), self.context)
-        left, top = max(0, round(wide.left)), max(0, round(wide.top))
-        right = min(self.clip.width_px, round(wide.left + wide.width))
-        bottom = min(self.clip.height_px, round(wide.top + wide.height))
-        return PixelBox(left, top, right - left, bottom - top)
+        left, width = whole_pixels(wide.left, wide.width, self.clip.width_px)
+        top, height = whole_pixels(wide.top, wide.height, self.clip.height_px)
+        return PixelBox(left, top, width, height)
 
     def mask_number(self, time_s: float) -> int | None:
         """Which mask belongs to a time, the last where there are no more; None: there is a box."""
         if not isinstance(self.where, Region):
             return None
         return min(self.times.frame_at(time_s), len(self.where.masks_NHW) - 1)
+
+
+def whole_pixels(begin: float, length: float, room: int) -> tuple[int, int]:
+    """The first pixel of a stretch, and how many there are inside 0..room: at least one."""
+    first = min(max(0, round(begin)), room - 1)
+    return first, max(min(room, round(begin + length)) - first, 1)
 
 
 class RegionView:

@@ -1,5 +1,6 @@
 """When a clip shows its frames, read from its packets: nothing is decoded."""
 
+import math
 from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -37,8 +38,11 @@ class ClipTimes:
 
     def frame_at(self, time_s: float) -> int:
         """The number of the frame that is shown at a time; the first one before it is."""
-        tick = Fraction(time_s) / self.base + Fraction(TOLERANCE_TICKS)
-        return max(0, bisect_right(self.stamps, tick) - 1)
+        return max(0, bisect_right(self.stamps, self.tick_at(time_s)) - 1)
+
+    def tick_at(self, time_s: float) -> int:
+        """The tick nearest to a time."""
+        return math.floor(Fraction(time_s) / self.base + Fraction(TOLERANCE_TICKS))
 
 
 def read_clip_times(video: str | bytes) -> ClipTimes:

@@ -55,6 +55,11 @@ class OutputFormat(Protocol):
         ...
 
     @property
+    def keeps_times(self) -> bool:
+        """Whether it tells when each frame is shown."""
+        ...
+
+    @property
     def is_offered(self) -> bool:
         """Whether this machine's FFmpeg can write it."""
         ...
@@ -94,12 +99,14 @@ class StreamFormat:
         form: codec and container.
         bytes_per_pixel: see OutputFormat.
         min_side_px: see OutputFormat.
+        keeps_times: see OutputFormat.
     """
 
     name: str
     form: StreamForm
     bytes_per_pixel: float
     min_side_px: int = 1
+    keeps_times: bool = True
 
     @property
     def segment_suffix(self) -> str:
@@ -157,6 +164,7 @@ class PictureFormat:
     segment_suffix: str = ".zip"
     suffix: str = ""
     min_side_px: int = 1
+    keeps_times: bool = False
 
     @property
     def is_offered(self) -> bool:
@@ -186,7 +194,7 @@ class PictureFormat:
         complete: bool,
     ) -> None:
         """See OutputFormat."""
-        del clock  # pictures have no times
+        del clock  # pictures have no times, which whoever chose them was told
         count = write_sequence(path, pieces, self.codec.suffix, sound, settings, complete=complete)
         write_workflow(path, metadata)
         found = sum(1 for _ in path.glob(f"*{self.codec.suffix}"))

@@ -1,5 +1,6 @@
 """The host's VIDEO as a source clip, and its scene cuts with progress shown."""
 
+from contextlib import closing
 from io import BytesIO
 from typing import Any
 
@@ -68,8 +69,5 @@ def find_scene_cuts(video: SourceVideo, threshold: float) -> tuple[float, ...]:
             shown_s = int(time_s)
             bar.update_absolute(shown_s)
 
-    reader = video.reader()
-    try:
+    with closing(video.reader()) as reader:
         return find_cuts(reader, threshold, on_frame)
-    finally:
-        reader.close()

@@ -1,10 +1,13 @@
 """The group of processes whose collectives make one evaluation, as torch knows it."""
 
 import os
+import re
 from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+
+from ....multitalk.common.errors import InputError
 
 Store = dist.Store  # pyright: ignore[reportPrivateImportUsage]
 LOOPBACK = "127.0.0.1"
@@ -12,6 +15,7 @@ LOOPBACK = "127.0.0.1"
 TIMEOUT_S = 600.0
 """How long a collective waits for a worker, which may be at torch's compiler in its first evaluation."""
 TIMEOUT_NAME = "EVERTALK_PARALLEL_TIMEOUT_S"
+SECONDS = re.compile(r"\d{1,6}(\.\d+)?")
 
 
 SAFE: dict[str, str] = {
@@ -26,8 +30,18 @@ SAFE: dict[str, str] = {
 
 
 def timeout_s() -> float:
-    """How long a collective waits."""
-    return float(os.environ.get(TIMEOUT_NAME, TIMEOUT_S))
+    """How long a collective waits.
+
+    Raises:
+        InputError: the environment holds no time.
+    """
+    told = os.environ.get(TIMEOUT_NAME, f"{TIMEOUT_S:g}")
+    if SECONDS.fullmatch(told) is None or float(told) == 0:
+        raise InputError(
+            f"gpus: the environment variable {TIMEOUT_NAME} is {told!r}, expected seconds above 0, such as "
+            f"{TIMEOUT_S:g}. Correct it, or remove it, and restart ComfyUI."
+        )
+    return float(told)
 
 
 def new_store(size: int, wait_s: float) -> Store:

@@ -83,6 +83,15 @@ def _unsendable(name: str, what: Any) -> InputError:
     )
 
 
+def replaced_parts(model: ModelPatcher) -> dict[str, torch.Tensor]:
+    """The weights of a transformer in whose place a MODEL has others, by name; see check_patches."""
+    return {
+        name: part
+        for name, part in model.object_patches.items()
+        if name.startswith(TRANSFORMER) and name != COMPUTED
+    }
+
+
 def write_patches(model: ModelPatcher, file: Path) -> Said:
     """Write the tensors of a MODEL's changes; the rest of them, for a recipe."""
     store = TensorStore()
@@ -98,11 +107,7 @@ def write_patches(model: ModelPatcher, file: Path) -> Said:
         for key, changes in model.patches.items()
         for strength, value, strength_model, offset, _ in changes
     ]
-    parts = {
-        name: store.said(part)
-        for name, part in model.object_patches.items()
-        if name.startswith(TRANSFORMER) and name != COMPUTED
-    }
+    parts = {name: store.said(part) for name, part in replaced_parts(model).items()}
     if store.tensors:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(store.tensors, file)

@@ -18,7 +18,7 @@ from ..model.files import base_size, check_base_file, check_talk_file, file_stam
 from ..model.loaders import SOURCE, Quantization, TalkSource, load_base, load_talk, source_of
 from ..model.patcher import KEY, AudioAttachment, apply_talk, attachment_of
 from ..model.rank_checks import check_budget_on_ranks, check_options
-from .patch_file import check_patches, read_patches, write_patches
+from .patch_file import check_patches, read_patches, replaced_parts, write_patches
 
 PARALLEL_KEY = "evertalk_parallel"
 """Names the entries of EverTalk Parallel on a MODEL."""
@@ -127,7 +127,6 @@ def key_of(model: ModelPatcher, recipe: Recipe) -> str:
     Raises:
         InputError: a file is gone.
     """
-    parts = {name: id(part) for name, part in model.object_patches.items()}
     try:
         stamps = [file_stamp(Path(path)) for path in (recipe.base, recipe.talk)]
     except OSError as error:
@@ -135,7 +134,7 @@ def key_of(model: ModelPatcher, recipe: Recipe) -> str:
             f"model: {error.filename} cannot be read any more ({reason_of(error)}), and EverTalk Parallel "
             "loads it once more for each GPU. Put it back, or set gpus to 1."
         ) from error
-    return fingerprint(recipe.said(), str(model.patches_uuid), str(parts), str(stamps))
+    return fingerprint(recipe.said(), str(model.patches_uuid), replaced_parts(model), str(stamps))
 
 
 def with_changes(recipe: Recipe, model: ModelPatcher, file: Path) -> Recipe:

@@ -96,10 +96,11 @@ class Team:
         self._windows = 0
         self._ranks: Ranks | None = None
         self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
-        recipe = with_changes(plan.recipe, model, self._file)
-        self._store: Store | None = new_store(plan.size, timeout_s())
+        self._store: Store | None = None
         self.workers: list[WorkerProcess] = []
         try:
+            recipe = with_changes(plan.recipe, model, self._file)
+            self._store = new_store(plan.size, timeout_s())
             for rank, number in enumerate(plan.machine.others(plan.size), 1):
                 where = f"GPU {number}" if plan.machine.backend == "nccl" else f"process {number}"
                 environment = environment_of(number, plan.size, plan.machine, os.environ)

@@ -267,30 +267,36 @@ def speech_seconds(graph: SentGraph, embeds: Node | None) -> float | None:
 def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | None:
     """How long the sound at an input lasts, as its file's head says."""
     path = chosen_file(graph.source(node, name, *SOUND_LOADERS), "audio")
-    seconds = None if path is None else told_seconds(path)
+    seconds = None if path is None else told_seconds(path, name)
     if path is not None and seconds is not None and seconds > MAX_HOURS * 3600:
         raise InputError(
-            f"audio: {path.name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
+            f"{name}: {path.name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
         )
     return seconds
 
 
-def told_seconds(path: Path) -> float | None:
+def told_seconds(path: Path, socket: str = "audio") -> float | None:
     """How long a sound lasts by its file's head, or None if that does not say.
+
+    Args:
+        path: the file.
+        socket: which is named where it is refused.
 
     Raises:
         InputError: it is not a sound that FFmpeg knows, or claims too much.
     """
     try:
         if claims_too_much(str(path)):
-            raise InputError(f"audio: {path.name} names more samples than it has bytes; choose another file")
+            raise InputError(
+                f"{socket}: {path.name} names more samples than it has bytes; choose another file"
+            )
         with open_media(path) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is not None and stream.duration is not None and stream.time_base is not None:
                 return max(0.0, float(stream.duration * stream.time_base))
             return None if container.duration is None else max(0.0, container.duration / av.time_base)
     except (FFmpegError, OSError) as error:
-        raise InputError(f"audio: {path.name} cannot be read as a sound; choose another file") from error
+        raise InputError(f"{socket}: {path.name} cannot be read as a sound; choose another file") from error
 
 
 def chosen_file(loader: Node | None, widget: str) -> Path | None:

@@ -11,6 +11,7 @@ from ....multitalk.common.errors import InputError
 from ....multitalk.common.size_buckets import Size
 from ....multitalk.dubbing.clip import DubSource
 from ....multitalk.dubbing.paste import Paster
+from ....multitalk.media.output_format import OutputFormat
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.speech.embeds import AudioEmbeds
@@ -183,6 +184,7 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
     first_clip = clip_of(widgets.scheduler, windows, embeds.video_frames)
     settings.window_seeds.check_count(len(windows))
     check_output(widgets.form, settings, embeds.video_frames, len(windows))
+    paste = None if options.source is None else options.source.paster(size, embeds.video_frames)
     voices = VoicePlan(embeds, Size(*shape.pixels_HWC.shape[:2]), Size(size.height_px, size.width_px))
     return RunPlan(
         embeds=embeds,
@@ -204,13 +206,14 @@ def plan_run(inputs: PlanInputs, settings: RunSettings | None = None) -> RunPlan
             *clip_alone_notes(cues, first_clip, widgets.scheduler),
             *(() if pictures.end_HWC is None else ending_notes(windows[-1])),
             *moving_places_notes(embeds, settings.look),
+            *frame_times_notes(paste, widgets.written_as),
         ),
         look=settings.look,
         source=options.source,
         window_seeds=settings.window_seeds,
         end_HWC=pictures.end_HWC,
         first_clip=first_clip,
-        paste=None if options.source is None else options.source.paster(size, embeds.video_frames),
+        paste=paste,
     )
 
 
@@ -277,6 +280,17 @@ def moving_places_notes(embeds: AudioEmbeds, look: LookSettings) -> tuple[str, .
         "look: the camera moves, but the speakers' places stay where they are in the video. Keep the move "
         "small, or their places wide",
     )
+
+
+def frame_times_notes(paste: Paster | None, output: OutputFormat) -> tuple[str, ...]:
+    """Says that pictures do not tell when the frames of a clip of variable rate are shown."""
+    if paste is None or paste.clock is None or output.keeps_times:
+        return ()
+    note = (
+        f"format: {output.name} tells no times, but the clip shows its frames at times of their own, so that "
+        "pictures at a steady rate run away from the sound. Choose mp4 or mkv to keep the times"
+    )
+    return (note,)
 
 
 class Planner:

@@ -4,6 +4,7 @@ Shape letters: F video frames, H and W pixels, C channels, B batch, T latent fra
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> d
     sender = RunEventSender(plan.windows)
     store = store_of(plan, run_models, options, sender)
     only_finished = options.resume is Resume.ONLY_FINISHED
-    with sender.ending(store), store:
+    clip_closed = nullcontext() if plan.paste is None else closing(plan.paste)
+    with sender.ending(store), clip_closed, store:
         paused = False
         if not only_finished and store.first < len(plan.windows):
             pausing = Pausing(options.pause_after)
@@ -81,7 +83,6 @@ def saved_run(plan: RunPlan, run_models: RunModels, options: OutputOptions) -> d
             tell_notes((*model_warnings(run_models), *plan.notes))
         path = store.keep_finished() if paused or only_finished else store.finish()
     if plan.paste is not None and plan.paste.pasted:
-        plan.paste.close()
         show_on_node(plan.paste.report())
     if not paused:
         REVIEWS.note_result(path)
@@ -138,7 +139,9 @@ def latent_run(plan: RunPlan, run_models: RunModels) -> dict[str, Any]:
 
 def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
     """The LATENT dict of a run whose video is in a file."""
-    fps = float(FPS) if plan.paste is None else float(plan.paste.fps)
+    fps, seconds = float(FPS), store.frames / FPS
+    if plan.paste is not None:
+        fps, seconds = float(plan.paste.fps), plan.paste.seconds(store.frames)
     return {
         "video": {
             "path": str(path),
@@ -146,7 +149,7 @@ def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
             "fps": fps,
             "width": plan.video_size.width_px,
             "height": plan.video_size.height_px,
-            "seconds": store.frames / fps,
+            "seconds": seconds,
         },
         "output_path": str(path),
         "run_folder": str(store.folder),
@@ -227,18 +230,19 @@ def run_windows(
     sampling_backend.go_on_with(carry.attention)
     if store is not None:
         store.tell_finished()
-    dub = None if plan.source is None else opened(plan.source, plan.size)
-    if dub is not None:
-        dub.begin_at(plan.windows, first)
-    reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
-    blend, count = plan.look.blend_frames, len(plan.windows)
     latents_BCTHW: torch.Tensor | None = None
-    spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
-    windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
-    chunks = join_windows(windows, blend, count, carry.held_FHWC)
-    del carry  # the loop lets go of its frames when it is done with them
-    kept = "" if store is None else WINDOWS_KEPT
-    with machine_faults(lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept):
+    count, kept = len(plan.windows), "" if store is None else WINDOWS_KEPT
+    faults = machine_faults(
+        lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept
+    )
+    with clip_of(plan) as dub, faults:
+        if dub is not None:
+            dub.begin_at(plan.windows, first)
+        reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
+        spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
+        windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
+        chunks = join_windows(windows, plan.look.blend_frames, count, carry.held_FHWC)
+        del carry  # the loop lets go of its frames when it is done with them
         for chunk in chunks:
             report = reporter.report(chunk)
             latents_BCTHW = chunk.finished.latents_BCTHW
@@ -259,6 +263,11 @@ def run_windows(
             pausing.window = min(report.index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
     return Played(latents_BCTHW)
+
+
+def clip_of(plan: RunPlan) -> AbstractContextManager[Dub | None]:
+    """The clip that a run plays, open while it does; None where it has pictures."""
+    return nullcontext() if plan.source is None else closing(opened(plan.source, plan.size))
 
 
 def comfy_backend_for(

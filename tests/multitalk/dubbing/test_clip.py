@@ -116,6 +116,22 @@ def test_region_needs_one_place(clip: SourceVideo, boxes: str, region: Region | 
         worked_on(DubSource(clip, region=region), boxes, 0.5, 4, is_region=True)
 
 
+def test_clip_that_is_gone_when_its_region_is_looked_for_is_refused(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "gone.mp4", at_fps(Fraction(25), 5))
+    source = DubSource(open_source(path))
+    path.unlink()
+    with pytest.raises(InputError, match=r"source_video: gone\.mp4 cannot be read as a video .*Choose"):
+        worked_on(source, "25%,25%,50%,50%", 0.5, 4, is_region=True)
+
+
+def test_cuts_that_are_found_later_are_those_of_the_region_too(clip: SourceVideo) -> None:
+    source = worked_on(DubSource(clip), "25%,25%,50%,50%", 0.5, 4, is_region=True).with_cuts((0.2,))
+    assert source.cuts == (5,)
+    assert source.work is not None
+    assert source.work.cuts_s == (0.2,)
+    assert DubSource(clip).with_cuts((0.2,)).cuts == (5,)
+
+
 def test_too_few_masks_are_said(clip: SourceVideo) -> None:
     (note,) = DubSource(clip, region=Region(torch.ones(12, 4, 4))).notes(video_frames=20)
     assert note.startswith("region: 12 masks for the 40 frames of the clip")

@@ -14,8 +14,18 @@ from evertalk_pack.multitalk.dubbing.source import SourceVideo, open_source
 from evertalk_pack.multitalk.dubbing.work_region import RegionView, WorkRegion
 from evertalk_pack.multitalk.media.clip_times import ClipTimes, read_clip_times
 from evertalk_pack.multitalk.media.frame_clock import SteadyClock, TimedClock
+from evertalk_pack.multitalk.media.segment import (
+    FFV1,
+    H264_MP4,
+    Piece,
+    StreamForm,
+    check_frames,
+    remux,
+    write_segment,
+)
+from evertalk_pack.multitalk.media.stream_codecs import VideoSettings
 from evertalk_pack.multitalk.windows.settings import FrameSize
-from source_clips import at_fps, turn_clockwise, write_clip
+from source_clips import at_fps, grey, turn_clockwise, write_clip, write_growing_clip
 
 NTSC = Fraction(30000, 1001)
 
@@ -82,6 +92,35 @@ def test_video_that_begins_within_a_frame_shows_the_next_one_at_its_time() -> No
     assert shown.clip_s(0) == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("fps", [25, 30])
+def test_frames_a_tick_apart_keep_times_of_their_own_wherever_the_video_begins(fps: int) -> None:
+    # AVI counts time in frames
+    times = ClipTimes(array("q", range(100)), Fraction(1, fps), Fraction(fps))
+    for hundredth in range(200):
+        shown = shown_frames(times, hundredth / 100, 20)
+        assert list(shown.stamps) == list(range(len(shown.stamps)))
+        assert shown.clock is None
+
+
+@pytest.mark.parametrize(("form", "tick"), [(H264_MP4, 90_000), (FFV1, 90_000), (H264_MP4, 1000)])
+def test_frames_too_near_to_each_other_for_a_file_are_shown_a_little_later(
+    tmp_path: Path, form: StreamForm, tick: int
+) -> None:
+    stamps = array("q", [0, tick // 25, tick // 25 + 1, tick // 25 + 2, 4 * tick // 25, 5 * tick // 25])
+    times = ClipTimes(stamps, Fraction(1, tick), Fraction(25))
+    shown = shown_frames(times, 0, 6)
+    found = [Fraction(stamp, tick) for stamp in shown.stamps]
+    assert found[2:4] == [found[1] + Fraction(1, 1000), found[1] + Fraction(2, 1000)]
+    assert (*found[:2], *found[4:]) == tuple(Fraction(stamps[k], tick) for k in (0, 1, 4, 5))
+    settings, segment, made = VideoSettings(), tmp_path / f"a{form.suffix}", tmp_path / f"b{form.suffix}"
+    write_segment(
+        segment, torch.rand(6, 32, 32, 3, generator=torch.Generator().manual_seed(0)), settings, form
+    )
+    remux(made, [Piece(segment, 0, 6)], None, {}, settings, form, shown.clock, complete=True)
+    check_frames(made, 6, shown.clock)
+    assert len(read_clip_times(str(made)).stamps) == 6
+
+
 def test_clocks_tell_times_and_find_frames() -> None:
     clock = TimedClock(array("q", [0, 10, 30]), Fraction(1, 100), 10)
     assert [clock.ticks(frame) for frame in range(-2, 5)] == [-20, -10, 0, 10, 30, 40, 50]
@@ -134,3 +173,28 @@ def test_turned_clip_comes_back_as_it_is_seen(tmp_path: Path) -> None:
     assert float(frame_HWC[2].min()) > 0.9
     assert float(frame_HWC[-3].max()) < 0.1
     assert float((frame_HWC[48, 20:44] - 0.5).abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("sides", [(64, 128), (128, 64)])
+def test_clip_whose_pictures_change_their_size_keeps_that_of_the_first(
+    tmp_path: Path, sides: tuple[int, int]
+) -> None:
+    clip = open_source(write_growing_clip(tmp_path / "grown.h264", sides))
+    paster = paster_of(clip, made_frames=10)
+    frames = list(paster.window(0, torch.full((10, 32, 32, 3), 0.5)))
+    assert {tuple(frame_HWC.shape) for frame_HWC in frames} == {(sides[0], sides[0], 3)}
+    middle = slice(sides[0] * 3 // 8, sides[0] * 5 // 8)
+    assert all(float((frame_HWC[middle, middle] - 0.5).abs().max()) < 1e-5 for frame_HWC in frames)
+
+
+def test_how_long_frames_last_is_told_by_their_own_times(clip: SourceVideo) -> None:
+    paster = paster_of(clip)
+    assert paster.seconds(60) == pytest.approx(60 / float(NTSC))
+
+
+def test_how_long_frames_of_a_variable_rate_last_is_told_by_their_own_times(tmp_path: Path) -> None:
+    pictures = [(time_s, grey(90)) for time_s in (0, 0.04, 1, 2)]
+    paster = paster_of(open_source(write_clip(tmp_path / "variable.mp4", pictures)), made_frames=50)
+    assert paster.fps == 25
+    assert paster.seconds(2) == pytest.approx(1.0)
+    assert paster.seconds(4) == pytest.approx(2.04)

@@ -11,7 +11,7 @@ from evertalk_pack.multitalk.dubbing import source as source_video
 from evertalk_pack.multitalk.dubbing.source import open_source
 from evertalk_pack.multitalk.media import frame_reader, sound_file
 from evertalk_pack.multitalk.media.video_reader import read_sound
-from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, grey, write_clip, write_tone
+from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, grey, write_clip, write_growing_clip, write_tone
 
 
 def test_facts_say_length_rate_size_and_sound(tmp_path: Path) -> None:
@@ -120,19 +120,7 @@ def test_real_bomb_of_a_picture_is_refused_in_no_memory(tmp_path: Path) -> None:
 def test_frames_that_grow_behind_the_header_are_never_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts: list[bytes] = []
-    for side in (64, 256):
-        pictures = [(number / 25, grey(90, side, side)) for number in range(5)]
-        clip, part = write_clip(tmp_path / f"{side}.mp4", pictures), tmp_path / f"{side}.h264"
-        with av.open(str(clip)) as source, av.open(str(part), "w", format="h264") as target:
-            stream = target.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
-                if packet.size:
-                    packet.stream = stream
-                    target.mux(packet)
-        parts.append(part.read_bytes())
-    grown = tmp_path / "grown.h264"
-    grown.write_bytes(b"".join(parts))
+    grown = write_growing_clip(tmp_path / "grown.h264", (64, 256))
     widths = {frame.width for _, frame in open_source(grown).reader().frames_from_start()}
     assert widths == {64, 256}
     monkeypatch.setattr(frame_reader, "MAX_PIXELS", 10_000)

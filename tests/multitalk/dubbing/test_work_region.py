@@ -54,6 +54,21 @@ def test_box_that_leaves_the_picture_is_refused(text: str) -> None:
         track_of_cues(parse_boxes(text), CLIP)
 
 
+def test_box_without_a_pixel_is_refused() -> None:
+    with pytest.raises(InputError, match=r"region_box: the box at 2 s is 0\.32x24\.00 pixels.*face"):
+        track_of_cues(parse_boxes("0s: 10%,10%,10%,10%; 2s: 10%,10%,0.1%,10%"), CLIP)
+
+
+@pytest.mark.parametrize("row", [0, 500, 999])
+def test_what_is_seen_of_a_speck_in_a_mask_has_a_pixel(row: int) -> None:
+    masks_NHW = torch.zeros(1, 1000, 1000)
+    masks_NHW[0, row, row] = 1
+    box = WorkRegion(Region(masks_NHW), CLIP, times(9), 0, 0.0).natural_box(0)
+    assert (box.width, box.height) == (1, 1)
+    assert 0 <= box.left < CLIP.width_px
+    assert 0 <= box.top < CLIP.height_px
+
+
 def masks_of(boxes: list[tuple[int, int]], side: int = 8) -> torch.Tensor:
     """One mask of 48x64 for each left and top; a negative left gives an empty one."""
     masks_NHW = torch.zeros(len(boxes), 48, 64)

@@ -95,6 +95,24 @@ def test_another_lora_is_another_key_and_a_clone_is_none(model: Any, tmp_path: P
     assert key_of(changed, recipe_of(changed)) != key
 
 
+def test_a_changed_modulation_is_another_key_wherever_it_lies_in_memory(model: Any) -> None:
+    name = "diffusion_model.blocks.0.modulation"
+    part = torch.nn.Parameter(model.get_model_object(name).detach().clone(), requires_grad=False)
+    changed = model.clone()
+    changed.add_object_patch(name, part)
+    key = key_of(changed, recipe_of(changed))
+    with torch.no_grad():
+        part += 1  # the same object, as another one may get its place
+    assert key_of(changed, recipe_of(changed)) != key
+
+
+def test_what_workers_do_not_get_is_no_part_of_the_key(model: Any) -> None:
+    key = key_of(model, recipe_of(model))
+    changed = model.clone()
+    changed.add_object_patch("model_sampling", object())
+    assert key_of(changed, recipe_of(changed)) == key
+
+
 def test_a_model_of_a_loader_that_does_not_tell_its_file_is_refused(files: TinyFiles, model: Any) -> None:
     from comfy.utils import load_torch_file
 

@@ -1,8 +1,10 @@
 """Four ranks in this process' runs, and a worker that cannot begin."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import folder_paths
 import make_tiny
 import psutil
 import pytest
@@ -10,7 +12,7 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError, WorkerError
 from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
 from evertalk_pack.nodes.host.parallel.worker import said_of
-from parallel_runs import PROCESSES, SCRIPT, gone
+from parallel_runs import PROCESSES, SCRIPT, TIMEOUT, gone
 from safetensors.torch import load_file, save_file
 from tiny_host import TinyFiles, load_model, load_vae, play_windows, speech
 
@@ -96,6 +98,22 @@ def test_a_file_that_is_gone_is_told_by_its_name(files: TinyFiles) -> None:
             TEAMS.team_for(together)
     finally:
         aside.rename(files.talk)
+
+
+@pytest.mark.parametrize("told", ["ten", "0", ""])
+def test_a_team_that_cannot_begin_leaves_no_file(
+    files: TinyFiles, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str
+) -> None:
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
+    monkeypatch.setenv(TIMEOUT, told)
+    model: Any = load_model(files).clone()
+    name = "diffusion_model.blocks.0.modulation"
+    model.add_object_patch(name, torch.nn.Parameter(model.get_model_object(name), requires_grad=False))
+    together, _ = with_gpus(model, "2")
+    with pytest.raises(InputError, match=rf"{TIMEOUT} is '{told}', expected seconds .* restart ComfyUI"):
+        TEAMS.team_for(together)
+    assert workers() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_gpu_whose_memory_does_not_suffice_is_told_with_what_to_do() -> None:

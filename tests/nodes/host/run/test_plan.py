@@ -13,7 +13,7 @@ from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.camera import CameraMove
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
-from source_clips import at_fps, write_clip
+from source_clips import at_fps, grey, write_clip
 from tiny_host import SIDE_PX, picture, widgets
 from torch.overrides import TorchFunctionMode
 
@@ -45,7 +45,7 @@ def spoken() -> AudioEmbeds:
 
 
 def asked(
-    start_image: torch.Tensor, speech: object = None, options: Any = None, **changed: Any
+    start_image: torch.Tensor | None, speech: object = None, options: Any = None, **changed: Any
 ) -> "PlanInputs":
     from evertalk_pack.nodes.host.run.options import RunOptions
     from evertalk_pack.nodes.host.run.plan import PlanInputs
@@ -104,7 +104,7 @@ def test_a_clip_is_open_while_a_run_plays_it_and_not_while_it_is_planned(tmp_pat
     from evertalk_pack.multitalk.dubbing.source import open_source
     from evertalk_pack.nodes.host.run.options import RunOptions
     from evertalk_pack.nodes.host.run.plan import plan_run
-    from evertalk_pack.nodes.host.run.window_pictures import opened
+    from evertalk_pack.nodes.host.run.windowed_run import clip_of
 
     pictures = [(time_s, pixels[:, :48].repeat(2, axis=1)) for time_s, pixels in at_fps(Fraction(25), 20)]
     clip = write_clip(tmp_path / "a.mp4", pictures)
@@ -117,9 +117,35 @@ def test_a_clip_is_open_while_a_run_plays_it_and_not_while_it_is_planned(tmp_pat
     plan = plan_run(asked(picture(), spoken(), RunOptions(source=source)))
     assert plan.picture_changes, "each window has a frame of the clip"
     assert not is_open()
-    dub = opened(source, plan.size)
-    assert is_open()
-    assert torch.equal(dub.reference(plan.windows[0]), plan.picture_HWC)
+    with clip_of(plan) as dub:
+        assert is_open()
+        assert dub is not None
+        assert torch.equal(dub.reference(plan.windows[0]), plan.picture_HWC)
+    assert not is_open()
+
+
+@pytest.mark.parametrize(
+    ("times_s", "output", "told"),
+    [
+        ((0, 0.04, 0.5, 0.6), "png sequence", ["format: png sequence tells no times"]),
+        ((0, 0.04, 0.5, 0.6), "mkv lossless (ffv1)", []),
+        ((0, 0.04, 0.08, 0.12), "png sequence", []),
+    ],
+)
+def test_pictures_of_a_clip_of_variable_rate_are_told_to_have_no_times(
+    tmp_path: Path, times_s: tuple[float, ...], output: str, told: list[str]
+) -> None:
+    from evertalk_pack.multitalk.dubbing.clip import DubSource, worked_on
+    from evertalk_pack.multitalk.dubbing.source import open_source
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import plan_run
+
+    clip = open_source(write_clip(tmp_path / "a.mp4", [(time_s, grey(90)) for time_s in times_s]))
+    source = worked_on(DubSource(clip), "25%,25%,50%,50%", 0.5, 4, is_region=True)
+    plan = plan_run(asked(None, spoken(), RunOptions(source=source), format=output))
+    assert [
+        note[: len("format: png sequence tells no times")] for note in plan.notes if "no times" in note
+    ] == told
 
 
 def test_a_plan_is_made_once_and_forgotten_when_it_is_taken() -> None:
