@@ -91,7 +91,7 @@ def test_what_finds_no_time_is_said_and_counts_as_not_done(tmp_path: Path) -> No
     code, runs = run_suite(tmp_path / "rows.jsonl", "--parts", "second", "--seconds", "1")
     assert code == 1
     assert all(rows[-1]["ended"] == "not begun: no time left" for rows in runs.values())
-    assert list(runs) == ["small cards", "LoRA offloaded", "FlashTalk", "TeaCache"]
+    assert list(runs) == ["small cards", "LoRA offloaded", "FlashTalk", "several GPUs", "TeaCache"]
 
 
 def test_a_bench_that_is_stopped_keeps_its_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from comfy_api.latest import Input, InputImpl
 from ....multitalk.common.errors import InputError
 from ....multitalk.dubbing.cuts import find_cuts
 from ....multitalk.dubbing.source import SourceVideo, open_source
+from ..compat.trimmed_video import trim_of
 
 VideoInput = Input.Video
 VideoFromFile = InputImpl.VideoFromFile
@@ -27,14 +28,22 @@ def clip_of(video: Any) -> SourceVideo:
     """The clip of a VIDEO value, opened where it lies: in a file, or in memory.
 
     Raises:
-        InputError: it is not a video, or cannot be read as one.
+        InputError: it is not a video, cannot be read as one, or was trimmed by a node.
     """
     if not isinstance(video, VideoInput):
         raise InputError(
             f"source_video: {type(video).__name__}, expected a VIDEO. Connect Load Video, or Create Video "
             "for separate pictures."
         )
-    return open_source(data_of(video))
+    clip = open_source(data_of(video))
+    start_s, duration_s = trim_of(video)
+    if start_s or duration_s:
+        raise InputError(
+            f"source_video: a node (Trim Video) has trimmed {clip.name} to begin at {start_s:g} s, but "
+            "EverTalk reads the whole file, so that the trim would have no effect. Remove that node and set "
+            f"start_s to {start_s:g}; the video ends with the speech."
+        )
+    return clip
 
 
 def data_of(video: VideoInput) -> str | BytesIO:

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,23 @@ def test_pictures_that_the_host_holds_in_memory_are_read_as_a_clip() -> None:
     assert clip.duration_s == pytest.approx(1.0, abs=0.05)
     reader = clip.reader()
     assert [level_of(reader.frame_at(time_s)) for time_s in (0.9, 0.2)] == [27, 6]
+
+
+@pytest.mark.parametrize(
+    ("start_s", "duration_s", "begin"), [(0.2, 0.0, "0.2"), (0.0, 0.1, "0"), (-0.1, 0.0, "0.3")]
+)
+def test_video_that_a_node_trimmed_is_refused(
+    tmp_path: Path, start_s: float, duration_s: float, begin: str
+) -> None:
+    from comfy_api.latest import InputImpl
+    from evertalk_pack.nodes.host.codecs.clip import clip_of
+
+    video: Any = InputImpl.VideoFromFile(str(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 10))))
+    if not hasattr(video, "as_trimmed"):
+        pytest.skip("this ComfyUI trims no videos")
+    with pytest.raises(InputError, match=rf"trimmed a\.mp4 to begin at {begin} s.* set start_s to {begin};"):
+        clip_of(video.as_trimmed(start_s, duration_s))
+    assert clip_of(video.as_trimmed(0.0, 0.0)).name == "a.mp4"
 
 
 @pytest.mark.parametrize("video", [None, {"path": "a.mp4"}])
