@@ -56,6 +56,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "talk_model": "evertalk_tiny_infinitetalk.safetensors",
     },
     "EverTalkApply": {"talk_model": "evertalk_tiny_infinitetalk.safetensors"},
+    "EverTalkParallel": {"gpus": "1"},
     "EverTalkAudioEncoderLoader": {"encoder": "evertalk_tiny_wav2vec2.safetensors"},
     "EverTalkTextEmbeds": {"file": "evertalk_tiny_prompt.safetensors"},
     "EverTalkSaveTextEmbeds": {"save_as": "hostile"},

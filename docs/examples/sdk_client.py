@@ -21,13 +21,15 @@ class StoppedError(Exception):
 
 
 def submit(server: str, graph: Path, image: Path, audio: Path) -> Any:
-    """The queued job, a comfy_sdk.Job. Raises ComfyError if the workflow is refused."""
-    os.environ["COMFY_BASE_URL"] = server  # the only way to name it; without it the SDK goes to Comfy Cloud
+    """The queued job, a comfy_sdk.Job. Raises ComfyError or StoppedError if it is refused."""
+    if not server.startswith(("http://", "https://")):
+        raise StoppedError(f"--server: {server!r}, expected an address such as http://127.0.0.1:8189.")
+    os.environ["COMFY_BASE_URL"] = server  # the only way to name it; empty, the SDK goes to Comfy Cloud
     client = Comfy()
     workflow = client.workflows.from_file(graph)
     files = {"LoadImage": ("image", image), "LoadAudio": ("audio", audio)}
     for number, node in workflow.json.items():
-        if found := files.get(node["class_type"]):
+        if isinstance(node, dict) and (found := files.get(node.get("class_type", ""))):
             workflow.set_input(number, found[0], client.assets.from_file(found[1]))
     return client.submit(workflow)
 
@@ -74,5 +76,5 @@ if __name__ == "__main__":
         made = submit(chosen.server, chosen.workflow, chosen.image, chosen.audio)
         follow(made)
         print(*fetch(made, Path.cwd()), sep="\n")
-    except (ComfyError, StoppedError, httpx.HTTPError) as error:
+    except (ComfyError, StoppedError, httpx.HTTPError, OSError) as error:
         raise SystemExit(reasons(error)) from error

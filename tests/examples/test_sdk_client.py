@@ -206,4 +206,28 @@ def test_client_says_that_no_proxy_answers(sdk: SdkStage) -> None:
     elsewhere = SdkStage(sdk.stage, f"http://127.0.0.1:{free_port()}")
     done = elsewhere.run(workflow(sdk))
     assert done.returncode == 1
+    assert "onnection refused" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_an_address_nothing_goes_to_the_cloud(sdk: SdkStage) -> None:
+    done = SdkStage(sdk.stage, "").run(workflow(sdk))
+    assert done.returncode == 1
+    assert done.stderr == "--server: '', expected an address such as http://127.0.0.1:8189.\n"
+
+
+def test_client_says_that_a_workflow_is_the_editors(sdk: SdkStage) -> None:
+    workflow(sdk)
+    done = sdk.run(json.loads((ROOT / "workflows" / "demo_tiny.json").read_text(encoding="utf-8")))
+    assert done.returncode == 1
+    assert "API" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_client_says_that_a_file_is_missing(sdk: SdkStage) -> None:
+    graph = workflow(sdk)
+    (sdk.stage.folder / "face.jpg").unlink()
+    done = sdk.run(graph)
+    assert done.returncode == 1
+    assert "No such file or directory: 'face.jpg'" in done.stderr
     assert "Traceback" not in done.stderr

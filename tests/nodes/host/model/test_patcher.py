@@ -44,10 +44,12 @@ def test_the_model_given_stays_as_it_is_while_its_clone_speaks(tiny: TinyFiles, 
     base = load_base_model(tiny)
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
     expected, forward = plain_sample(base), base.model.diffusion_model.forward_orig
+    attachments = dict(base.attachments)
+    assert "evertalk" not in attachments
     talking = patched(base, tiny)
     play_windows(talking, vae, speech(tiny, FRAMES))
     assert base.object_patches == {}
-    assert base.attachments == {}
+    assert base.attachments == attachments
     assert base.additional_models == {}
     assert not any(base.wrappers.values())
     assert "evertalk" not in base.model_options["transformer_options"]
