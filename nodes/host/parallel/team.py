@@ -98,6 +98,7 @@ class Team:
         self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
         self._store: Store | None = None
         self.workers: list[WorkerProcess] = []
+        self.is_busy = True  # a worker that fails at once must not end a team that is half made
         try:
             recipe = with_changes(plan.recipe, model, self._file)
             self._store = new_store(plan.size, timeout_s())
@@ -110,6 +111,8 @@ class Team:
         except BaseException:
             self.end()
             raise
+        self.is_busy = False
+        self._changed()  # one may have failed before it was in the list
 
     def _start_of(self, rank: int, recipe: Recipe) -> dict[str, Any]:
         assert self._store is not None

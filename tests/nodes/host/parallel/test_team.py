@@ -1,5 +1,8 @@
 """Four ranks in this process' runs, and a worker that cannot begin."""
 
+import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError, WorkerError
 from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
+from evertalk_pack.nodes.host.parallel.recipe import Recipe
+from evertalk_pack.nodes.host.parallel.team import Team
 from evertalk_pack.nodes.host.parallel.worker import said_of
 from parallel_runs import PROCESSES, SCRIPT, TIMEOUT, gone
 from safetensors.torch import load_file, save_file
@@ -86,6 +91,26 @@ def test_a_worker_that_cannot_load_says_why_and_no_other_stays(files: TinyFiles)
     finally:
         files.talk.write_bytes(content)
     assert str(caught.value).startswith("gpus: the worker on process 1: talk_model: ")
+    assert workers() == []
+
+
+def test_a_worker_that_fails_while_others_are_started_leaves_none_behind(
+    files: TinyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, start_of = sys.executable, Team._start_of  # pyright: ignore[reportPrivateUsage]
+
+    def slowly(team: Team, rank: int, recipe: Recipe) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "executable", python)
+        deadline = time.monotonic() + 60
+        while not team.workers[0].failure and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return start_of(team, rank, recipe)
+
+    monkeypatch.setattr(Team, "_start_of", slowly)
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    together, _ = with_gpus(load_model(files), "4")
+    with torch.inference_mode(), pytest.raises(WorkerError, match=r"process 1 ended with code 1"):
+        play_windows(together, load_vae(files), speech(files, 9))
     assert workers() == []
 
 
