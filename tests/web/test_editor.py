@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from comfy_server import ComfyServer
-from editor_page import SAMPLER_JS, WIDGET_JS, Editor
+from editor_page import POLL_MS, SAMPLER_JS, WAIT_MS, WIDGET_JS, Editor
 from editor_reports import read_report
 from editors import NEWEST, NEWEST_NODES, OWN, Drawing, each_editor
 from kill_runs import sampled_windows
@@ -29,6 +29,14 @@ def run_folder(server: ComfyServer, prefix: str) -> Path:
     """The folder of the only run with a prefix."""
     (folder,) = server.output.glob(f"{prefix}_r*.run")
     return folder
+
+
+def wait_until_sampled(server: ComfyServer, before: int, windows: list[int]) -> None:
+    """Wait until the log tells that these windows were begun; the strip may tell of a short run too shortly."""
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while sampled_windows(server.log[before:]) != windows:
+        assert time.monotonic() < deadline, server.log[before:]
+        time.sleep(POLL_MS / 1000)
 
 
 @each_editor()
@@ -248,7 +256,8 @@ def test_go_on_and_reroll_are_of_the_same_run_however_its_seed_is_drawn(
         before = len(server.log)
         editor.choose_window(4)
         editor.press("Re-roll window 4")
-        editor.wait_for_status("Window ")
+        wait_until_sampled(server, before, [3])
+        editor.wait_until_idle()
         editor.wait_for_status("4 of 5 windows kept")
         assert sampled_windows(server.log[before:]) == [3]
     finally:
@@ -268,7 +277,8 @@ def test_window_is_made_again_with_another_seed_and_those_before_it_are_kept(
     editor.shoot("chosen")
     before = len(server.log)
     editor.press("Re-roll window 3")
-    editor.wait_for_status("Window ")
+    wait_until_sampled(server, before, [2])
+    editor.wait_until_idle()
     editor.wait_for_status("3 of 5 windows kept")
     assert sampled_windows(server.log[before:]) == [2]
     number, _, seed = editor.widget("window_seeds")["value"].partition(": ")
