@@ -32,7 +32,7 @@ def run_folder(server: ComfyServer, prefix: str) -> Path:
 
 
 def wait_until_sampled(server: ComfyServer, before: int, windows: list[int]) -> None:
-    """Wait until the log tells that these windows were begun; the strip may tell of a short run too shortly."""
+    """Wait until the log tells that these windows were begun; the strip may tell of a short run too late."""
     deadline = time.monotonic() + WAIT_MS / 1000
     while sampled_windows(server.log[before:]) != windows:
         assert time.monotonic() < deadline, server.log[before:]
