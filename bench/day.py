@@ -20,8 +20,6 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import av
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
 
@@ -29,6 +27,7 @@ from comfy_client import Event, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from server_fill import FILL, UNJOINED  # noqa: E402
+from soak import frames_in  # noqa: E402
 
 FPS = 25
 MOTION_FRAMES = 5
@@ -178,8 +177,7 @@ class Film:
     def counted_frames(self) -> int:
         """Frames of the finished film, counted in its file."""
         (video,) = self._server.output.glob(f"{PREFIX}_0*.mp4")
-        with av.open(str(video)) as container:
-            return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+        return frames_in(video)
 
 
 def main() -> None:

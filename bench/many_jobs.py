@@ -25,15 +25,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import av
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "scripts")]
 
 from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
-from soak import Edge, Watch  # noqa: E402
+from soak import Edge, Watch, frames_in  # noqa: E402
 from tiny_folder import write_flashtalk  # noqa: E402
 
 FPS = 25
@@ -177,7 +175,7 @@ class Day:
         made = list(self._server.output.glob(f"{prefix}_0*"))
         if len(made) != 1:
             return f"{len(made)} videos"
-        frames = len([*made[0].glob("*.png")]) if made[0].is_dir() else packets_of(made[0])
+        frames = len([*made[0].glob("*.png")]) if made[0].is_dir() else frames_in(made[0])
         return "" if frames == expected else f"{frames} frames, expected {expected}"
 
 
@@ -196,12 +194,6 @@ def give_voices(graph: Graph, seconds: float) -> None:
     embeds = graph[EMBEDS]["inputs"]
     del embeds["audio"]
     embeds["speakers"] = ["22", 0]
-
-
-def packets_of(video: Path) -> int:
-    """Frames of a video, counted in the file."""
-    with av.open(str(video)) as container:
-        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def main() -> None:

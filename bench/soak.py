@@ -156,8 +156,6 @@ def watched_run(server: ComfyServer, minutes: float, side_px: int, loader: str) 
     made = [sample for sample in watch.samples if sample.window]
     windows = made[-1].window
     (video,) = server.output.glob(f"soak_{minutes:g}_0*.mp4")
-    with av.open(str(video)) as container:
-        frames = sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     return Report(
         minutes=minutes,
         windows=windows,
@@ -168,8 +166,14 @@ def watched_run(server: ComfyServer, minutes: float, side_px: int, loader: str) 
         first=Edge.of([sample for sample in made if sample.window <= EDGE]),
         last=Edge.of([sample for sample in made if sample.window > windows - EDGE]),
         video_mb=round(video.stat().st_size / 1e6, 1),
-        frames=frames,
+        frames=frames_in(video),
     )
+
+
+def frames_in(video: Path) -> int:
+    """Frames of a video, counted in the file."""
+    with av.open(str(video)) as container:
+        return sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def main() -> None:

@@ -1,17 +1,18 @@
 """Tiny models in the host's classes, for tests that run the pack's adapters inside this process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import make_tiny
 import torch
-from evertalk_pack.multitalk.common.types import Speakers, Waveform
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Speakers, Waveform
 from evertalk_pack.multitalk.speech.embeds import AudioEmbeds, encode_voices
 from tiny_speech import speech_like
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
+    from evertalk_pack.nodes.host.run.plan import RunPlan
 
 RATE_HZ = 16000
 SIDE_PX = 32
@@ -59,6 +60,30 @@ def speech(files: TinyFiles, video_frames: int) -> AudioEmbeds:
 
     sound = Waveform(speech_like(video_frames * RATE_HZ // 25)[None], RATE_HZ)
     return encode_voices(load_speech_encoder(files.speech), Speakers(("A",), (sound,), sound))
+
+
+def unheard(video_frames: int, **changed: Any) -> AudioEmbeds:
+    """Features of nothing for silence as long as `video_frames`, where it matters only how long it is."""
+    sound = Waveform(torch.zeros(1, RATE_HZ // 25 * video_frames), RATE_HZ)
+    tracks = (torch.zeros(video_frames + TAIL_FRAMES, 2, 128),)
+    return replace(AudioEmbeds(tracks, video_frames, sound), **changed)
+
+
+def plan_of(
+    values: dict[str, Any],
+    embeds: AudioEmbeds,
+    options: Any = None,
+    *,
+    has_negative: bool = False,
+    **changed: Any,
+) -> "RunPlan":
+    """What the sampler plans for a picture with these widgets; `changed` are others."""
+    from evertalk_pack.nodes.host.run.options import RunOptions
+    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
+    from evertalk_pack.nodes.host.run.request import SamplerWidgets
+
+    asked = SamplerWidgets.of(widgets(**{**values, **changed}))
+    return plan_run(PlanInputs(asked, embeds, picture(), options or RunOptions(), has_negative))
 
 
 def conditioning(seed: int = 0) -> list[Any]:

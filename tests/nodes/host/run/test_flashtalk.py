@@ -2,22 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, LiveForm, Waveform
+from evertalk_pack.multitalk.common.types import LiveForm
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.loop import generate
-from tiny_host import TinyFiles, conditioning, load_model, picture, play_windows, speech, watch, widgets
+from tiny_host import (
+    TinyFiles,
+    conditioning,
+    load_model,
+    plan_of,
+    play_windows,
+    speech,
+    unheard,
+    watch,
+)
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
-    from evertalk_pack.nodes.host.run.plan import RunPlan
 
 pytestmark = pytest.mark.host
 
@@ -37,21 +46,7 @@ def flashing(tiny: TinyFiles) -> "ModelPatcher":
     return load_model(tiny, mode="flashtalk")
 
 
-def spoken(video_frames: int, **changed: Any) -> AudioEmbeds:
-    sound = Waveform(torch.zeros(1, 640 * video_frames), 16000)
-    tracks = (torch.zeros(video_frames + TAIL_FRAMES, 2, 128),)
-    return replace(AudioEmbeds(tracks, video_frames, sound), **changed)
-
-
-def plan(
-    embeds: AudioEmbeds, options: Any = None, *, has_negative: bool = False, **changed: Any
-) -> "RunPlan":
-    from evertalk_pack.nodes.host.run.options import RunOptions
-    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets
-
-    asked = SamplerWidgets.of(widgets(**{**FLASH, **changed}))
-    return plan_run(PlanInputs(asked, embeds, picture(), options or RunOptions(), has_negative))
+plan = partial(plan_of, FLASH)
 
 
 def run_windows(
@@ -146,7 +141,7 @@ def test_weights_of_another_mode_are_refused(
 
 
 def test_what_the_schedule_decides_is_told() -> None:
-    made = plan(spoken(9), text_scale=5.0, steps=20)
+    made = plan(unheard(9), text_scale=5.0, steps=20)
     assert (made.schedule.steps, made.schedule.shift, made.schedule.sampler) == (4, 5.0, "lcm")
     assert made.guidance == GuidanceSettings()
     assert made.look.colour is ColourMethod.LAB
@@ -166,8 +161,8 @@ def test_a_look_of_the_person_s_own_is_kept() -> None:
     from evertalk_pack.nodes.host.run.options import RunOptions
 
     own = LookSettings(colour=ColourMethod.MKL, colour_strength=0.5)
-    assert plan(spoken(9), RunOptions(look=own)).look == own
-    off = plan(spoken(9), RunOptions(look=LookSettings()))
+    assert plan(unheard(9), RunOptions(look=own)).look == own
+    off = plan(unheard(9), RunOptions(look=LookSettings()))
     assert not off.look.matches_colour
     assert any(note.startswith("look: it leaves colours as they are") for note in off.notes)
 
@@ -176,21 +171,21 @@ def test_what_has_no_effect_is_refused() -> None:
     from evertalk_pack.nodes.host.run.options import RunOptions
 
     with pytest.raises(InputError, match=r"negative: something is connected"):
-        plan(spoken(9), has_negative=True)
+        plan(unheard(9), has_negative=True)
     with pytest.raises(InputError, match=r"guidance: something is connected"):
-        plan(spoken(9), RunOptions(guidance=GuidanceSettings()))
+        plan(unheard(9), RunOptions(guidance=GuidanceSettings()))
     with pytest.raises(
         InputError, match=r"output: 'latent', but scheduler flashtalk drops frames of windows"
     ):
-        plan(spoken(4), output="latent")
-    two = spoken(9)
+        plan(unheard(4), output="latent")
+    two = unheard(9)
     with pytest.raises(InputError, match=r"audio_embeds: 2 speakers"):
         plan(replace(two, tracks_NLC=two.tracks_NLC * 2))
 
 
 def test_speech_heard_as_a_stream_needs_windows_of_its_form() -> None:
     form = LiveForm(9, 5)
-    live = spoken(9, tracks_NLC=(torch.zeros(3 * form.kept_frames, 2, 128),), live=form)
+    live = unheard(9, tracks_NLC=(torch.zeros(3 * form.kept_frames, 2, 128),), live=form)
     assert len(plan(live).windows) == 3
     with pytest.raises(InputError, match=r"heard as a stream, .* has windows of 13 with 5"):
         plan(live, window_frames=13)

@@ -7,17 +7,10 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.media.output_format import MP4_HEVC10
-from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
-from tiny_host import picture, widgets
+from tiny_host import picture, unheard, widgets
 
 pytestmark = pytest.mark.host
-
-
-def spoken(video_frames: int) -> AudioEmbeds:
-    sound = Waveform(torch.zeros(1, 640 * video_frames), 16000)
-    return AudioEmbeds((torch.zeros(video_frames + TAIL_FRAMES, 2, 128),), video_frames, sound)
 
 
 def plan(video_frames: int = 9, image: object = None, *, has_negative: bool = False, **changed: Any) -> Any:
@@ -26,7 +19,7 @@ def plan(video_frames: int = 9, image: object = None, *, has_negative: bool = Fa
 
     start_image = picture() if image is None else image
     asked = SamplerWidgets.of(widgets(**changed))
-    return plan_run(PlanInputs(asked, spoken(video_frames), start_image, has_negative=has_negative))
+    return plan_run(PlanInputs(asked, unheard(video_frames), start_image, has_negative=has_negative))
 
 
 @pytest.mark.parametrize(
@@ -224,8 +217,8 @@ def lazy(**changed: Any) -> list[str]:
 
 def test_the_speech_is_asked_for_first_and_the_weights_after_it_was_found_good() -> None:
     assert lazy() == ["audio_embeds"]
-    assert lazy(audio_embeds=spoken(9)) == ["model", "positive", "vae"]
-    connected = lazy(audio_embeds=spoken(9), negative=None, clip_vision_output=None)
+    assert lazy(audio_embeds=unheard(9)) == ["model", "positive", "vae"]
+    connected = lazy(audio_embeds=unheard(9), negative=None, clip_vision_output=None)
     assert connected == ["model", "positive", "vae", "negative", "clip_vision_output"]
 
 

@@ -4,18 +4,18 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.model.guidance import GuidanceSettings
 from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
 from evertalk_pack.multitalk.windows.colour import ColourMethod
 from evertalk_pack.multitalk.windows.prompt_timeline import Keyframe, PromptTimeline
-from tiny_host import TinyFiles, conditioning, load_model, picture, speech, watch, widgets
+from tiny_host import TinyFiles, conditioning, load_model, plan_of, speech, unheard, watch, widgets
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -43,21 +43,7 @@ def talking_sky(tiny: TinyFiles) -> "ModelPatcher":
     return load_model(tiny, mode="skyreels")
 
 
-def spoken(video_frames: int, **changed: Any) -> AudioEmbeds:
-    sound = Waveform(torch.zeros(1, 640 * video_frames), 16000)
-    tracks = (torch.zeros(video_frames + TAIL_FRAMES, 2, 128),)
-    return replace(AudioEmbeds(tracks, video_frames, sound), **changed)
-
-
-def plan(
-    embeds: AudioEmbeds, options: Any = None, *, has_negative: bool = False, **changed: Any
-) -> "RunPlan":
-    from evertalk_pack.nodes.host.run.options import RunOptions
-    from evertalk_pack.nodes.host.run.plan import PlanInputs, plan_run
-    from evertalk_pack.nodes.host.run.request import SamplerWidgets
-
-    asked = SamplerWidgets.of(widgets(**{**SKY, **changed}))
-    return plan_run(PlanInputs(asked, embeds, picture(), options or RunOptions(), has_negative))
+plan = partial(plan_of, SKY)
 
 
 def saved(model: "ModelPatcher", vae: Any, made: "RunPlan", output: Path, **options: Any) -> dict[str, Any]:
@@ -179,13 +165,13 @@ def test_prompts_of_a_schedule_are_the_windows_and_the_clip_has_its_own() -> Non
     own, told = conditioning(0), conditioning(1)
     schedule = PromptTimeline(prompts=(Keyframe(0.0, told),))
     options = RunOptions(schedule=schedule)
-    made = plan(spoken(FRAMES), options)
+    made = plan(unheard(FRAMES), options)
     assert made.first_clip is not None
     prompt = prompts_of(own, schedule, made.is_clip)
     assert prompt(made.first_clip.window) is own
     assert all(prompt(window) is told for window in made.windows)
     assert SamplerWidgets.of(widgets(**SKY)).needs_positive(options)
-    short = plan(spoken(20), options)
+    short = plan(unheard(20), options)
     assert short.first_clip is None
     assert prompts_of(own, schedule, short.is_clip)(short.windows[0]) is own
     assert any(note.startswith("schedule: its prompts are not used: speech that is") for note in short.notes)
@@ -195,7 +181,7 @@ def test_a_picture_to_end_on_takes_the_place_of_the_last_still() -> None:
     from evertalk_pack.nodes.host.run.options import RunOptions
 
     end = torch.full((1, 32, 32, 3), 0.25)
-    made = plan(spoken(FRAMES), RunOptions(schedule=PromptTimeline(end_BHWC=end)))
+    made = plan(unheard(FRAMES), RunOptions(schedule=PromptTimeline(end_BHWC=end)))
     ending = made.ending(made.windows[-1])
     assert ending is not None
     assert torch.equal(ending.picture_HWC, end[0])
@@ -203,7 +189,7 @@ def test_a_picture_to_end_on_takes_the_place_of_the_last_still() -> None:
 
 
 def test_what_the_schedule_decides_is_told() -> None:
-    made = plan(spoken(FRAMES), text_scale=5.0, steps=20)
+    made = plan(unheard(FRAMES), text_scale=5.0, steps=20)
     assert (made.schedule.steps, made.schedule.shift, made.schedule.sampler) == (4, 11.0, "euler")
     assert made.guidance == GuidanceSettings()
     assert made.look.colour is ColourMethod.LAB
@@ -217,14 +203,14 @@ def test_what_has_no_effect_is_refused() -> None:
     from evertalk_pack.nodes.host.run.options import RunOptions
 
     with pytest.raises(InputError, match=r"negative: something is connected, but SkyReels-V3's weights"):
-        plan(spoken(FRAMES), has_negative=True)
+        plan(unheard(FRAMES), has_negative=True)
     with pytest.raises(InputError, match=r"guidance: something is connected"):
-        plan(spoken(FRAMES), RunOptions(guidance=GuidanceSettings()))
+        plan(unheard(FRAMES), RunOptions(guidance=GuidanceSettings()))
     with pytest.raises(InputError, match=r"output: 'latent', but scheduler skyreels drops frames"):
-        plan(spoken(4), output="latent")
+        plan(unheard(4), output="latent")
     with pytest.raises(InputError, match=r"window_frames: 17 frames, expected 18 or more"):
-        plan(spoken(FRAMES), window_frames=17)
-    two = spoken(FRAMES)
+        plan(unheard(FRAMES), window_frames=17)
+    two = unheard(FRAMES)
     with pytest.raises(InputError, match=r"audio_embeds: 2 speakers, but SkyReels-V3's weights"):
         plan(replace(two, tracks_NLC=two.tracks_NLC * 2))
 
