@@ -1,8 +1,8 @@
 """Texts as every log, socket and browser takes them.
 
 A name, a prompt or a workflow may hold what cannot be encoded (an unpaired surrogate, which JSON can spell),
-what moves a terminal's cursor, or megabytes. ComfyUI's worker thread ends when it cannot write the message of
-an error, and every later job waits; so what a person is told goes through here first.
+what moves a terminal's cursor, what nobody sees, or megabytes. ComfyUI's worker thread ends when it cannot
+write the message of an error, and every later job waits; so what a person is told goes through here first.
 """
 
 import re
@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 MAX_CHARS = 2000
 """Of a message; the middle of longer ones is left out."""
 
+_CONTROL = "\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+"""Control characters, and halves of surrogate pairs."""
+
+_TURNING = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+"""What turns the direction of the text behind it."""
+
+_UNSEEN = "\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffb\ufdd0-\ufdef" + "".join(
+    chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
+)
+"""Characters that show nothing where a name holds them, and code points that are no characters."""
+
 _UNSAFE = re.compile(
     # A line break stays where an indented line follows: the pack's own, which point at a character.
-    "\n(?!  )|[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    f"\n(?!  )|[{_CONTROL}{_TURNING}{_UNSEEN}]"
 )
-"""Control characters, characters that turn the direction of what follows, and halves of surrogate pairs."""
 
 
 def is_encodable(text: str) -> bool:

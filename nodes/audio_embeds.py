@@ -10,7 +10,7 @@ from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
 from .host.compat.search_words import search_words
-from .host.report.node import EverTalkNode
+from .host.report.node import EverTalkNode, check_fetched
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets
 from .host.run.identity import weights_identity
@@ -95,6 +95,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
         hearing: str = WHOLE,
         soundtrack: io.Audio.Type | None = soundtracks.NOT_CONNECTED,
     ) -> io.NodeOutput:
+        check_fetched(cls, audio_encoder=audio_encoder)
         chosen, maker = chosen_speakers(audio, speakers), weights_identity(audio_encoder.patcher)
         if speakers is None:  # EverTalk Speakers says itself what it has to say
             for note in chosen.notes:

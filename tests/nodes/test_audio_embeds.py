@@ -104,6 +104,14 @@ def test_a_bad_sound_is_refused_before_the_encoder_loads(sound: Any, complaint: 
         Node.check_lazy_status(audio=sound, loudness=True)
 
 
+def test_null_in_place_of_the_encoder_is_refused_by_name() -> None:
+    from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
+
+    nothing: Any = None
+    with pytest.raises(InputError, match="audio_encoder: got nothing, expected EVERTALK_SPEECH_ENCODER"):
+        Node.execute(audio_encoder=nothing, audio=audio(10, 8000), loudness=True)
+
+
 def test_the_encoder_is_a_lazy_input() -> None:
     from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
 
