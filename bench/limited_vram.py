@@ -72,11 +72,11 @@ class VramLimit:
         return (free, 0) if torch_free_too else free
 
 
-def to_ram(patcher: ModelPatcher, device: torch.device) -> ModelPatcher:
-    """A patcher whose weights lie in RAM until the host's memory manager brings them to `device`."""
+def to_ram(patcher: ModelPatcher) -> ModelPatcher:
+    """A patcher whose weights lie in RAM until the host's memory manager brings them to its device."""
     patcher.model.to("cpu")
     patcher.model.device = torch.device("cpu")
-    return ModelPatcher(patcher.model, device, torch.device("cpu"))
+    return ModelPatcher(patcher.model, patcher.load_device, torch.device("cpu"))
 
 
 def note_offload(model: ModelPatcher) -> dict[str, float]:
