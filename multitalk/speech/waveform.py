@@ -150,16 +150,19 @@ def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
     return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
 
 
-def padded_pieces(pieces: Iterable[torch.Tensor], video_frames: int) -> Iterator[torch.Tensor]:
+def padded_pieces(
+    pieces: Iterable[torch.Tensor], video_frames: int, silent_values: int = PIECE_VALUES
+) -> Iterator[torch.Tensor]:
     """Pieces (T,) at SPEECH_RATE_HZ, then silence up to so many video frames if they are shorter.
 
-    The silence too comes in pieces: beside a speech of a day a voice of a minute is silent for 5 GB.
+    The silence comes in pieces of `silent_values` samples: beside a speech of a day a voice of a minute is
+    silent for 5 GB.
     """
     missing = video_frames * SAMPLES_PER_FRAME
     for piece_T in pieces:
         missing -= piece_T.shape[0]
         yield piece_T
-    silent_T = torch.zeros(min(PIECE_VALUES, max(0, missing)))
+    silent_T = torch.zeros(min(silent_values, max(0, missing)))
     while missing > 0:
         yield silent_T[:missing]
         missing -= silent_T.shape[0]

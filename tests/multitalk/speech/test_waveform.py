@@ -4,7 +4,6 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
-from evertalk_pack.multitalk.speech import waveform
 from evertalk_pack.multitalk.speech.waveform import (
     SAMPLES_PER_FRAME,
     SPEECH_RATE_HZ,
@@ -166,11 +165,10 @@ def test_peaks_that_will_be_cut_off_are_told() -> None:
 
 @pytest.mark.parametrize("lengths", [(), (5,), (640, 700), (1280,), (2000,)])
 def test_pieces_are_followed_by_silence_in_small_pieces_up_to_the_videos_length(
-    lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    lengths: tuple[int, ...],
 ) -> None:
-    monkeypatch.setattr(waveform, "PIECE_VALUES", 100)
     pieces = [torch.ones(length) for length in lengths]
-    made = list(padded_pieces(iter(pieces), video_frames=2))
+    made = list(padded_pieces(iter(pieces), video_frames=2, silent_values=100))
     assert [len(one) for one in made[: len(pieces)]] == list(lengths)
     assert all(len(one) <= 100 and not one.any() for one in made[len(pieces) :])
     assert sum(len(one) for one in made) == max(sum(lengths), 2 * SAMPLES_PER_FRAME)
