@@ -4,8 +4,6 @@
     python bench/gpu.py --weights fp8_e4m3fn_fast    fp8 weights with fp8 matrix products
     python bench/gpu.py --compile --parts one_voice windows
                                                      blocks under torch.compile, and no more than these parts
-    python bench/gpu.py --weights fp8_e4m3fn --vram-gb 0 24 16 12
-                                                     only whole windows, on a GPU made to seem smaller
     python bench/gpu.py --device cpu --tiny          the same code on small shapes
 
 Everything runs through the host's classes and the pack's own nodes/host code, with random weights.
@@ -34,13 +32,6 @@ def read_arguments() -> argparse.Namespace:
     add_model(parser, runs=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--profile", action="store_true", help="also where the GPU's time goes, by kernel")
-    parser.add_argument(
-        "--vram-gb",
-        type=float,
-        nargs="+",
-        default=[],
-        help="time windows alone, under these limits in GiB; 0 is none",
-    )
     return parser.parse_args()
 
 
@@ -132,22 +123,6 @@ def measure_vae(vae: Any, size: tuple[int, int, int], clock: Clock, *, compiled:
     measure_codec(vae, size, MOTION_FRAMES, clock, compiled=compiled)
 
 
-def measure_offloading(arguments: argparse.Namespace) -> None:
-    """Whole windows with the weights in RAM at first: unlimited, then under each limit of GPU memory."""
-    import limited_vram
-    import real_size
-    from whole_run import play_windows
-
-    device, size = arguments.device, real_size.sizes_of(arguments)
-    width, height, frames = size_of(arguments)
-    model = real_size.asked_model(arguments, size, placed=limited_vram.to_ram)
-    vae = real_size.wan_vae(size, device)
-    wait = Clock(device, 0).wait
-    limited_vram.measure_limits(
-        model, arguments.vram_gb, device, lambda: play_windows(model, vae, (width, height), frames, wait)
-    )
-
-
 def measure_all(arguments: argparse.Namespace) -> None:
     """The parts that are asked for, on weights that lie on the GPU."""
     import real_size
@@ -175,10 +150,7 @@ def main() -> None:
     pack_alias.prepare(use_cpu=arguments.device.type == "cpu")
     emit_setting("gpu", arguments, arguments.device)
     with torch.inference_mode():
-        if arguments.vram_gb:
-            measure_offloading(arguments)
-        else:
-            measure_all(arguments)
+        measure_all(arguments)
 
 
 if __name__ == "__main__":
