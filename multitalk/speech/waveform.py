@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from ..common.errors import InputError
-from ..common.tensor_file import PIECE_VALUES, pieces_of
+from ..common.tensor_file import pieces_of
 from ..common.types import FPS, TAIL_FRAMES, Waveform
+from ..media.sound_blocks import silence
 
 SPEECH_RATE_HZ = 16000
 """Samples a second that wav2vec2 was trained on."""
@@ -150,22 +151,16 @@ def speech_pieces(sound: Waveform) -> Iterator[torch.Tensor]:
     return resampled_pieces(mono, sound.sample_rate_hz, SPEECH_RATE_HZ)
 
 
-def padded_pieces(
-    pieces: Iterable[torch.Tensor], video_frames: int, silent_values: int = PIECE_VALUES
-) -> Iterator[torch.Tensor]:
+def padded_pieces(pieces: Iterable[torch.Tensor], video_frames: int) -> Iterator[torch.Tensor]:
     """Pieces (T,) at SPEECH_RATE_HZ, then silence up to so many video frames if they are shorter.
 
-    The silence comes in pieces of `silent_values` samples: beside a speech of a day a voice of a minute is
-    silent for 5 GB.
+    The silence too comes in pieces: beside a speech of a day a voice of a minute is silent for 5 GB.
     """
     missing = video_frames * SAMPLES_PER_FRAME
     for piece_T in pieces:
         missing -= piece_T.shape[0]
         yield piece_T
-    silent_T = torch.zeros(min(silent_values, max(0, missing)))
-    while missing > 0:
-        yield silent_T[:missing]
-        missing -= silent_T.shape[0]
+    yield from (silent_CT[0] for silent_CT in silence(missing, channels=1))
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:
