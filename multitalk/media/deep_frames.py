@@ -9,6 +9,7 @@ import torch
 from av.video.reformatter import ColorRange
 
 from .picture_codecs import from_linear
+from .reformat import reformatted
 
 WHITE_OF = {"gbrp10le": 1023, "gbrp12le": 4095, "gbrp14le": 16_383, "gbrp16le": 65_535}
 """Planar RGB that PyAV hands out as it is, and its largest value."""
@@ -34,7 +35,8 @@ def deep_rgb(frame: av.VideoFrame) -> torch.Tensor:
     if name in WHITE_OF:
         values = frame.to_ndarray(format=name).astype(np.float32)
         return torch.from_numpy(values).div_(WHITE_OF[name])
-    wide = frame.reformat(
+    wide = reformatted(
+        frame,
         format="rgb48le",
         src_colorspace=frame.colorspace,
         src_color_range=frame.color_range or ColorRange.MPEG,
