@@ -25,6 +25,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.container import InputContainer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
@@ -222,7 +223,7 @@ def hear(video: Path, given: Path) -> Heard:
     return Heard(samples / own, round(least, 3))
 
 
-def sound_in_minutes(container: "av.container.InputContainer", rate_hz: int) -> Iterator[Samples]:
+def sound_in_minutes(container: InputContainer, rate_hz: int) -> Iterator[Samples]:
     """A container's sound from its time 0 on, mono: minutes of it, the last shorter."""
     resampler = av.AudioResampler("flt", "mono", rate_hz)
     parts, held, minute = list[Samples](), 0, 60 * rate_hz

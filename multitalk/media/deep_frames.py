@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from av.video.reformatter import ColorRange
 
+from .one_thread import ONE_THREAD
 from .picture_codecs import from_linear
-from .reformat import reformatted
 
 WHITE_OF = {"gbrp10le": 1023, "gbrp12le": 4095, "gbrp14le": 16_383, "gbrp16le": 65_535}
 """Planar RGB that PyAV hands out as it is, and its largest value."""
@@ -35,12 +35,12 @@ def deep_rgb(frame: av.VideoFrame) -> torch.Tensor:
     if name in WHITE_OF:
         values = frame.to_ndarray(format=name).astype(np.float32)
         return torch.from_numpy(values).div_(WHITE_OF[name])
-    wide = reformatted(
-        frame,
+    wide = frame.reformat(
         format="rgb48le",
         src_colorspace=frame.colorspace,
         src_color_range=frame.color_range or ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
+        **ONE_THREAD,
     )
     return torch.from_numpy(wide.to_ndarray().astype(np.float32)).div_(65_535)
 

@@ -178,12 +178,16 @@ def test_a_good_sound_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(read) == 100
 
 
+def in_small_pieces(values: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield from pieces_of(values, 16)
+
+
 @pytest.mark.parametrize("place", [0, 50, 99])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_not_a_number_is_found_in_any_piece(
     value: float, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waveform, "pieces_of", lambda values: pieces_of(values, 16))
+    monkeypatch.setattr(waveform, "pieces_of", in_small_pieces)
     sound = sine(100, SPEECH_RATE_HZ)
     sound.samples_CT[0, place] = value
     with pytest.raises(InputError, match="audio: 1 of 100 samples are NaN or infinite"):
