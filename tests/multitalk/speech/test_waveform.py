@@ -7,6 +7,7 @@ from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.tensor_file import pieces_of
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
 from evertalk_pack.multitalk.media.sound_blocks import SILENCE_SAMPLES
+from evertalk_pack.multitalk.speech import waveform
 from evertalk_pack.multitalk.speech.waveform import (
     SAMPLES_PER_FRAME,
     SPEECH_RATE_HZ,
