@@ -113,20 +113,23 @@ def test_the_same_file_loaded_again_is_another_encoder(tiny: TinyFiles, own_vae:
     assert not recalled(load_vae(tiny))[1]
 
 
-def test_what_was_encoded_short_of_memory_is_not_kept(own_vae: Any) -> None:
-    from evertalk_pack.nodes.host.codecs.vae import Codec
+def test_what_was_encoded_short_of_memory_is_not_kept(own_vae: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from evertalk_pack.nodes.host.codecs import vae as codecs
 
-    codec = Codec(own_vae)
-    codec._chunks = (2, 1)  # as on a GPU
+    encode = codecs.stream_encode
 
-    def runs_short() -> torch.Tensor:
-        codec._chunks = (1,)
-        return torch.zeros(1)
+    def runs_short(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -> torch.Tensor:
+        if latents_per_chunk > 1:
+            message = "CUDA out of memory. Tried to allocate 2.00 GiB"
+            raise torch.OutOfMemoryError(message)
+        return encode(vae, frames_FHWC, latents_per_chunk)
 
-    codec.recall_picture(CLIP, runs_short)
-    later = Codec(own_vae)
-    later._chunks = (2, 1)
-    assert not recalled(own_vae, codec=later)[1]
+    monkeypatch.setattr(codecs, "CPU_CHUNKS", codecs.GPU_CHUNKS)
+    with monkeypatch.context() as little_memory:
+        little_memory.setattr(codecs, "stream_encode", runs_short)
+        assert not recalled(own_vae)[1]
+    assert not recalled(own_vae)[1]
+    assert recalled(own_vae)[1]
 
 
 @pytest.fixture
@@ -202,7 +205,7 @@ def test_a_value_of_the_hosts_is_copied_with_all_its_tensors(
     for _ in range(3):
         value = store.recall(encoder, 1, see, "")
         ((seen, others),) = value
-        assert type(seen) is Output
+        assert type(seen).__name__ == "Output"
         assert torch.equal(seen.hidden, KILOBYTE)
         assert torch.equal(seen.sizes[0], torch.ones(2))
         assert (seen.sizes[1], seen.projected) == ((1, 2), None)
