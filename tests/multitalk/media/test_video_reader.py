@@ -2,6 +2,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import ResultError
@@ -13,6 +14,14 @@ from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
 from evertalk_pack.multitalk.media.video_writer import VideoWriter
 from hostile_files import png
 from source_clips import claim_frames, grey, write_clip
+
+HELD = 40
+"""Frames that are held at once."""
+
+
+def num_threads() -> int:
+    """The threads of this process."""
+    return psutil.Process().num_threads()
 
 
 def test_frames_are_float_in_the_unit_range(tmp_path: Path) -> None:
@@ -81,3 +90,12 @@ def test_video_of_huge_pictures_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(video_reader, "MAX_PIXELS", 1_000)
     with pytest.raises(ResultError, match=r"a.mp4 has pictures of 64x64, expected 0 million pixels at most"):
         read_frames(clip)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
+def test_frames_that_are_held_keep_no_threads(pixels: str) -> None:
+    frames = [av.VideoFrame(64, 64, pixels) for _ in range(HELD)]
+    before = num_threads()
+    read = [video_reader.rgb_frame(frame) for frame in frames]
+    assert num_threads() - before < HELD
+    assert len(read) == HELD
