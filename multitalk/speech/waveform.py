@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from ..common.errors import InputError
-from ..common.tensor_file import PIECE_VALUES, pieces_of
+from ..common.tensor_file import pieces_of
 from ..common.types import FPS, TAIL_FRAMES, Waveform
+from ..media.sound_blocks import silence
 
 SPEECH_RATE_HZ = 16000
 """Samples a second that wav2vec2 was trained on."""
@@ -160,10 +161,7 @@ def padded_pieces(pieces: Iterable[torch.Tensor], video_frames: int) -> Iterator
     for piece_T in pieces:
         missing -= piece_T.shape[0]
         yield piece_T
-    silent_T = torch.zeros(min(PIECE_VALUES, max(0, missing)))
-    while missing > 0:
-        yield silent_T[:missing]
-        missing -= silent_T.shape[0]
+    yield from (silent_CT[0] for silent_CT in silence(missing, channels=1))
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import ResultError
 from evertalk_pack.multitalk.common.types import Waveform
-from evertalk_pack.multitalk.media import picture_reader, video_reader
-from evertalk_pack.multitalk.media.picture_reader import read_pictures
+from evertalk_pack.multitalk.media import video_reader
+from evertalk_pack.multitalk.media.picture_reader import read_picture, read_pictures
 from evertalk_pack.multitalk.media.sound_track import SoundTrack
 from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
 from evertalk_pack.multitalk.media.video_writer import VideoWriter
@@ -70,13 +70,12 @@ def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("claimed", [(40, 30), (60_000, 60_000)])
 def test_picture_that_claims_too_much_is_refused_before_it_is_decoded(
-    tmp_path: Path, claimed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, claimed: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(picture_reader, "MAX_PIXELS", 1_000)
     path = tmp_path / "000001.png"
     path.write_bytes(png(*claimed))
     with pytest.raises(ResultError, match=r"000001.png cannot be read: it is damaged, or has more than"):
-        picture_reader.read_picture(path)
+        read_picture(path, max_pixels=1_000)
 
 
 def test_picture_that_is_a_folder_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.common.tensor_file import pieces_of
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
+from evertalk_pack.multitalk.media.sound_blocks import SILENCE_SAMPLES
 from evertalk_pack.multitalk.speech import waveform
 from evertalk_pack.multitalk.speech.waveform import (
     SAMPLES_PER_FRAME,
@@ -199,13 +200,12 @@ def test_peaks_that_will_be_cut_off_are_told() -> None:
     assert note.startswith("audio_a: the loudest sample is 31.62 times full scale (+30.0 dB); ")
 
 
-@pytest.mark.parametrize("lengths", [(), (5,), (640, 700), (1280,), (2000,)])
+@pytest.mark.parametrize("lengths", [(), (5,), (640, 700), (400 * 640,), (300_000,)])
 def test_pieces_are_followed_by_silence_in_small_pieces_up_to_the_videos_length(
-    lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    lengths: tuple[int, ...],
 ) -> None:
-    monkeypatch.setattr(waveform, "PIECE_VALUES", 100)
     pieces = [torch.ones(length) for length in lengths]
-    made = list(padded_pieces(iter(pieces), video_frames=2))
+    made = list(padded_pieces(iter(pieces), video_frames=400))
     assert [len(one) for one in made[: len(pieces)]] == list(lengths)
-    assert all(len(one) <= 100 and not one.any() for one in made[len(pieces) :])
-    assert sum(len(one) for one in made) == max(sum(lengths), 2 * SAMPLES_PER_FRAME)
+    assert all(len(one) <= SILENCE_SAMPLES and not one.any() for one in made[len(pieces) :])
+    assert sum(len(one) for one in made) == max(sum(lengths), 400 * SAMPLES_PER_FRAME)
