@@ -6,8 +6,8 @@ All modes, one and two voices, clips dubbed whole and in a region, several sizes
 one is stopped in the middle and queued again, and two are wrong in a way that must be refused; all others
 must give a video with the right frames and as much sound. The first job is made again at the end and must
 give the same bytes. With --browser the editor is open beside it, is loaded again every RELOADED jobs, and
-must not complain. Prints a JSON line for each tenth of the jobs, with the server's memory, threads and open
-files, and one at the end; the exit code is 1 where a job went wrong.
+must not complain. Prints a JSON line for each tenth of the jobs, with what went wrong so far, the server's
+memory, threads and open files, and one at the end; the exit code is 1 where a job went wrong.
 `make soak` calls it. Linux.
 """
 
@@ -325,7 +325,8 @@ def day_of(server: ComfyServer, jobs: int, seed: int, page: Page | None = None) 
             if 10 * (number + 1) // jobs >= watch.window:
                 samples = [sample for sample in watch.samples if sample.window == watch.window]
                 figures = asdict(Edge.of(samples)) if samples else {}  # jobs so few that none lasted a second
-                print(json.dumps({"jobs": number + 1, **figures}), flush=True)
+                came = {"right": day.tally.kinds.total(), "wrong": day.tally.wrong}
+                print(json.dumps({"jobs": number + 1, **figures, **came}), flush=True)
         after = jobs_thread.submit(day.reference).result()
     if page is not None:
         day.tally.wrong += [f"the page: {line}" for line in page.complaints]
