@@ -43,7 +43,8 @@ FPS = 25
 SOUND_APART_S = 0.1
 LENGTHS_S = (0.5, 1.0, 1.6, 2.4)
 SIDES_PX = (32, 48, 64)
-FORMATS = ("mp4 (h264)", "mp4 (h264)", "mp4 10-bit (hevc)", "mkv lossless (ffv1)", "png sequence")
+HEVC, HEVC_SIDE_PX = "mp4 10-bit (hevc)", 64
+FORMATS = ("mp4 (h264)", "mp4 (h264)", HEVC, "mkv lossless (ffv1)", "png sequence")
 SCHEDULERS = ("infinitetalk", "multitalk", "simple")
 STOPPED, BAD, VOICES, LATENT = "stopped", "refused", "two voices", "latent"
 LOOK, MULTITALK, FLASHTALK, SKYREELS, DUB, REGION = (
@@ -147,6 +148,7 @@ class Day:
     def _good(self, number: int, kind: str, draw: Random) -> str:
         seconds, prefix = draw.choice(LENGTHS_S), f"job_{number}"
         side, form = draw.choice(SIDES_PX), draw.choice(FORMATS)
+        side = HEVC_SIDE_PX if form == HEVC else side  # smaller ones are refused
         widgets = {"scheduler": draw.choice(SCHEDULERS), "steps": draw.randint(1, 3), "seed": number}
         graph = graph_of(seconds, prefix, width=side, height=side, format=form, **widgets)
         if kind == LATENT:
