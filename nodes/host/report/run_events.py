@@ -9,6 +9,7 @@ from comfy.model_management import InterruptProcessingException
 
 from ....multitalk.runs.manifest import WindowRecord
 from ....multitalk.runs.store import RunStore
+from ....multitalk.windows.film_chart import WindowFigures, film_chart
 from ....multitalk.windows.plan import Window
 from ....multitalk.windows.prompt_timeline import first_new_s
 from ....multitalk.windows.report import WindowReport
@@ -59,5 +60,10 @@ class RunEventSender:
 
     def _end(self, kind: Literal["done", "paused", "failed"], store: RunStore, text: str) -> None:
         path = ShownFile.of(store.final or store.incomplete)
-        done = len(store.stats)
-        self._events.send(RunEvent(kind, len(self._windows), done, text=text, path=path))
+        done = store.stats
+        figures = [
+            WindowFigures(first_new_s(window), stats.drift, stats.seam)
+            for window, stats in zip(self._windows, done, strict=False)
+        ]
+        chart = film_chart(figures)
+        self._events.send(RunEvent(kind, len(self._windows), len(done), text=text, path=path, chart=chart))
