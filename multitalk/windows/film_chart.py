@@ -1,7 +1,9 @@
 """The figures of a film's windows as a small picture, SVG: colour drift, and how visible each join is."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from .report import VISIBLE_DRIFT, VISIBLE_SEAM
 
@@ -57,6 +59,29 @@ PANELS = (
     ),
     Panel(f"Joins between windows (visible from {VISIBLE_SEAM:g})", VISIBLE_SEAM, lambda one: one.seam),
 )
+
+
+def figures_of(windows: object) -> list[WindowFigures]:
+    """The figures of windows as a sampler's result lists them; none if it lists something else.
+
+    Args:
+        windows: a list of dicts with `start_s`, `drift` and `seam`, numbers or None.
+    """
+    entries = cast("list[object]", windows) if isinstance(windows, list) else []
+    dicts = [cast("Mapping[str, object]", entry) for entry in entries if isinstance(entry, Mapping)]
+    starts = [figure(entry.get("start_s")) for entry in dicts]
+    return [
+        WindowFigures(start_s, figure(entry.get("drift")), figure(entry.get("seam")))
+        for entry, start_s in zip(dicts, starts, strict=True)
+        if start_s is not None
+    ]
+
+
+def figure(value: object) -> float | None:
+    """A figure that can be drawn."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
 
 
 def film_chart(windows: Sequence[WindowFigures]) -> str:
