@@ -106,7 +106,11 @@ def film_chart(windows: Sequence[WindowFigures]) -> str:
 
 def summary(windows: Sequence[WindowFigures]) -> str:
     """The worst of each figure, in a sentence."""
-    drift, seam = (worst_of(panel, windows) or 0.0 for panel in PANELS)
+    drift, seam = (worst_of(panel, windows) for panel in PANELS)
+    if seam is None:
+        return f"Colour drift at most {drift:.1f}"
+    if drift is None:
+        return f"Joins between windows at most {seam:.1f}"
     return f"{len(windows)} windows: colour drift at most {drift:.1f}, joins at most {seam:.1f}"
 
 
@@ -135,8 +139,17 @@ def draw_panel(panel: Panel, windows: Sequence[WindowFigures], top: int) -> Iter
         yield f'<path d="M{left:.2f} {bottom}v{-high:.2f}h{wide:.2f}v{high:.2f}z" fill="{colour}"/></g>'
     yield f'<path d="M{LEFT} {limit_y:.2f}H{end}" stroke="{BAD}" stroke-dasharray="4 3" fill="none"/>'
     yield f'<path d="M{LEFT} {bottom}H{end}" stroke="#888" fill="none"/>'
-    yield f'<text x="{LEFT - 4}" y="{limit_y + 3:.2f}" text-anchor="end">{panel.limit:g}</text>'
-    yield f'<text x="{LEFT - 4}" y="{bottom}" text-anchor="end">0</text>'
+    yield scale_mark(f"{panel.limit:g}", limit_y + 3)
+    # Bars that are far higher than the line bring it down to the zero, and leave room above it.
+    if bottom - limit_y > TITLE:
+        yield scale_mark("0", bottom)
+    if limit_y - top > TITLE:
+        yield scale_mark(f"{highest:.0f}", top + 8)
+
+
+def scale_mark(text: str, y: float) -> str:
+    """A number beside a panel."""
+    return f'<text x="{LEFT - 4}" y="{y:.2f}" text-anchor="end">{text}</text>'
 
 
 def worst_of(panel: Panel, windows: Sequence[WindowFigures]) -> float | None:

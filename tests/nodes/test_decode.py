@@ -130,7 +130,8 @@ def test_chart_is_written_beside_the_video_when_asked_for(
 def test_result_without_figures_gets_a_warning_in_place_of_a_chart(
     saved: Path, caplog: pytest.LogCaptureFixture, windows: object
 ) -> None:
-    decode({**saved_result(saved), "windows": windows}, images_taken=False, chart=True)
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode({**saved_result(saved), "windows": windows}, images_taken=False, chart=True)
     assert "chart: no chart is written, because samples does not tell the figures" in caplog.text
     assert list(saved.parent.iterdir()) == [saved]
 
@@ -139,7 +140,8 @@ def test_no_chart_is_written_outside_of_the_output_folder(
     saved: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     elsewhere = saved.rename(tmp_path / "elsewhere.mp4")
-    decode({**saved_result(elsewhere), "windows": FIGURES}, images_taken=False, chart=True)
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode({**saved_result(elsewhere), "windows": FIGURES}, images_taken=False, chart=True)
     assert "elsewhere_chart.svg is outside of ComfyUI's output folder" in caplog.text
     assert not list(tmp_path.glob("*.svg"))
 
@@ -148,7 +150,8 @@ def test_chart_that_cannot_be_written_leaves_the_video_as_it_is(
     saved: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     saved.with_name("talk_chart.svg").mkdir()
-    output = decode({**saved_result(saved), "windows": FIGURES}, images_taken=False, chart=True)
+    with caplog.at_level(logging.INFO, "evertalk"):
+        output = decode({**saved_result(saved), "windows": FIGURES}, images_taken=False, chart=True)
     assert output.result[2] == str(saved)
     assert "talk_chart.svg cannot be written" in caplog.text
     assert "the video is whole" in caplog.text

@@ -69,4 +69,18 @@ def test_there_is_no_chart_where_all_figures_are_unknown(windows: list[WindowFig
 
 
 def test_single_window_has_drift_alone() -> None:
-    assert bars([WindowFigures(0.0, 0.4, None)]) == ["Window 1, from 0.0 s: 0.4"]
+    window = [WindowFigures(0.0, 0.4, None)]
+    assert bars(window) == ["Window 1, from 0.0 s: 0.4"]
+    assert drawn(window).findtext(f"{SVG}title") == "Colour drift at most 0.4"
+    joins = [WindowFigures(0.0, None, None), WindowFigures(3.24, None, 1.2)]
+    assert drawn(joins).findtext(f"{SVG}title") == "Joins between windows at most 1.2"
+
+
+def test_numbers_of_the_scale_do_not_lie_over_each_other() -> None:
+    marks = [
+        [(text.text, float(text.get("y", "nan"))) for text in drawn(film) if text.get("text-anchor") == "end"]
+        for film in ([WindowFigures(0.0, 0.4, None)], [WindowFigures(0.0, 150.0, None)])
+    ]
+    assert [[text for text, _ in one] for one in marks] == [["2", "0"], ["2", "150"]]
+    for (_, first), (_, second) in marks:
+        assert abs(first - second) > 10
