@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import av
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.video.stream import VideoStream
 from torch.nn import functional as F
 
@@ -42,7 +43,9 @@ class Orientation(NamedTuple):
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """What a frame's display matrix asks for; angles between are rounded to quarters."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # The frame's own `side_data` refers to the frame, which keeps it: each frame that was asked for it would
+    # stay, with its pixels and the threads that converted them, until Python collects its garbage.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = MATRIX.unpack(bytes(matrix))
