@@ -29,8 +29,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import WEIGHTS, Clock, forward_inputs
-from rows import add_size, emit, emit_setting, parser_of, size_of
+from gpu import forward_inputs, measure_codec
+from rows import add_model, add_size, digits, emit, emit_setting, parser_of, size_of
+from timing import Clock
 
 ALL_RANKS = (2, 4, 8)
 
@@ -39,11 +40,8 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__)
     add_size(parser)
-    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
-    parser.add_argument("--attention", default="auto", help="backend of the pack")
-    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
+    add_model(parser, runs=3)
     parser.add_argument("--voices", type=int, choices=(1, 2), default=1)
-    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="forwards of a window")
     parser.add_argument("--ranks", type=int, nargs="+", default=ALL_RANKS)
     parser.add_argument(
@@ -98,14 +96,10 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
     from evertalk_pack.nodes.host.model.backend import backend_for
     from evertalk_pack.nodes.host.model.patcher import TalkCall, TalkForward, talks_of
 
-    device, dtype = arguments.device, WEIGHTS[arguments.weights]
+    device = arguments.device
     width, height, frames = size_of(arguments)
     torch.manual_seed(0)
-    size = real_size.TINY if arguments.tiny else real_size.REAL
-    base = real_size.wan_model(size, dtype, device, form=arguments.weights)
-    talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
-    talk = real_size.talk_patcher(size, talk_dtype, device)
-    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+    model = real_size.asked_model(arguments, real_size.sizes_of(arguments))
     comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
     inputs = forward_inputs(width, height, frames, device)
     audio_SFKLC, masks_MP = inputs.pop("audio_SFKLC")[: arguments.voices], None
@@ -140,8 +134,9 @@ def as_the_host_hands_it(model: Any, inputs: dict[str, torch.Tensor]) -> dict[st
 
 def relative_difference(given: torch.Tensor, expected: torch.Tensor) -> float:
     """|given - expected| / |expected|, three digits."""
-    difference = torch.linalg.vector_norm(given.float() - expected.float())
-    return float(f"{float(difference / torch.linalg.vector_norm(expected.float())):.3g}")
+    from evertalk_pack.attention.self_test import relative_error
+
+    return digits(relative_error(given, expected))
 
 
 def measure_alone(arguments: argparse.Namespace, evaluation: Evaluation) -> dict[str, float]:
@@ -150,17 +145,11 @@ def measure_alone(arguments: argparse.Namespace, evaluation: Evaluation) -> dict
     emit({"what": "forward", "ranks": 1, **whole})
     import real_size
     from evertalk_pack.multitalk.common.types import MOTION_FRAMES
-    from evertalk_pack.nodes.host.codecs.vae import Codec
 
-    width, height, frames = size_of(arguments)
-    vae = real_size.wan_vae(real_size.TINY if arguments.tiny else real_size.REAL, arguments.device)
-    codec = Codec(vae, compile_decoder=arguments.compile)
-    latents = codec.encode(torch.rand(frames, height, width, 3))
-    decode = evaluation.clock.time(lambda: codec.decode(latents))
-    emit({"what": "decode", **decode})
-    encode = evaluation.clock.time(lambda: codec.encode(torch.rand(MOTION_FRAMES, height, width, 3)))
-    emit({"what": "encode_motion", **encode})
-    times = {"forward": whole["best_s"], "codec": decode["best_s"] + encode["best_s"]}
+    vae = real_size.wan_vae(real_size.sizes_of(arguments), arguments.device)
+    size, clock = size_of(arguments), evaluation.clock
+    codec_s = measure_codec(vae, size, MOTION_FRAMES, clock, compiled=arguments.compile)
+    times = {"forward": whole["best_s"], "codec": codec_s}
     emit_sums(arguments, 1, times["forward"], times["codec"])
     return times
 
