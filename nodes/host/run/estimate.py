@@ -249,7 +249,7 @@ def size_made(sampler: Node, shape: Callable[[], tuple[int, int] | None]) -> Fra
 
 
 def region_size(inputs: Mapping[str, Any], video: SourceVideo | None) -> tuple[int, int] | None:
-    """Height and width of what is seen of a box where the video begins; of masks nothing is known yet."""
+    """Height and width of what is seen of a box where the video begins; a mask tells it when it has run."""
     boxes, context, start_s = (inputs.get(name) for name in ("region_box", "context", "start_s"))
     if video is None or "region" in inputs or not isinstance(boxes, str) or not boxes.strip():
         return None
