@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from evertalk_pack.wanvideo import vae_layers, vae_stream
+from evertalk_pack.wanvideo import vae_layers
 from evertalk_pack.wanvideo.ranks import Ranks
-from evertalk_pack.wanvideo.vae_layers import convolve_side_by_side, residual
+from evertalk_pack.wanvideo.vae_layers import residual
 from evertalk_pack.wanvideo.vae_rows import RowSplit
 from evertalk_pack.wanvideo.vae_stream import VaeStreamSettings, chunk_bounds, decode_stream, encode_stream
 
@@ -62,8 +62,8 @@ def all_cases(ranks: Ranks) -> dict[str, Any]:
         latents = torch.randn(1, 16, LATENTS, rows, COLUMNS, generator=generator)
         video = torch.rand(1, 3, 4 * LATENTS - 3, 8 * rows, 8 * COLUMNS, generator=generator) * 2 - 1
         split = RowSplit(ranks, rows)
-        found["decode", name] = decoded(tree, latents), decoded(tree, latents, split)
-        found["encode", name] = encoded(tree, video), encoded(tree, video, split)
+        found[f"decode, {name}"] = decoded(tree, latents), decoded(tree, latents, split)
+        found[f"encode, {name}"] = encoded(tree, video), encoded(tree, video, split)
     found["side by side"] = side_by_side(tree, RowSplit(ranks, 7))
     found["convolved"] = convolved_rows(tree, RowSplit(ranks, 7))
     if ranks.size == GRAPHED_BY:
@@ -93,14 +93,12 @@ def convolved_rows(tree: Any, split: RowSplit) -> int:
 
 def side_by_side(tree: Any, split: RowSplit) -> tuple[torch.Tensor, torch.Tensor]:
     """A decode as on a GPU, where frames of few channels are convolved side by side."""
-    latents, usual = seven_rows(), vae_layers.convolve_joined
-    for module in (vae_layers, vae_stream):
-        module.convolve_joined = convolve_side_by_side
+    latents, usual = seven_rows(), vae_layers.is_side_by_side
+    vae_layers.is_side_by_side = lambda _device, _channels: True
     try:
         return decoded(tree, latents), decoded(tree, latents, split)
     finally:
-        for module in (vae_layers, vae_stream):
-            module.convolve_joined = usual
+        vae_layers.is_side_by_side = usual
 
 
 def graphed(tree: Any, split: RowSplit) -> tuple[torch.Tensor, torch.Tensor, int]:

@@ -21,9 +21,9 @@ def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_the_first_rank_gets_what_one_process_gets_and_the_others_nothing(
     found: list[Results], what: str, rows: str
 ) -> None:
-    whole, shared = found[0][what, rows]
+    whole, shared = found[0][f"{what}, {rows}"]
     torch.testing.assert_close(shared, whole, atol=TOLERANCE, rtol=0)
-    assert all(rank[what, rows][1].numel() == 0 for rank in found[1:])
+    assert all(rank[f"{what}, {rows}"][1].numel() == 0 for rank in found[1:])
 
 
 def test_every_rank_computes_its_own_rows_alone(found: list[Results]) -> None:

@@ -211,8 +211,9 @@ def stream_encode(
             part = frames_FHWC[first:end].movedim(-1, 0)[None]
             yield vae.process_input(part).to(vae.vae_dtype).to(vae.device)
 
-    size = (count, *frames_FHWC.shape[1:3])
-    return encoded_rows(vae, chunks(), size, latents_per_chunk, split).to(vae.output_device).float()
+    height_px, width_px = frames_FHWC.shape[1:3]
+    latents = encoded_rows(vae, chunks(), (count, height_px, width_px), latents_per_chunk, split)
+    return latents.to(vae.output_device).float()
 
 
 def frame_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, int]]:

@@ -116,31 +116,25 @@ class SharedVae:
         team.vae = weakref.ref(tree)
 
 
-class WorkerVae:
-    """A worker's VAE.
+def vae_of(weights: dict[str, torch.Tensor], dtype: str) -> Any:
+    """The host's VAE of what the server gave, in a worker; `dtype` is torch's name of what it computes in."""
+    return comfy.sd.VAE(sd=weights, dtype=getattr(torch, dtype))
 
-    Args:
-        weights: by their names.
-        dtype: torch's name of what the server computes in.
-    """
 
-    def __init__(self, weights: dict[str, torch.Tensor], dtype: str) -> None:
-        self._vae: Any = comfy.sd.VAE(sd=weights, dtype=getattr(torch, dtype))
+def decode_rows(vae: Any, ranks: Ranks, latents_BCTHW: torch.Tensor, message: dict[str, Any]) -> None:
+    """A worker's rows of a decode, which the server gets."""
+    split = RowSplit(ranks, latents_BCTHW.shape[-2])
+    for part in decoded_parts(
+        vae, latents_BCTHW, message["chunk"], compiled=message["compiled"], split=split
+    ):
+        del part
 
-    def decode(self, ranks: Ranks, latents_BCTHW: torch.Tensor, message: dict[str, Any]) -> None:
-        """This rank's rows, which the first one gets."""
-        split = RowSplit(ranks, latents_BCTHW.shape[-2])
-        chunk, compiled = message["chunk"], message["compiled"]
-        for part in decoded_parts(self._vae, latents_BCTHW, chunk, compiled=compiled, split=split):
-            del part
 
-    def encode(self, ranks: Ranks, message: dict[str, Any]) -> None:
-        """This rank's rows of frames that the first one gives, whose latents it gets."""
-        count, height_px, width_px, channels = message["size"]
-        vae, chunk = self._vae, message["chunk"]
-        chunks = (
-            torch.empty(1, channels, end - first, 0, width_px, dtype=vae.vae_dtype, device=vae.device)
-            for first, end in frame_bounds(count, chunk)
-        )
-        split = RowSplit(ranks, height_px // SPACE_STRIDE)
-        encoded_rows(vae, chunks, (count, height_px, width_px), chunk, split)
+def encode_rows(vae: Any, ranks: Ranks, message: dict[str, Any]) -> None:
+    """A worker's rows of an encode: the server gives it their frames and gets their latents."""
+    count, height_px, width_px, channels = message["size"]
+    none_BCTHW = torch.empty(1, channels, 1, 0, width_px, dtype=vae.vae_dtype, device=vae.device)
+    bounds = frame_bounds(count, message["chunk"])
+    chunks = (none_BCTHW.expand(-1, -1, end - first, -1, -1) for first, end in bounds)
+    split = RowSplit(ranks, height_px // SPACE_STRIDE)
+    encoded_rows(vae, chunks, (count, height_px, width_px), message["chunk"], split)

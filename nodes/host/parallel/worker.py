@@ -27,7 +27,7 @@ from ..model.patcher import KEY, TalkCall, TalkEntry, attachment_of, talks_of
 from .channel import Channel, Message, TensorForm
 from .group import join, store_at
 from .recipe import Recipe
-from .vae import WorkerVae
+from .vae import decode_rows, encode_rows, vae_of
 from .worker_process import DONE, FAILED, READY
 
 PARENT_POLL_S = 1.0
@@ -107,7 +107,7 @@ class Worker:
         self.backend: RunAttention | None = None
         self.step_cache: StepCache | None = None
         self.branches: dict[str, WindowVoices] = {}
-        self.vae: WorkerVae | None = None
+        self.vae: Any = None
 
     def do(self, message: Message) -> None:
         """What a message asks for."""
@@ -120,7 +120,7 @@ class Worker:
                 self.evaluate(message)
             case "vae":
                 self.vae = None  # two at once would not fit everywhere
-                self.vae = WorkerVae(self.received(message), message["dtype"])
+                self.vae = vae_of(self.received(message), message["dtype"])
             case "decode" | "encode":
                 self.code(message)
             case "finish":
@@ -164,12 +164,11 @@ class Worker:
     def code(self, message: Message) -> None:
         """This rank's rows of a video that is decoded or encoded."""
         assert self.ranks is not None
-        assert self.vae is not None
         given = self.received(message)
         if message["do"] == "decode":
-            self.vae.decode(self.ranks, given["latents"], message)
+            decode_rows(self.vae, self.ranks, given["latents"], message)
         else:
-            self.vae.encode(self.ranks, message)
+            encode_rows(self.vae, self.ranks, message)
 
     def finish_part(self) -> None:
         """Say that all that was asked for came to its end on this GPU."""
