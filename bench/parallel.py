@@ -237,6 +237,8 @@ def one_rank(rank: int, size: int, port: int, arguments: argparse.Namespace, alo
     if is_cuda:
         arguments.device = torch.device("cuda", rank)
         torch.cuda.set_device(rank)
+    else:  # else each process takes all cores, and waits for the others in the middle of every product
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("nccl" if is_cuda else "gloo", rank=rank, world_size=size)
     try:
