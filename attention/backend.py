@@ -96,10 +96,10 @@ class Backend:
     runs_on: Callable[[Hardware], bool]
     needs: str
     remedy: str
-    dtypes: tuple[torch.dtype, ...]
     max_head_dim: int | None
     tolerance: float | None
     fallback: str | None
+    dtypes: tuple[torch.dtype, ...] = HALF_DTYPES
     may_be_long_only: bool = False
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import sdpa
-from .backend import HALF_DTYPES, Backend
+from .backend import Backend
 from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
@@ -42,7 +42,6 @@ BACKEND = Backend(
     runs_on=_runs_on,
     needs="an NVIDIA GPU, sm_80 or later",
     remedy="install a CUDA build of PyTorch",
-    dtypes=HALF_DTYPES,
     max_head_dim=256,
     tolerance=EXACT_TOLERANCE,
     fallback="sdpa",

@@ -6,7 +6,7 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .backend import Backend, Kernel, as_operator
 from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
@@ -31,7 +31,6 @@ BACKEND = Backend(
     runs_on=_runs_on,
     needs="an NVIDIA GPU, sm_80 or later, or an AMD GPU",
     remedy="install flash-attn (pip install flash-attn --no-build-isolation)",
-    dtypes=HALF_DTYPES,
     max_head_dim=256,
     tolerance=EXACT_TOLERANCE,
     fallback="sdpa",

@@ -8,7 +8,7 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, KernelOfOnePackage, as_operator
+from .backend import Backend, Kernel, KernelOfOnePackage, as_operator
 from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
@@ -37,7 +37,6 @@ BACKEND = Backend(
     needs="an NVIDIA Hopper GPU (sm_90)",
     remedy="install fa3-fwd (pip install fa3-fwd; bfloat16, CUDA 13) or build it from the folder hopper of "
     "https://github.com/Dao-AILab/flash-attention",
-    dtypes=HALF_DTYPES,
     max_head_dim=256,
     tolerance=EXACT_TOLERANCE,
     fallback="flash_attn_2",

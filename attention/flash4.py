@@ -8,7 +8,7 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .backend import Backend, Kernel, as_operator
 from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
@@ -34,7 +34,6 @@ BACKEND = Backend(
     runs_on=_runs_on,
     needs="an NVIDIA Hopper or Blackwell GPU (sm_90 to sm_12x)",
     remedy="install flash-attn-4 (pip install flash-attn-4)",
-    dtypes=HALF_DTYPES,
     max_head_dim=256,
     tolerance=EXACT_TOLERANCE,
     fallback="flash_attn_3",

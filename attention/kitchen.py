@@ -8,7 +8,7 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .backend import Backend, Kernel, as_operator
 from .hardware import Hardware
 from .self_test import EIGHT_BIT_TOLERANCE
 
@@ -36,7 +36,6 @@ BACKEND = Backend(
     runs_on=_runs_on,
     needs="an NVIDIA GPU, sm_75 or later",
     remedy="install comfy-kitchen (pip install -U comfy-kitchen)",
-    dtypes=HALF_DTYPES,
     max_head_dim=256,
     tolerance=EIGHT_BIT_TOLERANCE,
     fallback="sdpa",

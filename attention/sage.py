@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, as_operator
+from .backend import Backend, Kernel, as_operator
 from .hardware import Hardware
 from .self_test import EIGHT_BIT_TOLERANCE
 
@@ -53,7 +53,6 @@ BACKEND = Backend(
     runs_on=_runs_on,
     needs="an NVIDIA GPU, sm_80 or later",
     remedy="install sageattention (pip install sageattention, or build https://github.com/thu-ml/SageAttention)",
-    dtypes=HALF_DTYPES,
     max_head_dim=128,
     tolerance=EIGHT_BIT_TOLERANCE,
     fallback="sdpa",

@@ -17,20 +17,17 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from .backend import HALF_DTYPES, Backend, Kernel, KernelOfOnePackage, as_operator
+from .backend import Backend, Kernel, KernelOfOnePackage, as_operator
 from .hardware import Hardware
 from .self_test import FOUR_BIT_TOLERANCE
 
 KERNEL = Kernel("sageattn3", "sageattn3_blackwell")
 PLAIN_KERNEL = KernelOfOnePackage((KERNEL, Kernel("sageattn", "sageattn_blackwell")))
-_REMEDY = (
-    "build sageattn3 from the folder sageattention3_blackwell of https://github.com/thu-ml/SageAttention"
-)
-_NEEDS = "an NVIDIA Blackwell GPU with FP4 (sm_100 or sm_120)"
 
 
 def _call(
@@ -63,26 +60,19 @@ FP4_BACKEND = Backend(
     attention=as_operator("sageattn_3_fp4", _run_fp4),
     why_missing=KERNEL.why_missing,
     runs_on=_runs_on,
-    needs=_NEEDS,
-    remedy=_REMEDY,
-    dtypes=HALF_DTYPES,
+    needs="an NVIDIA Blackwell GPU with FP4 (sm_100 or sm_120)",
+    remedy="build sageattn3 from the folder sageattention3_blackwell of https://github.com/thu-ml/SageAttention",
     max_head_dim=128,
     tolerance=FOUR_BIT_TOLERANCE,
     fallback="sageattn_3",
 )
 
-BACKEND = Backend(
+BACKEND = replace(
+    FP4_BACKEND,
     name="sageattn_3",
     label="SageAttention3",
     description="SageAttention 3 as WanVideoWrapper runs it: FP4 with less memory; Blackwell GPUs.",
-    exact=False,
     attention=as_operator("sageattn_3", _run_plain),
     why_missing=PLAIN_KERNEL.why_missing,
-    runs_on=_runs_on,
-    needs=_NEEDS,
-    remedy=_REMEDY,
-    dtypes=HALF_DTYPES,
-    max_head_dim=128,
-    tolerance=FOUR_BIT_TOLERANCE,
     fallback="sageattn",
 )

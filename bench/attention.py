@@ -15,13 +15,14 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from rows import emit, emit_setting, parser_of
+from rows import digits, emit, emit_setting, parser_of
 from timing import timed_ms
 
 pack_alias.name_pack()
@@ -90,11 +91,11 @@ def measure(shape: Shape, device: torch.device, dtype: torch.dtype, runs: int) -
         if why_not is not None:
             yield {**row, "why_not": why_not}
             continue
-        times_ms = timed_ms(backend.attention, qkv, device, runs)
+        times_ms = timed_ms(partial(backend.attention, *qkv), device, runs)
         row["ms"] = round(min(times_ms), 4)
         row["median_ms"] = round(statistics.median(times_ms), 4)
         row["tflop_per_s"] = round(shape.tflop() / min(times_ms) * 1000, 2)
-        row["relative_error"] = float(f"{subset_error(backend.attention, qkv):.3g}")
+        row["relative_error"] = digits(subset_error(backend.attention, qkv))
         yield row
 
 

@@ -8,7 +8,6 @@ each colour match, and the writing of its part of the video to the disk, as the 
 how the predictions of guidance are combined, plainly and by APG. And seconds of planning an hour.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -22,6 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
+from rows import plain_parser
 
 pack_alias.name_pack()
 from evertalk_pack.multitalk.common.fingerprint import chained, fingerprint  # noqa: E402 - only importable now
@@ -155,9 +155,7 @@ def steps(size: Size) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     parser.add_argument("--size", default="832x480", help="WIDTHxHEIGHT in pixels")
     parser.add_argument("--windows", type=int, default=4)
     arguments = parser.parse_args()

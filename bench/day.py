@@ -17,8 +17,15 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
@@ -29,10 +36,13 @@ from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from server_fill import FILL, UNJOINED  # noqa: E402
 from soak import frames_in  # noqa: E402
 
+Samples = np.ndarray[Any, np.dtype[np.float32]]
+
 FPS = 25
 MOTION_FRAMES = 5
 PREFIX = "day"
 DAY_S = 24 * 3600
+LIKE = 0.8
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -174,10 +184,58 @@ class Film:
                 raise
         return stretch.cost()
 
-    def counted_frames(self) -> int:
-        """Frames of the finished film, counted in its file."""
+    @property
+    def video(self) -> Path:
+        """The finished film."""
         (video,) = self._server.output.glob(f"{PREFIX}_0*.mp4")
-        return frames_in(video)
+        return video
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The sound of a film, decoded whole.
+
+    Attributes:
+        sound_s: its length.
+        least_likeness: of its minutes the least correlation with the sound that was given, both at the same
+            samples: a sound that is late by one sample of noise has none.
+    """
+
+    sound_s: float
+    least_likeness: float
+
+    def is_of(self, seconds: float) -> bool:
+        """Whether it is the sound given, whole and in its place."""
+        return abs(self.sound_s - seconds) < 0.1 and self.least_likeness > LIKE
+
+
+def hear(video: Path, given: Path) -> Heard:
+    """Decode a film's sound beside the sound that was given, a minute at a time."""
+    samples, least = 0, 1.0
+    with av.open(str(video)) as film, av.open(str(given)) as sound:
+        own = film.streams.audio[0].rate
+        minutes = zip(sound_in_minutes(film, own), sound_in_minutes(sound, own), strict=False)
+        for heard, told in minutes:
+            samples += len(heard)
+            both = min(len(heard), len(told))
+            if both > own:
+                least = min(least, float(np.corrcoef(heard[:both], told[:both])[0, 1]))
+    return Heard(samples / own, round(least, 3))
+
+
+def sound_in_minutes(container: InputContainer, rate_hz: int) -> Iterator[Samples]:
+    """A container's sound from its time 0 on, mono: minutes of it, the last shorter."""
+    resampler = av.AudioResampler("flt", "mono", rate_hz)
+    parts, held, minute = list[Samples](), 0, 60 * rate_hz
+    for frame in chain(container.decode(audio=0), (None,)):
+        parts += [one.to_ndarray()[0] for one in resampler.resample(frame)]
+        held = sum(len(part) for part in parts)
+        if held >= minute or frame is None:
+            whole = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+            for start in range(0, held - minute + 1, minute):
+                yield whole[start : start + minute]
+            parts = [whole[held - held % minute :]]
+    yield parts[0]
 
 
 def main() -> None:
@@ -219,9 +277,11 @@ def make_film(server: ComfyServer, arguments: argparse.Namespace, fill: Path) ->
         if cost.window != place + 1:
             print(json.dumps({"wrong": f"expected window {place + 1} first"}), flush=True)
             return False
-    frames = film.counted_frames()
+    frames = frames_in(film.video)
     print(json.dumps({"windows": film.windows, "frames": frames, "expected": film.frames}), flush=True)
-    return frames == film.frames
+    heard = hear(film.video, server.base / "input" / f"speech_{seconds:g}.wav")
+    print(json.dumps({**asdict(heard), "expected_s": seconds}), flush=True)
+    return frames == film.frames and heard.is_of(seconds)
 
 
 if __name__ == "__main__":

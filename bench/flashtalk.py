@@ -17,8 +17,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import WEIGHTS, Clock, forward_inputs, measure_forward
-from rows import add_size, emit, emit_setting, parser_of, size_of
+from gpu import forward_inputs, measure_codec, measure_forward
+from rows import add_model, add_size, emit, emit_setting, parser_of, size_of
+from timing import Clock
 
 DEFAULT_SIZE, TINY_SIZE = "448x768", "64x64"
 DEFAULT_FRAMES, TINY_FRAMES = 33, 9
@@ -28,29 +29,13 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__)
     add_size(parser)
-    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
-    parser.add_argument("--attention", default="auto", help="backend of the pack")
-    parser.add_argument("--runs", type=int, default=3)
+    add_model(parser, runs=3)
     parser.add_argument("--windows", type=int, default=5, help="of each schedule; the first is not counted")
-    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     parser.add_argument("--profile", action="store_true", help="also where the GPU's time goes, by kernel")
     arguments = parser.parse_args()
     arguments.size = arguments.size or (TINY_SIZE if arguments.tiny else DEFAULT_SIZE)
     arguments.frames = arguments.frames or (TINY_FRAMES if arguments.tiny else DEFAULT_FRAMES)
     return arguments
-
-
-def measure_codec(vae: Any, size: tuple[int, int, int], motion: int, clock: Clock, *, compiled: bool) -> None:
-    """Decoding of a window, and encoding of its last frames for the next."""
-    from evertalk_pack.nodes.host.codecs.vae import Codec
-
-    width, height, frames = size
-    codec = Codec(vae, compile_decoder=compiled)
-    frames_FHWC = torch.rand(frames, height, width, 3)
-    latents = codec.encode(frames_FHWC)
-    emit({"what": "encode_motion", **clock.time(lambda: codec.encode(frames_FHWC[-motion:]))})
-    emit({"what": "decode", **clock.time(lambda: codec.decode(latents))})
-    clock.profile("decode", lambda: codec.decode(latents))
 
 
 def measure_windows(model: Any, vae: Any, size: tuple[int, int, int], count: int, clock: Clock) -> None:
@@ -79,26 +64,18 @@ def peak_gb(device: torch.device) -> float | None:
     return round(torch.cuda.max_memory_allocated(device) / 1e9, 2) if device.type == "cuda" else None
 
 
-def measure_all(arguments: argparse.Namespace, size: Any) -> None:
+def measure_all(arguments: argparse.Namespace) -> None:
     """All parts, on weights that lie on the device."""
-    import comfy.model_management
     import real_size
     from evertalk_pack.multitalk.windows import flashtalk
-    from evertalk_pack.nodes.host.model.backend import backend_for
     from evertalk_pack.nodes.host.model.talking_model import audio_in_fp8
 
-    device, dtype = arguments.device, WEIGHTS[arguments.weights]
+    device, size = arguments.device, real_size.sizes_of(arguments)
     width, height, frames = size_of(arguments)
     clock = Clock(device, arguments.runs, profiles=arguments.profile)
-    base = real_size.wan_model(size, dtype, device, form=arguments.weights)
-    # As the loader has it: the audio weights' large products are fp8 ones where the base's are.
-    in_fp8 = audio_in_fp8(base)
-    talk = real_size.talk_patcher(size, torch.bfloat16, device, in_fp8=in_fp8)
-    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
-    comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
-    backend = backend_for(model, arguments.attention)
-    emit({"what": "attention", "ran": backend.choice.ran, "notes": backend.choice.notes})
-    emit({"what": "audio", "products": "fp8 with a scale a row" if in_fp8 else "bfloat16"})
+    model = real_size.asked_model(arguments, size, audio_like_base=True)
+    backend = real_size.loaded(model, arguments.attention)
+    emit({"what": "audio", "products": "fp8 with a scale a row" if audio_in_fp8(model) else "bfloat16"})
     inputs = forward_inputs(width, height, frames, device)
     measure_forward(model, inputs, backend.attention, clock, ["one_voice"])
     vae = real_size.wan_vae(size, device)
@@ -111,11 +88,9 @@ def main() -> None:
     """Measure and print."""
     arguments = read_arguments()
     pack_alias.prepare(use_cpu=arguments.device.type == "cpu")
-    import real_size
-
     emit_setting("flashtalk", arguments, arguments.device)
     with torch.inference_mode():
-        measure_all(arguments, real_size.TINY if arguments.tiny else real_size.REAL)
+        measure_all(arguments)
 
 
 if __name__ == "__main__":

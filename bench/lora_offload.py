@@ -19,8 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import WEIGHTS, Clock, forward_inputs
-from rows import add_size, emit, emit_setting, parser_of, size_of
+from gpu import forward_inputs
+from rows import add_model, add_size, emit, emit_setting, parser_of, size_of
+from timing import Clock
 
 STEPS = 4
 
@@ -29,13 +30,10 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__)
     add_size(parser)
-    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
-    parser.add_argument("--attention", default="auto")
+    add_model(parser, runs=2)
     parser.add_argument("--vram-gb", type=float, default=16.0)
     parser.add_argument("--layers", type=int, help="blocks; all of them unless given")
     parser.add_argument("--rank", type=int, default=64)
-    parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
     return parser.parse_args()
 
 
@@ -105,14 +103,11 @@ def main() -> None:
     from evertalk_pack.nodes.host.model import lora_patch
     from evertalk_pack.nodes.host.model.backend import backend_for
 
-    whole = real_size.TINY if arguments.tiny else real_size.REAL
+    whole = real_size.sizes_of(arguments)
     size = replace(whole, num_layers=arguments.layers or whole.num_layers)
-    dtype, form = WEIGHTS[arguments.weights], arguments.weights
     emit_setting("lora_offload", arguments, device)
     with torch.inference_mode():
-        base = limited_vram.to_ram(real_size.wan_model(size, dtype, device, form=form), device)
-        talk = limited_vram.to_ram(real_size.talk_patcher(size, torch.bfloat16, device), device)
-        plain = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+        plain = real_size.asked_model(arguments, size, placed=limited_vram.to_ram)
         ours = with_random_lora(plain, arguments.rank)
         host = ours.clone()
         host.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, lora_patch.KEY)

@@ -2,11 +2,12 @@
 
     python bench/many_jobs.py --comfyui .cache/ComfyUI --jobs 1000 --browser
 
-All modes, one and two voices, several sizes and formats. Of every ten jobs one is stopped in the middle, and
-two are wrong in a way that must be refused; all others must give a video of the right length. The first job
-is made again at the end and must give the same bytes. With --browser the editor is open beside it, is loaded
-again every RELOADED jobs, and must not complain. Prints a JSON line for each tenth of the jobs, with the
-server's memory, threads and open files, and one at the end; the exit code is 1 where a job went wrong.
+All modes, one and two voices, clips dubbed whole and in a region, several sizes and formats. Of twelve jobs
+one is stopped in the middle and queued again, and two are wrong in a way that must be refused; all others
+must give a video with the right frames and as much sound. The first job is made again at the end and must
+give the same bytes. With --browser the editor is open beside it, is loaded again every RELOADED jobs, and
+must not complain. Prints a JSON line for each tenth of the jobs, with the server's memory, threads and open
+files, and one at the end; the exit code is 1 where a job went wrong.
 `make soak` calls it. Linux.
 """
 
@@ -25,32 +26,50 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import av
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "scripts")]
 
 from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
+from dub_graph import SOURCE, Graph, dub_graph  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from soak import Edge, Watch, frames_in  # noqa: E402
-from tiny_folder import write_flashtalk  # noqa: E402
+from source_clips import grey, write_clip  # noqa: E402
+from tiny_folder import write_flashtalk, write_skyreels  # noqa: E402
 
 FPS = 25
+SOUND_APART_S = 0.1
 LENGTHS_S = (0.5, 1.0, 1.6, 2.4)
-SIDES_PX = (64, 80, 96)
+SIDES_PX = (32, 48, 64)
 FORMATS = ("mp4 (h264)", "mp4 (h264)", "mp4 10-bit (hevc)", "mkv lossless (ffv1)", "png sequence")
 SCHEDULERS = ("infinitetalk", "multitalk", "simple")
 STOPPED, BAD, VOICES, LATENT = "stopped", "refused", "two voices", "latent"
-MULTITALK, FLASHTALK = "multitalk", "flashtalk"
-KINDS = ("plain", "look", MULTITALK, FLASHTALK, VOICES, VOICES, LATENT, STOPPED, BAD, BAD)
-"""Of ten jobs, in a drawn order."""
+LOOK, MULTITALK, FLASHTALK, SKYREELS, DUB, REGION = (
+    "look",
+    "multitalk",
+    "flashtalk",
+    "skyreels",
+    "dub",
+    "region",
+)
+KINDS = ("plain", LOOK, MULTITALK, FLASHTALK, SKYREELS, VOICES, DUB, REGION, LATENT, STOPPED, BAD, BAD)
+"""Of so many jobs, in a drawn order."""
 
 RELOADED = 25
 """Jobs from one loading of the page to the next."""
 
-FLASH_FOLDER = "tiny-flashtalk-14B"
-FLASH_WINDOWS = {"window_frames": 17, "motion_frames": 5, "scheduler": "flashtalk_2"}
-SAMPLER, EMBEDS, PICTURE, SPEECH, DECODE, MODEL = "8", "7", "1", "2", "9", "3"
-Graph = dict[str, dict[str, Any]]
+FLASH_FOLDER, SKY_FOLDER = "tiny-flashtalk-14B", "tiny-skyreels-19B"
+WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
+    FLASHTALK: (FLASH_FOLDER, {"window_frames": 17, "motion_frames": 5, "scheduler": "flashtalk_2"}),
+    SKYREELS: (SKY_FOLDER, {"window_frames": 33, "motion_frames": 5, "scheduler": "skyreels"}),
+}
+"""Models that are one folder, and the sampler's widgets for them."""
+
+SAMPLER, EMBEDS, PICTURE, SPEECH, MODEL = "8", "7", "1", "2", "3"
+LOOK_NODE, SECOND_VOICE, SPEAKERS = "30", "31", "32"
+BOX = {"work_on": "region", "region_box": "20%,20%,50%,60%", "context": 0.3}
 Spoil = Callable[[Graph], None]
 
 MISTAKES: dict[str, Spoil] = {
@@ -62,10 +81,13 @@ MISTAKES: dict[str, Spoil] = {
     "encoder": lambda graph: graph["6"]["inputs"].update(encoder="not_there.safetensors"),
     "audio": lambda graph: graph[SPEECH]["inputs"].update(audio="not_there.wav"),
     "width": lambda graph: graph[SAMPLER]["inputs"].update(width=8),
-    "scheduler": lambda graph: graph[SAMPLER]["inputs"].update(FLASH_WINDOWS),
+    "scheduler": lambda graph: graph[SAMPLER]["inputs"].update(WHOLE[FLASHTALK][1]),
     "image": lambda graph: graph[PICTURE]["inputs"].update(image="not_there.png"),
     "audio_embeds": lambda graph: graph[SAMPLER]["inputs"].pop("audio_embeds"),
     "pause_after": lambda graph: graph[SAMPLER]["inputs"].update(pause_after=-1),
+    "region_box": lambda graph: graph.update(
+        clip_graph(LENGTHS_S[0], BOX | {"region_box": "80%,0%,25%,50%"})
+    ),
     "output": lambda graph: graph[SAMPLER]["inputs"].update(output="latent", window_frames=9),
 }
 """What is wrong, by a word that the refusal has."""
@@ -131,22 +153,30 @@ class Day:
             graph = graph_of(LENGTHS_S[0], prefix, output="latent", **widgets)
             self._server.client.run(graph, timeout_s=300)
             return ""
+        if kind in (DUB, REGION):
+            graph = clip_graph(
+                seconds, BOX if kind == REGION else {}, filename_prefix=prefix, format=form, **widgets
+            )
         if kind == VOICES:
             give_voices(graph, seconds)
         if kind == MULTITALK:
             graph[MODEL]["inputs"]["mode"] = MULTITALK
-        if kind == FLASHTALK:
-            graph[MODEL]["inputs"] |= {"base_model": FLASH_FOLDER, "talk_model": "in the base model"}
-            graph[SAMPLER]["inputs"] |= FLASH_WINDOWS
-        if kind == "look":
+        if kind in WHOLE:
+            folder, windows = WHOLE[kind]
+            graph[MODEL]["inputs"] |= {"base_model": folder, "talk_model": "in the base model"}
+            graph[SAMPLER]["inputs"] |= windows
+        if kind == LOOK:
             look = {"colour_match": draw.choice(("lab", "mkl")), "colour_strength": 1.0, "blend_frames": 3}
-            graph["20"] = {
-                "class_type": "EverTalkLook",
-                "inputs": look | {"zoom": 1.1, "pan_x": 0.0, "pan_y": 0.0},
-            }
-            graph[SAMPLER]["inputs"]["look"] = ["20", 0]
+            look |= {"zoom": 1.1, "pan_x": 0.0, "pan_y": 0.0}
+            graph[LOOK_NODE] = {"class_type": "EverTalkLook", "inputs": look}
+            graph[SAMPLER]["inputs"]["look"] = [LOOK_NODE, 0]
         if kind == STOPPED:
-            return self._stopped(graph_of(LENGTHS_S[-1], prefix, **widgets | {"steps": 30}))
+            seconds, graph = LENGTHS_S[-1], graph_of(LENGTHS_S[-1], prefix, **widgets | {"steps": 12})
+            found = self._stopped(graph)
+            if found:
+                return found
+            for part in self._server.output.glob(f"{prefix}_0*"):  # what there was when it was stopped
+                part.unlink()
         self._server.client.run(graph, timeout_s=300)
         return self._wrong_length(prefix, seconds)
 
@@ -176,7 +206,16 @@ class Day:
         if len(made) != 1:
             return f"{len(made)} videos"
         frames = len([*made[0].glob("*.png")]) if made[0].is_dir() else frames_in(made[0])
-        return "" if frames == expected else f"{frames} frames, expected {expected}"
+        if frames != expected:
+            return f"{frames} frames, expected {expected}"
+        sound_s = seconds if made[0].is_dir() else sound_in(made[0])
+        return "" if abs(sound_s - seconds) < SOUND_APART_S else f"{sound_s} s of sound, expected {seconds}"
+
+
+def sound_in(video: Path) -> float:
+    """Seconds of a video's sound, decoded."""
+    with av.open(str(video)) as container:
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
 
 
 def graph_of(seconds: float, prefix: str, **widgets: Any) -> Graph:
@@ -185,15 +224,35 @@ def graph_of(seconds: float, prefix: str, **widgets: Any) -> Graph:
     return graph
 
 
+def clip_graph(seconds: float, source: dict[str, Any], **widgets: Any) -> Graph:
+    """The demo's graph on a clip of so many seconds, which speaks itself."""
+    graph = dub_graph(clip_name(seconds), denoise=0.5)
+    graph[SOURCE]["inputs"] |= source
+    graph[SAMPLER]["inputs"] |= widgets
+    return graph
+
+
+def clip_name(seconds: float) -> str:
+    """The file of the clip of so many seconds in the input folder."""
+    return f"clip_{seconds:g}.mp4"
+
+
+def write_clips(server: ComfyServer) -> None:
+    """Clips of all lengths in a server's input folder."""
+    for seconds in LENGTHS_S:
+        pictures = ((k / FPS, grey(60 + k, 96, 128)) for k in range(round(FPS * seconds)))
+        write_clip(server.base / "input" / clip_name(seconds), pictures, sound_s=seconds)
+
+
 def give_voices(graph: Graph, seconds: float) -> None:
     """Two speakers instead of one, side by side in the picture."""
-    graph["21"] = {"class_type": "LoadAudio", "inputs": {"audio": f"speech_{seconds:g}.wav"}}
-    speakers = {"audio_a": [SPEECH, 0], "audio_b": ["21", 0], "start_image": [PICTURE, 0]}
+    graph[SECOND_VOICE] = {"class_type": "LoadAudio", "inputs": {"audio": f"speech_{seconds:g}.wav"}}
+    speakers = {"audio_a": [SPEECH, 0], "audio_b": [SECOND_VOICE, 0], "start_image": [PICTURE, 0]}
     speakers |= {"arrangement": "para", "timeline": "", "boxes": ""}
-    graph["22"] = {"class_type": "EverTalkSpeakers", "inputs": speakers}
+    graph[SPEAKERS] = {"class_type": "EverTalkSpeakers", "inputs": speakers}
     embeds = graph[EMBEDS]["inputs"]
     del embeds["audio"]
-    embeds["speakers"] = ["22", 0]
+    embeds["speakers"] = [SPEAKERS, 0]
 
 
 def main() -> None:
@@ -210,6 +269,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
         prepare(server)
         write_flashtalk(server.models, FLASH_FOLDER)
+        write_skyreels(server.models, SKY_FOLDER)
+        write_clips(server)
         for seconds in LENGTHS_S:
             write_speech(server, seconds)
         with open_page(server) if arguments.browser else nullcontext() as page:

@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from rows import emit, emit_setting, parser_of
+from rows import digits, emit, emit_setting, parser_of
 
 pack_alias.name_pack()
 sys.path.insert(0, str(pack_alias.ROOT / "tests"))
@@ -163,11 +163,6 @@ def backend_rows(
         else:
             row["why_not"] = choice.notes[0]
         yield row
-
-
-def digits(value: float) -> float:
-    """Three significant digits."""
-    return float(f"{value:.3g}")
 
 
 def main() -> None:

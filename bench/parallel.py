@@ -31,7 +31,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import WEIGHTS, Clock, forward_inputs
+from gpu import forward_inputs
 from rank_codec import (
     RankCodec,
     codec_of,
@@ -40,7 +40,8 @@ from rank_codec import (
     project_codec,
     split_codec,
 )
-from rows import add_size, emit, emit_setting, parser_of, size_of
+from rows import add_model, add_size, emit, emit_setting, parser_of, size_of
+from timing import Clock
 
 ALL_RANKS = (2, 4, 8)
 
@@ -49,11 +50,8 @@ def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = parser_of(__doc__)
     add_size(parser)
-    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
-    parser.add_argument("--attention", default="auto", help="backend of the pack")
-    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
+    add_model(parser, runs=3)
     parser.add_argument("--voices", type=int, choices=(1, 2), default=1)
-    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="forwards of a window")
     parser.add_argument("--ranks", type=int, nargs="+", default=ALL_RANKS)
     parser.add_argument(
@@ -108,14 +106,10 @@ def prepared(arguments: argparse.Namespace) -> Evaluation:
     from evertalk_pack.nodes.host.model.backend import backend_for
     from evertalk_pack.nodes.host.model.patcher import TalkCall, TalkForward, talks_of
 
-    device, dtype = arguments.device, WEIGHTS[arguments.weights]
+    device = arguments.device
     width, height, frames = size_of(arguments)
     torch.manual_seed(0)
-    size = real_size.TINY if arguments.tiny else real_size.REAL
-    base = real_size.wan_model(size, dtype, device, form=arguments.weights)
-    talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
-    talk = real_size.talk_patcher(size, talk_dtype, device)
-    model = real_size.talking(base, talk, arguments.attention, compile_blocks=arguments.compile)
+    model = real_size.asked_model(arguments, real_size.sizes_of(arguments))
     comfy.model_management.load_models_gpu([model, *model.get_nested_additional_models()])
     inputs = forward_inputs(width, height, frames, device)
     audio_SFKLC, masks_MP = inputs.pop("audio_SFKLC")[: arguments.voices], None

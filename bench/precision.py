@@ -9,7 +9,6 @@ no measure of speed. A row for each form: the mean difference of its latents fro
 standard deviations, and what the LoRA changes: how far, against bf16, and the cosine between both changes.
 """
 
-import argparse
 import os
 import sys
 import tempfile
@@ -29,7 +28,7 @@ import quantised_files  # noqa: E402
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from make_tiny import BASE_FILE, TALK_FILE  # noqa: E402
-from rows import emit  # noqa: E402
+from rows import emit, plain_parser  # noqa: E402
 
 SECONDS = 0.6
 RANK = 8
@@ -156,9 +155,7 @@ def find_host(comfyui: Path, *, use_cpu: bool) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--comfyui", type=Path, default=here)
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")

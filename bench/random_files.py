@@ -4,11 +4,11 @@
     python bench/random_files.py --models /fast/disk/models --base fp8_scaled --audio fp8_quant --lora
     python bench/random_files.py --models /fast/disk/models --whole flashtalk --base bf16
 
-Files already there with the same header are left alone. Every matrix is as wide as keeps what goes through it
-at its size, so that results stay finite. Names of the files tell what they hold.
+The names and shapes are those of the classes of the ComfyUI in COMFYUI_DIR. Files already there with the same
+header are left alone. Every matrix is as wide as keeps what goes through it at its size, so that results stay
+finite. Names of the files tell what they hold.
 """
 
-import argparse
 import json
 import math
 import os
@@ -25,12 +25,14 @@ from typing import Any
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import pack_alias
+from rows import plain_parser
 from weight_shapes import (
     REAL,
     TEXT_DIM,
     TEXT_TOKENS,
     TINY,
-    FileSizes,
+    ModelSizes,
     Shapes,
     audio_shapes,
     clip_vision_shapes,
@@ -224,7 +226,7 @@ class FileSet:
     whole: str = ""
 
     @property
-    def sizes(self) -> FileSizes:
+    def sizes(self) -> ModelSizes:
         """What the files' shapes follow from."""
         return TINY if self.is_tiny else REAL
 
@@ -302,9 +304,7 @@ class FileSet:
 
 def main() -> None:
     """Write the files and say how much and how long."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     parser.add_argument("--models", type=Path, required=True, help="ComfyUI's models folder")
     parser.add_argument("--base", choices=FORMS, default="fp8_e4m3fn")
     parser.add_argument("--audio", choices=FORMS, default="fp16")
@@ -314,6 +314,7 @@ def main() -> None:
     chosen = parser.parse_args()
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pack_alias.prepare(use_cpu=device.type == "cpu")
     files = FileSet(chosen.tiny, chosen.base, chosen.audio, chosen.lora, chosen.whole)
     size = files.write(chosen.models, device)
     row = {"what": "random_files", "written_gb": round(size / 1e9, 2)}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from evertalk_pack.wanvideo.ranks import Ranks
+from rows import digits
 
 
 @dataclass(slots=True)
@@ -68,8 +69,9 @@ def bytes_to_others(row: torch.Tensor, counts: list[int], rank: int) -> int:
 
 def relative_difference(given: torch.Tensor, expected: torch.Tensor) -> float:
     """|given - expected| / |expected|, three digits."""
-    difference = torch.linalg.vector_norm(given.float() - expected.float())
-    return float(f"{float(difference / torch.linalg.vector_norm(expected.float())):.3g}")
+    from evertalk_pack.attention.self_test import relative_error
+
+    return digits(relative_error(given, expected))
 
 
 def clock(device: torch.device) -> float:

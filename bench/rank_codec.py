@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from gpu import Clock
 from rows import emit, size_of
+from timing import Clock
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def codec_of(arguments: argparse.Namespace) -> RankCodec:
     device = arguments.device
     width, height, frames = size_of(arguments)
     torch.manual_seed(1)
-    vae = real_size.wan_vae(real_size.TINY if arguments.tiny else real_size.REAL, device)
+    vae = real_size.wan_vae(real_size.sizes_of(arguments), device)
     shape = (1, 16, latent_frames(frames), height // SPACE_STRIDE, width // SPACE_STRIDE)
     latents_BCTHW = torch.randn(shape).to(vae.vae_dtype).to(device)
     is_cpu = device.type == "cpu"

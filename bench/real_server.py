@@ -57,6 +57,7 @@ from comfy_client import (  # noqa: E402
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import write_speech  # noqa: E402
 from random_files import FileSet  # noqa: E402
+from rows import plain_parser  # noqa: E402
 from server_graph import PICTURE, graph_of  # noqa: E402
 from server_variants import Variant, VariantError, variant_of  # noqa: E402
 from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
@@ -193,7 +194,8 @@ def make_files(files: FileSet, place: Place) -> dict[str, Any]:
     command = [str(place.python), str(ROOT / "bench" / "random_files.py"), "--models", str(place.models)]
     command += ["--base", files.base_form, "--audio", files.audio_form]
     command += ["--lora"] * files.with_lora + ["--tiny"] * files.is_tiny + ["--whole", files.whole]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"COMFYUI_DIR": str(place.comfyui)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise VariantError(f"the model files could not be written: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -309,9 +311,7 @@ def versions_of(server: ComfyServer) -> dict[str, Any]:
 
 def read_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
     parser.add_argument("--comfyui", type=Path, default=here)
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")

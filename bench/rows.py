@@ -6,6 +6,15 @@ from typing import Any
 
 import torch
 
+WEIGHTS = {
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_rowwise": torch.bfloat16,
+}
+
 
 def emit(row: dict[str, Any]) -> None:
     """Print a row."""
@@ -22,11 +31,21 @@ def emit_setting(bench: str, arguments: argparse.Namespace, device: torch.device
     emit(row)
 
 
-def parser_of(description: str | None) -> argparse.ArgumentParser:
-    """A command line that every bench has a part of."""
-    parser = argparse.ArgumentParser(
+def digits(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")
+
+
+def plain_parser(description: str | None) -> argparse.ArgumentParser:
+    """A command line whose help shows the description as it is written."""
+    return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """A command line with the device that is measured."""
+    parser = plain_parser(description)
     parser.add_argument("--device", default="cuda", type=numbered_device)
     return parser
 
@@ -41,6 +60,14 @@ def add_size(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", help="WIDTHxHEIGHT in pixels; 832x480, or 64x64 with --tiny")
     parser.add_argument("--frames", type=int, help="of a window; 81, or 13 with --tiny")
     parser.add_argument("--tiny", action="store_true", help="a small model instead of the real size")
+
+
+def add_model(parser: argparse.ArgumentParser, runs: int) -> None:
+    """The form of the weights, how they are computed with, and how often."""
+    parser.add_argument("--weights", choices=WEIGHTS, default="bf16")
+    parser.add_argument("--attention", default="auto", help="backend of the pack")
+    parser.add_argument("--runs", type=int, default=runs)
+    parser.add_argument("--compile", action="store_true", help="blocks under torch.compile")
 
 
 def size_of(arguments: argparse.Namespace) -> tuple[int, int, int]:

@@ -16,13 +16,14 @@ Shape letters: B batch, L tokens, H heads, D head dimension, F Fourier features.
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from rows import emit, emit_setting, parser_of
+from rows import digits, emit, emit_setting, parser_of
 from timing import timed_ms
 
 pack_alias.name_pack()
@@ -30,6 +31,7 @@ from evertalk_pack.attention.choice import AttentionSpec  # noqa: E402
 from evertalk_pack.attention.head_plan import TAUS, Trial, attend, try_heads  # noqa: E402
 from evertalk_pack.attention.protocol import Attention  # noqa: E402
 from evertalk_pack.attention.registry import BACKENDS, Resolver  # noqa: E402
+from evertalk_pack.attention.self_test import relative_error  # noqa: E402
 from evertalk_pack.attention.sparse import SparseKernel, sparse_kernel  # noqa: E402
 
 GRID, TINY_GRID = (21, 30, 52), (3, 8, 16)
@@ -78,16 +80,8 @@ def errors_by_kind(out: torch.Tensor, exact: torch.Tensor, kinds: list[str]) -> 
     found: dict[str, float] = {}
     for kind in dict.fromkeys(kinds):
         heads = [head for head, own in enumerate(kinds) if own == kind]
-        ours, theirs = out[:, :, heads].float(), exact[:, :, heads].float()
-        found[kind] = digits(
-            float(torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs))
-        )
+        found[kind] = digits(relative_error(out[:, :, heads], exact[:, :, heads]))
     return found
-
-
-def digits(value: float) -> float:
-    """Three significant digits."""
-    return float(f"{value:.3g}")
 
 
 def measure(
@@ -147,7 +141,7 @@ def main() -> None:
     emit({"what": "kernel", "name": kernel.name, "tokens": video[0].shape[1], "heads": heads})
 
     def timed(attention: Attention) -> float:
-        return digits(min(timed_ms(attention, list(video), device, arguments.runs)))
+        return digits(min(timed_ms(partial(attention, *video), device, arguments.runs)))
 
     resolver = Resolver()
     for backend in BACKENDS:

@@ -7,7 +7,6 @@ Shape letters: B batch, L video tokens, H heads, D head dimension, M masks, P to
 """
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,25 +15,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 from rows import emit, emit_setting, parser_of
+from timing import timed_ms
 
 RUNS = 10
 
 
 def time_ms(call: Callable[[], object], device: torch.device) -> float:
     """The median of some calls, in milliseconds."""
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    found: list[float] = []
-    for _ in range(RUNS + 2):
-        wait()
-        started = time.perf_counter()
-        call()
-        wait()
-        found.append(1000 * (time.perf_counter() - started))
-    return round(sorted(found[2:])[RUNS // 2], 3)
+    return round(sorted(timed_ms(call, device, RUNS + 1)[1:])[RUNS // 2], 3)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ bursts. Chunks, and the reach of attention unless --reach-s says another, are th
 hour asks for attention of 90,000 frames to as many: hours on two cores at base's 768 channels and 12 layers.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -18,14 +17,19 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
+from rows import plain_parser
 
 pack_alias.name_pack()
 from evertalk_pack.multitalk.common.types import FPS  # noqa: E402
-from evertalk_pack.multitalk.speech import chunks as speech_chunks  # noqa: E402 - only importable now
-from evertalk_pack.multitalk.speech.chunks import EncodeContext, encode_in_chunks  # noqa: E402
-from evertalk_pack.multitalk.speech.config import HEAD_DIM, SpeechEncoderConfig  # noqa: E402
+from evertalk_pack.multitalk.speech.chunks import (  # noqa: E402 - only importable now
+    REACH_FRAMES,
+    EncodeContext,
+    encode_in_chunks,
+)
+from evertalk_pack.multitalk.speech.config import HEAD_DIM  # noqa: E402
 from evertalk_pack.multitalk.speech.encoder import SpeechEncoder  # noqa: E402
 from evertalk_pack.multitalk.speech.waveform import SAMPLES_PER_FRAME  # noqa: E402
+from weight_shapes import speech_config  # noqa: E402
 
 BURST_SAMPLES = 2500
 """A radian of the sine with which the loudness of the noise rises and falls: about once a second."""
@@ -33,20 +37,7 @@ BURST_SAMPLES = 2500
 
 def random_encoder(dim: int, num_layers: int) -> SpeechEncoder:
     """An encoder in base's style, `dim` channels wide, whose weights keep the size of what they are given."""
-    config = SpeechEncoderConfig(
-        conv_channels=(max(16, dim * 512 // 768 // 16 * 16),) * 7,
-        conv_kernels=(10, 3, 3, 3, 3, 2, 2),
-        conv_bias=False,
-        feature_norm="group",
-        stable_layer_norm=False,
-        dim=dim,
-        ffn_dim=4 * dim,
-        num_layers=num_layers,
-        num_heads=dim // HEAD_DIM,
-        position_kernel=128,
-        position_groups=16,
-        normalise_input=False,
-    )
+    config = speech_config(dim, 4 * dim, num_layers, max(16, dim * 512 // 768 // 16 * 16))
     encoder = SpeechEncoder(config).eval().requires_grad_(requires_grad=False)
     generator = torch.Generator().manual_seed(7)
     for weight in encoder.parameters():
@@ -64,20 +55,18 @@ def bursts_of_noise(num_samples: int) -> torch.Tensor:
 
 def main() -> None:
     """Encode twice, compare, print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = plain_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--dim", type=int, default=128, help=f"channels, a multiple of {HEAD_DIM}")
     parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--reach-s", type=float, default=float(speech_chunks.REACH_FRAMES / FPS))
+    parser.add_argument("--reach-s", type=float, default=REACH_FRAMES / FPS)
     chosen = parser.parse_args()
-    speech_chunks.REACH_FRAMES = round(chosen.reach_s * FPS)
+    context = EncodeContext(reach_frames=round(chosen.reach_s * FPS))
     frames = round(chosen.minutes * 60 * FPS)
     encoder = random_encoder(chosen.dim, chosen.layers)
     samples_T = bursts_of_noise(frames * SAMPLES_PER_FRAME)
     started_s = time.perf_counter()
-    chunks = list(encode_in_chunks(encoder, samples_T, frames, len(samples_T), EncodeContext()))
+    chunks = list(encode_in_chunks(encoder, samples_T, frames, len(samples_T), context))
     chunked_s, started_s = time.perf_counter() - started_s, time.perf_counter()
     with torch.no_grad():
         one_pass_NLC = encoder(samples_T, frames)
@@ -87,8 +76,8 @@ def main() -> None:
         "arguments": vars(chosen),
         "torch": torch.__version__,
         "frames": frames,
-        "chunk_frames": speech_chunks.CHUNK_FRAMES,
-        "reach_frames": speech_chunks.REACH_FRAMES,
+        "chunk_frames": context.chunk_frames,
+        "reach_frames": context.reach_frames,
         "relative_difference": float(difference_NLC.norm() / one_pass_NLC.norm()),
         "largest_of_a_layer": float((difference_NLC.norm(dim=(0, 2)) / one_pass_NLC.norm(dim=(0, 2))).max()),
         "largest_of_a_frame": float((difference_NLC.norm(dim=(1, 2)) / one_pass_NLC.norm(dim=(1, 2))).max()),

@@ -82,13 +82,6 @@ ENTRIES = (
     Entry("first", "speaker map", "speaker_map.py", 60, CPU),
     Entry(
         "second",
-        "small cards",
-        "gpu.py --weights fp8_e4m3fn --vram-gb 0 16 12 24",
-        280,
-        f"{TINY} --vram-gb 0 1.25",
-    ),
-    Entry(
-        "second",
         "LoRA offloaded",
         "lora_offload.py --layers 10 --vram-gb 8",
         120,

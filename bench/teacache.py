@@ -88,7 +88,7 @@ def main() -> None:
     from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 
     emit_setting("teacache", arguments, device)
-    size = real_size.TINY if arguments.tiny else real_size.REAL
+    size = real_size.sizes_of(arguments)
     with torch.inference_mode():
         talk = real_size.talk_patcher(size, torch.bfloat16, device)
         base = real_size.wan_model(size, torch.bfloat16, device)

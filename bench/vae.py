@@ -18,8 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import Clock
 from rows import add_size, emit, emit_setting, parser_of, size_of
+from timing import Clock
 
 CHUNKS = (1, 2, 4, 8, 20)
 COMPILED_CHUNKS = (1, 2, 4)
@@ -34,48 +34,34 @@ def read_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Meter:
-    """Runs calls and notes their time and their memory above what lay there before."""
-
-    def __init__(self, device: torch.device, runs: int) -> None:
-        self.device = device
-        self.clock = Clock(device, runs)
-
-    def measure(self, call: Callable[[], Any], estimate_bytes: int | None) -> dict[str, float | str]:
-        """Times, peak and estimate of a call; or that it ran out of memory."""
-        is_cuda = self.device.type == "cuda"
-        if is_cuda:
-            torch.cuda.empty_cache()
-        before = torch.cuda.memory_allocated(self.device) if is_cuda else 0
-        try:
-            found: dict[str, float | str] = dict(self.clock.time(call))
-        except torch.OutOfMemoryError:
-            return {"failed": "out of memory"}
-        if is_cuda:
-            peak = torch.cuda.max_memory_allocated(self.device) - before
-            found["activations_gb"] = round(peak / 1e9, 3)
-        if estimate_bytes is not None:
-            found["estimate_gb"] = round(estimate_bytes / 1e9, 3)
-        return found
+def measured(clock: Clock, call: Callable[[], Any], estimate_bytes: int | None) -> dict[str, Any]:
+    """Times, peak and estimate of a call; or that it ran out of memory."""
+    if clock.device.type == "cuda":
+        torch.cuda.empty_cache()
+    try:
+        found = clock.time(call)
+    except torch.OutOfMemoryError:
+        return {"failed": "out of memory"}
+    return found if estimate_bytes is None else found | {"estimate_gb": round(estimate_bytes / 1e9, 3)}
 
 
-def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
+def measure_decode(vae: Any, latents: torch.Tensor, clock: Clock, chunks: list[int]) -> None:
     """The host's decode, then each chunk, eager and (on a GPU) compiled."""
     from evertalk_pack.nodes.host.codecs.streamed_vae import chunk_size, stream_decode
     from evertalk_pack.wanvideo.vae_memory import decode_bytes
 
     side_px = latents.shape[3] * 8, latents.shape[4] * 8
-    emit({"what": "decode", "by": "host", **meter.measure(lambda: vae.decode(latents), None)})
+    emit({"what": "decode", "by": "host", **measured(clock, lambda: vae.decode(latents), None)})
     host = vae.decode(latents)[0]
     for chunk in chunks:
-        may_compile = meter.device.type == "cuda" and chunk in COMPILED_CHUNKS
+        may_compile = clock.device.type == "cuda" and chunk in COMPILED_CHUNKS
         for compiled in (False, True) if may_compile else (False,):
             estimate = decode_bytes(chunk_size(vae, *side_px, chunk))
 
             def call(chunk: int = chunk, compiled: bool = compiled) -> torch.Tensor:
                 return stream_decode(vae, latents, chunk, compiled=compiled)
 
-            row = meter.measure(call, estimate)
+            row = measured(clock, call, estimate)
             if "failed" not in row:
                 difference = (call() - host).abs()
                 row["largest_difference"] = float(difference.max())
@@ -83,17 +69,17 @@ def measure_decode(vae: Any, latents: torch.Tensor, meter: Meter, chunks: list[i
             emit({"what": "decode", "by": f"chunk_{chunk}", "compiled": compiled, **row})
 
 
-def measure_encode(vae: Any, frames_FHWC: torch.Tensor, meter: Meter, chunks: list[int]) -> None:
+def measure_encode(vae: Any, frames_FHWC: torch.Tensor, clock: Clock, chunks: list[int]) -> None:
     """The host's encode, then each chunk."""
     from evertalk_pack.nodes.host.codecs.streamed_vae import chunk_size, stream_encode
     from evertalk_pack.wanvideo.vae_memory import encode_bytes
 
     height, width = frames_FHWC.shape[1:3]
-    emit({"what": "encode", "by": "host", **meter.measure(lambda: vae.encode(frames_FHWC), None)})
+    emit({"what": "encode", "by": "host", **measured(clock, lambda: vae.encode(frames_FHWC), None)})
     host = vae.encode(frames_FHWC)
     for chunk in chunks:
         estimate = encode_bytes(chunk_size(vae, height, width, chunk))
-        row = meter.measure(lambda chunk=chunk: stream_encode(vae, frames_FHWC, chunk), estimate)
+        row = measured(clock, lambda chunk=chunk: stream_encode(vae, frames_FHWC, chunk), estimate)
         if "failed" not in row:
             difference = (stream_encode(vae, frames_FHWC, chunk) - host).abs().max()
             row["largest_difference"] = float(difference)
@@ -109,14 +95,14 @@ def main() -> None:
 
     emit_setting("vae", arguments, device)
     width, height, frames = size_of(arguments)
-    meter = Meter(device, arguments.runs)
+    clock = Clock(device, arguments.runs)
     with torch.inference_mode():
-        vae = real_size.wan_vae(real_size.TINY if arguments.tiny else real_size.REAL, device)
+        vae = real_size.wan_vae(real_size.sizes_of(arguments), device)
         emit({"what": "dtype", "is": str(vae.vae_dtype)})
         frames_FHWC = torch.rand(frames, height, width, 3)
         latents = vae.encode(frames_FHWC)  # brings the weights to the device
-        measure_decode(vae, latents, meter, arguments.chunks)
-        measure_encode(vae, frames_FHWC, meter, arguments.chunks)
+        measure_decode(vae, latents, clock, arguments.chunks)
+        measure_encode(vae, frames_FHWC, clock, arguments.chunks)
 
 
 if __name__ == "__main__":

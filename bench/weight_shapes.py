@@ -1,27 +1,33 @@
 """Names and shapes of the weights in the files that a run needs, at real size or tiny.
 
-The models' own names, as their files carry them. Shapes that only a file tells (a norm's width) follow from
-the sizes; nothing here needs ComfyUI or a GPU.
+They are those of the classes that load such files, ComfyUI's and the pack's own, made without memory; so a
+ComfyUI is needed, and no GPU.
 """
 
+import json
 import sys
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
 
 pack_alias.name_pack()
 from evertalk_pack.multitalk.model.checkpoint import TalkConfig, talk_shapes  # noqa: E402
+from evertalk_pack.multitalk.speech.config import HEAD_DIM, SpeechEncoderConfig  # noqa: E402
+from evertalk_pack.multitalk.speech.encoder import SpeechEncoder  # noqa: E402
 
 Shapes = dict[str, tuple[int, ...]]
 
-TEXT_DIM, TEXT_TOKENS, TIME_DIM, CLIP_DIM, Z_DIM = 4096, 512, 256, 1280, 16
-IN_CHANNELS, PATCH_VALUES = 36, 4
-CLIP_LAYERS, CLIP_FFN, CLIP_PATCH_PX, CLIP_TOKENS, CLIP_OUT = 32, 5120, 14, 257, 1024
-SPEECH_KERNELS = (10, 3, 3, 3, 3, 2, 2)
-POSITION_KERNEL, POSITION_GROUPS = 128, 16
+TEXT_DIM, TEXT_TOKENS, Z_DIM, WAN_HEAD_DIM = 4096, 512, 16, 128
+IN_CHANNELS = 36
+CLIP_CONFIG = "clip_vision_config_h.json"
+"""ComfyUI's own, of the one size that it knows by its number of layers."""
+
 LORA_RANK = 64
 LORA_PARTS = (
     *(f"self_attn.{part}" for part in "qkvo"),
@@ -29,11 +35,12 @@ LORA_PARTS = (
     "ffn.0",
     "ffn.2",
 )
+META = torch.device("meta")
 
 
 @dataclass(frozen=True, slots=True)
-class FileSizes:
-    """The sizes of one set of files.
+class ModelSizes:
+    """The sizes of one set of models.
 
     Attributes:
         dim, ffn_dim, num_layers: of the transformer (Wan 2.1 I2V).
@@ -54,64 +61,76 @@ class FileSizes:
     speech_layers: int
     speech_conv: int
 
+    @property
+    def num_heads(self) -> int:
+        """Attention heads of the transformer."""
+        return self.dim // WAN_HEAD_DIM
 
-REAL = FileSizes(5120, 13824, 40, 96, 512, 32, 768, 768, 3072, 12, 512)
-TINY = FileSizes(256, 512, 2, 8, 64, 32, 64, 128, 256, 2, 32)
-
-
-def linear(name: str, inputs: int, outputs: int) -> Shapes:
-    """A layer with bias."""
-    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
-
-
-def norm(name: str, width: int) -> Shapes:
-    """A norm with weight and bias."""
-    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-
-
-def conv(name: str, inputs: int, outputs: int, *kernel: int) -> Shapes:
-    """A convolution with bias."""
-    return {f"{name}.weight": (outputs, inputs, *kernel), f"{name}.bias": (outputs,)}
-
-
-def wan_shapes(sizes: FileSizes) -> Shapes:
-    """Wan 2.1 image-to-video."""
-    dim = sizes.dim
-    shapes = conv("patch_embedding", IN_CHANNELS, dim, 1, 2, 2)
-    shapes |= linear("text_embedding.0", TEXT_DIM, dim) | linear("text_embedding.2", dim, dim)
-    shapes |= linear("time_embedding.0", TIME_DIM, dim) | linear("time_embedding.2", dim, dim)
-    shapes |= linear("time_projection.1", dim, 6 * dim)
-    shapes |= norm("img_emb.proj.0", CLIP_DIM) | linear("img_emb.proj.1", CLIP_DIM, CLIP_DIM)
-    shapes |= linear("img_emb.proj.3", CLIP_DIM, dim) | norm("img_emb.proj.4", dim)
-    for index in range(sizes.num_layers):
-        block = f"blocks.{index}"
-        shapes |= {f"{block}.modulation": (1, 6, dim)} | norm(f"{block}.norm3", dim)
-        for attention in ("self_attn", "cross_attn"):
-            for part in "qkvo":
-                shapes |= linear(f"{block}.{attention}.{part}", dim, dim)
-            shapes |= {f"{block}.{attention}.norm_{part}.weight": (dim,) for part in "qk"}
-        for part in ("k_img", "v_img"):
-            shapes |= linear(f"{block}.cross_attn.{part}", dim, dim)
-        shapes |= {f"{block}.cross_attn.norm_k_img.weight": (dim,)}
-        shapes |= linear(f"{block}.ffn.0", dim, sizes.ffn_dim) | linear(f"{block}.ffn.2", sizes.ffn_dim, dim)
-    return shapes | linear("head.head", dim, Z_DIM * PATCH_VALUES) | {"head.modulation": (1, 2, dim)}
-
-
-def audio_shapes(sizes: FileSizes) -> Shapes:
-    """InfiniteTalk's weights for that base and that encoder."""
-    return talk_shapes(
-        TalkConfig(
-            dim=sizes.dim,
-            num_layers=sizes.num_layers,
-            feature_dim=sizes.speech_layers * sizes.speech_dim,
-            intermediate_dim=sizes.talk_hidden,
-            context_tokens=sizes.talk_tokens,
-            output_dim=sizes.talk_dim,
+    @property
+    def talk(self) -> TalkConfig:
+        """InfiniteTalk's weights for that base and that encoder."""
+        return TalkConfig(
+            dim=self.dim,
+            num_layers=self.num_layers,
+            feature_dim=self.speech_layers * self.speech_dim,
+            intermediate_dim=self.talk_hidden,
+            context_tokens=self.talk_tokens,
+            output_dim=self.talk_dim,
         )
+
+
+REAL = ModelSizes(5120, 13824, 40, 96, 512, 32, 768, 768, 3072, 12, 512)
+TINY = ModelSizes(256, 512, 2, 8, 64, 32, 64, 128, 256, 2, 32)
+
+
+def speech_config(dim: int, ffn_dim: int, num_layers: int, conv_channels: int) -> SpeechEncoderConfig:
+    """A wav2vec2 in the style of base."""
+    return SpeechEncoderConfig(
+        conv_channels=(conv_channels,) * 7,
+        conv_kernels=(10, 3, 3, 3, 3, 2, 2),
+        conv_bias=False,
+        feature_norm="group",
+        stable_layer_norm=False,
+        dim=dim,
+        ffn_dim=ffn_dim,
+        num_layers=num_layers,
+        num_heads=dim // HEAD_DIM,
+        position_kernel=128,
+        position_groups=16,
+        normalise_input=False,
     )
 
 
-def lora_shapes(sizes: FileSizes) -> Shapes:
+def wan_config(sizes: ModelSizes) -> dict[str, Any]:
+    """Wan 2.1 image-to-video, as ComfyUI says it."""
+    return {
+        "image_model": "wan2.1",
+        "model_type": "i2v",
+        "dim": sizes.dim,
+        "ffn_dim": sizes.ffn_dim,
+        "num_heads": sizes.num_heads,
+        "num_layers": sizes.num_layers,
+        "text_dim": TEXT_DIM,
+        "in_dim": IN_CHANNELS,
+        "out_dim": Z_DIM,
+    }
+
+
+def wan_shapes(sizes: ModelSizes) -> Shapes:
+    """Wan 2.1 image-to-video."""
+    import comfy.ops
+    from comfy.ldm.wan.model import WanModel
+
+    operations = comfy.ops.disable_weight_init
+    return _shapes_of(WanModel(**wan_config(sizes), device=META, operations=operations))
+
+
+def audio_shapes(sizes: ModelSizes) -> Shapes:
+    """InfiniteTalk's weights."""
+    return talk_shapes(sizes.talk)
+
+
+def lora_shapes(sizes: ModelSizes) -> Shapes:
     """A LoRA of rank 64 on every matrix of every block."""
     matrices = wan_shapes(sizes)
     shapes: Shapes = {}
@@ -124,105 +143,35 @@ def lora_shapes(sizes: FileSizes) -> Shapes:
     return shapes
 
 
-def speech_shapes(sizes: FileSizes) -> Shapes:
+def speech_shapes(sizes: ModelSizes) -> Shapes:
     """A wav2vec2 in the style of base."""
-    dim, channels = sizes.speech_dim, sizes.speech_conv
-    shapes = norm("feature_extractor.conv_layers.0.layer_norm", channels)
-    for index, kernel in enumerate(SPEECH_KERNELS):
-        name = f"feature_extractor.conv_layers.{index}.conv.weight"
-        shapes[name] = (channels, channels if index else 1, kernel)
-    shapes |= norm("feature_projection.layer_norm", channels)
-    shapes |= linear("feature_projection.projection", channels, dim)
-    shapes |= conv("encoder.pos_conv_embed.conv", dim // POSITION_GROUPS, dim, POSITION_KERNEL)
-    shapes |= norm("encoder.layer_norm", dim)
-    for index in range(sizes.speech_layers):
-        name = f"encoder.layers.{index}"
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= linear(f"{name}.attention.{part}", dim, dim)
-        shapes |= linear(f"{name}.feed_forward.intermediate_dense", dim, sizes.speech_ffn)
-        shapes |= linear(f"{name}.feed_forward.output_dense", sizes.speech_ffn, dim)
-        shapes |= norm(f"{name}.layer_norm", dim) | norm(f"{name}.final_layer_norm", dim)
-    return shapes
+    config = speech_config(sizes.speech_dim, sizes.speech_ffn, sizes.speech_layers, sizes.speech_conv)
+    with META:
+        return _shapes_of(SpeechEncoder(config))
 
 
 def clip_vision_shapes() -> Shapes:
-    """CLIP vision H, which has one size only: ComfyUI knows it by its number of layers."""
-    model = "vision_model"
-    shapes = {
-        f"{model}.embeddings.class_embedding": (CLIP_DIM,),
-        "visual_projection.weight": (CLIP_OUT, CLIP_DIM),
-    }
-    patch = (CLIP_DIM, 3, CLIP_PATCH_PX, CLIP_PATCH_PX)
-    shapes |= {f"{model}.embeddings.patch_embedding.weight": patch}
-    shapes |= {f"{model}.embeddings.position_embedding.weight": (CLIP_TOKENS, CLIP_DIM)}
-    shapes |= norm(f"{model}.pre_layrnorm", CLIP_DIM) | norm(f"{model}.post_layernorm", CLIP_DIM)
-    for index in range(CLIP_LAYERS):
-        name = f"{model}.encoder.layers.{index}"
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= linear(f"{name}.self_attn.{part}", CLIP_DIM, CLIP_DIM)
-        shapes |= linear(f"{name}.mlp.fc1", CLIP_DIM, CLIP_FFN) | linear(
-            f"{name}.mlp.fc2", CLIP_FFN, CLIP_DIM
-        )
-        shapes |= norm(f"{name}.layer_norm1", CLIP_DIM) | norm(f"{name}.layer_norm2", CLIP_DIM)
-    return shapes
+    """CLIP vision H."""
+    import comfy.clip_model
+    import comfy.ops
+
+    config = json.loads(Path(comfy.clip_model.__file__).with_name(CLIP_CONFIG).read_text(encoding="utf-8"))
+    operations = comfy.ops.disable_weight_init
+    return _shapes_of(comfy.clip_model.CLIPVisionModelProjection(config, torch.float16, META, operations))
 
 
-def vae_shapes(sizes: FileSizes) -> Shapes:
+def vae_shapes(sizes: ModelSizes) -> Shapes:
     """The Wan 2.1 VAE."""
-    narrow = sizes.vae_dim
-    widths = (narrow, narrow, 2 * narrow, 4 * narrow, 4 * narrow)
-    wide = widths[-1]
-    shapes = conv("encoder.conv1", 3, narrow, 3, 3, 3) | conv("decoder.conv1", Z_DIM, wide, 3, 3, 3)
-    shapes |= conv("conv1", 2 * Z_DIM, 2 * Z_DIM, 1, 1, 1) | conv("conv2", Z_DIM, Z_DIM, 1, 1, 1)
-    shapes |= _down(widths) | _up((wide, wide, wide, 2 * narrow, narrow))
-    for half, width, outputs in (("encoder", wide, 2 * Z_DIM), ("decoder", narrow, 3)):
-        shapes |= _middle(f"{half}.middle", wide) | {f"{half}.head.0.gamma": (width, 1, 1, 1)}
-        shapes |= conv(f"{half}.head.2", width, outputs, 3, 3, 3)
-    return shapes
+    with META:
+        return _shapes_of(wan_vae_module(sizes.vae_dim))
 
 
-def _down(widths: tuple[int, ...]) -> Shapes:
-    shapes: Shapes = {}
-    index = 0
-    for stage, (width_in, width) in enumerate(pairwise(widths)):
-        for block in range(2):
-            shapes |= _residual(f"encoder.downsamples.{index}", width if block else width_in, width)
-            index += 1
-        if stage < 3:
-            name = f"encoder.downsamples.{index}"
-            shapes |= conv(f"{name}.resample.1", width, width, 3, 3)
-            if stage:
-                shapes |= conv(f"{name}.time_conv", width, width, 3, 1, 1)
-            index += 1
-    return shapes
+def wan_vae_module(dim: int) -> nn.Module:
+    """ComfyUI's Wan 2.1 VAE, as narrow as that."""
+    from comfy.ldm.wan.vae import WanVAE
+
+    return WanVAE(dim=dim, z_dim=Z_DIM, temperal_downsample=[False, True, True])
 
 
-def _up(widths: tuple[int, ...]) -> Shapes:
-    shapes: Shapes = {}
-    index = 0
-    for stage, (width_in, width) in enumerate(pairwise(widths)):
-        entering = width_in // 2 if stage else width_in
-        for block in range(3):
-            shapes |= _residual(f"decoder.upsamples.{index}", width if block else entering, width)
-            index += 1
-        if stage < 3:
-            name = f"decoder.upsamples.{index}"
-            shapes |= conv(f"{name}.resample.1", width, width // 2, 3, 3)
-            if stage < 2:
-                shapes |= conv(f"{name}.time_conv", width, 2 * width, 3, 1, 1)
-            index += 1
-    return shapes
-
-
-def _middle(name: str, width: int) -> Shapes:
-    shapes = _residual(f"{name}.0", width, width) | _residual(f"{name}.2", width, width)
-    shapes |= {f"{name}.1.norm.gamma": (width, 1, 1)} | conv(f"{name}.1.to_qkv", width, 3 * width, 1, 1)
-    return shapes | conv(f"{name}.1.proj", width, width, 1, 1)
-
-
-def _residual(name: str, inputs: int, width: int) -> Shapes:
-    shapes: Shapes = {f"{name}.residual.0.gamma": (inputs, 1, 1, 1)}
-    shapes |= {f"{name}.residual.3.gamma": (width, 1, 1, 1)}
-    shapes |= conv(f"{name}.residual.2", inputs, width, 3, 3, 3)
-    shapes |= conv(f"{name}.residual.6", width, width, 3, 3, 3)
-    return shapes | (conv(f"{name}.shortcut", inputs, width, 1, 1, 1) if inputs != width else {})
+def _shapes_of(module: nn.Module) -> Shapes:
+    return {name: tuple(weight.shape) for name, weight in module.state_dict().items()}

@@ -10,10 +10,10 @@ from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
 from .host.compat.search_words import search_words
+from .host.model.weights_identity import weights_identity
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets
-from .host.run.identity import weights_identity
 from .sockets import AudioEmbedsSocket, SpeakersSocket, SpeechEncoderSocket
 
 
@@ -109,6 +109,7 @@ class EverTalkAudioEmbeds(EverTalkNode):
             maker=maker,
             folder=temp_folder(),
             live=HEARING[hearing],
+            recall=audio_encoder.recall,
         )
         embeds = soundtracks.with_soundtrack(encoded, chosen.sound, heard)
         return io.NodeOutput(embeds, audio_of(embeds.sound), embeds.video_frames)

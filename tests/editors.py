@@ -16,6 +16,18 @@ from workers import EDITORS
 
 OWN, NEWEST, NEWEST_NODES = EDITORS
 
+SOUND = "speech_2.3.wav"
+"""Of a run that is to end: 5 windows of 17 frames, which begin at frame 0, 12, 24, ..."""
+
+LONG_SOUND, LONG_WINDOWS = "speech_60.wav", 125
+"""Of a run that the test itself ends: it still goes on when a slow browser has looked."""
+
+SOUNDS_S = (2.3, 60.0)
+"""How long the two are."""
+
+UNHURRIED = {"steps": 20}
+"""With the long sound: at least half a minute of sampling."""
+
 
 @dataclass(frozen=True)
 class Drawing:

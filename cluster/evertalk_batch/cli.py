@@ -25,6 +25,9 @@ EXIT_SOME_FAILED = 1
 EXIT_REFUSED = 2
 EXIT_STOPPED = 3
 
+USUAL = Options(jobs="", workflow="", store="", comfyui="")
+"""What holds where the command line says nothing."""
+
 
 def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """The command line."""
@@ -58,8 +61,12 @@ def read_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def _add_run_options(run: argparse.ArgumentParser) -> None:
     default = os.environ.get("EVERTALK_COMFYUI", "")
     run.add_argument("--address", help="auto, HOST:PORT or ray://HOST:PORT; without, Ray is started here")
-    run.add_argument("--workers", type=_positive, default=0, help="servers at once; default: one a GPU")
-    run.add_argument("--cpus", type=_amount, default=0.0, help="workers without GPU, each on so many CPUs")
+    run.add_argument(
+        "--workers", type=_positive, default=USUAL.workers, help="servers at once; default: one a GPU"
+    )
+    run.add_argument(
+        "--cpus", type=_amount, default=USUAL.cpus, help="workers without GPU, each on so many CPUs"
+    )
     run.add_argument(
         "--comfyui", type=Path, default=default, required=not default, help="its folder (or EVERTALK_COMFYUI)"
     )
@@ -70,13 +77,19 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "--base-directory", type=Path, help="with models and custom_nodes; default: ComfyUI's own"
     )
     run.add_argument("--server-args", type=shlex.split, default=[], help='more for each server: "--lowvram"')
-    run.add_argument("--min-free-mb", type=_amount, default=2000.0, help="disk below which the batch pauses")
-    run.add_argument("--max-losses", type=_positive, default=5, help="workers that one job may take down")
-    run.add_argument("--silence-s", type=_amount, default=1800.0, help="until a mute server is started anew")
+    run.add_argument(
+        "--min-free-mb", type=_amount, default=USUAL.min_free_mb, help="disk below which the batch pauses"
+    )
+    run.add_argument(
+        "--max-losses", type=_positive, default=USUAL.max_losses, help="workers that one job may take down"
+    )
+    run.add_argument(
+        "--silence-s", type=_amount, default=USUAL.silence_s, help="until a mute server is started anew"
+    )
     run.add_argument(
         "--split-s",
         type=_amount,
-        default=0.0,
+        default=USUAL.split_s,
         help="cut jobs with longer sound at pauses into parts of about so many seconds, each begun from the "
         "start picture, and join them; off by default",
     )

@@ -18,7 +18,7 @@ from .worker_pool import BackgroundTaskEnded, Ended, Event, Lost, NotStarted, Re
 
 POLL_S = 0.5
 FULL_DISK_S = 20.0
-"""How long a batch pauses at least when a job found the disk full; a quota shows in no number."""
+"""A quota shows in no number of free bytes, so what a job found is believed for so long."""
 
 TAKEN_S = 20.0
 
@@ -31,11 +31,15 @@ class Rules:
         max_losses: workers that a job may take down before it counts as failed.
         min_free_bytes: below it no job is begun.
         free_bytes: tells how much is free on the batch's disk.
+        full_disk_s: how long it pauses at least when a job found the disk full.
+        taken_s: after which a job is tried again whose run another worker still holds.
     """
 
     max_losses: int
     min_free_bytes: int
     free_bytes: Callable[[], int]
+    full_disk_s: float = FULL_DISK_S
+    taken_s: float = TAKEN_S
 
 
 @dataclass(slots=True)
@@ -183,11 +187,11 @@ class Driver:
                 self._loss(worker, assignment, report)
             case Ending.DISK_FULL:
                 self._view.tell(f"{assignment.key}: {report.error}")
-                self._hold_until_s = time.monotonic() + FULL_DISK_S
+                self._hold_until_s = time.monotonic() + self._rules.full_disk_s
                 self._again.appendleft(assignment)
             case Ending.RUN_TAKEN:
                 self._view.tell(f"{assignment.key}: another worker still holds its run; it is tried again.")
-                assignment.not_before_s = time.monotonic() + TAKEN_S
+                assignment.not_before_s = time.monotonic() + self._rules.taken_s
                 self._again.append(assignment)
             case Ending.STOPPED:
                 # Cancelled, or interrupted by hand in the server: either way the job has no result.

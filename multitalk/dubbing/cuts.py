@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..common.types import FPS
 from ..media.frame_reader import FrameReader
+from ..media.one_thread import ONE_THREAD
 
 CONTENT_THRESHOLD = 27.0
 """PySceneDetect's own default: mean change of hue, saturation and value that makes a cut."""
@@ -100,7 +101,10 @@ def small_bgr(frame: av.VideoFrame) -> NDArray[Any]:
     """A decoded frame as (H, W, 3), 8 bits, no wider than LOOK_WIDTH_PX."""
     scale = max(1.0, frame.width / LOOK_WIDTH_PX)
     width_px, height_px = round(frame.width / scale), max(1, round(frame.height / scale))
-    return frame.reformat(width=width_px, height=height_px, format="bgr24", interpolation="AREA").to_ndarray()
+    small = frame.reformat(
+        width=width_px, height=height_px, format="bgr24", interpolation="AREA", **ONE_THREAD
+    )
+    return small.to_ndarray()
 
 
 def cut_frames(cuts_s: Sequence[float], start_s: float) -> tuple[int, ...]:

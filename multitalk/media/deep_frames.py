@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from av.video.reformatter import ColorRange
 
+from .one_thread import ONE_THREAD
 from .picture_codecs import from_linear
 
 WHITE_OF = {"gbrp10le": 1023, "gbrp12le": 4095, "gbrp14le": 16_383, "gbrp16le": 65_535}
@@ -39,6 +40,7 @@ def deep_rgb(frame: av.VideoFrame) -> torch.Tensor:
         src_colorspace=frame.colorspace,
         src_color_range=frame.color_range or ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
+        **ONE_THREAD,
     )
     return torch.from_numpy(wide.to_ndarray().astype(np.float32)).div_(65_535)
 

@@ -20,11 +20,12 @@ MAX_BOXES = 1_000_000
 """Boxes that are looked at: an hour of fragments has some ten thousand."""
 
 
-def claims_too_much(video: str | bytes) -> bool:
+def claims_too_much(video: str | bytes, max_boxes: int = MAX_BOXES) -> bool:
     """Whether an mp4 names more samples than it has bytes, or more boxes than any film has.
 
     Args:
         video: path of a file, or its bytes. Raises OSError where it cannot be read.
+        max_boxes: that are looked at.
     """
     with BytesIO(video) if isinstance(video, bytes) else open_plain(Path(video)) as file:
         size = file.seek(0, 2)
@@ -34,7 +35,7 @@ def claims_too_much(video: str | bytes) -> bool:
         claimed = 0
         for number, samples in enumerate(_claims(file, size)):
             claimed += samples
-            if claimed > size or number > MAX_BOXES:
+            if claimed > size or number > max_boxes:
                 return True
     return False
 

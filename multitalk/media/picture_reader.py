@@ -25,9 +25,9 @@ def read_pictures(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     return (read_picture(path) for path in paths)
 
 
-def read_picture(path: Path) -> torch.Tensor:
+def read_picture(path: Path, max_pixels: int = MAX_PIXELS) -> torch.Tensor:
     """A PNG or OpenEXR file as float32 0..1, (height, width, 3); see read_pictures."""
-    limit = {"max_pixels": str(MAX_PIXELS)}
+    limit = {"max_pixels": str(max_pixels)}
     form = DEMUXERS[path.suffix.lower()]
     try:
         with open_plain(path) as file, av.open(file, "r", format=form, options=limit) as container:

@@ -49,7 +49,7 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
     """
     gaps: list[Gap] = []
     try:
-        _check_claims(path, socket)
+        check_claims(path, socket)
         with open_media(path) as container:
             stream = _sound_stream(container, path.name, socket)
             rate_hz = stream.codec_context.sample_rate
@@ -67,7 +67,8 @@ def read_sound(path: Path, folder: Path, check: Callable[[], None], socket: str 
     return Waveform(samples_CT, rate_hz, gap_notes(gaps, socket, path.name))
 
 
-def _check_claims(path: Path, socket: str) -> None:
+def check_claims(path: Path, socket: str) -> None:
+    """Refuse a file that names more samples than FFmpeg should believe; raises InputError, or OSError."""
     if claims_too_much(str(path)):
         raise InputError(f"{socket}: {path.name} names more samples than it has bytes; choose another file")
 
@@ -104,14 +105,19 @@ def bounded(
     came = 0
     while True:
         if max(samples, came) > MAX_HOURS * 3600 * rate_hz:
-            raise InputError(
-                f"{socket}: {name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
-            )
+            raise too_long(socket, name)
         block_CT = next(blocks, None)
         if block_CT is None:
             return
         came += block_CT.shape[1]
         yield block_CT
+
+
+def too_long(socket: str, name: str) -> InputError:
+    """What is said of a sound of more than MAX_HOURS."""
+    return InputError(
+        f"{socket}: {name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
+    )
 
 
 def watched(

@@ -20,6 +20,7 @@ from ..common.types import Waveform
 from .deep_frames import deep_rgb, is_deep
 from .media_file import is_decodable, open_media
 from .mix_down import MixDown
+from .one_thread import ONE_THREAD
 from .sound_blocks import sound_blocks
 
 MAX_PIXELS = 8192 * 8192
@@ -155,7 +156,7 @@ def read_sound(path: Path) -> Waveform | None:
 def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:
     """A decoded frame as 8-bit RGB (H, W, 3), by the colour space and range of its tags."""
     if frame.format.is_rgb:
-        return frame.to_ndarray(format="rgb24")
+        return frame.to_ndarray(format="rgb24", **ONE_THREAD)
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     # PyAV before 18 takes every video for BT.601 unless colour space and both ranges are given.
     rgb = frame.reformat(
@@ -163,5 +164,6 @@ def rgb_of(frame: av.VideoFrame) -> NDArray[Any]:
         src_colorspace=frame.colorspace,
         src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
+        **ONE_THREAD,
     )
     return rgb.to_ndarray()

@@ -5,6 +5,10 @@ It is stale when its process is gone (same machine), or when it was not touched 
 machine, or another container, whose processes cannot be seen). A stale lock is taken over under a second
 lock, so that of several who find it stale one gets it; and whoever was asleep for so long finds out by
 `check` before it writes the next window.
+
+`SoftFileLease` of the package `filelock` does nearly this, but only since its release 3.30, and torch comes
+with any release. It does not tell who holds a lock nor how long it takes to become stale, and it reports a
+lost lock at the next touch, where `check` does before the next write.
 """
 
 import contextlib
@@ -109,15 +113,26 @@ class RunLock:
         folder: the run's folder, which exists.
         waiting: called while it is not yet known whether a holder on another machine still lives, with the
             seconds that are left; may raise.
+        stale_s: how long nobody touches a lock that is stale; None: STALE_S.
+        beat_s: from one touch of our own to the next.
 
     Raises:
         RunStoreError: another writer lives.
     """
 
-    def __init__(self, folder: Path, waiting: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        waiting: Callable[[float], None] | None = None,
+        *,
+        stale_s: float | None = None,
+        beat_s: float = BEAT_S,
+    ) -> None:
         self._path = folder / NAME
         self._breaker = folder / BREAKER_NAME
         self._waiting = waiting or _wait_silently
+        self._stale_s = STALE_S if stale_s is None else stale_s
+        self._beat_s = beat_s
         self._me = Holder.me()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="evertalk-lock", daemon=True)
@@ -127,7 +142,7 @@ class RunLock:
         while not self._create():
             self._check_plain(self._path)
             touched, holder = self._touched(), self._holder()
-            left_s = STALE_S - (time.monotonic() - since_s)
+            left_s = self._stale_s - (time.monotonic() - since_s)
             if touched is None:
                 continue
             if (holder is not None and holder.is_gone) or left_s <= 0:
@@ -255,7 +270,7 @@ class RunLock:
                 self._breaker.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        while not self._stop.wait(BEAT_S):
+        while not self._stop.wait(self._beat_s):
             # A lost folder is found by `check`, which can tell the user.
             with contextlib.suppress(OSError):
                 holder = self._holder()

@@ -34,17 +34,21 @@ bench/speech_chunks.py)."""
 
 @dataclass(frozen=True, slots=True)
 class EncodeContext:
-    """Where a long track is encoded.
+    """Where and how a long track is encoded.
 
     Attributes:
         device: where chunks are computed; None: on the CPU.
         folder: where files lie that last until the track is encoded; None: all stays in memory.
         check: called after each chunk; may raise to stop.
+        chunk_frames: frames of a chunk.
+        reach_frames: frames on either side that a frame attends to.
     """
 
     device: torch.device | None = None
     folder: Path | None = None
     check: Callable[[], None] = lambda: None
+    chunk_frames: int = CHUNK_FRAMES
+    reach_frames: int = REACH_FRAMES
 
 
 def encode_in_chunks(
@@ -61,12 +65,12 @@ def encode_in_chunks(
         samples_T: mono samples at 16 kHz on the CPU; may lie in a file. A long track's are num_frames long.
         num_frames: video frames that the samples last.
         stats_samples: how many leading samples are real sound, see SpeechEncoder.forward.
-        context: where the work is done.
+        context: where and how the work is done.
 
     Raises:
         InputError: the folder's disk has no room for a long track.
     """
-    if num_frames <= CHUNK_FRAMES:
+    if num_frames <= context.chunk_frames:
         with torch.no_grad():
             states_NLC = encoder(samples_T.to(context.device), num_frames, stats_samples).cpu()
         yield states_NLC
@@ -82,7 +86,7 @@ def encode_in_chunks(
             x_NC = gathered(_layer_outputs(layer, x_NC, context), context.folder)
             outputs.append(x_NC)
         outputs[-1] = gathered(_mapped(encoder.encoder.finished, x_NC, context), context.folder)
-    for chunk in chunks_of(num_frames):
+    for chunk in chunks_of(num_frames, context.chunk_frames):
         yield torch.stack([output_NC[chunk.start : chunk.stop] for output_NC in outputs], dim=1)
         drop_page_cache()
 
@@ -103,11 +107,9 @@ def encoding_disk_bytes(config: SpeechEncoderConfig, num_frames: int) -> int:
     return 4 * num_frames * config.dim * (2 * config.num_layers + 1)
 
 
-def chunks_of(num_frames: int) -> Iterator[range]:
+def chunks_of(num_frames: int, length: int = CHUNK_FRAMES) -> Iterator[range]:
     """The frames of each chunk."""
-    return (
-        range(start, min(start + CHUNK_FRAMES, num_frames)) for start in range(0, num_frames, CHUNK_FRAMES)
-    )
+    return (range(start, min(start + length, num_frames)) for start in range(0, num_frames, length))
 
 
 def around(chunk: range, num_frames: int, reach: int) -> range:
@@ -124,7 +126,7 @@ def _placed(
 ) -> Iterator[torch.Tensor]:
     """What the first layer gets of each chunk, (n, C)."""
     reach = encoder.config.position_kernel  # half of it is what the convolution sees on either side
-    for chunk in chunks_of(num_frames):
+    for chunk in chunks_of(num_frames, context.chunk_frames):
         seen = around(chunk, num_frames, reach)
         part_T = samples_T[seen.start * SAMPLES_PER_FRAME : seen.stop * SAMPLES_PER_FRAME].to(context.device)
         placed_BNC = encoder.encoder.placed(encoder.projected(part_T, len(seen), stats))
@@ -140,8 +142,8 @@ def _layer_outputs(layer: EncoderLayer, x_NC: torch.Tensor, context: EncodeConte
     values_NC = gathered(
         _mapped(lambda x_BNC: layer.keys_values(x_BNC).values, x_NC, context), context.folder
     )
-    for chunk in chunks_of(num_frames):
-        near = around(chunk, num_frames, REACH_FRAMES)
+    for chunk in chunks_of(num_frames, context.chunk_frames):
+        near = around(chunk, num_frames, context.reach_frames)
         heard = KeysValues(
             *(whole_NC[near.start : near.stop][None].to(context.device) for whole_NC in (keys_NC, values_NC))
         )
@@ -154,6 +156,6 @@ def _mapped(
     function: Callable[[torch.Tensor], torch.Tensor], x_NC: torch.Tensor, context: EncodeContext
 ) -> Iterator[torch.Tensor]:
     """A function of (1, n, C) of each chunk, (n, C)."""
-    for chunk in chunks_of(x_NC.shape[0]):
+    for chunk in chunks_of(x_NC.shape[0], context.chunk_frames):
         yield function(x_NC[chunk.start : chunk.stop][None].to(context.device))[0].cpu()
         drop_page_cache()

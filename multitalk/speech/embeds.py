@@ -4,8 +4,9 @@ Shape letters: N frames of a track with its silent tail, F video frames, L encod
 speakers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +82,32 @@ class EncodesSpeech(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class TrackContent:
+    """All that shapes a track but the encoder.
+
+    Attributes:
+        voice: the sound.
+        video_frames: length of the video.
+        normalise: it is brought to -23 LUFS.
+        live: it is heard window by window; None: as a whole.
+    """
+
+    voice: Waveform
+    video_frames: int
+    normalise: bool
+    live: LiveForm | None
+
+
+RecallTrack = Callable[[TrackContent, Callable[[], torch.Tensor]], torch.Tensor]
+"""A track's features: kept from before, or what the function encodes."""
+
+
+def encode_now(_content: TrackContent, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Nothing is kept from before."""
+    return make()
+
+
 def one_speaker(sound: Waveform) -> Speakers:
     """A single speaker, who is heard as they are."""
     return Speakers(SPEAKER_NAMES[:1], (sound,), sound, notes=sound.notes)
@@ -94,6 +121,7 @@ def encode_voices(
     maker: str = "",
     folder: Path | None = None,
     live: LiveForm | None = None,
+    recall: RecallTrack = encode_now,
 ) -> AudioEmbeds:
     """Encodes one track a voice, each followed by real silence for the last window's tail.
 
@@ -106,6 +134,7 @@ def encode_voices(
         folder: where long tracks are kept; None: in memory.
         live: hear the speech window by window as if it were still being made, without a look ahead; None: as
             a whole.
+        recall: gives a track's features.
 
     Raises:
         InputError: the folder's disk is full or gone.
@@ -117,7 +146,10 @@ def encode_voices(
             return _encoded(encoder, voice, _gain(voice) if normalise else 1.0, video_frames, folder)
         return _heard_live(encoder, voice, live, video_frames, folder, normalise=normalise)
 
-    tracks = tuple(map(track_of, speakers.voices))
+    tracks = tuple(
+        recall(TrackContent(voice, video_frames, normalise, live), partial(track_of, voice))
+        for voice in speakers.voices
+    )
     made_by = f"{maker} {normalise}" if live is None else f"{maker} {normalise} {live}"
     return AudioEmbeds(
         tracks_NLC=tracks,

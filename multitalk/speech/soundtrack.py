@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from ..common.tensor_file import PIECE_VALUES, gathered_channels, pieces_of
+from ..common.tensor_file import gathered_channels, pieces_of
 from ..common.types import FPS, Waveform
+from ..media.sound_blocks import silence
 
 UNHEARD_S = 1 / FPS
 """A difference in length below one video frame is not worth a word."""
@@ -40,8 +41,7 @@ def as_long_as(speech: Waveform, soundtrack: Waveform, folder: Path | None = Non
 def _pieces(samples_CT: torch.Tensor, wanted: int) -> Iterator[torch.Tensor]:
     channels, length = samples_CT.shape
     yield from (piece_CT.float() for piece_CT in pieces_of(samples_CT[:, :wanted]))
-    for start in range(length, wanted, PIECE_VALUES):
-        yield torch.zeros(channels, min(PIECE_VALUES, wanted - start))
+    yield from silence(wanted - length, channels)
 
 
 def _notes(speech_s: float, soundtrack_s: float) -> tuple[str, ...]:

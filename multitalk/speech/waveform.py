@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional as F
 
 from ..common.errors import InputError
-from ..common.tensor_file import PIECE_VALUES, pieces_of
+from ..common.tensor_file import pieces_of
 from ..common.types import FPS, TAIL_FRAMES, Waveform
+from ..media.sound_blocks import silence
 
 SPEECH_RATE_HZ = 16000
 """Samples a second that wav2vec2 was trained on."""
@@ -30,8 +31,8 @@ SAMPLES_PER_FRAME = SPEECH_RATE_HZ // FPS
 """Samples at SPEECH_RATE_HZ that one video frame lasts."""
 
 
-def check_sound(sound: Waveform, socket: str = "audio") -> None:
-    """Refuse a sound that cannot be spoken.
+def check_sound(sound: Waveform, socket: str = "audio") -> float:
+    """Refuse a sound that cannot be spoken; its peak, for which it is read once: a day's lies on the disk.
 
     Args:
         sound: what came in.
@@ -57,29 +58,30 @@ def check_sound(sound: Waveform, socket: str = "audio") -> None:
             f"{socket}: the sample rate is {sound.sample_rate_hz} Hz, expected more than 0; load the sound "
             "again with Load Audio"
         )
-    bad = sum(int((~piece.isfinite()).sum()) for piece in pieces_of(samples))
-    if bad:
+    peak = peak_of(samples)
+    if not math.isfinite(peak):
+        bad = sum(int((~piece.isfinite()).sum()) for piece in pieces_of(samples))
         raise InputError(
             f"{socket}: {bad} of {samples.numel()} samples are NaN or infinite, expected numbers; a node "
             "before this one broke the sound: connect its input instead, or load the sound again"
         )
-    peak = peak_of(samples)
     if peak > MAX_PEAK:
         raise InputError(
             f"{socket}: the loudest sample is {peak:.6g}, expected -1..1; a node before this one gives whole "
             "numbers as they are, or turned the sound up without end: load the sound with Load Audio or "
             "EverTalk Load Speech, or divide it by its full scale (32768 for 16 bits)"
         )
+    return peak
 
 
 def peak_of(samples_CT: torch.Tensor) -> float:
-    """The largest absolute value; 0 where there is none."""
-    return max((float(piece.abs().max()) for piece in pieces_of(samples_CT) if piece.numel()), default=0.0)
+    """The largest absolute value; 0 where there is none, NaN where one is."""
+    peaks = [float(piece.abs().max()) for piece in pieces_of(samples_CT) if piece.numel()]
+    return next(filter(math.isnan, peaks), max(peaks, default=0.0))
 
 
-def peak_notes(sound: Waveform, socket: str = "audio") -> tuple[str, ...]:
-    """Says that a sound is cut off when it is played, if its peaks are far beyond full scale."""
-    peak = peak_of(sound.samples_CT)
+def peak_notes(peak: float, socket: str = "audio") -> tuple[str, ...]:
+    """Says that a sound is cut off when it is played, if its peak is far beyond full scale."""
     if peak <= OVERSHOOT:
         return ()
     note = (
@@ -159,10 +161,7 @@ def padded_pieces(pieces: Iterable[torch.Tensor], video_frames: int) -> Iterator
     for piece_T in pieces:
         missing -= piece_T.shape[0]
         yield piece_T
-    silent_T = torch.zeros(min(PIECE_VALUES, max(0, missing)))
-    while missing > 0:
-        yield silent_T[:missing]
-        missing -= silent_T.shape[0]
+    yield from (silent_CT[0] for silent_CT in silence(missing, channels=1))
 
 
 def padded(sound: Waveform, num_samples: int) -> Waveform:

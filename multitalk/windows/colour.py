@@ -42,12 +42,13 @@ def match_colour(
     reference_HWC: torch.Tensor,
     strength: float,
     method: ColourMethod = ColourMethod.LAB,
+    chunk_pixels: int | None = None,
 ) -> torch.Tensor:
     """Matches each frame's colours to the reference, which may have another size; values are 0..1.
 
     Frames are clipped to 0..1 before they are blended, so a strength below 1 clips the untouched share too;
     strength 0 returns the frames themselves. Computed in float32 on the frames' device, returned in their
-    dtype.
+    dtype. So many pixels are matched at a time; None: as many as suit the device.
 
     Raises:
         InputError: the strength is not in 0..1.
@@ -59,7 +60,9 @@ def match_colour(
     reference = reference_HWC.to(frames_FHWC.device).float().clamp(0, 1)
     matcher = MATCHERS[method](reference[None])
     matched_FHWC = torch.empty_like(frames_FHWC)
-    for chunk, into in zip(_chunks(frames_FHWC), _chunks(matched_FHWC), strict=True):
+    for chunk, into in zip(
+        _chunks(frames_FHWC, chunk_pixels), _chunks(matched_FHWC, chunk_pixels), strict=True
+    ):
         clipped = chunk.float().clamp(0, 1)
         into.copy_(torch.lerp(clipped, matcher(clipped), strength))
     return matched_FHWC
@@ -80,10 +83,10 @@ def _mean_lab(frames_FHWC: torch.Tensor) -> torch.Tensor:
     return torch.stack([plane_FHW.mean(dim=(1, 2)) for plane_FHW in lab_CFHW], dim=-1)
 
 
-def _chunks(frames_FHWC: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _chunks(frames_FHWC: torch.Tensor, chunk_pixels: int | None = None) -> tuple[torch.Tensor, ...]:
     pixels = frames_FHWC.shape[1] * frames_FHWC.shape[2]
-    most = CPU_CHUNK_PIXELS if frames_FHWC.device.type == "cpu" else CHUNK_PIXELS
-    return frames_FHWC.split(max(1, most // pixels))
+    usual = CPU_CHUNK_PIXELS if frames_FHWC.device.type == "cpu" else CHUNK_PIXELS
+    return frames_FHWC.split(max(1, (chunk_pixels or usual) // pixels))
 
 
 Matcher = Callable[[torch.Tensor], torch.Tensor]

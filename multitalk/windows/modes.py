@@ -23,6 +23,35 @@ Encode = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class PictureClip:
+    """What is encoded of a window that knows a picture: that, grey, and what the window ends on.
+
+    Attributes:
+        picture_HWC: the picture.
+        frames: of the window.
+        ending: what it ends on, or None.
+    """
+
+    picture_HWC: torch.Tensor
+    frames: int
+    ending: Ending | None = None
+
+    @property
+    def frames_FHWC(self) -> torch.Tensor:  # noqa: N802  # letters of a shape
+        """All its frames."""
+        return padded_with_grey(self.picture_HWC[None], self.frames, self.ending)
+
+
+RecallPicture = Callable[[PictureClip, Encode], torch.Tensor]
+"""The raw latents of a picture's clip: kept from before, or encoded."""
+
+
+def encode_now(clip: PictureClip, encode: Encode) -> torch.Tensor:
+    """Nothing is kept from before."""
+    return encode(clip.frames_FHWC)
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """Latent frames at the window's start that are set again at every model call.
 
@@ -110,11 +139,15 @@ class InfiniteTalkMode:
     """The reference picture conditions every window; motion frames are pinned clean.
 
     Holds the encoded reference of the last window: with a still picture it is the same in all of them.
+
+    Args:
+        recall: gives the latents of a picture.
     """
 
     sees_reference: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, recall: RecallPicture = encode_now) -> None:
+        self._recall = recall
         self._reference_HWC: torch.Tensor | None = None
         self._picture_BCTHW: torch.Tensor | None = None
 
@@ -127,24 +160,36 @@ class InfiniteTalkMode:
         return WindowCondition(picture, 1, pin, known.reference_HWC, known.known_at_end)
 
     def _encoded(self, known: WindowInputs, encode: Encode) -> torch.Tensor:
+        clip = PictureClip(known.reference_HWC, known.window_frames, known.ending)
         if known.ending is not None:  # one window of a run
-            return encode(padded_with_grey(known.reference_HWC[None], known.window_frames, known.ending))
+            return self._recall(clip, encode)
         if self._picture_BCTHW is None or self._reference_HWC is not known.reference_HWC:
-            self._picture_BCTHW = encode(padded_with_grey(known.reference_HWC[None], known.window_frames))
+            self._picture_BCTHW = self._recall(clip, encode)
             self._reference_HWC = known.reference_HWC
         return self._picture_BCTHW
 
 
 class MultiTalkMode:
-    """The motion frames themselves condition each later window and are pinned with noise."""
+    """The motion frames themselves condition each later window and are pinned with noise.
+
+    Args:
+        recall: gives the latents of the first window's picture.
+    """
 
     sees_reference: ClassVar[bool] = False
+
+    def __init__(self, recall: RecallPicture = encode_now) -> None:
+        self._recall = recall
 
     def condition(self, known: WindowInputs, encode: Encode) -> WindowCondition:
         """See WindowMode; the first window pins nothing, and CLIP sees the last frame that exists."""
         begins = known.motion_FHWC is None
         frames_FHWC = known.reference_HWC[None] if known.motion_FHWC is None else known.motion_FHWC
-        picture = encode(padded_with_grey(frames_FHWC, known.window_frames, known.ending))
+        if begins:
+            clip = PictureClip(known.reference_HWC, known.window_frames, known.ending)
+            picture = self._recall(clip, encode)
+        else:
+            picture = encode(padded_with_grey(frames_FHWC, known.window_frames, known.ending))
         known_latents = latent_frames(len(frames_FHWC))
         pin = None if begins else Pin(picture[:, :, :known_latents], noised=True)
         # A copy: whoever remembers what CLIP saw would keep all motion frames with it.
@@ -163,7 +208,15 @@ class SkyReelsMode(MultiTalkMode):
         return replace(condition, clip_frame_HWC=known.motion_FHWC[0].clone())
 
 
-MODES: dict[TalkMode, Callable[[], WindowMode]] = {
+class MakeMode(Protocol):
+    """Makes the mode of a run."""
+
+    def __call__(self, recall: RecallPicture = encode_now) -> WindowMode:
+        """The mode; `recall` gives the latents of pictures."""
+        ...
+
+
+MODES: dict[TalkMode, MakeMode] = {
     "infinitetalk": InfiniteTalkMode,
     "multitalk": MultiTalkMode,
     "flashtalk": InfiniteTalkMode,

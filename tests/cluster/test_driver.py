@@ -93,7 +93,8 @@ def drive(
         key = getattr(assignment, "key", "")
         return Task(key, key, {}, (), attempt)
 
-    driver = Driver(store, WholeJobs(jobs(count)), worker_pool, task, notes, Rules(3, 50, free_bytes))
+    rules = Rules(3, 50, free_bytes, full_disk_s=0.05, taken_s=0.05)
+    driver = Driver(store, WholeJobs(jobs(count)), worker_pool, task, notes, rules)
     return driver.run(count, Tally(), 2)
 
 
@@ -144,10 +145,7 @@ def test_full_disk_pauses_and_the_batch_goes_on_when_there_is_room(store: BatchS
     assert "The batch goes on." in notes.told
 
 
-def test_job_that_finds_the_disk_full_is_done_again(
-    store: BatchStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("evertalk_batch.driver.FULL_DISK_S", 0.05)
+def test_job_that_finds_the_disk_full_is_done_again(store: BatchStore) -> None:
     full = Report(Ending.DISK_FULL, error="the disk is full")
     worker_pool, notes = Script(2, {"job-0": [full, DONE]}, store), Notes()
     tally = drive(store, 2, worker_pool, notes)
@@ -155,10 +153,7 @@ def test_job_that_finds_the_disk_full_is_done_again(
     assert any(text.startswith("Paused: ") for text in notes.told)
 
 
-def test_run_that_another_still_holds_is_tried_later(
-    store: BatchStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("evertalk_batch.driver.TAKEN_S", 0.05)
+def test_run_that_another_still_holds_is_tried_later(store: BatchStore) -> None:
     worker_pool = Script(2, {"job-0": [Report(Ending.RUN_TAKEN), DONE]}, store)
     assert drive(store, 3, worker_pool, Notes()).done == 3
 

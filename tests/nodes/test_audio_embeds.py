@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import TAIL_FRAMES
-from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
+from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
+from evertalk_pack.multitalk.speech.embeds import AudioEmbeds, encode_voices, one_speaker
 from safetensors.torch import save_file
 from tiny_speech import speech_like, tiny_encoder
 
@@ -77,8 +77,29 @@ def test_loudness_makes_a_quiet_and_a_loud_recording_sound_alike(encoder: "Speec
 
 
 def test_the_same_sound_gives_the_same_bytes(encoder: "SpeechEncoderModel") -> None:
-    first, second = (run(encoder, audio(20000, 22050), loudness=True)[0].tracks_NLC[0] for _ in range(2))
+    sound = audio(20000, 22050)
+    first = run(encoder, sound, loudness=True)[0].tracks_NLC[0]
+    speaker = one_speaker(Waveform(sound["waveform"][0], sound["sample_rate"]))
+    second = encode_voices(encoder, speaker).tracks_NLC[0]  # which looks nothing up
     assert torch.equal(first, second)
+
+
+def test_speech_that_comes_again_is_not_encoded_again(encoder: "SpeechEncoderModel") -> None:
+    from evertalk_pack.nodes.host.report.record import recording
+
+    def kept(seconds: float, *, loudness: bool) -> tuple[torch.Tensor, bool]:
+        with recording() as record:
+            embeds, _, _ = run(encoder, audio(round(16000 * seconds), 16000), loudness=loudness)
+        return embeds.tracks_NLC[0], record.kept == ["a person's speech"]
+
+    first, was_kept = kept(1.24, loudness=True)
+    assert not was_kept
+    again, was_kept = kept(1.24, loudness=True)
+    assert was_kept
+    assert torch.equal(again, first)
+    assert not kept(1.24, loudness=False)[1]
+    assert not kept(1.28, loudness=True)[1]
+    assert kept(1.28, loudness=True)[1]
 
 
 def test_the_encoder_is_asked_for_once_the_sound_is_found_usable(encoder: "SpeechEncoderModel") -> None:
@@ -204,7 +225,7 @@ def test_stream_hears_each_window_of_flashtalk_by_itself(encoder: "SpeechEncoder
 
 
 def test_stream_of_several_voices_is_refused() -> None:
-    from evertalk_pack.multitalk.common.types import Speakers, Waveform
+    from evertalk_pack.multitalk.common.types import Speakers
     from evertalk_pack.nodes.audio_embeds import EverTalkAudioEmbeds as Node
 
     voice = Waveform(speech_like(1600)[None], 16000)

@@ -68,6 +68,43 @@ def test_each_prompt_is_encoded_as_the_hosts_own_node_does_and_once(tiny_clip: A
     assert not torch.equal(schedule.prompts[0].value[0][0], schedule.prompts[1].value[0][0])
 
 
+def kept_prompts(clip: Any, *texts: str) -> int:
+    """Of how many texts the encoding was kept from before."""
+    from evertalk_pack.nodes.host.report.record import recording
+    from evertalk_pack.nodes.host.sampling.schedule import encoded_prompt
+
+    kept = 0
+    for text in texts:
+        with recording() as record:
+            encoded_prompt(clip, text)
+        kept += record.kept == ["a schedule's prompt"]
+    return kept
+
+
+def test_a_prompt_that_stays_is_not_encoded_again_when_another_changes(tiny_clip: Any) -> None:
+    execute("0s: a tree; 3s: a lake", clip=tiny_clip)
+    assert kept_prompts(tiny_clip, "a tree", "a lake") == 2
+    schedule = execute("0s: a tree; 3s: a hill", clip=tiny_clip)
+    for cue, text in zip(schedule.prompts, ("a tree", "a hill"), strict=True):
+        ((expected, others),) = tiny_clip.encode_from_tokens_scheduled(tiny_clip.tokenize(text))
+        ((found, found_others),) = cue.value
+        assert torch.equal(found, expected)
+        assert found_others.keys() == others.keys()
+        assert torch.equal(found_others["pooled_output"], others["pooled_output"])
+
+
+def test_a_text_encoder_that_was_changed_encodes_again(tiny_clip: Any) -> None:
+    text = "a cloud"
+    other_layer, patched = tiny_clip.clone(), tiny_clip.clone()
+    other_layer.clip_layer(-1)
+    weight = "clip_l.transformer.text_model.final_layer_norm.weight"
+    patched.add_patches({weight: ("diff", (torch.ones(TINY_CLIP["hidden_size"]),))})
+    assert [kept_prompts(clip, text, text) for clip in (tiny_clip, other_layer, patched)] == [1, 1, 0]
+    with_hooks = tiny_clip.clone()
+    with_hooks.apply_hooks_to_conds = object()
+    assert kept_prompts(with_hooks, text) == 0
+
+
 def test_windows_take_the_prompt_that_holds_at_their_first_new_frame() -> None:
     from evertalk_pack.nodes.host.sampling.schedule import prompts_of
 

@@ -17,7 +17,7 @@ def test_editor_is_unpacked_alone(tmp_path: Path) -> None:
     wheel = make_wheel(
         tmp_path / "a.whl", "comfyui_frontend_package/__init__.py", f"{frontends.INSIDE}index.html"
     )
-    frontends.unpack(wheel, tmp_path / "1.2.3")
+    frontends.unpack_editor(wheel, tmp_path / "1.2.3")
     assert [file.name for file in (tmp_path / "1.2.3").iterdir()] == ["index.html"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["1.2.3", "a.whl"]
 
@@ -25,7 +25,7 @@ def test_editor_is_unpacked_alone(tmp_path: Path) -> None:
 def test_wheel_without_an_editor_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path / "b.whl", "other/__init__.py")
     with pytest.raises(SetupError, match=r"b\.whl holds no editor"):
-        frontends.unpack(wheel, tmp_path / "1.2.3")
+        frontends.unpack_editor(wheel, tmp_path / "1.2.3")
     assert [file.name for file in tmp_path.iterdir()] == ["b.whl"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from editors import OWN, Drawing, server_with_newest
+from editors import OWN, SOUNDS_S, Drawing, server_with_newest
 
 if TYPE_CHECKING:
     from comfy_server import ComfyServer
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).resolve().parent
 MEDIA = HERE.parents[1] / "demo" / "media"
-SOUND_S = 2.3
 
 
 def put_media(server: "ComfyServer") -> None:
-    """The demo's files, and a sound of noise, into the server's input folder."""
+    """The demo's files, and two sounds of noise, into the server's input folder."""
     from kill_runs import write_speech
 
     for file in sorted(MEDIA.iterdir()):
         server.client.upload(file)
-    write_speech(server, SOUND_S)
+    for seconds in SOUNDS_S:
+        write_speech(server, seconds)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 from comfy_server import ComfyServer
 from editor_page import Editor
-from editors import NEWEST, NEWEST_NODES, each_editor
+from editors import NEWEST, NEWEST_NODES, SOUND, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -15,7 +15,6 @@ IN_SIGHT_JS = """(kind) => {
   return node.widgets.map((widget) => widget.name).filter((name) => texts.includes(name))
 }"""
 SAMPLER, LOADER = "EverTalkSampler", "EverTalkModelLoader"
-SOUND = "speech_2.3.wav"
 USUAL = {"output", "resume", "window_seeds", "pause_after", "format", "sampler_name"}
 """What the demo leaves at its default; it has window_frames and motion_frames of its own."""
 

@@ -10,7 +10,17 @@ import pytest
 from comfy_server import ComfyServer
 from editor_page import POLL_MS, SAMPLER_JS, WAIT_MS, WIDGET_JS, Editor
 from editor_reports import read_report
-from editors import NEWEST, NEWEST_NODES, OWN, Drawing, each_editor
+from editors import (
+    LONG_SOUND,
+    LONG_WINDOWS,
+    NEWEST,
+    NEWEST_NODES,
+    OWN,
+    SOUND,
+    UNHURRIED,
+    Drawing,
+    each_editor,
+)
 from kill_runs import sampled_windows
 from tiny_folder import write_flashtalk
 
@@ -18,11 +28,6 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES = sorted((ROOT / "workflows").glob("*.json"))
-SOUND = "speech_2.3.wav"
-"""5 windows of 17 frames, which begin at 0, 12, 24, ..."""
-
-UNHURRIED: dict[str, Any] = {"steps": 20}
-"""For a click that must come before the last window: a browser may take seconds for it."""
 
 
 def run_folder(server: ComfyServer, prefix: str) -> Path:
@@ -37,6 +42,18 @@ def wait_until_sampled(server: ComfyServer, before: int, windows: list[int]) -> 
     while sampled_windows(server.log[before:]) != windows:
         assert time.monotonic() < deadline, server.log[before:]
         time.sleep(POLL_MS / 1000)
+
+
+def goes_on_behind(kept: int, editor: Editor, server: ComfyServer) -> None:
+    """Press "Go on": the windows that were kept are not sampled again; then end the run."""
+    before = len(server.log)
+    editor.press("Go on")
+    editor.wait_for_done(kept + 1)
+    editor.press("Stop and keep")
+    editor.wait_for_status("windows kept")
+    sampled = sampled_windows(server.log[before:])
+    assert sampled == list(range(kept, kept + len(sampled)))
+    assert editor.strip().cells.count("done") > kept
 
 
 @each_editor()
@@ -157,19 +174,27 @@ def test_strip_says_what_the_run_will_be_and_follows_the_widgets(editor: Editor)
 
 
 @each_editor(OWN, NEWEST_NODES)
-def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(editor: Editor) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/whole", steps=40)  # the newest editor is slow to look
+def test_strip_advances_and_the_newest_window_plays(editor: Editor) -> None:
+    editor.load_demo(LONG_SOUND, filename_prefix="web/running", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(2)
     strip = editor.strip()
-    assert len(strip.cells) == 5
+    assert len(strip.cells) == LONG_WINDOWS
     assert strip.cells == sorted(strip.cells, key=["done", "running", "queued"].index), "in the order of time"
     assert strip.status.startswith("Window ")
     assert "s left" in strip.status
     assert strip.buttons == ["Pause", "Stop and keep"]
-    assert ".mp4&subfolder=web%2Fwhole_r" in strip.video
+    assert ".mp4&subfolder=web%2Frunning_r" in strip.video
     editor.wait("document.querySelector('.evertalk-video').currentTime > 0")
     editor.shoot("running")
+    editor.press("Stop and keep")
+    editor.wait_for_status("windows kept")
+
+
+@each_editor(OWN, NEWEST_NODES)
+def test_finished_run_shows_every_window_done_and_plays_the_whole_video(editor: Editor) -> None:
+    editor.load_demo(SOUND, filename_prefix="web/whole")
+    editor.queue()
     editor.wait_for_status("5 of 5 windows done")
     strip = editor.strip()
     assert strip.cells == ["done"] * 5
@@ -182,40 +207,37 @@ def test_strip_advances_the_newest_window_plays_and_the_whole_video_at_the_end(e
 def test_stopped_run_keeps_its_windows_and_goes_on_with_the_seed_it_had(
     editor: Editor, server: ComfyServer
 ) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/stopped", control_after_generate="randomize", **UNHURRIED)
+    editor.load_demo(
+        LONG_SOUND, filename_prefix="web/stopped", control_after_generate="randomize", **UNHURRIED
+    )
     seed = editor.widget("seed")["value"]
     editor.queue()
     editor.wait_for_done(2)
     editor.press("Stop and keep")
-    editor.wait_for_status("of 5 windows kept")
+    editor.wait_for_status(f"of {LONG_WINDOWS} windows kept")
     strip = editor.strip()
     kept = strip.cells.count("done")
-    assert 2 <= kept < 5
-    assert strip.cells == ["done"] * kept + ["queued"] * (5 - kept)
+    assert 2 <= kept < LONG_WINDOWS
+    assert strip.cells == ["done"] * kept + ["queued"] * (LONG_WINDOWS - kept)
     assert strip.buttons == ["Go on"]
     assert "_incomplete.mp4" in strip.video
     editor.shoot("stopped")
     assert editor.widget("seed")["value"] != seed, "the editor has drawn another one"
-    before = len(server.log)
-    editor.press("Go on")
-    editor.wait_for_status("5 of 5 windows done")
-    assert sampled_windows(server.log[before:]) == list(range(kept, 5))
-    assert editor.strip().cells == ["done"] * 5
+    goes_on_behind(kept, editor, server)
 
 
 def test_paused_run_ends_behind_its_window_and_goes_on(editor: Editor, server: ComfyServer) -> None:
-    editor.load_demo(SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED)
+    editor.load_demo(
+        LONG_SOUND, filename_prefix="web/paused", seed=3, control_after_generate="fixed", **UNHURRIED
+    )
     editor.queue()
     editor.wait_for_done(1)
     editor.press("Pause")
-    editor.wait_for_status("of 5 windows kept")
+    editor.wait_for_status(f"of {LONG_WINDOWS} windows kept")
     kept = editor.strip().cells.count("done")
-    assert 1 < kept < 5
+    assert 1 < kept < LONG_WINDOWS
     editor.shoot("paused")
-    before = len(server.log)
-    editor.press("Go on")
-    editor.wait_for_status("5 of 5 windows done")
-    assert sampled_windows(server.log[before:]) == list(range(kept, 5))
+    goes_on_behind(kept, editor, server)
 
 
 PRIMITIVE_JS = """(type) => {
@@ -314,7 +336,7 @@ def test_other_nodes_get_their_badges_below_their_widgets(editor: Editor) -> Non
 
 @each_editor()
 def test_failed_window_is_marked_and_says_why(editor: Editor, server: ComfyServer, drawing: Drawing) -> None:
-    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/failed", **UNHURRIED)
+    editor.load_demo(LONG_SOUND, filename_prefix=f"{drawing.name}/failed", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     shutil.rmtree(run_folder(server, f"{drawing.name}/failed"))

@@ -2,11 +2,10 @@
 
 import pytest
 from editor_page import SAMPLER_JS, Editor
-from editors import Drawing, each_editor
+from editors import SOUND, Drawing, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
-SOUND = "speech_2.3.wav"
 RUNS = "57 frames, 5 windows, 64x64"
 ALWAYS, MUTED, BYPASSED = 0, 2, 4
 

@@ -2,7 +2,7 @@
 
 import pytest
 from editor_page import Editor
-from editors import OWN, each_editor
+from editors import OWN, SOUND, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -42,7 +42,7 @@ def press(editor: Editor, index: int) -> None:
 
 @each_editor(OWN)
 def test_a_film_of_hours_has_few_cells_and_each_of_its_windows_can_be_chosen(editor: Editor) -> None:
-    editor.load_demo("speech_2.3.wav", filename_prefix="web/hours")
+    editor.load_demo(SOUND, filename_prefix="web/hours")
     editor.page.evaluate(TELL_JS, [WINDOWS, DONE])
     editor.wait_for_status("step 2/4")
     cells = editor.strip().cells

@@ -5,16 +5,13 @@ from pathlib import Path
 import pytest
 from comfy_server import ComfyServer
 from editor_page import NODE_AT, Editor
-from editors import NEWEST_NODES, OWN, Drawing, each_editor
-from kill_runs import write_speech
+from editors import LONG_SOUND, NEWEST_NODES, OWN, SOUND, UNHURRIED, Drawing, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
-SOUND = "speech_2.3.wav"
-LONG_S, LONG = 12.0, "speech_12.wav"
-SLOW = 40
-"""Windows and their steps, so many that the run still goes on when a slow browser has been clicked in."""
-
+SOUND_JS = """(sound) => {
+  window.app.graph.nodes.find((node) => node.type === 'LoadAudio').widgets[0].value = sound
+}"""
 MENU = ".litecontextmenu, [role=menu]"
 STRIPS_JS = """() => window.app.graph.nodes.filter((node) => node.type === 'EverTalkSampler')
   .map((node) => node.widgets.filter((widget) => widget.name === 'evertalk_strip').length)"""
@@ -28,9 +25,11 @@ def test_stop_ends_its_own_run_and_the_next_in_the_queue_is_made_whole(
     editor: Editor, server: ComfyServer, drawing: Drawing
 ) -> None:
     first, second = f"{drawing.name}/first", f"{drawing.name}/second"
-    editor.load_demo(SOUND, filename_prefix=first, steps=60, seed=1, control_after_generate="fixed")
+    draws = {"seed": 1, "control_after_generate": "fixed"}
+    editor.load_demo(LONG_SOUND, filename_prefix=first, **draws, **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
+    editor.page.evaluate(SOUND_JS, SOUND)
     editor.set(filename_prefix=second, steps=2)
     editor.queue()
     editor.press("Stop and keep")
@@ -59,10 +58,9 @@ def test_go_on_is_of_the_run_whose_folder_is_there(
 
 @each_editor()
 def test_pause_of_a_run_that_has_ended_does_not_pause_the_one_behind_it(
-    editor: Editor, server: ComfyServer, drawing: Drawing
+    editor: Editor, drawing: Drawing
 ) -> None:
-    write_speech(server, LONG_S)
-    editor.load_demo(LONG, filename_prefix=f"{drawing.name}/behind", steps=SLOW)
+    editor.load_demo(LONG_SOUND, filename_prefix=f"{drawing.name}/behind", **UNHURRIED)
     editor.queue()
     editor.wait_for_status("Window ")
     paused = editor.page.evaluate("""async () => {

@@ -6,14 +6,9 @@ from pathlib import Path
 import pytest
 from comfy_server import ComfyServer
 from editor_page import IS_OPEN, Editor
-from editors import NEWEST_NODES, OWN, each_editor
-from kill_runs import write_speech
+from editors import LONG_SOUND, LONG_WINDOWS, NEWEST_NODES, OWN, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
-
-SECONDS, WINDOWS = 60.0, 125
-SLOW = 40
-"""Steps of a window; with so many windows the run still goes on when a busy machine shows the page again."""
 
 
 def reload(editor: Editor) -> None:
@@ -35,8 +30,7 @@ def open_file(editor: Editor, file: Path) -> None:
 def test_reloaded_page_shows_its_run_again_and_can_stop_it(
     editor: Editor, server: ComfyServer, tmp_path: Path
 ) -> None:
-    write_speech(server, SECONDS)
-    editor.load_demo(f"speech_{SECONDS:g}.wav", filename_prefix="reloaded", steps=SLOW, seed=7)
+    editor.load_demo(LONG_SOUND, filename_prefix="reloaded", steps=40, seed=7)  # the page loads twice
     file = tmp_path / "saved.json"
     file.write_text(json.dumps(editor.page.evaluate("() => window.app.graph.serialize()")))
     editor.queue()
@@ -45,7 +39,7 @@ def test_reloaded_page_shows_its_run_again_and_can_stop_it(
     open_file(editor, file)
     editor.wait_for_status("Window ")
     strip = editor.strip()
-    assert len(strip.cells) == WINDOWS
+    assert len(strip.cells) == LONG_WINDOWS
     assert strip.cells.count("done") >= 2, "windows that were finished before the page was there are known"
     done = strip.cells.count("done")
     editor.wait_for_done(done + 1)
@@ -53,7 +47,7 @@ def test_reloaded_page_shows_its_run_again_and_can_stop_it(
     open_file(editor, file)
     editor.wait_for_status("Window ")
     editor.press("Stop and keep")
-    editor.wait_for_status(f"of {WINDOWS} windows kept")
+    editor.wait_for_status(f"of {LONG_WINDOWS} windows kept")
     assert editor.strip().buttons == ["Go on"]
     before = len(server.log)
     editor.press("Go on")

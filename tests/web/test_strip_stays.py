@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 from comfy_server import ComfyServer
 from editor_page import SAMPLER_JS, Editor
-from editors import NEWEST_NODES, OWN, each_editor
-from kill_runs import SMALL, write_speech
+from editors import LONG_SOUND, LONG_WINDOWS, NEWEST_NODES, OWN, SOUND, UNHURRIED, each_editor
+from kill_runs import SMALL
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
-SHORT, LONG = "speech_2.3.wav", "speech_12.wav"
-LONG_WINDOWS = 25
-SLOW = 40
-"""Steps of a window, so many that the run still goes on when all has been done meanwhile."""
-
 TAB_JS = "window.app.extensionManager.workflow"
 
 FIRST_TAB_JS = f"""async (path) => {{
@@ -47,12 +42,6 @@ SCHEDULER_JS = """([index, value]) => {
 }"""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _sounds(server: ComfyServer) -> None:
-    for seconds in (2.3, 12.0):
-        write_speech(server, seconds)
-
-
 def undo(editor: Editor) -> None:
     editor.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Undo')")
 
@@ -70,7 +59,8 @@ def stop(editor: Editor) -> int:
 
 
 def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -> None:
-    editor.load_demo(LONG, filename_prefix="stays", steps=SLOW, seed=3, control_after_generate="randomize")
+    draws = {"seed": 3, "control_after_generate": "randomize"}
+    editor.load_demo(LONG_SOUND, filename_prefix="stays", **draws, **UNHURRIED)
     tab = editor.page.evaluate(f"() => {TAB_JS}.activeWorkflow.path")
     editor.queue()
     editor.wait_for_done(1)
@@ -82,8 +72,8 @@ def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -
     editor.wait_for_done(1)
     assert editor.strip().status.startswith("Window ")
 
-    editor.load_demo(LONG, filename_prefix="other", steps=SLOW)  # the same workflow, with the same id
-    editor.wait_for_estimate("25 windows")
+    editor.load_demo(LONG_SOUND, filename_prefix="other", **UNHURRIED)  # the same workflow, with the same id
+    editor.wait_for_estimate(f"{LONG_WINDOWS} windows")
     editor.page.wait_for_timeout(1000)
     assert editor.strip().cells == []
 
@@ -112,7 +102,8 @@ def test_run_is_shown_after_an_undo_another_tab_and_a_deletion(editor: Editor) -
 
 @each_editor(OWN, NEWEST_NODES)
 def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, server: ComfyServer) -> None:
-    editor.load_demo(LONG, filename_prefix="restarted", steps=SLOW, seed=6, control_after_generate="fixed")
+    draws = {"seed": 6, "control_after_generate": "fixed"}
+    editor.load_demo(LONG_SOUND, filename_prefix="restarted", **draws, **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     server.kill()
@@ -130,20 +121,34 @@ def test_server_that_is_started_anew_leaves_a_run_to_go_on_with(editor: Editor, 
     assert "windows were finished" in server.log
 
 
-def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
-    editor.load_demo(SHORT, filename_prefix="missed", steps=SLOW // 2)
+def test_connection_that_comes_back_leaves_a_run_that_goes_on_as_it_is(editor: Editor) -> None:
+    editor.load_demo(LONG_SOUND, filename_prefix="reconnected", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
     editor.page.evaluate("() => { window.comfyAPI.api.api.dispatchCustomEvent('reconnected') }")
+    done = editor.strip().cells.count("done")
+    editor.wait_for_done(done + 1)
     assert editor.strip().status.startswith("Window "), "it still runs"
+    stop(editor)
+
+
+def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Editor) -> None:
+    editor.load_demo(SOUND, filename_prefix="missed")
     editor.page.evaluate("""() => {
-      const { api } = window.comfyAPI.api, deaf = api.dispatchEvent
+      const { api } = window.comfyAPI.api, hear = api.dispatchEvent
+      let isDeaf = false
       api.dispatchEvent = function (event) {
-        return event.type === 'evertalk' ? true : deaf.call(this, event)
+        if (event.type !== 'evertalk') return hear.call(this, event)
+        if (isDeaf) return true
+        isDeaf = event.detail.kind === 'window'
+        return hear.call(this, event)
       }
-      window.hearAgain = () => { api.dispatchEvent = deaf }
+      window.hearAgain = () => { api.dispatchEvent = hear }
     }""")
+    editor.queue()
+    editor.wait_for_done(1)
     editor.wait_until_idle()
+    assert editor.strip().cells.count("done") == 1
     assert "windows done" not in editor.strip().status
     editor.page.evaluate("() => { hearAgain(); comfyAPI.api.api.dispatchCustomEvent('reconnected') }")
     editor.wait_for_status("5 of 5 windows done")
@@ -152,7 +157,7 @@ def test_end_that_was_missed_while_the_connection_was_away_is_shown(editor: Edit
 
 @each_editor(OWN, NEWEST_NODES)
 def test_pasted_sampler_has_steps_and_a_run_of_its_own(editor: Editor) -> None:
-    editor.load_demo(SHORT, filename_prefix="pasted", scheduler="infinitetalk")
+    editor.load_demo(SOUND, filename_prefix="pasted", scheduler="infinitetalk")
     editor.warn("EverTalkSampler", "said of the first")
     editor.page.evaluate(PASTE_JS)
     editor.page.evaluate(SCHEDULER_JS, [1, "multitalk"])
@@ -170,7 +175,7 @@ def test_pasted_sampler_has_steps_and_a_run_of_its_own(editor: Editor) -> None:
     "inside", [("EverTalkSampler", "EverTalkAudioEmbeds"), ("LoadAudio", "EverTalkAudioEmbeds")]
 )
 def test_estimate_sees_through_a_subgraph(editor: Editor, inside: tuple[str, ...]) -> None:
-    editor.load_demo(SHORT)
+    editor.load_demo(SOUND)
     editor.page.evaluate(SUBGRAPH_JS, inside)
     editor.page.wait_for_timeout(600)
     sampler_is_inside = "EverTalkSampler" in inside
@@ -189,7 +194,7 @@ def test_estimate_sees_through_a_subgraph(editor: Editor, inside: tuple[str, ...
     ids=["muted", "bypassed"],
 )
 def test_speech_that_is_switched_off_is_named_and_not_counted(editor: Editor, mode: int, told: str) -> None:
-    editor.load_demo(SHORT)
+    editor.load_demo(SOUND)
     editor.wait_for_estimate("57 frames")
     editor.page.evaluate(MODE_JS, ["LoadAudio", mode])
     editor.wait_for_estimate(told)
@@ -218,7 +223,7 @@ def test_clip_that_is_switched_off_leaves_the_size_to_the_picture(editor: Editor
 def test_load_speech_tells_its_length_and_its_speech_is_filmed(editor: Editor) -> None:
     workflow = json.loads((ROOT / "workflows" / "demo_tiny.json").read_text())
     speech = next(node for node in workflow["nodes"] if node["type"] == "LoadAudio")
-    speech |= {"type": "EverTalkLoadSpeech", "widgets_values": [SHORT, None, None]}
+    speech |= {"type": "EverTalkLoadSpeech", "widgets_values": [SOUND, None, None]}
     editor.load(workflow, filename_prefix="speech", **SMALL)
     editor.wait_for_estimate("2.3 s of audio -> 57 frames, 5 windows")
     editor.queue()

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 from comfy_server import ComfyServer
 from editor_page import Editor
-from editors import Drawing, each_editor
+from editors import LONG_SOUND, SOUND, UNHURRIED, Drawing, each_editor
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
-SOUND = "speech_2.3.wav"
 INSIDE = ["EverTalkSampler", "EverTalkAudioEmbeds"]
 TEXT_WIDGET = "$$node-text-preview"
 """How the editor calls the line of text that a node says while it runs."""
@@ -68,20 +67,34 @@ TEXTS_JS = """(name) => window.app.canvas.graph.nodes
   .filter((node) => node.widgets?.some((widget) => widget.name === name)).map((node) => node.type)"""
 
 
+def press(editor: Editor, words: str) -> None:
+    """Press a button of the only strip in the graph that is shown; those around it are in the page too."""
+    editor.page.evaluate(
+        """(words) => {
+          const { nodes } = window.app.canvas.graph
+          const isStrip = (widget) => widget.name === 'evertalk_strip'
+          const { element } = nodes.find((node) => node.widgets?.some(isStrip)).widgets.find(isStrip)
+          ;[...element.querySelectorAll('button')].find((one) => one.textContent === words).click()
+        }""",
+        words,
+    )
+
+
 @each_editor()
 def test_subgraph_that_is_looked_into_shows_its_run_and_the_console_stays_empty(
     editor: Editor, server: ComfyServer, drawing: Drawing
 ) -> None:
-    editor.load_demo(SOUND, filename_prefix=f"{drawing.name}/inside", steps=4)
+    editor.load_demo(LONG_SOUND, filename_prefix=f"{drawing.name}/inside", **UNHURRIED)
     editor.page.evaluate(INTO_SUBGRAPH_JS, INSIDE)
     editor.page.evaluate(OPEN_JS)
     editor.errors.clear()
     before = len(server.log)
     editor.queue()
-    # The newest editor takes the line away when the run has ended.
+    editor.wait_for_done(1)
     editor.wait(f"({TEXTS_JS})('{TEXT_WIDGET}').join() === 'EverTalkSampler'")
-    editor.wait_for_status("5 of 5 windows done")
-    assert "Window 5 of 5, step 4/4" in server.log[before:]
+    press(editor, "Stop and keep")
+    editor.wait_for_status("windows kept")
+    assert "Window 1 of 125, step 20/20" in server.log[before:]
     assert editor.errors == []
 
 
@@ -131,16 +144,6 @@ def outer(editor: Editor) -> list[dict[str, Any]]:
     return editor.page.evaluate(STRIP_OF_JS)
 
 
-def go_on(editor: Editor) -> None:
-    """Press the button of the only strip that is shown."""
-    editor.page.evaluate("""() => {
-      const { nodes } = window.app.canvas.graph
-      const isStrip = (widget) => widget.name === 'evertalk_strip'
-      const { element } = nodes.find((node) => node.widgets?.some(isStrip)).widgets.find(isStrip)
-      ;[...element.querySelectorAll('button')].find((one) => one.textContent === 'Go on').click()
-    }""")
-
-
 def wait_for_outer(editor: Editor, status: str) -> dict[str, Any]:
     editor.wait(f"({STRIP_OF_JS})()[0]?.status.includes('{status}')")
     (strip,) = outer(editor)
@@ -163,7 +166,7 @@ def test_nested_subgraph_shows_the_run_of_the_sampler_inside_and_its_buttons_wor
     assert strip["done"] == 2
     assert "_incomplete.mp4" in strip["video"]
     assert strip["buttons"] == ["Go on"]
-    go_on(editor)
+    press(editor, "Go on")
     wait_for_outer(editor, "4 of 5 windows kept")
     assert len(list(server.output.glob(f"{prefix}_r*.run"))) == 1, "the same run went on"
     editor.page.evaluate(OPEN_JS)
@@ -205,7 +208,7 @@ def test_old_group_node_shows_the_run_of_the_sampler_inside(editor: Editor, draw
     editor.queue()
     strip = wait_for_outer(editor, "4 of 5 windows kept")
     assert "_incomplete.mp4" in strip["video"]
-    go_on(editor)
+    press(editor, "Go on")
     strip = wait_for_outer(editor, "5 of 5 windows done")
     assert strip["buttons"] == []
     assert editor.errors == []

@@ -49,7 +49,7 @@ def waveform_of(audio: object, socket: str = "audio") -> Waveform:
         )
     samples_CT = samples_BCT[0].cpu()
     sound = Waveform(float_samples(samples_CT, socket), int(value["sample_rate"]), notes_of(value))
-    check_sound(sound, socket)
+    peak = check_sound(sound, socket)
     if not samples_CT.is_floating_point() and (channels := surround_channels(sound.samples_CT)):
         raise InputError(
             f"{socket}: the sound is one channel of {sound.duration_s:.2f} s in which {channels} channels "
@@ -58,7 +58,7 @@ def waveform_of(audio: object, socket: str = "audio") -> Waveform:
         )
     if is_interleaved(sound.samples_CT):
         sound = two_channels(sound, samples_CT.dtype, socket)
-    return replace(sound, notes=(*sound.notes, *peak_notes(sound, socket)))
+    return replace(sound, notes=(*sound.notes, *peak_notes(peak, socket)))
 
 
 def notes_of(audio: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Speech encoders as files of the host, in the host's memory management."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from ....multitalk.common.types import Waveform
 from ....multitalk.speech.checkpoint import check_names, speech_encoder_from
 from ....multitalk.speech.chunks import EncodeContext, encode_in_chunks, encoding_bytes
 from ....multitalk.speech.config import SpeechEncoderConfig
+from ....multitalk.speech.embeds import TrackContent
 from ....multitalk.speech.waveform import SPEECH_RATE_HZ
 from ....wanvideo.checkpoint import read_header
 from ..compat.patchers import new_patcher
 from ..compat.precision import note_precision
 from ..model.files import with_label
+from .kept import KEPT, SPEECH, encoder_of
 
 FOLDERS = ("audio_encoders", "wav2vec2")
 """The host's own folder for audio encoders, and the one that other packs taught people to use."""
@@ -56,6 +58,14 @@ class SpeechEncoderModel:
         check = comfy.model_management.throw_exception_if_processing_interrupted
         context = EncodeContext(self.patcher.load_device, folder, check)
         return encode_in_chunks(self.patcher.model, speech.samples_CT[0], num_frames, stats_samples, context)
+
+    def recall(self, content: TrackContent, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """See multitalk.speech.embeds.RecallTrack."""
+        config = self.config
+        size = content.video_frames * config.num_layers * config.dim * torch.float32.itemsize
+        # An hour's sound is not read once more for what would not be kept.
+        encoder = encoder_of(self.patcher) if KEPT.has_room_for(size) else None
+        return KEPT.recall(encoder, content, make, SPEECH, shared=True)
 
 
 def speech_encoder_names() -> list[str]:

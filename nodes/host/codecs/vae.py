@@ -15,6 +15,7 @@ from ....multitalk.common.errors import InputError
 from ....wanvideo.geometry import LATENT_CHANNELS, SPACE_STRIDE
 from ..compat.out_of_memory import is_out_of_memory
 from ..report.progress import show_on_node
+from .kept import KEPT, PICTURE, encoder_of
 from .streamed_vae import can_stream, stream_decode, stream_encode
 
 LOG = logging.getLogger("evertalk")
@@ -86,6 +87,17 @@ class Codec:
             "encode",
             lambda chunk: self._encode(pixels, chunk),
             lambda: self._vae.encode_tiled(pixels, tile_x=TILE_PX, tile_y=TILE_PX, overlap=TILE_OVERLAP_PX),
+        )
+
+    def recall_picture(self, content: object, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The raw latents of a picture: kept from before, or what `make` encodes."""
+        if not can_stream(self._vae):
+            return make()
+        vae, chunks = self._vae, self._chunks
+        settings = (str(vae.vae_dtype), str(vae.device), str(vae.output_device), vae.crop_input, chunks[:1])
+        # Memory that ran out has the rest encoded in smaller pieces, which may round otherwise.
+        return KEPT.recall(
+            encoder_of(vae.patcher, *settings), content, make, PICTURE, only_if=lambda: self._chunks == chunks
         )
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:

@@ -19,12 +19,14 @@ class RunRecord:
         attention: the attention backend that ran last; empty if nothing was sampled.
         attention_elsewhere: what ran outside of self-attention; the same unless that is right there alone.
         budget: what sparse attention did so far; None where there was none.
+        kept: what was not encoded again, each once.
     """
 
     warnings: list[str] = field(default_factory=list[str])
     attention: str = ""
     attention_elsewhere: str = ""
     budget: BudgetReport | None = None
+    kept: list[str] = field(default_factory=list[str])
 
 
 _RECORD: ContextVar[RunRecord | None] = ContextVar("evertalk_run_record", default=None)
@@ -53,6 +55,13 @@ def note_attention(choice: AttentionChoice) -> None:
     record = _RECORD.get()
     if record is not None:
         record.attention, record.attention_elsewhere = choice.ran, choice.elsewhere
+
+
+def note_kept(what: str) -> None:
+    """Note that something was not encoded again, if anybody is recording."""
+    record = _RECORD.get()
+    if record is not None and what not in record.kept:
+        record.kept.append(what)
 
 
 def note_budget(report: BudgetReport) -> None:

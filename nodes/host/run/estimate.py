@@ -22,8 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from ....multitalk.common.errors import InputError
 from ....multitalk.dubbing.source import open_source
 from ....multitalk.media.media_file import open_media
-from ....multitalk.media.mp4_sanity import claims_too_much
-from ....multitalk.media.sound_file import MAX_HOURS
+from ....multitalk.media.sound_file import MAX_HOURS, check_claims, too_long
 from ....multitalk.runs.manifest import check_window_count
 from ....multitalk.speech.waveform import video_frames_in
 from ....multitalk.windows.schedule_windows import windows_under
@@ -269,9 +268,7 @@ def sound_seconds(graph: SentGraph, node: Node | None, name: str) -> float | Non
     path = chosen_file(graph.source(node, name, *SOUND_LOADERS), "audio")
     seconds = None if path is None else told_seconds(path, name)
     if path is not None and seconds is not None and seconds > MAX_HOURS * 3600:
-        raise InputError(
-            f"{name}: {path.name} is longer than {MAX_HOURS} hours; cut it, and make a video of each part"
-        )
+        raise too_long(name, path.name)
     return seconds
 
 
@@ -286,10 +283,7 @@ def told_seconds(path: Path, socket: str = "audio") -> float | None:
         InputError: it is not a sound that FFmpeg knows, or claims too much.
     """
     try:
-        if claims_too_much(str(path)):
-            raise InputError(
-                f"{socket}: {path.name} names more samples than it has bytes; choose another file"
-            )
+        check_claims(path, socket)
         with open_media(path) as container:
             stream = next(iter(container.streams.audio), None)
             if stream is not None and stream.duration is not None and stream.time_base is not None:

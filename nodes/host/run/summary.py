@@ -74,6 +74,7 @@ class RunSummary:
         warnings: what else ran than what was asked for, a sentence each.
         run_folder: where the run's windows are kept; empty for raw latents.
         gpus: how many worked on each window together.
+        kept: what the run did not encode again, because it was kept from before.
     """
 
     path: str
@@ -94,6 +95,7 @@ class RunSummary:
     warnings: tuple[str, ...]
     run_folder: str
     gpus: int = 1
+    kept: tuple[str, ...] = ()
 
 
 def with_summary(plan: RunPlan, run_models: RunModels, make: Callable[[], dict[str, Any]]) -> io.NodeOutput:
@@ -150,6 +152,7 @@ def summary_of(plan: RunPlan, run_models: RunModels, latent: dict[str, Any], rec
         warnings=tuple(record.warnings),
         run_folder=str(latent["run_folder"]) if path else "",
         gpus=gpus_of(run_models.model),
+        kept=tuple(record.kept),
     )
 
 

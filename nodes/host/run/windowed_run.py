@@ -26,7 +26,7 @@ from ....multitalk.runs.store import RunStore
 from ....multitalk.speech.embeds import AudioEmbeds
 from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
-from ....multitalk.windows.modes import MODES
+from ....multitalk.windows.modes import MODES, RecallPicture, encode_now
 from ....multitalk.windows.plan import Window
 from ....multitalk.windows.report import WindowReporter
 from ....multitalk.windows.seeds import seeded_noise
@@ -239,7 +239,7 @@ def run_windows(
         if dub is not None:
             dub.begin_at(plan.windows, first)
         reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
-        spec = clip.ended(spec_of(plan, attachment, dub), sampling_backend)
+        spec = clip.ended(spec_of(plan, attachment, dub, sampling_backend.recall_picture), sampling_backend)
         windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
         chunks = join_windows(windows, plan.look.blend_frames, count, carry.held_FHWC)
         del carry  # the loop lets go of its frames when it is done with them
@@ -369,7 +369,12 @@ def scene_picture(plan: RunPlan, dub: Dub | None) -> Callable[[], torch.Tensor]:
     return (lambda: plan.picture_HWC) if dub is None else dub.scene_picture
 
 
-def spec_of(plan: RunPlan, attachment: AudioAttachment, dub: Dub | None = None) -> RunSpec:
+def spec_of(
+    plan: RunPlan,
+    attachment: AudioAttachment,
+    dub: Dub | None = None,
+    recall: RecallPicture = encode_now,
+) -> RunSpec:
     """The run as the window loop reads it; `dub` is the plan's source, opened."""
     match = finishing(plan.look, scene_picture(plan, dub))
     reference = plan.reference if dub is None else dub.reference
@@ -381,7 +386,7 @@ def spec_of(plan: RunPlan, attachment: AudioAttachment, dub: Dub | None = None) 
 
     return RunSpec(
         windows=plan.windows,
-        mode=MODES[attachment.mode](),
+        mode=MODES[attachment.mode](recall),
         height_px=plan.size.height_px,
         width_px=plan.size.width_px,
         reference=reference,

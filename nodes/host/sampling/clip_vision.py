@@ -9,8 +9,12 @@ from typing import Any
 
 import torch
 
+from ..codecs.kept import CLIP_VIEW, KEPT, PICTURES_A_RUN, encoder_of
 from ..report.progress import show_on_node
 from .comfy_backend import SeeFrame
+
+PREPARING = ("dtype", "image_size", "image_mean", "image_std", "return_all_hidden_states", "model_type")
+"""How a CLIP vision model of the host prepares a frame and what it gives, as far as it says."""
 
 
 class PerWindowClipVision:
@@ -24,14 +28,27 @@ class PerWindowClipVision:
         self.clip_vision = clip_vision
         self._frame_HWC: torch.Tensor | None = None
         self._seen: Any = None
+        self._encoded = 0
 
     def __call__(self, frame_HWC: torch.Tensor) -> Any:
         """The host's CLIP vision output of a frame, 0..1."""
         if self._frame_HWC is not frame_HWC:
-            # Squeezed to CLIP's square, not cut: so Wan's image-to-video models were trained.
-            self._seen = self.clip_vision.encode_image(frame_HWC[None], crop=False)
+            self._encoded += 1
+            self._seen = (
+                self._look_at(frame_HWC) if self._encoded > PICTURES_A_RUN else self._recalled(frame_HWC)
+            )
             self._frame_HWC = frame_HWC
         return self._seen
+
+    def _recalled(self, frame_HWC: torch.Tensor) -> Any:
+        model = self.clip_vision
+        settings = [getattr(model, name, None) for name in PREPARING]
+        encoder = encoder_of(getattr(model, "patcher", None), *settings)
+        return KEPT.recall(encoder, frame_HWC, lambda: self._look_at(frame_HWC), CLIP_VIEW)
+
+    def _look_at(self, frame_HWC: torch.Tensor) -> Any:
+        # Squeezed to CLIP's square, not cut: so Wan's image-to-video models were trained.
+        return self.clip_vision.encode_image(frame_HWC[None], crop=False)
 
 
 @dataclass(frozen=True, slots=True)

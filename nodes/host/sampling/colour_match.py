@@ -23,8 +23,13 @@ DRIFT_STRIDE = TIME_STRIDE
 """Every 4th frame is measured: drift is slow, and each frame costs a copy to the device."""
 
 
-def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.Tensor], torch.Tensor]:
-    """The last touch on a window's frames, in place: their colours matched to the scene's first picture."""
+def finishing(
+    look: LookSettings, picture: Picture, chunk_pixels: int = CHUNK_PIXELS
+) -> Callable[[Window, torch.Tensor], torch.Tensor]:
+    """The last touch on a window's frames, in place: their colours matched to the scene's first picture.
+
+    So many pixels are brought to the device at a time.
+    """
     method = look.colour
     if method is None or not look.matches_colour:
         return lambda _window, frames_FHWC: frames_FHWC
@@ -32,7 +37,7 @@ def finishing(look: LookSettings, picture: Picture) -> Callable[[Window, torch.T
     def finish(_window: Window, frames_FHWC: torch.Tensor) -> torch.Tensor:
         device = make_room()
         reference_HWC = picture().to(device)
-        chunk = max(1, CHUNK_PIXELS // frames_FHWC[0, ..., 0].numel())
+        chunk = max(1, chunk_pixels // frames_FHWC[0, ..., 0].numel())
         # In pieces: after a decode the device has little memory to spare. In place: so has the computer.
         for piece in frames_FHWC.split(chunk):
             piece.copy_(match_colour(piece.to(device), reference_HWC, look.colour_strength, method))

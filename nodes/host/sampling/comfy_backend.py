@@ -20,7 +20,7 @@ from node_helpers import conditioning_set_values
 from ....attention.budget import AttentionBudget
 from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
-from ....multitalk.windows.modes import WindowCondition
+from ....multitalk.windows.modes import Encode, PictureClip, WindowCondition, encode_now
 from ....multitalk.windows.plan import FIRST_CLIP, Window
 from ....multitalk.windows.seeds import WindowSeeds, window_seed
 from ....multitalk.windows.settings import (
@@ -34,6 +34,7 @@ from ....wanvideo.geometry import SPACE_STRIDE, pixel_frames
 from ....wanvideo.memory import forward_bytes
 from ....wanvideo.schedule import NUM_TIMESTEPS, fixed_timesteps, infinitetalk_timesteps, sigmas_of
 from ....wanvideo.step_cache import window_note
+from ..codecs.kept import PICTURES_A_RUN
 from ..codecs.vae import Codec
 from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, NotFiniteError, RunAttention
@@ -158,6 +159,8 @@ class ComfyBackend:
         """GPU memory to leave free beside what is declared; grows where it did not suffice."""
         self.doing = ENCODING
         """What of a window is in the making, for messages."""
+        self.pictures = 0
+        """How many pictures were encoded, or kept from before."""
 
     @cached_property
     def codec(self) -> Codec:
@@ -181,6 +184,13 @@ class ComfyBackend:
         """See SamplingBackend."""
         self.doing = ENCODING
         return self.codec.encode(frames_FHWC)
+
+    def recall_picture(self, clip: PictureClip, encode: Encode) -> torch.Tensor:
+        """See multitalk.windows.modes.RecallPicture."""
+        self.pictures += 1
+        if self.pictures > PICTURES_A_RUN:
+            return encode_now(clip, encode)
+        return self.codec.recall_picture(clip, lambda: encode_now(clip, encode))
 
     def decode(self, latents_BCTHW: torch.Tensor) -> torch.Tensor:
         """See SamplingBackend."""

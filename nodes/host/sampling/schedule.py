@@ -10,6 +10,7 @@ from ....multitalk.windows.picture import checked_picture
 from ....multitalk.windows.plan import Window
 from ....multitalk.windows.prompt_timeline import Keyframe, PromptTimeline, cue_at, first_new_s
 from ....multitalk.windows.schedule_text import parse_image_schedule, parse_schedule
+from ..codecs.kept import KEPT, PROMPT, encoder_of
 from .comfy_backend import HostConditioning, Prompt
 
 PROMPTS = "prompts"
@@ -79,8 +80,18 @@ def encoded_prompts(clip: Any, prompts: str) -> tuple[Keyframe[HostConditioning]
             f"umt5-xxl (type wan), or empty {PROMPTS}."
         )
     texts = dict.fromkeys(entry.text for entry in entries)
-    encoded = {text: clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in texts}
+    encoded = {text: encoded_prompt(clip, text) for text in texts}
     return tuple(Keyframe(entry.start_s, encoded[entry.text]) for entry in entries)
+
+
+def encoded_prompt(clip: Any, text: str) -> HostConditioning:
+    """A prompt through the text encoder, or as it was kept from before."""
+    tokens = clip.tokenize(text)
+    settings = [getattr(clip, name, None) for name in ("layer_idx", "use_clip_schedule")]
+    # Hooks for the sampler ride on the encoding and belong to one workflow.
+    is_plain = getattr(clip, "apply_hooks_to_conds", None) is None
+    encoder = encoder_of(getattr(clip, "patcher", None), *settings) if is_plain else None
+    return KEPT.recall(encoder, tokens, lambda: clip.encode_from_tokens_scheduled(tokens), PROMPT)
 
 
 def prompts_of(

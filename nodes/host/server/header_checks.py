@@ -15,20 +15,21 @@ LIMIT_S = 10.0
 """A header takes milliseconds from a disk and some tenths of a second from a cold network share."""
 
 
-async def off_the_loop(label: str, check: Callable[[], object]) -> None:
-    """Run a check in a thread of its own, and wait for it LIMIT_S at most.
+async def off_the_loop(label: str, check: Callable[[], object], limit_s: float = LIMIT_S) -> None:
+    """Run a check in a thread of its own, and wait for it `limit_s` at most.
 
     Args:
         label: the widget that the message names if it takes longer.
         check: raises an EverTalkError for a file that cannot be used.
+        limit_s: see there.
 
     Raises:
         EverTalkError: the check has raised it, or (ModelFileError) it takes too long.
     """
     try:
-        await beside_loop(check, LIMIT_S, "evertalk-headers")
+        await beside_loop(check, limit_s, "evertalk-headers")
     except asyncio.TimeoutError as error:
         raise ModelFileError(
-            f"{label}: the model files chosen here could not be looked at within {LIMIT_S:g} s. Wait until "
+            f"{label}: the model files chosen here could not be looked at within {limit_s:g} s. Wait until "
             "their disk answers and queue the workflow again, or choose others."
         ) from error

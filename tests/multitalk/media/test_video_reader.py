@@ -2,17 +2,26 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import ResultError
 from evertalk_pack.multitalk.common.types import Waveform
-from evertalk_pack.multitalk.media import picture_reader, video_reader
-from evertalk_pack.multitalk.media.picture_reader import read_pictures
+from evertalk_pack.multitalk.media import video_reader
+from evertalk_pack.multitalk.media.picture_reader import read_picture, read_pictures
 from evertalk_pack.multitalk.media.sound_track import SoundTrack
 from evertalk_pack.multitalk.media.video_reader import probe_video, read_frames
 from evertalk_pack.multitalk.media.video_writer import VideoWriter
 from hostile_files import png
 from source_clips import claim_frames, grey, write_clip
+
+HELD = 40
+"""Frames that are held at once."""
+
+
+def num_threads() -> int:
+    """The threads of this process."""
+    return psutil.Process().num_threads()
 
 
 def test_frames_are_float_in_the_unit_range(tmp_path: Path) -> None:
@@ -61,13 +70,12 @@ def test_pictures_are_read_one_by_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("claimed", [(40, 30), (60_000, 60_000)])
 def test_picture_that_claims_too_much_is_refused_before_it_is_decoded(
-    tmp_path: Path, claimed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, claimed: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(picture_reader, "MAX_PIXELS", 1_000)
     path = tmp_path / "000001.png"
     path.write_bytes(png(*claimed))
     with pytest.raises(ResultError, match=r"000001.png cannot be read: it is damaged, or has more than"):
-        picture_reader.read_picture(path)
+        read_picture(path, max_pixels=1_000)
 
 
 def test_picture_that_is_a_folder_is_named(tmp_path: Path) -> None:
@@ -81,3 +89,12 @@ def test_video_of_huge_pictures_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(video_reader, "MAX_PIXELS", 1_000)
     with pytest.raises(ResultError, match=r"a.mp4 has pictures of 64x64, expected 0 million pixels at most"):
         read_frames(clip)
+
+
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv420p10le"])
+def test_frames_that_are_held_keep_no_threads(pixels: str) -> None:
+    frames = [av.VideoFrame(64, 64, pixels) for _ in range(HELD)]
+    before = num_threads()
+    read = [video_reader.rgb_frame(frame) for frame in frames]
+    assert num_threads() - before < HELD
+    assert len(read) == HELD

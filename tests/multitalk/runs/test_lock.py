@@ -90,13 +90,10 @@ def test_of_many_that_find_a_stale_lock_one_gets_it_at_a_time(tmp_path: Path) ->
     assert all(line.startswith("refused") for line in lines if line != "held\n")
 
 
-def test_lock_of_another_machine_is_taken_over_once_it_is_quiet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_lock, "STALE_S", 0.5)
+def test_lock_of_another_machine_is_taken_over_once_it_is_quiet(tmp_path: Path) -> None:
     foreign(tmp_path)
     left: list[float] = []
-    with RunLock(tmp_path, left.append) as lock:
+    with RunLock(tmp_path, left.append, stale_s=0.5) as lock:
         lock.check()
     assert left
     assert 0 < left[0] <= 0.5
@@ -112,9 +109,8 @@ def test_lock_of_another_machine_that_beats_is_respected(tmp_path: Path) -> None
         RunLock(tmp_path, beat).__enter__()
 
 
-def test_holder_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock, "BEAT_S", 0.05)
-    with RunLock(tmp_path):
+def test_holder_touches_its_lock(tmp_path: Path) -> None:
+    with RunLock(tmp_path, beat_s=0.05):
         before = (tmp_path / NAME).stat().st_mtime_ns
         deadline_s = time.monotonic() + 10
         while (tmp_path / NAME).stat().st_mtime_ns <= before:
@@ -143,20 +139,16 @@ def test_holder_whose_folder_is_gone_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"token": 1}', b"[" * 4096, b"\xff" * 9000])
-def test_torn_lock_counts_as_another_machines(
-    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_lock, "STALE_S", 0.5)
+def test_torn_lock_counts_as_another_machines(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
-    with RunLock(tmp_path) as lock:
+    with RunLock(tmp_path, stale_s=0.5) as lock:
         lock.check()
 
 
-def test_second_lock_that_a_crash_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_lock, "STALE_S", 0.5)
+def test_second_lock_that_a_crash_left_is_removed(tmp_path: Path) -> None:
     foreign(tmp_path)
     (tmp_path / BREAKER_NAME).touch()
-    with RunLock(tmp_path) as lock:
+    with RunLock(tmp_path, stale_s=0.5) as lock:
         lock.check()
     assert list(tmp_path.iterdir()) == []
 

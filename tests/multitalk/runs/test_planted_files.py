@@ -12,7 +12,6 @@ from evertalk_pack.multitalk.common.fingerprint import fingerprint_file
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.media.mp4_sanity import claims_too_much
 from evertalk_pack.multitalk.runs import folder as run_folder
-from evertalk_pack.multitalk.runs import lock as run_lock
 from evertalk_pack.multitalk.runs.identity import VideoForm
 from evertalk_pack.multitalk.runs.lock import BREAKER_NAME, MAX_TORN_BYTES, NAME, RunLock
 from evertalk_pack.multitalk.runs.manifest import FileRecord, dump_manifest
@@ -40,13 +39,11 @@ def test_a_lock_that_is_none_is_refused_at_once(tmp_path: Path, what: str) -> No
 
 
 @pytest.mark.parametrize("what", PLANTED)
-def test_a_takeover_that_is_none_is_refused_at_once(
-    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_takeover_that_is_none_is_refused_at_once(tmp_path: Path, what: str) -> None:
     (tmp_path / NAME).write_bytes(b"")
     PLANTED[what](tmp_path / BREAKER_NAME)
-    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
-    with pytest.raises(RunStoreError, match=f"`{BREAKER_NAME}` is {what}"), RunLock(tmp_path):
+    lock = RunLock(tmp_path, stale_s=0.0)
+    with pytest.raises(RunStoreError, match=f"`{BREAKER_NAME}` is {what}"), lock:
         pass
 
 

@@ -1,9 +1,12 @@
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.tensor_file import pieces_of
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
+from evertalk_pack.multitalk.media.sound_blocks import SILENCE_SAMPLES
 from evertalk_pack.multitalk.speech import waveform
 from evertalk_pack.multitalk.speech.waveform import (
     SAMPLES_PER_FRAME,
@@ -156,21 +159,53 @@ def test_samples_that_are_whole_numbers_in_floats_are_refused(peak: float, *, is
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 1.4])
 def test_sound_as_loud_as_codecs_make_it_needs_no_note(level: float) -> None:
-    assert peak_notes(Waveform(torch.tensor([[level, -level]]), 16000)) == ()
+    assert peak_notes(check_sound(Waveform(torch.tensor([[level, -level]]), 16000))) == ()
+
+
+def test_a_good_sound_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(values: torch.Tensor) -> Iterator[torch.Tensor]:
+        for piece in pieces_of(values, 16):
+            read.append(piece.shape[-1])
+            yield piece
+
+    monkeypatch.setattr(waveform, "pieces_of", counted)
+    sound = sine(100, SPEECH_RATE_HZ)
+    sound.samples_CT.mul_(10)
+    peak = check_sound(sound)
+    assert peak_notes(peak)
+    assert peak == float(sound.samples_CT.abs().max())
+    assert sum(read) == 100
+
+
+def in_small_pieces(values: torch.Tensor) -> Iterator[torch.Tensor]:
+    yield from pieces_of(values, 16)
+
+
+@pytest.mark.parametrize("place", [0, 50, 99])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_a_number_is_found_in_any_piece(
+    value: float, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waveform, "pieces_of", in_small_pieces)
+    sound = sine(100, SPEECH_RATE_HZ)
+    sound.samples_CT[0, place] = value
+    with pytest.raises(InputError, match="audio: 1 of 100 samples are NaN or infinite"):
+        check_sound(sound)
 
 
 def test_peaks_that_will_be_cut_off_are_told() -> None:
-    (note,) = peak_notes(Waveform(torch.tensor([[0.1, -31.623]]), 16000), "audio_a")
+    (note,) = peak_notes(check_sound(Waveform(torch.tensor([[0.1, -31.623]]), 16000)), "audio_a")
     assert note.startswith("audio_a: the loudest sample is 31.62 times full scale (+30.0 dB); ")
 
 
-@pytest.mark.parametrize("lengths", [(), (5,), (640, 700), (1280,), (2000,)])
+@pytest.mark.parametrize("lengths", [(), (5,), (640, 700), (400 * 640,), (300_000,)])
 def test_pieces_are_followed_by_silence_in_small_pieces_up_to_the_videos_length(
-    lengths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+    lengths: tuple[int, ...],
 ) -> None:
-    monkeypatch.setattr(waveform, "PIECE_VALUES", 100)
     pieces = [torch.ones(length) for length in lengths]
-    made = list(padded_pieces(iter(pieces), video_frames=2))
+    made = list(padded_pieces(iter(pieces), video_frames=400))
     assert [len(one) for one in made[: len(pieces)]] == list(lengths)
-    assert all(len(one) <= 100 and not one.any() for one in made[len(pieces) :])
-    assert sum(len(one) for one in made) == max(sum(lengths), 2 * SAMPLES_PER_FRAME)
+    assert all(len(one) <= SILENCE_SAMPLES and not one.any() for one in made[len(pieces) :])
+    assert sum(len(one) for one in made) == max(sum(lengths), 400 * SAMPLES_PER_FRAME)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.windows import colour
 from evertalk_pack.multitalk.windows.colour import ColourMethod, colour_drift, match_colour
 from evertalk_pack.multitalk.windows.lab import lab_planes, planes_of
 
@@ -71,14 +70,10 @@ def test_a_flat_frame_takes_the_reference_colour_without_its_noise_exploding(
 
 
 @BOTH
-def test_the_number_of_frames_handled_at_a_time_does_not_matter(
-    method: ColourMethod, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_number_of_frames_handled_at_a_time_does_not_matter(method: ColourMethod) -> None:
     frames, reference = picture(0, 5, 8, 8), picture(1, 8, 8)
-    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 5 * 8 * 8)
-    whole = match_colour(frames, reference, 1.0, method)
-    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 2 * 8 * 8)
-    torch.testing.assert_close(match_colour(frames, reference, 1.0, method), whole, atol=1e-6, rtol=0)
+    whole, in_pairs = (match_colour(frames, reference, 1.0, method, count * 8 * 8) for count in (5, 2))
+    torch.testing.assert_close(in_pairs, whole, atol=1e-6, rtol=0)
 
 
 def test_frames_keep_their_dtype() -> None:

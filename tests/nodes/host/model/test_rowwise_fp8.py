@@ -223,7 +223,7 @@ def test_audio_weights_multiply_in_fp8_over_the_tokens_alone_and_stay_near(tiny:
     from evertalk_pack.nodes.host.model.files import check_talk_file
     from evertalk_pack.nodes.host.model.loaders import load_talk
     from evertalk_pack.nodes.host.model.patcher import AudioAttachment, apply_talk
-    from evertalk_pack.nodes.host.run.identity import weights_identity
+    from evertalk_pack.nodes.host.model.weights_identity import weights_identity
 
     embeds, results = speech(tiny, FRAMES), list[torch.Tensor]()
     talks = [load_talk(tiny.talk, check_talk_file(tiny.talk, None), in_fp8=one) for one in (False, True)]

@@ -17,6 +17,7 @@ class CountingVision:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.patcher = model.patcher
         self.frames: list[torch.Tensor] = []
 
     def encode_image(self, image: torch.Tensor, crop: bool) -> Any:
@@ -53,6 +54,35 @@ def test_a_frame_that_stays_is_encoded_once_and_another_anew(vision: CountingVis
     assert first is again
     assert len(vision.frames) == 2
     assert (hidden(first) - hidden(other)).abs().max() > 1e-3
+
+
+def test_the_next_run_does_not_look_at_the_same_picture_again(vision: CountingVision) -> None:
+    from evertalk_pack.nodes.host.report.record import recording
+    from evertalk_pack.nodes.host.sampling.clip_vision import PerWindowClipVision
+
+    first = PerWindowClipVision(vision)(wide_frame(1))
+    with recording() as record:
+        again = PerWindowClipVision(vision)(wide_frame(1))
+    assert record.kept == ["what CLIP sees"]
+    assert len(vision.frames) == 1
+    assert vars(again).keys() == vars(first).keys()
+    assert torch.equal(hidden(again), hidden(first))
+    PerWindowClipVision(vision)(wide_frame(2))
+    vision.patcher.model.requires_grad_(requires_grad=False).vision_model.embeddings.class_embedding += 1
+    assert not torch.equal(hidden(PerWindowClipVision(vision)(wide_frame(1))), hidden(first))
+    assert len(vision.frames) == 3
+
+
+def test_few_of_the_frames_of_a_run_are_kept(vision: CountingVision) -> None:
+    from evertalk_pack.nodes.host.codecs.kept import PICTURES_A_RUN
+    from evertalk_pack.nodes.host.sampling.clip_vision import PerWindowClipVision
+
+    frames = [wide_frame(seed) for seed in range(PICTURES_A_RUN + 3)]
+    for _ in range(2):
+        eye = PerWindowClipVision(vision)
+        for frame in frames:
+            eye(frame)
+    assert len(vision.frames) == 2 * len(frames) - PICTURES_A_RUN
 
 
 def test_the_whole_frame_is_seen_not_its_centre(vision: CountingVision) -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.windows import colour
 from evertalk_pack.multitalk.windows.colour import ColourMethod, colour_drift, match_colour
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.plan import Window
@@ -19,15 +18,14 @@ REFERENCE = torch.rand((12, 20, 3), generator=GENERATOR) ** 2
 
 @pytest.mark.parametrize("method", list(ColourMethod))
 def test_finish_matches_each_frame_to_the_first_picture_piece_by_piece(
-    method: ColourMethod, comfyui: Path, monkeypatch: pytest.MonkeyPatch
+    method: ColourMethod, comfyui: Path
 ) -> None:
     del comfyui
-    from evertalk_pack.nodes.host.sampling import colour_match as looks
+    from evertalk_pack.nodes.host.sampling.colour_match import finishing
 
     expected = match_colour(FRAMES, REFERENCE, 0.7, method)
-    monkeypatch.setattr(looks, "CHUNK_PIXELS", 3 * 240)
-    monkeypatch.setattr(colour, "CPU_CHUNK_PIXELS", 2 * 240)
-    finish = looks.finishing(LookSettings(method, colour_strength=0.7), lambda: REFERENCE)
+    look = LookSettings(method, colour_strength=0.7)
+    finish = finishing(look, lambda: REFERENCE, chunk_pixels=3 * 240)
     frames = FRAMES.clone()
     # Sums are taken in another order in smaller pieces.
     torch.testing.assert_close(finish(WINDOW, frames), expected, atol=1e-6, rtol=0)
