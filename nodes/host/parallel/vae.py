@@ -24,6 +24,7 @@ from ..codecs.streamed_vae import (
     decoded_parts,
     encoded_rows,
     frame_bounds,
+    load,
     stream_decode,
     stream_encode,
 )
@@ -110,8 +111,8 @@ class SharedVae:
         tree = self._vae.first_stage_model
         if team.vae is not None and team.vae() is tree:
             return
-        weights: dict[str, torch.Tensor] = tree.state_dict()
-        on_device = {name: one.to(self._vae.device) for name, one in weights.items()}
+        load(self._vae, sum(one.nbytes for one in tree.parameters()))  # what of them does not fit is copied
+        on_device = {name: one.to(self._vae.device) for name, one in tree.state_dict().items()}
         team.give({"do": "vae", "dtype": name_of_dtype(self._vae.vae_dtype)}, on_device)
         team.vae = weakref.ref(tree)
 
