@@ -4,8 +4,6 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import ModelFileError
-from .host.compat.search_words import search_words
 from .host.model.lora import patch_warnings
 from .host.model.patcher import attachment_of
 from .host.model.talking_model import TalkChoice, apply_choice, check_files, file_stamps
@@ -25,10 +23,8 @@ class EverTalkApply(EverTalkNode):
         return io.Schema(
             node_id="EverTalkApply",
             display_name="EverTalk Apply",
-            category="EverTalk",
             description="Adds InfiniteTalk or MultiTalk audio weights to a Wan 2.1 I2V model from any "
             "loader: ComfyUI's, GGUF, with LoRA. The model given stays as it is.",
-            **search_words("EverTalkApply"),
             inputs=[
                 io.Model.Input("model", tooltip="Wan 2.1 I2V 14B, from any loader, LoRA included."),
                 *talk_widgets(),
@@ -38,16 +34,12 @@ class EverTalkApply(EverTalkNode):
         )
 
     @classmethod
-    async def validate_inputs(cls, talk_model: str | None = None, mode: str | None = None) -> bool | str:
+    async def validate_inputs(cls, talk_model: str | None = None, mode: str | None = None) -> None:
         """Refuse a file that is missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
-        try:
-            await off_the_loop("talk_model", lambda: check_files(None, talk_model, mode=mode))
-        except ModelFileError as error:
-            return str(error)
-        return True
+        await off_the_loop("talk_model", lambda: check_files(None, talk_model, mode=mode))
 
     @classmethod
     def fingerprint_inputs(cls, talk_model: str | None = None, **_: Any) -> object:

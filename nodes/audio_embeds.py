@@ -9,7 +9,6 @@ from .host.codecs import soundtrack as soundtracks
 from .host.codecs.hearing import HEARING, TOOLTIP, WHOLE, check_hearing
 from .host.codecs.sound import audio_of, temp_folder, waveform_of
 from .host.codecs.speech import SpeechEncoderModel
-from .host.compat.search_words import search_words
 from .host.model.weights_identity import weights_identity
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.progress import warn_on_node
@@ -25,10 +24,8 @@ class EverTalkAudioEmbeds(EverTalkNode):
         return io.Schema(
             node_id="EverTalkAudioEmbeds",
             display_name="EverTalk Audio Embeds",
-            category="EverTalk",
             description="Encodes the speech of one person (audio) or of several (speakers). The video lasts "
             "as long as the sound, at 25 frames a second.",
-            **search_words("EverTalkAudioEmbeds"),
             inputs=[
                 SpeechEncoderSocket.Input(
                     "audio_encoder",

@@ -2,14 +2,12 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import ModelFileError
 from .host.codecs.speech import (
     check_speech_encoder,
     load_speech_encoder,
     speech_encoder_names,
     speech_encoder_path,
 )
-from .host.compat.search_words import search_words
 from .host.model.files import file_stamp
 from .host.report.node import EverTalkNode
 from .host.server.header_checks import off_the_loop
@@ -24,9 +22,7 @@ class EverTalkAudioEncoderLoader(EverTalkNode):
         return io.Schema(
             node_id="EverTalkAudioEncoderLoader",
             display_name="EverTalk Audio Encoder Loader",
-            category="EverTalk",
             description="Loads the wav2vec2 speech encoder that the talk model hears through.",
-            **search_words("EverTalkAudioEncoderLoader"),
             inputs=[
                 io.Combo.Input(
                     "encoder",
@@ -39,15 +35,11 @@ class EverTalkAudioEncoderLoader(EverTalkNode):
         )
 
     @classmethod
-    async def validate_inputs(cls, encoder: str | None = None) -> bool | str:
+    async def validate_inputs(cls, encoder: str | None = None) -> None:
         """Refuses a file that cannot be used when the prompt is queued; with a link, when the node runs."""
-        try:
-            if encoder is not None:
-                path = speech_encoder_path(encoder)
-                await off_the_loop("encoder", lambda: check_speech_encoder(path))
-        except ModelFileError as error:
-            return str(error)
-        return True
+        if encoder is not None:
+            path = speech_encoder_path(encoder)
+            await off_the_loop("encoder", lambda: check_speech_encoder(path))
 
     @classmethod
     def fingerprint_inputs(cls, encoder: str | None = None) -> object:

@@ -7,7 +7,6 @@ from comfy_api.latest import io
 
 from ..multitalk.media.result import classify, describe, needs_vae, note_of
 from .host.codecs.result import open_result, preview_ui
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node
@@ -27,11 +26,9 @@ class EverTalkDecode(EverTalkNode):
         return io.Schema(
             node_id="EverTalkDecode",
             display_name="EverTalk Decode",
-            category="EverTalk",
             description="Gives the video that the sampler made. A finished video is passed on as it is and "
             "needs no VAE; raw latents are decoded. Takes what EverTalkSampler, WanVideoWrapper's sampler "
             "and ComfyUI's samplers return.",
-            **search_words("EverTalkDecode"),
             inputs=[
                 io.Latent.Input(
                     "samples", tooltip="What the sampler returned: a finished video, or latents."

@@ -2,9 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import InputError
 from ..multitalk.model.guidance import GuidanceSettings
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .sampler_widgets import MAX_SCALE
 from .sockets import GuidanceSocket
@@ -22,10 +20,8 @@ class EverTalkGuidance(EverTalkNode):
         return io.Schema(
             node_id="EverTalkGuidance",
             display_name="EverTalk Guidance",
-            category="EverTalk",
             description="Replaces the sampler's text_scale and audio_scale, and adds adaptive projected "
             "guidance and the span of steps in which the audio scale applies. Each scale of 1 saves passes.",
-            **search_words("EverTalkGuidance"),
             inputs=[
                 scale_input(
                     "text_scale",
@@ -78,15 +74,11 @@ class EverTalkGuidance(EverTalkNode):
     @classmethod
     def validate_inputs(
         cls, audio_start_percent: float | None = 0.0, audio_end_percent: float | None = 1.0
-    ) -> bool | str:
+    ) -> None:
         """Refuse a span that ends before it starts, before anything runs; None is a link, not known yet."""
         start = 0.0 if audio_start_percent is None else audio_start_percent
         end = 1.0 if audio_end_percent is None else audio_end_percent
-        try:
-            GuidanceSettings(audio_start_percent=start, audio_end_percent=end)
-        except InputError as error:
-            return str(error)
-        return True
+        GuidanceSettings(audio_start_percent=start, audio_end_percent=end)
 
     @classmethod
     def execute(

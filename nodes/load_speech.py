@@ -2,9 +2,7 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import InputError
 from .host.codecs.sound import audio_of, list_sound_files, load_sound, sound_file_fingerprint, sound_file_path
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 
@@ -20,11 +18,9 @@ class EverTalkLoadSpeech(EverTalkNode):
         return io.Schema(
             node_id="EverTalkLoadSpeech",
             display_name="EverTalk Load Speech",
-            category="EverTalk",
             description="Loads speech of any length without filling the memory: what is longer than a few "
             "minutes is kept in ComfyUI's temp folder while it is used. For short clips Load Audio does as "
             "well.",
-            **search_words("EverTalkLoadSpeech"),
             inputs=[
                 io.Combo.Input(
                     "audio",
@@ -42,14 +38,10 @@ class EverTalkLoadSpeech(EverTalkNode):
         return "" if audio is None else sound_file_fingerprint(audio)
 
     @classmethod
-    def validate_inputs(cls, audio: str | None = None) -> bool | str:
+    def validate_inputs(cls, audio: str | None = None) -> None:
         """Refuses a file that is not there when the prompt is queued; with a link, when the node runs."""
-        try:
-            if audio is not None:
-                sound_file_path(audio)
-        except InputError as error:
-            return str(error)
-        return True
+        if audio is not None:
+            sound_file_path(audio)
 
     @classmethod
     def execute(cls, audio: str) -> io.NodeOutput:

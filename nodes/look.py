@@ -6,7 +6,6 @@ from ..multitalk.common.types import WINDOW_FRAMES
 from ..multitalk.windows.camera import MAX_PAN_PERCENT, MAX_ZOOM, CameraMove
 from ..multitalk.windows.colour import ColourMethod
 from ..multitalk.windows.finish import LookSettings
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.widgets import check_widgets
 from .sockets import LookSocket
@@ -24,10 +23,8 @@ class EverTalkLook(EverTalkNode):
         return io.Schema(
             node_id="EverTalkLook",
             display_name="EverTalk Look",
-            category="EverTalk",
             description="Keeps colours where the first picture has them, softens joins between windows, and "
             "moves the camera slowly over the picture, which helps long videos.",
-            **search_words("EverTalkLook"),
             inputs=[
                 io.Combo.Input(
                     "colour_match",

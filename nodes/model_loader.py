@@ -5,8 +5,6 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import ModelFileError
-from .host.compat.search_words import search_words
 from .host.model.files import list_base_files
 from .host.model.loaders import Quantization
 from .host.model.patcher import attachment_of
@@ -36,10 +34,8 @@ class EverTalkModelLoader(EverTalkNode):
         return io.Schema(
             node_id="EverTalkModelLoader",
             display_name="EverTalk Model Loader",
-            category="EverTalk",
             description="Loads Wan 2.1 image-to-video through ComfyUI's own loader and adds the audio "
             "weights.",
-            **search_words("EverTalkModelLoader"),
             inputs=[
                 io.Combo.Input(
                     "base_model",
@@ -83,16 +79,12 @@ class EverTalkModelLoader(EverTalkNode):
         talk_model: str | None = None,
         lora: str | None = None,
         mode: str | None = None,
-    ) -> bool | str:
+    ) -> None:
         """Refuse files that are missing or cannot be used when the prompt is queued, before anything runs.
 
         A name that comes over a link is not known yet; it is checked when the node runs.
         """
-        try:
-            await off_the_loop("base_model", lambda: check_files(base_model, talk_model, lora, mode))
-        except ModelFileError as error:
-            return str(error)
-        return True
+        await off_the_loop("base_model", lambda: check_files(base_model, talk_model, lora, mode))
 
     @classmethod
     def fingerprint_inputs(

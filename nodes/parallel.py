@@ -2,8 +2,6 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import InputError
-from .host.compat.search_words import search_words
 from .host.parallel.choice import with_gpus
 from .host.parallel.machine import ALONE, CHOICES, check_count, this_machine
 from .host.report.node import EverTalkNode, check_fetched
@@ -21,11 +19,9 @@ class EverTalkParallel(EverTalkNode):
         return io.Schema(
             node_id="EverTalkParallel",
             display_name="EverTalk Parallel",
-            category="EverTalk",
             description="Makes one video with several GPUs of this machine: each computes a part of every "
             "window. For NVIDIA GPUs on Linux, which are best connected by NVLink. Each GPU holds all the "
             "weights. For many videos at once, one GPU a video is more efficient: see cluster/.",
-            **search_words("EverTalkParallel"),
             inputs=[
                 io.Model.Input("model", lazy=True, tooltip="From EverTalk Model Loader or EverTalk Apply."),
                 io.Combo.Input(
@@ -40,15 +36,10 @@ class EverTalkParallel(EverTalkNode):
         )
 
     @classmethod
-    def validate_inputs(cls, gpus: str | None = None) -> bool | str:
+    def validate_inputs(cls, gpus: str | None = None) -> None:
         """Refuse, when the workflow is queued, what this machine cannot do."""
-        if gpus in (None, ALONE) or gpus not in CHOICES:
-            return True
-        try:
+        if gpus is not None and gpus != ALONE and gpus in CHOICES:
             check_count(gpus, this_machine())
-        except InputError as error:
-            return str(error)
-        return True
 
     @classmethod
     def check_lazy_status(cls, gpus: str, model: io.Model.Type | None = None) -> list[str]:

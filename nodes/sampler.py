@@ -5,7 +5,6 @@ from typing import Any
 from comfy_api.latest import io
 
 from . import sampler_tooltips as tips
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.widgets import check_widgets
 from .host.run.job import Job
@@ -20,7 +19,7 @@ from .host.run.windowed_run import latent_run, saved_run
 from .host.sampling.clip_vision import seeing
 from .host.sampling.comfy_backend import RunModels
 from .host.sampling.schedule import prompts_of
-from .host.server.queued import prefix_refusal
+from .host.server.queued import check_queued_prefix
 from .sampler_widgets import sampler_widgets
 from .sockets import AudioEmbedsSocket, GuidanceSocket, LookSocket, ScheduleSocket, VideoSourceSocket
 
@@ -37,9 +36,7 @@ class EverTalkSampler(EverTalkNode):
         return io.Schema(
             node_id="EverTalkSampler",
             display_name="EverTalk Sampler",
-            category="EverTalk",
             description=tips.NODE,
-            **search_words("EverTalkSampler"),
             inputs=[*cls.socket_inputs(), *sampler_widgets()],
             outputs=[io.Latent.Output(display_name="samples", tooltip=tips.SAMPLES)],
             # With the node's id the host caches each of two equal samplers for itself: both tell their run.
@@ -68,9 +65,9 @@ class EverTalkSampler(EverTalkNode):
         ]
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = None) -> bool | str:
+    def validate_inputs(cls, filename_prefix: str | None = None) -> None:
         """Refuse, when the workflow is queued, a name that no file can have."""
-        return prefix_refusal(filename_prefix) or True
+        check_queued_prefix(filename_prefix)
 
     @classmethod
     def check_lazy_status(cls, **inputs: Any) -> list[str]:

@@ -3,7 +3,6 @@
 from comfy_api.latest import io
 
 from .host.codecs.text_embeds import Conditioning, save_text_embeds
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 
 
@@ -19,10 +18,8 @@ class EverTalkSaveTextEmbeds(EverTalkNode):
         return io.Schema(
             node_id="EverTalkSaveTextEmbeds",
             display_name="EverTalk Save Text Embeddings",
-            category="EverTalk",
             description="Saves the encoding of a prompt to a small file, for EverTalk Text Embeddings to "
             "load without the 11 GB text encoder. Runs even if its output is not connected.",
-            **search_words("EverTalkSaveTextEmbeds"),
             is_output_node=True,
             inputs=[
                 io.String.Input(

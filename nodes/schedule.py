@@ -4,9 +4,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.common.errors import InputError
 from ..multitalk.windows.prompt_timeline import PromptTimeline
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.sampling.schedule import check_end_image, check_texts, encoded_prompts, scheduled_pictures
 from .sockets import ScheduleSocket
@@ -21,10 +19,8 @@ class EverTalkSchedule(EverTalkNode):
         return io.Schema(
             node_id="EverTalkSchedule",
             display_name="EverTalk Schedule",
-            category="EverTalk",
             description="Prompts and start pictures that change while the video runs. A window (2.88 s with "
             "81 frames and 9 motion frames) uses what holds at its first new frame.",
-            **search_words("EverTalkSchedule"),
             inputs=[
                 io.String.Input(
                     "prompts",
@@ -64,13 +60,9 @@ class EverTalkSchedule(EverTalkNode):
         )
 
     @classmethod
-    def validate_inputs(cls, prompts: str = "", picture_times: str = "") -> bool | str:
+    def validate_inputs(cls, prompts: str = "", picture_times: str = "") -> None:
         """Point at the character that is wrong before anything runs; linked texts come later."""
-        try:
-            check_texts(prompts or "", picture_times or "")
-        except InputError as error:
-            return str(error)
-        return True
+        check_texts(prompts or "", picture_times or "")
 
     @classmethod
     def check_lazy_status(cls, prompts: str, picture_times: str, **inputs: Any) -> list[str]:

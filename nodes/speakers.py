@@ -11,7 +11,6 @@ from ..multitalk.speakers.assembly import Arrangement, SpeakerInputs, make_speak
 from ..multitalk.speakers.preview import preview_speakers
 from ..multitalk.windows.picture import checked_picture
 from .host.codecs.sound import audio_of, waveform_of
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.progress import warn_on_node
 from .host.report.widgets import check_widgets
@@ -52,9 +51,7 @@ class EverTalkSpeakers(EverTalkNode):
         return io.Schema(
             node_id="EverTalkSpeakers",
             display_name="EverTalk Speakers",
-            category="EverTalk",
             description=DESCRIPTION,
-            **search_words("EverTalkSpeakers"),
             inputs=[
                 *(
                     io.Audio.Input(

@@ -5,7 +5,6 @@ from typing import cast
 from comfy_api.latest import io
 
 from ..wanvideo.step_cache import COEFFICIENTS, FIRST_STEPS, FittedSize, StepCacheSettings
-from .host.compat.search_words import search_words
 from .host.model.patcher import with_step_cache
 from .host.report.node import EverTalkNode
 from .host.report.widgets import check_widgets
@@ -24,11 +23,9 @@ class EverTalkStepCache(EverTalkNode):
         return io.Schema(
             node_id="EverTalkStepCache",
             display_name="EverTalk Step Cache",
-            category="EverTalk",
             description="TeaCache: leaves out steps in which the model's answer would change little. For "
             "runs of 20 steps and more; with distilled LoRAs of 4 to 8 steps there is nothing to leave out. "
             "The pictures change slightly.",
-            **search_words("EverTalkStepCache"),
             inputs=[
                 io.Model.Input("model", tooltip="From EverTalk Model Loader or EverTalk Apply."),
                 io.Float.Input(

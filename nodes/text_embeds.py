@@ -12,7 +12,6 @@ from .host.codecs.text_embeds import (
     load_text_embeds,
     save_text_embeds,
 )
-from .host.compat.search_words import search_words
 from .host.model.files import file_stamp
 from .host.report.node import EverTalkNode
 from .host.server.saving import ENCODE
@@ -37,13 +36,11 @@ class EverTalkTextEmbeds(EverTalkNode):
         return io.Schema(
             node_id="EverTalkTextEmbeds",
             display_name="EverTalk Text Embeddings",
-            category="EverTalk",
             description=(
                 "Keeps the encoding of a prompt in a small file, so that the 11 GB text encoder is needed "
                 "once a prompt and not at all on a server with a known prompt. Use one node for the positive "
                 "and one for the negative prompt."
             ),
-            **search_words("EverTalkTextEmbeds"),
             inputs=[
                 io.Combo.Input(
                     "file",

@@ -12,7 +12,6 @@ from ..multitalk.dubbing.region import checked_region
 from ..multitalk.dubbing.source import SourceVideo
 from .host.codecs.clip import clip_of, find_scene_cuts
 from .host.codecs.sound import audio_of, stop_if_asked, temp_folder
-from .host.compat.search_words import search_words
 from .host.report.node import EverTalkNode
 from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node, warn_on_node
@@ -32,11 +31,9 @@ class EverTalkVideoSource(EverTalkNode):
         return io.Schema(
             node_id="EverTalkVideoSource",
             display_name="EverTalk Video Source",
-            category="EverTalk",
             description="Dubbing: a clip whose lips are to follow other speech (or its own, from the audio "
             "output). The video lasts as long as the speech; where the clip is shorter, its last frame "
             "stays. Any frame rate: frames are found by time.",
-            **search_words("EverTalkVideoSource"),
             inputs=[
                 io.Video.Input("video", tooltip="The clip, from Load Video. Read where it lies, as needed."),
                 io.Mask.Input("region", optional=True, tooltip=REGION),

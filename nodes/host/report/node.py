@@ -9,11 +9,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import EverTalkError, InputError
+from ..compat.search_words import search_words
 from .machine_faults import machine_faults
 from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")
+
+CATEGORY = "EverTalk"
+"""Where the editor's menu has all of them."""
 
 LITERALS = (str, int, float, list, dict)
 """What JSON can hold; a bool is an int."""
@@ -32,8 +36,10 @@ class EverTalkNode(io.ComfyNode):
     """A node of the pack.
 
     A socket takes what another node gives. A prompt may hold a text or a number in its place, which the host
-    passes on; it is refused here by the socket's name, before the node or what it asks for runs. And
-    `fingerprint_inputs` never raises: where nothing can be said, the node runs and says itself what is wrong.
+    passes on; it is refused here by the socket's name, before the node or what it asks for runs.
+    `validate_inputs` may raise: the error's sentence is the refusal. `fingerprint_inputs` never raises: where
+    nothing can be said, the node runs and says itself what is wrong. Category and search words are added to
+    the schema.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -118,14 +124,34 @@ def _running(function: Callable[..., Any]) -> Callable[..., Any]:
     return ran
 
 
+def _described(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def described(cls: type[io.ComfyNode]) -> io.Schema:
+        schema: io.Schema = function(cls)
+        schema.category = CATEGORY
+        for name, words in search_words(schema.node_id).items():
+            setattr(schema, name, words)
+        return schema
+
+    return described
+
+
 def _validating(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def validated(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
-        return refusal_of(cls, inputs) or function(cls, *args, **inputs)
+        try:
+            check_inputs(cls, inputs)
+            return _answer(function(cls, *args, **inputs))
+        except EverTalkError as error:
+            return str(error)
 
     @wraps(function)
     async def validated_later(cls: type[io.ComfyNode], *args: Any, **inputs: Any) -> Any:
-        return refusal_of(cls, inputs) or await function(cls, *args, **inputs)
+        try:
+            check_inputs(cls, inputs)
+            return _answer(await function(cls, *args, **inputs))
+        except EverTalkError as error:
+            return str(error)
 
     made = validated_later if iscoroutinefunction(function) else validated
     # The host asks which inputs the function names, and does not look through wrappers.
@@ -133,13 +159,9 @@ def _validating(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-def refusal_of(node: type[io.ComfyNode], values: Mapping[str, object]) -> str:
-    """Why `check_inputs` refuses what came in; nothing where it does not."""
-    try:
-        check_inputs(node, values)
-    except InputError as error:
-        return str(error)
-    return ""
+def _answer(said: bool | str | None) -> bool | str:
+    """What the host takes for nothing wrong, from a function that says nothing."""
+    return True if said is None else said
 
 
 def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -155,9 +177,10 @@ def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 WRAPPED: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "define_schema": _described,
     "validate_inputs": _validating,
     "check_lazy_status": _running,
     "execute": _running,
     "fingerprint_inputs": _never_raising,
 }
-"""The functions of a node that are given what comes in, and what each is wrapped in."""
+"""The functions of a node that the host calls, and what each is wrapped in."""

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from comfy_execution.utils import get_executing_context
 
-from ....multitalk.common.errors import InputError, RunStoreError
 from ..report.widget_values import WidgetValues
 from ..run.request import OutputForm
 from ..run.video_file import check_prefix, stand_in
@@ -50,20 +49,18 @@ def note_asked(asked: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
-def prefix_refusal(prefix: str | None) -> str:
-    """Why the sampler that is looked at cannot be queued with this prefix; nothing where it can.
+def check_queued_prefix(prefix: str | None) -> None:
+    """Refuse to queue the sampler that is looked at with a prefix that no file can have.
 
     Args:
         prefix: None where a link will bring it, which is checked when it has.
+
+    Raises:
+        InputError, RunStoreError: see check_prefix.
     """
     inputs, widget = _looked_at()
-    if not isinstance(prefix, str) or inputs.get("output") == OutputForm.LATENT.value:
-        return ""
-    try:
+    if isinstance(prefix, str) and inputs.get("output") != OutputForm.LATENT.value:
         check_prefix(prefix, widget or stand_in)
-    except (InputError, RunStoreError) as error:
-        return str(error)
-    return ""
 
 
 def _looked_at() -> tuple[Mapping[str, Any], WidgetValues | None]:
