@@ -10,6 +10,7 @@ from ..multitalk.dubbing.clip import DubSource, worked_on
 from ..multitalk.dubbing.crop import CONTEXT
 from ..multitalk.dubbing.region import checked_region
 from ..multitalk.dubbing.source import SourceVideo
+from ..multitalk.dubbing.work_region import WHOLE_PICTURE, WORK_REGION
 from .host.codecs.clip import clip_of, find_scene_cuts
 from .host.codecs.sound import audio_of, stop_if_asked, temp_folder
 from .host.report.node import EverTalkNode
@@ -17,7 +18,7 @@ from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node, warn_on_node
 from .host.report.widgets import check_widgets
 from .sockets import VideoSourceSocket
-from .video_source_widgets import CUTS_DETECT, REGION, WHOLE_PICTURE, WORK_REGION, clip_widgets
+from .video_source_widgets import CUTS_DETECT, REGION, clip_widgets
 
 AUDIO_SLOT = 1
 

@@ -2,16 +2,15 @@
 
 from comfy_api.latest import io
 
-from ..multitalk.dubbing.crop import CONTEXT
+from ..multitalk.dubbing.crop import CONTEXT, MAX_CONTEXT
 from ..multitalk.dubbing.cuts import CONTENT_THRESHOLD
 from ..multitalk.dubbing.region import FEATHER_PX
+from ..multitalk.dubbing.work_region import WHOLE_PICTURE, WORK_REGION
 
 CUTS_OFF, CUTS_DETECT = "off", "detect"
 MAX_FEATHER_PX = 256
 MIN_DENOISE = 0.05
 MAX_START_S = 86400.0
-MAX_CONTEXT = 4.0
-WHOLE_PICTURE, WORK_REGION = "whole picture", "region"
 
 REGION = (
     "The part of the clip that may change, as a white mask over its frame: the face. Outside it the clip is "

@@ -64,6 +64,18 @@ BLUEPRINTS = (
         {"Clip": "clip", "Speech": "speech"},
         (PROMPT, ("EverTalkVideoSource", "denoise"), *OF_SAMPLER),
     ),
+    Blueprint(
+        "lips_for_any_clip",
+        "EverTalk Lips for a clip",
+        "One face of a clip talks, and goes back into the clip's own frames; all else of it stays.",
+        {"Clip": "clip", "Speech": "speech"},
+        (
+            PROMPT,
+            ("EverTalkVideoSource", "region_box"),
+            ("EverTalkVideoSource", "denoise"),
+            *OF_SAMPLER,
+        ),
+    ),
 )
 
 

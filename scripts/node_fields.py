@@ -44,6 +44,12 @@ class Input:
         return self.kind == "STRING" and bool(self.options.get("multiline"))
 
     @property
+    def first_value(self) -> Any:
+        """What a new node's field holds: a choice without a default of its own is the first."""
+        choices = self.options.get("options") or [None] if self.kind == "COMBO" else [None]
+        return self.options.get("default", choices[0])
+
+    @property
     def is_controlled(self) -> bool:
         """Whether a field that changes the value after a run stands behind it."""
         return bool(self.options.get("control_after_generate")) or (
@@ -74,8 +80,8 @@ def widget_values(inputs: list[Input], given: JsonObject) -> list[Any]:
     for one in inputs:
         if not one.is_widget:
             continue
-        value = given.get(one.name, one.options.get("default"))
-        values.append(one.options.get("default") if is_link(value) else value)
+        value = given.get(one.name, one.first_value)
+        values.append(one.first_value if is_link(value) else value)
         values += [CONTROL_VALUE] if one.is_controlled else []
         values += [
             extra for name in UPLOAD_WIDGETS if one.options.get(name) for extra in UPLOAD_WIDGETS[name]

@@ -205,6 +205,13 @@ def test_sockets_come_before_fields_and_take_no_value() -> None:
     assert widget_values(inputs, {"clip": ["1", 0], "text": "hello", "type": "wan"}) == ["hello", "wan"]
 
 
+def test_field_that_a_workflow_does_not_name_is_as_in_a_new_node() -> None:
+    choice, level = ["COMBO", {"options": ["whole", "part"]}], ["FLOAT", {"default": 0.6}]
+    described = read_inputs({"input": {"optional": {"choice": choice, "level": level}}})
+    assert widget_values(described, {}) == ["whole", 0.6]
+    assert widget_values(described, {"choice": ["1", 0]}) == ["whole", 0.6]
+
+
 def test_blueprints_are_made_of_the_workflows_as_they_are_and_hold_ascii_alone() -> None:
     """ComfyUI 0.3.75 reads them in the system's encoding."""
     texts = blueprint_texts({file: file.read_text(encoding="utf-8") for file in map(twin_of, API_FILES)})

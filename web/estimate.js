@@ -47,6 +47,12 @@ export function gather(place, nodes = {}) {
 /** An estimate as a line of text. */
 export function lineOf(estimate) {
   if (estimate.problem) return said(estimate.problem)
+  const line = lineOfVideo(estimate)
+  const { region_width: width, region_height: height } = estimate
+  return line === '' || width == null ? line : text('estimateRegion', { text: line, width, height })
+}
+
+function lineOfVideo(estimate) {
   const { seconds, frames, windows, width, height } = estimate
   const values = { seconds: seconds?.toFixed(1), frames, windows, width, height }
   if (seconds == null) return width == null ? '' : text('estimateSize', values)

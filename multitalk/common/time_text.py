@@ -1,6 +1,7 @@
 """Times written by people (`7`, `12.5s`, `1:07`, `1:02:03.5`), and errors that point at the character."""
 
 import re
+from typing import NamedTuple
 
 from .errors import InputError
 
@@ -56,3 +57,44 @@ def read_time(text: str, position: int, socket: str) -> tuple[float, int]:
         raise pointed_error(socket, f"{minutes} minutes beside hours; write 0 to 59", text, match.start(2))
     total_s = int(hours or 0) * SECONDS_PER_HOUR + int(minutes or 0) * SECONDS_PER_MINUTE + float(seconds)
     return total_s, match.end()
+
+
+class TimedText(NamedTuple):
+    """An entry `TIME: TEXT` of a longer text.
+
+    Attributes:
+        time_s: the time, in seconds.
+        at: where in the longer text the entry begins, behind white space.
+        text: what is behind the colon, without white space around it.
+        position: where in the longer text that begins.
+    """
+
+    time_s: float
+    at: int
+    text: str
+    position: int
+
+
+def read_timed(text: str, start: int, end: int, socket: str, example: str = "") -> TimedText:
+    """Reads the entry `TIME: TEXT` that lies between two positions; its text may be empty.
+
+    Args:
+        text: with all entries.
+        start: where the entry begins, before white space.
+        end: behind it.
+        socket: that messages begin with.
+        example: that is shown where the colon is missing.
+
+    Raises:
+        InputError: there is no time, or no colon behind it; points at the character.
+    """
+    entry = text[:end]
+    time_s, position = read_time(entry, start, socket)
+    position = skip_space(entry, position)
+    if position == end or text[position] != ":":
+        problem = "expected a colon after the time"
+        if example:
+            problem = f"expected a colon after the time, as in {example}"
+        raise pointed_error(socket, problem, text, position)
+    position = skip_space(entry, position + 1)
+    return TimedText(time_s, skip_space(entry, start), text[position:end].strip(), position)

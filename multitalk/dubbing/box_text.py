@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..common.errors import InputError
 from ..common.mask_places import Box, parse_box
-from ..common.time_text import pointed_error, read_time, skip_space
+from ..common.time_text import TimedText, pointed_error, read_timed
 from ..windows.settings import FrameSize
 from .crop import ClipBox
 
@@ -43,26 +43,24 @@ def parse_boxes(text: str) -> tuple[BoxCue, ...]:
     position = 0
     for part in text.split(";"):
         if part.strip():
-            cues.append(_cue(text, position, position + len(part), cues))
+            entry = read_timed(text, position, position + len(part), SOCKET, EXAMPLE)
+            _check_order(entry, cues, text)
+            cues.append(BoxCue(entry.time_s, parse_box(entry.text, SOCKET)))
         position += len(part) + 1
     if not cues:
         raise InputError(f"{SOCKET}: {text!r} holds no box. Write for instance {EXAMPLE}")
     return tuple(cues)
 
 
-def _cue(text: str, start: int, end: int, before: list[BoxCue]) -> BoxCue:
-    time_s, position = read_time(text, start, SOCKET)
-    position = skip_space(text, position)
-    if position >= end or text[position] != ":":
-        raise pointed_error(SOCKET, f"expected a colon after the time, as in {EXAMPLE}", text, position)
-    if before and time_s <= before[-1].time_s:
+def _check_order(entry: TimedText, before: list[BoxCue], text: str) -> None:
+    if before and entry.time_s <= before[-1].time_s:
         raise pointed_error(
             SOCKET,
-            f"keyframes out of order: {time_s:g} s comes after {before[-1].time_s:g} s. Write them by time",
+            f"keyframes out of order: {entry.time_s:g} s comes after {before[-1].time_s:g} s. Write them by "
+            "time",
             text,
-            skip_space(text, start),
+            entry.at,
         )
-    return BoxCue(time_s, parse_box(text[position + 1 : end].strip(), SOCKET))
 
 
 def clip_box(cue: BoxCue, clip: FrameSize) -> ClipBox:

@@ -15,6 +15,8 @@ from ..windows.settings import FrameSize
 CONTEXT = 0.6
 """Default width of the surroundings on each side, as a part of the region's longer side."""
 
+MAX_CONTEXT = 4.0
+
 LEAST_SIDE_PX = 8
 """A crop is not smaller than this: there is nothing to see in less."""
 

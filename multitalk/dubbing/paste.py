@@ -133,6 +133,11 @@ class _Scenes:
         return min(max(nearest, first), behind - 1), False
 
 
+def pasted_size(clip: FrameSize) -> FrameSize:
+    """The finished video's size: the clip's own, without an odd last row or column."""
+    return FrameSize(clip.height_px & ~1, clip.width_px & ~1)
+
+
 class Paster:
     """Puts windows back into a clip. Reads forward; holds one frame of the clip.
 
@@ -148,7 +153,7 @@ class Paster:
         self._reader: FrameReader | None = None
         self.shown = shown_frames(view.work.times, start_s, made_frames, view.work.cuts_s)
         self.clock = self.shown.clock
-        self.size = FrameSize(view.work.clip.height_px & ~1, view.work.clip.width_px & ~1)
+        self.size = pasted_size(view.work.clip)
         self.largest_outside = 0.0
         self.pasted = 0
 

@@ -17,6 +17,9 @@ from .box_track import BoxTrack, track_of_cues, track_of_masks
 from .crop import ClipBox, PixelBox, crop_box, with_context
 from .region import Region, feathered
 
+WHOLE_PICTURE, WORK_REGION = "whole picture", "region"
+"""What is worked on, as people choose it."""
+
 
 @dataclass(frozen=True)
 class WorkRegion:
@@ -68,10 +71,7 @@ class WorkRegion:
 
     def natural_box(self, time_s: float) -> PixelBox:
         """The region with its surroundings, inside the frame, before it gets a size's shape."""
-        wide = with_context(self.track.at(time_s), self.context)
-        left, width = whole_pixels(wide.left, wide.width, self.clip.width_px)
-        top, height = whole_pixels(wide.top, wide.height, self.clip.height_px)
-        return PixelBox(left, top, width, height)
+        return natural_box(self.track.at(time_s), self.context, self.clip)
 
     def mask_number(self, time_s: float) -> int | None:
         """Which mask belongs to a time, the last where there are no more; None: there is a box."""
@@ -80,10 +80,18 @@ class WorkRegion:
         return min(self.times.frame_at(time_s), len(self.where.masks_NHW) - 1)
 
 
+def natural_box(region: ClipBox, context: float, clip: FrameSize) -> PixelBox:
+    """A region with its surroundings, inside a clip's frame, before it gets a size's shape."""
+    wide = with_context(region, context)
+    left, width = whole_pixels(wide.left, wide.width, clip.width_px)
+    top, height = whole_pixels(wide.top, wide.height, clip.height_px)
+    return PixelBox(left, top, width, height)
+
+
 def whole_pixels(begin: float, length: float, room: int) -> tuple[int, int]:
     """The first pixel of a stretch, and how many there are inside 0..room: at least one."""
-    first = min(max(0, round(begin)), room - 1)
-    return first, max(min(room, round(begin + length)) - first, 1)
+    first = round(min(max(0, begin), room - 1))
+    return first, max(round(min(room, begin + length)) - first, 1)
 
 
 class RegionView:

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import av
 import torch
+from av.sidedata.sidedata import SideDataContainer
 from av.video.stream import VideoStream
 from torch.nn import functional as F
 
-from .video_reader import rgb_of
+from .video_reader import rgb_frame
 
 MATRIX = struct.Struct("=9i")
 """FFmpeg's display matrix: a, b, u, c, d, v, x, y, w; a point (x, y) goes to (ax + cy, bx + dy)."""
@@ -42,7 +43,9 @@ class Orientation(NamedTuple):
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """What a frame's display matrix asks for; angles between are rounded to quarters."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # The frame's own `side_data` refers to the frame, which keeps it: each frame that was asked for it would
+    # stay, with its pixels and the threads that converted them, until Python collects its garbage.
+    matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]
     if matrix is None:
         return Orientation()
     a, b, _, c, d, *_ = MATRIX.unpack(bytes(matrix))
@@ -74,7 +77,7 @@ def seen_size(height_px: int, width_px: int, pixel: Fraction, way: Orientation) 
 
 def upright(frame: av.VideoFrame, pixel: Fraction = SQUARE) -> torch.Tensor:
     """A decoded frame as (H, W, 3), 0..1, with square pixels, turned as its display matrix says."""
-    frame_HWC = torch.from_numpy(rgb_of(frame)).float().div_(255)
+    frame_HWC = rgb_frame(frame)
     if pixel != 1:
         size = square_size(frame.height, frame.width, pixel)
         frame_CHW = frame_HWC.movedim(-1, 0)[None]

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from ...attention.plain_text import plain
-from ..common.time_text import TIME, pointed_error, read_time, skip_space
+from ..common.time_text import TIME, pointed_error, read_timed
 
 MAX_ENTRY_CHARACTERS = 60
 """Of an entry that a message repeats."""
@@ -39,14 +39,15 @@ def parse_schedule(text: str, socket: str) -> tuple[ScheduleEntry, ...]:
     """
     entries: list[ScheduleEntry] = []
     for start, end in _pieces(text):
-        entry = _read_entry(text, start, end, socket)
-        at = skip_space(text, start)
-        if not entries and entry.start_s != 0:
-            raise pointed_error(socket, "the first entry must start at 0s", text, at)
-        if entries and entry.start_s <= entries[-1].start_s:
+        entry = read_timed(text, start, end, socket)
+        if not entry.text:
+            raise pointed_error(socket, "the entry has no text", text, entry.position)
+        if not entries and entry.time_s != 0:
+            raise pointed_error(socket, "the first entry must start at 0s", text, entry.at)
+        if entries and entry.time_s <= entries[-1].start_s:
             problem = f"starts must increase; the entry before starts at {entries[-1].start_s:g}s"
-            raise pointed_error(socket, problem, text, at)
-        entries.append(entry)
+            raise pointed_error(socket, problem, text, entry.at)
+        entries.append(ScheduleEntry(entry.time_s, entry.text.replace(r"\;", ";"), entry.position))
     return tuple(entries)
 
 
@@ -79,14 +80,3 @@ def _pieces(text: str) -> list[tuple[int, int]]:
     while len(pieces) > 1 and not text[slice(*pieces[-1])].strip():
         pieces.pop()
     return pieces
-
-
-def _read_entry(text: str, start: int, end: int, socket: str) -> ScheduleEntry:
-    start_s, position = read_time(text[:end], start, socket)
-    position = skip_space(text[:end], position)
-    if position == end or text[position] != ":":
-        raise pointed_error(socket, "expected a colon after the time", text, position)
-    position = skip_space(text[:end], position + 1)
-    if position == end:
-        raise pointed_error(socket, "the entry has no text", text, position)
-    return ScheduleEntry(start_s, text[position:end].strip().replace(r"\;", ";"), position)

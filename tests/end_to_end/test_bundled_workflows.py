@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from server_run import Graph, Stage, frames_of
 from tiny_folder import write_flashtalk, write_skyreels
+from tiny_workflows import tiny_of
 
 pytestmark = pytest.mark.host
 
@@ -14,53 +15,22 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "workflows" / "api"
 MEDIA = ROOT / "demo" / "media"
 VIDEO_FRAMES = 17
-TINY: dict[str, dict[str, Any]] = {
-    "EverTalkModelLoader": {
-        "base_model": "evertalk_tiny_wan_i2v.safetensors",
-        "talk_model": "evertalk_tiny_infinitetalk.safetensors",
-        "lora": "none",
-    },
-    "UNETLoader": {"unet_name": "evertalk_tiny_wan_i2v.safetensors"},
-    "EverTalkApply": {"talk_model": "evertalk_tiny_infinitetalk.safetensors"},
-    "VAELoader": {"vae_name": "evertalk_tiny_wan_vae.safetensors"},
-    "EverTalkAudioEncoderLoader": {"encoder": "evertalk_tiny_wav2vec2.safetensors"},
-    "EverTalkSchedule": {"prompts": ""},
-}
-"""There is no tiny text encoder that a loader would take: the prompt is a prepared one."""
-
 WHOLE = {"flashtalk": "SoulX-FlashTalk-14B", "skyreels": "SkyReels-V3-A2V-19B"}
 """As in the workflows: the tiny folders have the names of the real ones."""
 
 SKY_WINDOWS = {"skyreels": {"window_frames": 17, "motion_frames": 1}}
 """Frames that they let go do not fit into shorter ones; the speech is one window long."""
 
-MISSING = {"CLIPLoader", "CLIPVisionLoader", "CLIPVisionEncode", "LoraLoaderModelOnly"}
-"""What there is no tiny file for."""
-
 
 def tiny_graph(stage: Stage, name: str, **sampler: Any) -> Graph:
     """A bundled workflow, small, with the tiny models."""
     graph: Graph = json.loads((FOLDER / f"{name}.api.json").read_text())
-    lost = {node_id: node for node_id, node in graph.items() if node["class_type"] in MISSING}
-    for node in graph.values():
-        node["inputs"] |= TINY.get(node["class_type"], {})
-        mode = name.partition("_")[0]
+    mode = name.partition("_")[0]
+    tiny = tiny_of(graph, stage.speech(VIDEO_FRAMES * 640), **SKY_WINDOWS.get(mode, {}), **sampler)
+    for node in tiny.values():
         if node["class_type"] == "EverTalkModelLoader" and mode in WHOLE:
             node["inputs"] |= {"base_model": WHOLE[mode], "talk_model": "in the base model"}
-        if node["class_type"] == "LoadAudio":
-            node["inputs"]["audio"] = stage.speech(VIDEO_FRAMES * 640)
-        if node["class_type"] == "CLIPTextEncode":
-            node["class_type"] = "EverTalkTextEmbeds"
-            node["inputs"] = {"file": "evertalk_tiny_prompt.safetensors", "save_as": ""}
-        if node["class_type"] == "EverTalkSampler":
-            size = {"size": "custom", "width": 64, "height": 64, "window_frames": 9, "motion_frames": 5}
-            node["inputs"] |= size | SKY_WINDOWS.get(mode, {}) | sampler
-        for key, value in list(node["inputs"].items()):
-            if isinstance(value, list) and value[0] in lost:
-                del node["inputs"][key]
-                # A LoRA loader hands its model on; the others give nothing that the run needs.
-                node["inputs"] |= {key: lost[value[0]]["inputs"][key]} if key == "model" else {}
-    return {node_id: node for node_id, node in graph.items() if node_id not in lost}
+    return tiny
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from comfy_server import ComfyServer
 from editor_page import Editor
 from editors import NEWEST, OWN, each_editor
+from kill_runs import write_speech
+from server_run import frames_of
+from tiny_workflows import tiny_of
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -55,4 +59,56 @@ WORKFLOWS = {
     "EverTalk Talking picture": "infinitetalk_image",
     "EverTalk Two people": "infinitetalk_two_people",
     "EverTalk Dub a clip": "infinitetalk_dub_video",
+    "EverTalk Lips for a clip": "lips_for_any_clip",
 }
+
+SOUND_S = 0.68
+MEDIA = {
+    "IMAGE": ("LoadImage", "portrait.jpg"),
+    "VIDEO": ("LoadVideo", "clip.mp4"),
+    "AUDIO": ("LoadAudio", ""),
+}
+"""What loads each kind, and a file of the server's input folder."""
+
+MADE = {
+    "EverTalk Talking picture": (17, 64, 64),
+    "EverTalk Two people": (34, 64, 64),
+    "EverTalk Dub a clip": (17, 64, 64),
+    "EverTalk Lips for a clip": (21, 256, 256),
+}
+"""Frames, height and width of the videos: two people speak in turn, and the clip has 30 frames a second."""
+
+
+def with_media(graph: dict[str, Any], sound: str) -> dict[str, Any]:
+    """A blueprint in the editor's format, with nodes that load media on its sockets."""
+    (node,) = graph["nodes"]
+    for slot, socket in enumerate(node["inputs"]):
+        if "widget" in socket:
+            continue
+        kind, file = MEDIA[socket["type"]]
+        socket["link"] = number = slot + 1
+        loader = {"id": number + 1, "type": kind, "pos": [-400, 200 * slot], "size": [300, 150]}
+        loader |= {"flags": {}, "order": 0, "mode": 0, "inputs": [], "properties": {}}
+        loader |= {"outputs": [{"name": socket["type"], "type": socket["type"], "links": [number]}]}
+        graph["nodes"].append({**loader, "widgets_values": [file or sound]})
+        graph["links"].append([number, number + 1, 0, node["id"], slot, socket["type"]])
+    count = len(graph["nodes"])
+    return {**graph, "last_node_id": count, "last_link_id": count - 1}
+
+
+@each_editor(OWN)
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_blueprint_runs_to_a_video(editor: Editor, server: ComfyServer, file: Path) -> None:
+    write_speech(server, SOUND_S)
+    sound = f"speech_{SOUND_S:g}.wav"
+    graph = with_media(json.loads(file.read_text(encoding="utf-8")), sound)
+    editor.clear()
+    editor.load(graph)
+    editor.wait(f"window.app.graph.nodes.length === {len(graph['nodes'])}")
+    prompt = editor.page.evaluate("async () => (await window.app.graphToPrompt()).output")
+    tiny = tiny_of(prompt, sound, filename_prefix=f"blueprints/{file.stem}")
+    with ThreadPoolExecutor(1) as apart:  # Playwright's own loop runs in this thread
+        outcome = apart.submit(server.client.run, tiny).result()
+    (sampler,) = (node_id for node_id, node in tiny.items() if node["class_type"] == "EverTalkSampler")
+    (summary,) = outcome.outputs[sampler]["evertalk"]
+    assert frames_of(Path(summary["path"])).shape == (*MADE[file.stem], 3)

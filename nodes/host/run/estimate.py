@@ -8,8 +8,8 @@ other nodes are unknown until they run.
 import os
 import struct
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,12 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ....multitalk.common.errors import InputError
-from ....multitalk.dubbing.source import open_source
+from ....multitalk.dubbing.box_text import parse_boxes
+from ....multitalk.dubbing.box_track import track_of_cues
+from ....multitalk.dubbing.crop import MAX_CONTEXT
+from ....multitalk.dubbing.paste import pasted_size
+from ....multitalk.dubbing.source import SourceVideo, open_source
+from ....multitalk.dubbing.work_region import WORK_REGION, natural_box
 from ....multitalk.media.media_file import open_media
 from ....multitalk.media.sound_file import MAX_HOURS, check_claims, too_long
 from ....multitalk.runs.manifest import check_window_count
@@ -44,6 +49,7 @@ PARALLEL = "EverTalkParallel"
 PASSING = (PARALLEL, "EverTalkStepCache", "LoraLoaderModelOnly")
 """Nodes between a loader and the sampler that leave it the kind of model that it is."""
 MAX_PASSING = 20
+VIDEO_SOURCE = "EverTalkVideoSource"
 SOUND_LOADERS = ("LoadAudio", "EverTalkLoadSpeech")
 TURNED = {5, 6, 7, 8}
 """EXIF's orientations whose sides are swapped when the picture is seen."""
@@ -83,6 +89,9 @@ class Estimate:
         at_least: a clip's cuts, which are not known yet, may add windows.
         width: of the video, in pixels.
         height: of the video, in pixels.
+        region_width: in pixels, at which a region is made that goes back into its clip; None: not known, or
+            there is none.
+        region_height: likewise.
         problem: why it cannot run; empty if nothing speaks against it.
         suggested: the sampler's widgets that go with its model, where others are set.
     """
@@ -93,6 +102,8 @@ class Estimate:
     at_least: bool = False
     width: int | None = None
     height: int | None = None
+    region_width: int | None = None
+    region_height: int | None = None
     problem: str = ""
     suggested: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
@@ -162,25 +173,25 @@ def estimate_of(prompt: object, sampler_id: str) -> Estimate:
     try:
         if gpus in CHOICES and gpus != ALONE and loader is not None and loader["class_type"] == LOADER:
             check_gpus_of(gpus, graph.with_values(loader)["inputs"])
-        size = size_of_video(graph, sampler)
+        sized = sizes_of(graph, sampler)
         embeds = graph.source(sampler, "audio_embeds", "EverTalkAudioEmbeds")
         seconds = speech_seconds(graph, embeds)
         sound_seconds(graph, embeds, SOUNDTRACK)  # refused if it cannot be played; its length decides nothing
         settings = window_settings(sampler["inputs"])
     except InputError as error:
         return Estimate(problem=str(error))
-    width, height = (None, None) if size is None else (size.width_px, size.height_px)
     if seconds is None or settings is None:
-        return Estimate(width=width, height=height)
+        return sized
     frames = video_frames_in(seconds)
+    known = replace(sized, seconds=seconds, frames=frames)
     try:
         windows = windows_under(str(sampler["inputs"].get("scheduler")), frames, settings)
         check_window_count(len(windows))
     except InputError as error:
-        return Estimate(seconds, frames, width=width, height=height, problem=str(error))
-    clip = graph.source(sampler, "source", "EverTalkVideoSource")
+        return replace(known, problem=str(error))
+    clip = graph.source(sampler, "source", VIDEO_SOURCE)
     at_least = clip is not None and clip["inputs"].get("scene_cuts") == "detect"
-    return Estimate(seconds, frames, len(windows), at_least, width, height)
+    return replace(known, windows=len(windows), at_least=at_least)
 
 
 def loader_of(graph: SentGraph, sampler: Node) -> tuple[Node | None, str]:
@@ -207,21 +218,56 @@ def window_settings(inputs: dict[str, Any]) -> WindowSettings | None:
     return checked_windows(WindowSettings(window_frames, motion_frames))[0]
 
 
-def size_of_video(graph: SentGraph, sampler: Node) -> FrameSize | None:
-    """The video's size: the widgets' own, or what the picture makes of it."""
+def sizes_of(graph: SentGraph, sampler: Node) -> Estimate:
+    """The video's size; and the region's, where one is made to talk and goes back into the clip.
+
+    Raises:
+        InputError: a size that no video can have, or a file or a box that the run would refuse.
+    """
+    clip = graph.source(sampler, "source", VIDEO_SOURCE)
+    is_region = clip is not None and clip["inputs"].get("work_on") == WORK_REGION
+    if clip is None or not is_region:
+        size = size_made(sampler, lambda: picture_size(graph, sampler))
+        return Estimate() if size is None else Estimate(width=size.width_px, height=size.height_px)
+    path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
+    video = None if path is None else open_source(path)
+    made = size_made(sampler, lambda: region_size(graph.with_values(clip)["inputs"], video))
+    region = (
+        Estimate() if made is None else Estimate(region_width=made.width_px, region_height=made.height_px)
+    )
+    if video is None:
+        return region
+    whole = pasted_size(FrameSize(video.height_px, video.width_px))
+    return replace(region, width=whole.width_px, height=whole.height_px)
+
+
+def size_made(sampler: Node, shape: Callable[[], tuple[int, int] | None]) -> FrameSize | None:
+    """The size at which windows are made: the widgets' own, or the one that goes with a picture's shape."""
     size, height, width = (sampler["inputs"].get(name) for name in ("size", "height", "width"))
-    picture = None if size == CUSTOM_SIZE else picture_size(graph, sampler)
-    sized = video_size(size, height, width, picture)
+    sized = video_size(size, height, width, None if size == CUSTOM_SIZE else shape())
     return None if sized is None else sized[0]
+
+
+def region_size(inputs: Mapping[str, Any], video: SourceVideo | None) -> tuple[int, int] | None:
+    """Height and width of what is seen of a box where the video begins; a mask tells it when it has run."""
+    boxes, context, start_s = (inputs.get(name) for name in ("region_box", "context", "start_s"))
+    if video is None or "region" in inputs or not isinstance(boxes, str) or not boxes.strip():
+        return None
+    if not isinstance(context, int | float) or not 0 <= context <= MAX_CONTEXT:
+        return None
+    if not isinstance(start_s, int | float) or not 0 <= start_s <= video.duration_s:
+        return None
+    clip = FrameSize(video.height_px, video.width_px)
+    box = natural_box(track_of_cues(parse_boxes(boxes), clip).at(start_s), context, clip)
+    return box.height, box.width
 
 
 def picture_size(graph: SentGraph, sampler: Node) -> tuple[int, int] | None:
     """Height and width of the picture that decides the video's shape."""
     if "source" in sampler["inputs"]:
-        clip = graph.source(sampler, "source", "EverTalkVideoSource")
+        clip = graph.source(sampler, "source", VIDEO_SOURCE)
         path = chosen_file(graph.source(clip, "video", "LoadVideo"), "file")
-        is_region = clip is not None and clip["inputs"].get("work_on") == "region"
-        if path is None or is_region:  # a region's shape shows when it was followed
+        if path is None:
             return None
         video = open_source(path)
         return video.height_px, video.width_px

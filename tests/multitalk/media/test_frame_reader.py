@@ -1,3 +1,4 @@
+import gc
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -106,3 +107,16 @@ def test_damaged_place_is_passed_over_and_said(tmp_path: Path, caplog: pytest.Lo
     reader = FrameReader(str(clip))
     assert [level_of(reader.frame_at(k / 25)) for k in (19, 20, 21, 39, 45)] == [19, 19, 21, 39, 39]
     assert "1 damaged packets were passed over" in caplog.text
+
+
+def test_frames_that_were_read_go_at_once(tmp_path: Path) -> None:
+    reader = FrameReader(str(write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 30))))
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(30):
+            reader.frame_at(number / 25)
+        held = sum(type(one) is av.VideoFrame for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert held <= 2, "the one that is shown, and the next"

@@ -96,6 +96,47 @@ def test_size_comes_from_the_clip_that_is_dubbed_and_its_cuts_may_add_windows() 
     assert (told.frames, told.windows, told.at_least) == (100, 2, True)
 
 
+def of_region(sampler: dict[str, Any], **clip: Any) -> Any:
+    """The estimate of a region of the clip, which has 64x128 pixels."""
+    inputs = {"video": ["5", 0], "work_on": "region", "context": 0.0, "start_s": 0.0, **clip}
+    return estimate(
+        {**sampler, "source": ["4", 0]},
+        n4=("EverTalkVideoSource", inputs),
+        n5=("LoadVideo", {"file": "clip.mp4"}),
+    )
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("sampler", "region"), [(CUSTOM, (832, 480)), (NATIVE, (896, 448))])
+def test_region_has_a_size_of_its_own_and_the_video_that_of_the_clip(
+    sampler: dict[str, Any], region: tuple[int, int]
+) -> None:
+    told = of_region(sampler, region_box="0s: 0%,0%,100%,25%; 1s: 0%,0%,25%,100%")
+    assert (told.width, told.height) == (64, 128)
+    assert (told.region_width, told.region_height) == region
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "clip",
+    [
+        {"region": ["3", 0], "region_box": ""},
+        {"region_box": "0,0,9,9", "context": ["3", 0]},
+        {"region_box": "0,0,9,9", "start_s": 99.0},
+        {"region_box": ["3", 0]},
+    ],
+)
+def test_region_s_size_stays_open_where_it_depends_on_what_has_not_run(clip: dict[str, Any]) -> None:
+    told = of_region(NATIVE, **clip)
+    assert (told.width, told.height, told.region_width, told.problem) == (64, 128, None, "")
+
+
+@pytest.mark.usefixtures("folder")
+def test_box_that_the_run_would_refuse_is_told() -> None:
+    told = of_region(NATIVE, region_box="80%,0%,25%,50%")
+    assert told.problem.startswith("region_box: the box at 0 s leaves the picture")
+
+
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("arrangement", "frames"), [("para", 310), ("add", 410)])
 def test_voices_that_speak_together_or_in_turn(arrangement: str, frames: int) -> None:
