@@ -7,12 +7,14 @@
 Rows of every machine: `forward`, the whole on one GPU; `split`, whether ranks that are threads of one GPU
 give the same as the whole (a relative difference: rounding); `projection`, the first rank of so many alone,
 copies in place of the exchange. A projection is computed, not measured: that rank's seconds, and its bytes at
-each of the rates of `--link-gb-s`, as if nothing overlapped and nobody waited.
+each of the rates of `--link-gb-s`, as if nothing overlapped and nobody waited. `of`: of what, where it is not
+the forward: the decode of the window, the encode of its motion frames.
 Rows where there are as many GPUs, or on a CPU: `ranks`, the same forward by processes, the slowest rank's
 time, efficiency against one, the peak of each card and what is used of it outside of torch before and after
 the first forward, NCCL's buffers among it; `exchange`, the same uncompiled with a barrier before each
-exchange, so that waiting and exchange are told apart. `window` and `minute` are sums: forwards, decode and
-encode of one GPU; the minute has no first window's loading or compiling.
+exchange, so that waiting and exchange are told apart; `decode` and `encode_motion`, both of these for the
+VAE, of whose frames each rank has some rows. `window` and `minute` are sums: forwards, decode and encode of
+as many ranks; the minute has no first window's loading or compiling.
 """
 
 import argparse
@@ -29,8 +31,16 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import pack_alias
-from gpu import forward_inputs, measure_codec
-from rows import add_model, add_size, digits, emit, emit_setting, parser_of, size_of
+from gpu import forward_inputs
+from rank_codec import (
+    RankCodec,
+    codec_of,
+    measure_codec_alone,
+    measure_codec_ranks,
+    project_codec,
+    split_codec,
+)
+from rows import add_model, add_size, emit, emit_setting, parser_of, size_of
 from timing import Clock
 
 ALL_RANKS = (2, 4, 8)
@@ -132,26 +142,15 @@ def as_the_host_hands_it(model: Any, inputs: dict[str, torch.Tensor]) -> dict[st
     return given
 
 
-def relative_difference(given: torch.Tensor, expected: torch.Tensor) -> float:
-    """|given - expected| / |expected|, three digits."""
-    from evertalk_pack.attention.self_test import relative_error
-
-    return digits(relative_error(given, expected))
-
-
-def measure_alone(arguments: argparse.Namespace, evaluation: Evaluation) -> dict[str, float]:
+def measure_alone(
+    arguments: argparse.Namespace, evaluation: Evaluation, codec: RankCodec
+) -> dict[str, float]:
     """The whole on one device; seconds of a forward, of decode and of encode."""
     whole = evaluation.clock.time(evaluation)
     emit({"what": "forward", "ranks": 1, **whole})
-    import real_size
-    from evertalk_pack.multitalk.common.types import MOTION_FRAMES
-
-    vae = real_size.wan_vae(real_size.sizes_of(arguments), arguments.device)
-    size, clock = size_of(arguments), evaluation.clock
-    codec_s = measure_codec(vae, size, MOTION_FRAMES, clock, compiled=arguments.compile)
-    times = {"forward": whole["best_s"], "codec": codec_s}
-    emit_sums(arguments, 1, times["forward"], times["codec"])
-    return times
+    coding = measure_codec_alone(codec, evaluation.clock)
+    emit_sums(arguments, 1, whole["best_s"], sum(coding.values()))
+    return {"forward": whole["best_s"], **coding}
 
 
 def emit_sums(
@@ -170,7 +169,7 @@ def emit_sums(
 
 def measure_split(evaluation: Evaluation, size: int) -> None:
     """Whether so many ranks, threads of this process, give what one gives."""
-    from rank_clocks import on_threads
+    from rank_clocks import on_threads, relative_difference
 
     with torch.inference_mode():
         whole = evaluation(compiled=False)
@@ -179,7 +178,11 @@ def measure_split(evaluation: Evaluation, size: int) -> None:
 
 
 def project(
-    arguments: argparse.Namespace, evaluation: Evaluation, size: int, alone: dict[str, float]
+    arguments: argparse.Namespace,
+    evaluation: Evaluation,
+    codec: RankCodec,
+    size: int,
+    alone: dict[str, float],
 ) -> None:
     """The first of so many ranks by itself, and what follows from its bytes."""
     from rank_clocks import CopyingRanks, Spent
@@ -190,12 +193,13 @@ def project(
     row = evaluation.clock.time(partial(evaluation, CopyingRanks(0, size, group)))
     row |= {"declared_gb": declared_gb(evaluation, size), "calls": sent.calls, "sent_bytes": sent.sent_bytes}
     emit({"what": "projection", "ranks": size, **row})
+    codec_s, codec_bytes = project_codec(codec, evaluation.clock, size)
     for rate in arguments.link_gb_s:
         forward_s = row["best_s"] + sent.sent_bytes / rate / 1e9
         marks = {"is_a_projection": True, "assumed_link_gb_s": rate}
         efficiency = round(alone["forward"] / (size * forward_s), 3)
         emit({"what": "forward", "ranks": size, **marks, "s": round(forward_s, 4), "efficiency": efficiency})
-        emit_sums(arguments, size, forward_s, alone["codec"], **marks)
+        emit_sums(arguments, size, forward_s, codec_s + codec_bytes / rate / 1e9, **marks)
 
 
 def declared_gb(evaluation: Evaluation, size: int) -> float:
@@ -227,23 +231,30 @@ def one_rank(rank: int, size: int, port: int, arguments: argparse.Namespace, alo
     if is_cuda:
         arguments.device = torch.device("cuda", rank)
         torch.cuda.set_device(rank)
+    else:  # else each process takes all cores, and waits for the others in the middle of every product
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // size))
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     dist.init_process_group("nccl" if is_cuda else "gloo", rank=rank, world_size=size)
     try:
         pack_alias.prepare(use_cpu=not is_cuda)
         with torch.inference_mode():
-            measure_ranks(prepared(arguments), rank, size, arguments, alone)
+            measure_ranks(prepared(arguments), codec_of(arguments), rank, size, arguments, alone)
     finally:
         dist.destroy_process_group()
 
 
 def measure_ranks(
-    evaluation: Evaluation, rank: int, size: int, arguments: argparse.Namespace, alone: dict[str, float]
+    evaluation: Evaluation,
+    codec: RankCodec,
+    rank: int,
+    size: int,
+    arguments: argparse.Namespace,
+    alone: dict[str, float],
 ) -> None:
     """The forward by all processes of the group, with what each of them took."""
     import torch.distributed as dist
     from evertalk_pack.wanvideo.ranks import Ranks
-    from rank_clocks import Spent, TimedRanks, clock
+    from rank_clocks import Spent, TimedRanks, clock, relative_difference
 
     group: Any = dist.group.WORLD
     ranks = Ranks(rank, size, group)
@@ -261,6 +272,7 @@ def measure_ranks(
     mine = {**row, "waiting_s": spent.waiting_s, "exchange_s": spent.exchange_s}
     mine["outside_torch_gb"] = [before_gb, outside_torch_gb(arguments.device)]
     dist.all_gather_object(rows, mine)
+    codec_s = measure_codec_ranks(codec, ranks, evaluation.clock, alone)
     if rank:
         return
     slowest_s = max(one["best_s"] for one in rows)
@@ -270,7 +282,7 @@ def measure_ranks(
     emit({"what": "ranks", "ranks": size, **found, "relative_difference": difference})
     parts = {name: [round(one[name], 4) for one in rows] for name in ("waiting_s", "exchange_s")}
     emit({"what": "exchange", "ranks": size, "forward_s": forward_s, **parts, "calls": spent.calls})
-    emit_sums(arguments, size, slowest_s, alone["codec"])
+    emit_sums(arguments, size, slowest_s, codec_s)
 
 
 def run_processes(size: int, arguments: argparse.Namespace, alone: dict[str, float]) -> None:
@@ -290,13 +302,14 @@ def main() -> None:
     pack_alias.prepare(use_cpu=not is_cuda)
     emit_setting("parallel", arguments, arguments.device)
     with torch.inference_mode():
-        evaluation = prepared(arguments)
+        evaluation, codec = prepared(arguments), codec_of(arguments)
         sizes = [size for size in arguments.ranks if evaluation.heads % size == 0]
-        alone = measure_alone(arguments, evaluation)
+        alone = measure_alone(arguments, evaluation, codec)
         for size in sizes:
             measure_split(evaluation, size)
-            project(arguments, evaluation, size, alone)
-    del evaluation
+            split_codec(codec, size)
+            project(arguments, evaluation, codec, size, alone)
+    del evaluation, codec
     if is_cuda:
         torch.cuda.empty_cache()
     available = torch.cuda.device_count() if is_cuda else max(sizes, default=1)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from evertalk_pack.wanvideo.ranks import Ranks
+from rows import digits
 
 
 @dataclass(slots=True)
@@ -33,26 +34,44 @@ class TimedRanks(Ranks):
 
     def swapped(self, parts_P: torch.Tensor) -> torch.Tensor:
         """As in Ranks."""
-        return self.timed(Ranks.swapped, parts_P, parts_P.nbytes * (self.size - 1) // self.size)
+        sent_bytes = parts_P.nbytes * (self.size - 1) // self.size
+        return self.timed(lambda: Ranks.swapped(self, parts_P), parts_P.device, sent_bytes)
+
+    def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
+        """As in Ranks."""
+        sent_bytes = bytes_to_others(x[:1], given, self.rank)
+        return self.timed(lambda: Ranks.passed(self, x, given, taken), x.device, sent_bytes)
 
     def gathered(self, x: torch.Tensor) -> torch.Tensor:
         """As in Ranks."""
-        return self.timed(Ranks.gathered, x, x.nbytes * (self.size - 1))
+        return self.timed(lambda: Ranks.gathered(self, x), x.device, x.nbytes * (self.size - 1))
 
     def timed(
-        self, exchange: Callable[[Ranks, torch.Tensor], torch.Tensor], x: torch.Tensor, sent_bytes: int
+        self, exchange: Callable[[], torch.Tensor], device: torch.device, sent_bytes: int
     ) -> torch.Tensor:
         """One exchange after a barrier."""
-        times_s = [clock(x.device)]
+        times_s = [clock(device)]
         dist.barrier(self.group)
-        times_s.append(clock(x.device))
-        result = exchange(self, x)
-        times_s.append(clock(x.device))
+        times_s.append(clock(device))
+        result = exchange()
+        times_s.append(clock(device))
         self.spent.waiting_s += times_s[1] - times_s[0]
         self.spent.exchange_s += times_s[2] - times_s[1]
         self.spent.calls += 1
         self.spent.sent_bytes += sent_bytes
         return result
+
+
+def bytes_to_others(row: torch.Tensor, counts: list[int], rank: int) -> int:
+    """What of so many rows for each rank is not the rank's own."""
+    return row.nbytes * (sum(counts) - counts[rank])
+
+
+def relative_difference(given: torch.Tensor, expected: torch.Tensor) -> float:
+    """|given - expected| / |expected|, three digits."""
+    from evertalk_pack.attention.self_test import relative_error
+
+    return digits(relative_error(given, expected))
 
 
 def clock(device: torch.device) -> float:
@@ -77,6 +96,18 @@ class CopyingRanks(Ranks):
         self.sent.calls += 1
         self.sent.sent_bytes += parts_P.nbytes * (self.size - 1) // self.size
         return parts_P.clone()
+
+    def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
+        """Copies of as many entries as the others would give, of its own where it has any.
+
+        Counted is what it would give or get, whichever is more.
+        """
+        self.sent.calls += 1
+        row = x.new_empty(1, *x.shape[1:])
+        self.sent.sent_bytes += max(bytes_to_others(row, one, self.rank) for one in (given, taken))
+        if not len(x):
+            return x.new_zeros(sum(taken), *x.shape[1:])
+        return x[torch.arange(sum(taken), device=x.device) % len(x)]
 
     def gathered(self, x: torch.Tensor) -> torch.Tensor:
         """As many copies as ranks."""
@@ -108,7 +139,7 @@ class ThreadRanks(Ranks):
 
     table: Table
 
-    def exchanged(self, x: torch.Tensor) -> list[torch.Tensor]:
+    def exchanged(self, x: Any) -> list[Any]:
         """What all ranks gave, in their order."""
         self.table.given[self.rank] = x
         self.table.barrier.wait()
@@ -119,6 +150,11 @@ class ThreadRanks(Ranks):
     def swapped(self, parts_P: torch.Tensor) -> torch.Tensor:
         """As in Ranks."""
         return torch.stack([parts[self.rank] for parts in self.exchanged(parts_P)])
+
+    def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
+        """As in Ranks."""
+        del taken
+        return torch.cat([parts[self.rank] for parts in self.exchanged(x.split(given))])
 
     def gathered(self, x: torch.Tensor) -> torch.Tensor:
         """As in Ranks."""

@@ -5,11 +5,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..multitalk.media.result import classify, describe, needs_vae, note_of
+from ..multitalk.media.result import classify, describe, needs_vae, note_of, windows_of
+from .advanced import advanced
 from .host.codecs.result import open_result, preview_ui
 from .host.report.node import EverTalkNode
 from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node
+from .host.run.chart_file import write_chart
 from .host.run.summary import ui_of
 
 LOG = logging.getLogger("evertalk")
@@ -41,6 +43,15 @@ class EverTalkDecode(EverTalkNode):
                     "connected, it is not even loaded. (Raw latents of WanVideoWrapper have another scale: "
                     "convert them with its WanVideoLatentReScale first.)",
                 ),
+                advanced(
+                    io.Boolean.Input(
+                        "chart",
+                        default=False,
+                        optional=True,
+                        tooltip="Also write NAME_chart.svg beside the sampler's video: colour drift and "
+                        "joins of all windows, as the sampler shows them when the run ends.",
+                    )
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -63,15 +74,15 @@ class EverTalkDecode(EverTalkNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, samples: Any = None, vae: Any = None) -> bool | float:  # noqa: ARG003
+    def fingerprint_inputs(cls, samples: Any = None, vae: Any = None, chart: bool = False) -> bool | float:  # noqa: ARG003
         return taken_fingerprint(_IMAGE_SLOT)
 
     @classmethod
-    def check_lazy_status(cls, samples: Any, vae: Any = _NOT_CONNECTED) -> list[str]:
+    def check_lazy_status(cls, samples: Any, vae: Any = _NOT_CONNECTED, chart: bool = False) -> list[str]:  # noqa: ARG003
         return ["vae"] if vae is None and needs_vae(samples) else []
 
     @classmethod
-    def execute(cls, samples: Any, vae: Any = None) -> io.NodeOutput:
+    def execute(cls, samples: Any, vae: Any = None, chart: bool = False) -> io.NodeOutput:
         LOG.info("Processing sampler output...")
         LOG.info("%s", describe(samples))
         result = classify(samples)
@@ -79,5 +90,7 @@ class EverTalkDecode(EverTalkNode):
             show_on_node(note_of(samples))
         want_images = output_is_taken(cls.hidden.dynprompt, cls.hidden.unique_id, _IMAGE_SLOT)
         opened = open_result(result, vae, want_images=want_images)
+        if chart:
+            write_chart(windows_of(samples), opened.output_path)
         shown = ui_of(samples, preview_ui(opened.preview))
         return io.NodeOutput(opened.images_FHWC, opened.video, opened.output_path, ui=shown)

@@ -10,7 +10,8 @@ Written by hand, since what torch has splits the keys, not the heads: its contex
 replaces torch's own attention alone, while here any kernel must run, and DTensor would have to know every
 layer class of the host. xfuser and yunchang replace the model or call kernels of their own choice. What is
 below is three public collectives, which torch's compiler knows, so that a block stays one graph. gloo (CPU)
-and NCCL (GPU) have all three, for all precisions that are computed in.
+and NCCL (GPU) have all three, for all precisions that are computed in. The VAE is split in another way, by
+rows of the picture: see vae_rows.
 
 Shape letters: P ranks, B batch, L tokens of all ranks, N tokens of a share, H all heads, G heads of a rank, D
 head dimension.
@@ -66,6 +67,18 @@ class Ranks:
         received_P = torch.empty_like(parts_P)
         dist.all_to_all_single(received_P, parts_P, group=self.group)
         return received_P
+
+    def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
+        """Give so many entries of the first dimension to each rank in turn; what the ranks gave to this one.
+
+        Args:
+            x: as many entries as `given` in sum.
+            given: entries for each rank.
+            taken: entries from each rank.
+        """
+        taken_X = x.new_empty(sum(taken), *x.shape[1:])
+        dist.all_to_all_single(taken_X, x.contiguous(), taken, given, group=self.group)
+        return taken_X
 
     def gathered(self, x: torch.Tensor) -> torch.Tensor:
         """The `x` of all ranks, (P, *shape)."""

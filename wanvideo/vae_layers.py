@@ -3,6 +3,9 @@
 A convolution over three frames looks at the two before each; a stream therefore keeps the last two frames of
 what each such convolution saw. All is kept in channels-last memory.
 
+Where several processes have some rows each (`split`, see vae_rows), what a convolution sees begins and ends
+with a row of the neighbours, or of zeros, so that it is not padded.
+
 Shape letters: B batch, C channels, T frames of a chunk, H and W rows and columns.
 Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
 """
@@ -15,6 +18,7 @@ import torch
 from torch.compiler import is_compiling
 from torch.nn import functional
 
+from .vae_rows import RowSplit
 from .vae_tree import Convolution
 
 PAST_FRAMES = 2
@@ -62,11 +66,26 @@ def convolve(x: torch.Tensor, kernel: ConvKernel, padding: tuple[int, ...]) -> t
     return operation(x, kernel.weight, kernel.bias, kernel.stride, padding)
 
 
-def with_past(x_BCTHW: torch.Tensor, past: PastFrames) -> torch.Tensor:
+def with_past(x_BCTHW: torch.Tensor, past: PastFrames, split: RowSplit | None = None) -> torch.Tensor:
     """The two frames before, then the chunk; before the first chunk they are zero."""
+    if split is not None:
+        return with_past_and_borders(x_BCTHW, past, *split.borders(x_BCTHW))
     if past is None:
         return functional.pad(x_BCTHW, (0, 0, 0, 0, PAST_FRAMES, 0))
     return torch.cat((past, x_BCTHW), dim=2)
+
+
+def with_past_and_borders(
+    x_BCTHW: torch.Tensor, past: PastFrames, above: torch.Tensor, below: torch.Tensor
+) -> torch.Tensor:
+    """The same with a row above and one below, which the past has too; copied once."""
+    batch, channels, frames, rows, columns = x_BCTHW.shape
+    shape = (batch, frames + PAST_FRAMES, rows + 2, columns, channels)
+    joined = x_BCTHW.new_empty(shape).permute(0, 4, 1, 2, 3)
+    joined[:, :, :PAST_FRAMES] = 0 if past is None else past
+    joined[:, :, PAST_FRAMES:, 1:-1] = x_BCTHW
+    joined[:, :, PAST_FRAMES:, :1], joined[:, :, PAST_FRAMES:, -1:] = above, below
+    return joined
 
 
 def last_frames(x_BCTHW: torch.Tensor, count: int = PAST_FRAMES) -> torch.Tensor:
@@ -82,29 +101,40 @@ def is_side_by_side(device: torch.device, channels: int) -> bool:
     return device.type == "cuda" and channels <= NARROW
 
 
-def convolve_joined(joined_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
+def convolve_joined(
+    joined_BCTHW: torch.Tensor, kernel: ConvKernel, split: RowSplit | None = None
+) -> torch.Tensor:
     """A convolution over each frame and the two before, of a chunk that they precede."""
     if is_side_by_side(joined_BCTHW.device, kernel.weight.shape[1]):
-        return convolve_side_by_side(joined_BCTHW, kernel)
-    rows, columns = kernel.weight.shape[3:]
-    return convolve(joined_BCTHW, kernel, (0, rows // 2, columns // 2))
+        return convolve_side_by_side(joined_BCTHW, kernel, split)
+    return convolve(joined_BCTHW, kernel, (0, *padding_of(kernel, split)))
 
 
-def convolve_side_by_side(joined_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
+def padding_of(kernel: ConvKernel, split: RowSplit | None) -> tuple[int, int]:
+    """Rows and columns of zeros around what a convolution sees."""
+    rows, columns = kernel.weight.shape[-2:]
+    return rows // 2 if split is None else 0, columns // 2
+
+
+def convolve_side_by_side(
+    joined_BCTHW: torch.Tensor, kernel: ConvKernel, split: RowSplit | None = None
+) -> torch.Tensor:
     """The same as a convolution of pictures: the channels of three frames beside one another are one's."""
     width, depth, rows, columns = kernel.weight.shape[1:]
     frames = joined_BCTHW.shape[2] - depth + 1
     three_BCTHW = torch.cat([joined_BCTHW[:, :, start : start + frames] for start in range(depth)], dim=1)
     weight = kernel.weight.transpose(1, 2).reshape(-1, depth * width, rows, columns)
     flat = ConvKernel(weight, kernel.bias, kernel.stride[1:])
-    pictures = convolve(frames_of(three_BCTHW), flat, (rows // 2, columns // 2))
+    pictures = convolve(frames_of(three_BCTHW), flat, padding_of(kernel, split))
     return video_of(pictures, joined_BCTHW.shape[0])
 
 
-def causal(x_BCTHW: torch.Tensor, past: PastFrames, kernel: ConvKernel) -> tuple[torch.Tensor, torch.Tensor]:
+def causal(
+    x_BCTHW: torch.Tensor, past: PastFrames, kernel: ConvKernel, split: RowSplit | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """A convolution over each frame and the two before; also what the next chunk needs."""
-    joined = with_past(x_BCTHW, past)
-    return convolve_joined(joined, kernel), last_frames(joined)
+    joined = with_past(x_BCTHW, past, split)
+    return convolve_joined(joined, kernel, split), last_frames(joined)
 
 
 def norm_factor(x: torch.Tensor) -> torch.Tensor:
@@ -118,9 +148,11 @@ def norm(x: torch.Tensor, gamma: torch.Tensor) -> torch.Tensor:
     return torch.mul(x, norm_factor(x)).mul_(gamma.to(x))
 
 
-def norm_silu_joined(x_BCTHW: torch.Tensor, gamma: torch.Tensor, past: PastFrames) -> torch.Tensor:
+def norm_silu_joined(
+    x_BCTHW: torch.Tensor, gamma: torch.Tensor, past: PastFrames, split: RowSplit | None = None
+) -> torch.Tensor:
     """RMS norm over channels and SiLU of a chunk, after the two frames before."""
-    return with_past(functional.silu(norm(x_BCTHW, gamma), inplace=True), past)
+    return with_past(functional.silu(norm(x_BCTHW, gamma), inplace=True), past, split)
 
 
 class ResidualWeights(NamedTuple):
@@ -141,16 +173,16 @@ class ResidualPast(NamedTuple):
 
 
 def residual(
-    x_BCTHW: torch.Tensor, past: ResidualPast, weights: ResidualWeights
+    x_BCTHW: torch.Tensor, past: ResidualPast, weights: ResidualWeights, split: RowSplit | None = None
 ) -> tuple[torch.Tensor, ResidualPast]:
     """A residual block of a chunk; also what the next chunk needs."""
-    joined = norm_silu_joined(x_BCTHW, weights.gamma_1, past.conv_1)
-    past_1, hidden = last_frames(joined), convolve_joined(joined, weights.conv_1)
+    joined = norm_silu_joined(x_BCTHW, weights.gamma_1, past.conv_1, split)
+    past_1, hidden = last_frames(joined), convolve_joined(joined, weights.conv_1, split)
     del joined  # so that never more than three tensors of this size exist at once
     hidden = functional.silu(hidden.mul_(norm_factor(hidden)).mul_(weights.gamma_2.to(hidden)), inplace=True)
-    joined = with_past(hidden, past.conv_2)
+    joined = with_past(hidden, past.conv_2, split)
     del hidden
-    past_2, hidden = last_frames(joined), convolve_joined(joined, weights.conv_2)
+    past_2, hidden = last_frames(joined), convolve_joined(joined, weights.conv_2, split)
     del joined
     if weights.shortcut is not None:
         x_BCTHW = convolve(x_BCTHW, weights.shortcut, (0, 0, 0))
@@ -169,10 +201,26 @@ def video_of(x_NCHW: torch.Tensor, batch: int) -> torch.Tensor:
     return x_NCHW.permute(0, 2, 3, 1).unflatten(0, (batch, -1)).permute(0, 4, 1, 2, 3)
 
 
-def double_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
-    """Each pixel four times, then a convolution of single frames."""
-    pictures = each_pixel_four_times(frames_of(x_BCTHW))
-    return video_of(convolve(pictures, kernel, (1, 1)), x_BCTHW.shape[0])
+def double_size(
+    x_BCTHW: torch.Tensor, kernel: ConvKernel, borders: tuple[torch.Tensor, torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Each pixel four times, then a convolution of single frames; `borders`: the rows above and below."""
+    if borders is None:
+        pictures, padding = each_pixel_four_times(frames_of(x_BCTHW)), (1, 1)
+    else:
+        pictures, padding = between_borders(frames_of(x_BCTHW), *map(frames_of, borders)), (0, 1)
+    return video_of(convolve(pictures, kernel, padding), x_BCTHW.shape[0])
+
+
+def between_borders(x_NCHW: torch.Tensor, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+    """Each pixel four times, between the nearer halves of the rows above and below; by one copy."""
+    count, channels, rows, columns = x_NCHW.shape
+    doubled = x_NCHW.new_empty(count, 2 * rows + 2, columns, 2, channels)
+    inner = doubled[:, 1:-1].unflatten(1, (rows, 2))
+    inner.copy_(x_NCHW.permute(0, 2, 3, 1)[:, :, None, :, None].expand_as(inner))
+    doubled[:, :1] = above.permute(0, 2, 3, 1)[:, :, :, None]
+    doubled[:, -1:] = below.permute(0, 2, 3, 1)[:, :, :, None]
+    return doubled.flatten(2, 3).permute(0, 3, 1, 2)
 
 
 def each_pixel_four_times(x_NCHW: torch.Tensor) -> torch.Tensor:
@@ -194,9 +242,11 @@ def repeated_pixels(x_NCHW: torch.Tensor) -> torch.Tensor:
     return four.reshape(count, 2 * rows, 2 * columns, channels).contiguous().permute(0, 3, 1, 2)
 
 
-def half_size(x_BCTHW: torch.Tensor, kernel: ConvKernel) -> torch.Tensor:
-    """A convolution of single frames with stride 2; zeros beyond the right and lower edges."""
+def half_size(x_BCTHW: torch.Tensor, kernel: ConvKernel, below: torch.Tensor | None = None) -> torch.Tensor:
+    """A convolution of single frames with stride 2; beyond the right and lower edges zeros, or `below`."""
     pictures = functional.pad(frames_of(x_BCTHW), (0, 1, 0, 1))
+    if below is not None:
+        pictures[:, :, -1:, :-1] = frames_of(below)
     return video_of(convolve(pictures, kernel, (0, 0)), x_BCTHW.shape[0])
 
 

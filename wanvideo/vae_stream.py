@@ -2,6 +2,7 @@
 
 The first latent frame stands for one video frame and each other one for four. The first is a chunk of its
 own; the rest come in chunks of any number of latent frames: speed and memory change, the result does not.
+Where several processes share the rows of a video, each runs the stream of its own.
 
 Shape letters: B batch, C channels, T frames of pixels or latents, H and W rows and columns of either.
 Source: Wan 2.1 (Wan-Video/Wan2.1, wan/modules/vae.py).
@@ -36,6 +37,7 @@ from .vae_layers import (
     residual,
     video_of,
 )
+from .vae_rows import RowSplit
 from .vae_tree import (
     Convolution,
     LayerList,
@@ -50,7 +52,9 @@ from .vae_tree import (
     is_residual,
 )
 
-ComputeResidual = Callable[[torch.Tensor, ResidualPast, ResidualWeights], tuple[torch.Tensor, ResidualPast]]
+ComputeResidual = Callable[
+    [torch.Tensor, ResidualPast, ResidualWeights, RowSplit | None], tuple[torch.Tensor, ResidualPast]
+]
 """`residual`, or a compiled one."""
 
 UPSAMPLE_PICTURES = 4
@@ -65,11 +69,13 @@ class VaeStreamSettings:
         latents_per_chunk: latent frames of a chunk, after the first.
         kernel_of: where a convolution's weights come from.
         compute: the residual block for chunks of full length, compiled or not.
+        split: what rows this process has; None: all.
     """
 
     latents_per_chunk: int = 1
     kernel_of: KernelOf = kernel_of
     compute: ComputeResidual = residual
+    split: RowSplit | None = None
 
 
 _NOTHING_SEEN = object()
@@ -104,7 +110,7 @@ class _Passage:
         return y
 
     def causal(self, convolution: Convolution, x: torch.Tensor) -> torch.Tensor:
-        return self.swap(lambda past: causal(x, past, self.kernel(convolution, x)))
+        return self.swap(lambda past: causal(x, past, self.kernel(convolution, x), self.settings.split))
 
     def residual(self, layer: VaeResidual, x: torch.Tensor) -> torch.Tensor:
         norm_1, _silu_1, conv_1, norm_2, _silu_2, _dropout, conv_2 = layer.residual
@@ -113,25 +119,39 @@ class _Passage:
             norm_1.gamma, self.kernel(conv_1, x), norm_2.gamma, self.kernel(conv_2, x), shortcut
         )
         compute = self.settings.compute if self.full else residual
-        return self.swap(lambda past: compute(x, past or ResidualPast(), weights))
+        return self.swap(lambda past: compute(x, past or ResidualPast(), weights, self.settings.split))
 
     def attention(self, layer: VaeAttention, x: torch.Tensor) -> torch.Tensor:
-        pictures = norm(frames_of(x), layer.norm.gamma)
+        pictures, split = norm(frames_of(x), layer.norm.gamma), self.settings.split
+        if split is not None:
+            pictures = split.whole(pictures)
         q, k, v = convolve(pictures, self.kernel(layer.to_qkv, x), (0, 0)).chunk(3, dim=1)
         seen = layer.optimized_attention(q, k, v)
+        if split is not None:
+            seen = split.own(seen)
         return x + video_of(convolve(seen, self.kernel(layer.proj, x), (0, 0)), x.shape[0])
 
     def resample(self, layer: VaeResample, x: torch.Tensor) -> torch.Tensor:
         kernel = self.kernel(layer.resample[1], x)
         if layer.mode == "upsample3d":
             x = self.swap(lambda past: self._double_frames(layer, x, past))
+        borders = None if self.settings.split is None else self.settings.split.borders(x)
         if layer.mode.startswith("upsample"):
-            parts = [double_size(part, kernel) for part in x.split(UPSAMPLE_PICTURES, dim=2)]
-            return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
-        x = half_size(x, kernel)
+            return self._double_size(x, kernel, borders)
+        x = half_size(x, kernel, None if borders is None else borders[1])
         if layer.mode == "downsample3d":
             return self.swap(lambda past: self._half_frames(layer, x, past))
         return x
+
+    def _double_size(
+        self, x: torch.Tensor, kernel: ConvKernel, borders: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> torch.Tensor:
+        pieces = [one.split(UPSAMPLE_PICTURES, dim=2) for one in (x, *(borders or ()))]
+        parts = [
+            double_size(part, kernel, (around[0], around[1]) if around else None)
+            for part, *around in zip(*pieces, strict=True)
+        ]
+        return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
 
     def _double_frames(self, layer: Any, x: torch.Tensor, past: Any) -> tuple[torch.Tensor, Any]:
         """The video's first frame stays one; those after it know nothing of it."""
@@ -166,8 +186,8 @@ class _Passage:
         kernel = self.kernel(head[2], x)
 
         def compute(past: PastFrames) -> tuple[torch.Tensor, torch.Tensor]:
-            joined = norm_silu_joined(x, head[0].gamma, past)
-            return convolve_joined(joined, kernel), last_frames(joined)
+            joined = norm_silu_joined(x, head[0].gamma, past, self.settings.split)
+            return convolve_joined(joined, kernel, self.settings.split), last_frames(joined)
 
         return self.swap(compute)
 

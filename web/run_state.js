@@ -24,6 +24,7 @@ export class RunState {
     this.video = null // the whole video, or what there is of it
     this.newest = null // index of the window that was finished last
     this.seed = null
+    this.chart = '' // the figures of the finished windows, as SVG
   }
 
   get finished() {
@@ -88,11 +89,13 @@ export class RunState {
     this.secondsLeft = null
     this.finishUpTo(this.windows.length)
     this.video = event.path
+    this.chart = event.chart ?? ''
   }
 
   on_paused(event) {
     this.end('paused')
     this.video = event.path
+    this.chart = event.chart ?? ''
   }
 
   on_failed(event) {
@@ -102,6 +105,7 @@ export class RunState {
     this.end('failed')
     this.failure = event.text
     this.video = event.path
+    this.chart = event.chart ?? ''
     if (running && running.state === 'queued') running.state = 'failed'
   }
 

@@ -24,8 +24,9 @@ const CSS = `
 .evertalk-badge { height: 18px; line-height: 18px; padding: 0 6px; border-radius: 9px; background: #6b5416; color: #ffe9a8;
   font: 11px/18px sans-serif; align-self: flex-start; max-width: 100%; box-sizing: border-box; white-space: nowrap;
   overflow: hidden; text-overflow: ellipsis; }
+.evertalk-chart svg { display: block; width: 100%; height: 100%; border-radius: 4px; }
 .evertalk-video { width: 100%; height: 160px; object-fit: contain; background: #000; border-radius: 4px; }
-.evertalk-video[hidden], .evertalk-cells[hidden], .evertalk-buttons[hidden], .evertalk-line[hidden] { display: none; }
+.evertalk-video[hidden], .evertalk-chart[hidden], .evertalk-cells[hidden], .evertalk-buttons[hidden], .evertalk-line[hidden] { display: none; }
 `
 
 /** Lets the page use the style sheet; adds nothing to its elements. */

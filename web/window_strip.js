@@ -4,6 +4,7 @@ import { api } from '../../scripts/api.js'
 import { canReroll, pauseRun, queueAgain, reroll, stopRun } from './actions.js'
 import { BadgeRow } from './badges.js'
 import { CellRow } from './cells.js'
+import { Chart } from './chart.js'
 import { RunState } from './run_state.js'
 import { text } from './texts.js'
 
@@ -73,7 +74,9 @@ export class WindowStrip {
     this.video = element('video', 'evertalk-video')
     Object.assign(this.video, { muted: true, loop: true, autoplay: true, playsInline: true })
     this.video.addEventListener('error', () => this.hideVideo())
-    this.element.append(this.title, this.estimate, this.badges.element, this.cells.element, this.status, this.buttons, this.video)
+    this.chart = new Chart()
+    this.element.append(this.title, this.estimate, this.badges.element, this.cells.element, this.status)
+    this.element.append(this.buttons, this.chart.element, this.video)
   }
 
   /** The sampler with the subgraph nodes around it: those of the run that is shown. */
@@ -87,6 +90,7 @@ export class WindowStrip {
     if (this.badges.count) rows.push(this.badges.count * HEIGHTS_PX.badge)
     if (this.state.phase !== 'idle') rows.push(HEIGHTS_PX.cells, HEIGHTS_PX.line)
     if (!this.buttons.hidden) rows.push(HEIGHTS_PX.buttons)
+    if (!this.chart.element.hidden) rows.push(this.chart.height)
     if (!this.video.hidden) rows.push(HEIGHTS_PX.video)
     return rows.reduce((sum, row) => sum + row, 0) + GAP_PX * (rows.length - 1)
   }
@@ -139,6 +143,7 @@ export class WindowStrip {
     this.status.textContent = this.statusText()
     this.status.title = this.state.failure || this.status.textContent
     this.showButtons()
+    this.chart.show(this.state.chart)
     this.showVideo()
     this.resized()
   }

@@ -3,7 +3,7 @@
 Known forms of the dict, by whose sampler made it:
 
     EverTalk                 {"video": {"path": ..., "frames": ..., ...}, "output_path": path}
-                             and "note": a sentence, if the run has paused
+                             and "note": a sentence, if the run has paused; "windows": their figures
                              {"samples": latents, "has_ref": bool, "video_frames": int, "audio": AUDIO}
     WanVideoWrapper          {"video": float frames -1..1, "output_path": ""}
                              {"video": a placeholder, "output_path": folder of frame_00000.png, ...}
@@ -101,6 +101,11 @@ Result = SavedVideo | SavedFrames | FramesInMemory | VideoObject | RawLatents
 def note_of(result: object) -> str:
     """What is to be told of a result beside itself, for instance that its run has paused; or nothing."""
     return _text(cast(Mapping[str, object], result).get("note")) if isinstance(result, Mapping) else ""
+
+
+def windows_of(result: object) -> object:
+    """What a result lists of its windows; None if it does not."""
+    return cast(Mapping[str, object], result).get("windows") if isinstance(result, Mapping) else None
 
 
 def describe(result: object) -> str:

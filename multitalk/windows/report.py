@@ -14,6 +14,12 @@ from .join_metric import NEIGHBOURS, frame_changes, seam_between
 from .joins import FrameChunk
 from .plan import Window
 
+VISIBLE_DRIFT = 2.0
+"""A distance in Lab that is just visible where two pictures stand side by side."""
+
+VISIBLE_SEAM = 1.5
+"""A step at a join, in steps from frame to frame around it, from which on it may be seen."""
+
 
 @dataclass(frozen=True, slots=True)
 class WindowReport:

@@ -56,7 +56,7 @@ def saved(tmp_path: Path) -> Path:
     return path
 
 
-def decode(samples: object, vae: object = None, *, images_taken: bool = True) -> Any:
+def decode(samples: object, vae: object = None, *, images_taken: bool = True, chart: bool = False) -> Any:
     from comfy_api.latest import io
     from comfy_execution.graph import DynamicPrompt
     from evertalk_pack.nodes.decode import EverTalkDecode
@@ -67,7 +67,7 @@ def decode(samples: object, vae: object = None, *, images_taken: bool = True) ->
     class Called(EverTalkDecode):  # of its own, as the host makes one for each call
         hidden = io.HiddenHolder.from_dict({io.Hidden.unique_id: "1", io.Hidden.dynprompt: prompt})
 
-    return Called.execute(samples=samples, vae=vae)
+    return Called.execute(samples=samples, vae=vae, chart=chart)
 
 
 def saved_result(path: Path) -> dict[str, object]:
@@ -101,6 +101,60 @@ def test_saved_video_is_not_read_unless_images_are_taken(
     assert images is None
     assert (video.get_stream_source(), output_path) == (str(saved), str(saved))
     assert "in memory" not in caplog.text
+
+
+FIGURES = [
+    {"index": 0, "start_s": 0.0, "drift": 0.2, "seam": None, "seconds": 1.0},
+    {"index": 1, "start_s": 2.88, "drift": 0.5, "seam": 1.1, "seconds": 1.0},
+]
+
+
+def test_chart_is_written_beside_the_video_when_asked_for(
+    saved: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = {**saved_result(saved), "windows": FIGURES}
+    decode(samples, images_taken=False)
+    assert list(saved.parent.iterdir()) == [saved]
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode(samples, images_taken=False, chart=True)
+    path = saved.with_name("talk_chart.svg")
+    assert f"chart: {path}" in caplog.messages
+    assert "<title>Window 2, from 2.9 s: 1.1</title>" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [None, "all", [], [1], [{"start_s": "0", "drift": 1.0}], [{"start_s": 0.0, "drift": float("nan")}]],
+    ids=repr,
+)
+def test_result_without_figures_gets_a_warning_in_place_of_a_chart(
+    saved: Path, caplog: pytest.LogCaptureFixture, windows: object
+) -> None:
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode({**saved_result(saved), "windows": windows}, images_taken=False, chart=True)
+    assert "chart: no chart is written, because samples does not tell the figures" in caplog.text
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_no_chart_is_written_outside_of_the_output_folder(
+    saved: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = saved.rename(tmp_path / "elsewhere.mp4")
+    with caplog.at_level(logging.INFO, "evertalk"):
+        decode({**saved_result(elsewhere), "windows": FIGURES}, images_taken=False, chart=True)
+    assert "elsewhere_chart.svg is outside of ComfyUI's output folder" in caplog.text
+    assert not list(tmp_path.glob("*.svg"))
+
+
+def test_chart_that_cannot_be_written_leaves_the_video_as_it_is(
+    saved: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved.with_name("talk_chart.svg").mkdir()
+    with caplog.at_level(logging.INFO, "evertalk"):
+        output = decode({**saved_result(saved), "windows": FIGURES}, images_taken=False, chart=True)
+    assert output.result[2] == str(saved)
+    assert "talk_chart.svg cannot be written" in caplog.text
+    assert "the video is whole" in caplog.text
 
 
 def test_core_save_video_writes_the_video_output(saved: Path, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_run_tells_plan_steps_windows_and_end_to_the_client_that_queued_it(serve
     assert [(event["window"], event["step"]) for event in steps] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert all(event["seconds_left"] >= 0 for event in steps)
     assert {event["seed"] for event in steps} == {4}, "a page that was opened meanwhile learns it"
+    assert "<title>2 windows: colour drift at most " in heard[-1]["chart"]
     windows = [event for event in heard if event["kind"] == "window"]
     assert [(event["window"], event["start_s"]) for event in windows] == [(0, 0.0), (1, 0.68)]
     assert windows[0]["path"]["filename"] == "w000000.mp4"

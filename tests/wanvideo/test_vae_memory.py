@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from evertalk_pack.wanvideo.ranks import Ranks
 from evertalk_pack.wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
+from evertalk_pack.wanvideo.vae_rows import RowSplit
 from evertalk_pack.wanvideo.vae_stream import VaeStreamSettings, chunk_bounds, decode_stream, encode_stream
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -60,6 +62,31 @@ def test_a_decode_holds_what_the_estimate_says(tree: Any, latents_per_chunk: int
         for part in decode_stream(tree, latents, VaeStreamSettings(latents_per_chunk)):
             del part
     estimate = decode_bytes(ChunkSize(WIDTH, HEIGHT_PX, WIDTH_PX, latents_per_chunk, FLOAT_BYTES))
+    assert held.peak == pytest.approx(estimate, rel=0.1)
+
+
+class LoneRanks(Ranks):
+    """One of several ranks that do not exist: it is given nothing but zeros."""
+
+    def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
+        del given
+        return x.new_zeros(sum(taken), *x.shape[1:])
+
+    def gathered(self, x: torch.Tensor) -> torch.Tensor:
+        return x.new_zeros(self.size, *x.shape)
+
+
+@pytest.mark.parametrize("latents_per_chunk", [1, 4])
+def test_a_share_of_a_decode_holds_what_the_estimate_says_of_its_rows(
+    tree: Any, latents_per_chunk: int
+) -> None:
+    group: Any = None
+    split = RowSplit(LoneRanks(1, 2, group), 2 * HEIGHT_PX // 8)
+    latents = torch.randn(1, 16, 1 + 3 * latents_per_chunk, HEIGHT_PX // 8, WIDTH_PX // 8)
+    with LiveBytes() as held:
+        for part in decode_stream(tree, latents, VaeStreamSettings(latents_per_chunk, split=split)):
+            del part
+    estimate = decode_bytes(ChunkSize(WIDTH, HEIGHT_PX + 2, WIDTH_PX, latents_per_chunk, FLOAT_BYTES))
     assert held.peak == pytest.approx(estimate, rel=0.1)
 
 

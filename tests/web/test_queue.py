@@ -1,11 +1,10 @@
 """The sampler among other entries of the queue, and under the mouse, in the real editor."""
 
-from pathlib import Path
-
 import pytest
 from comfy_server import ComfyServer
 from editor_page import NODE_AT, Editor
 from editors import LONG_SOUND, NEWEST_NODES, OWN, SOUND, UNHURRIED, Drawing, each_editor
+from kill_runs import run_folders
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -15,10 +14,6 @@ SOUND_JS = """(sound) => {
 MENU = ".litecontextmenu, [role=menu]"
 STRIPS_JS = """() => window.app.graph.nodes.filter((node) => node.type === 'EverTalkSampler')
   .map((node) => node.widgets.filter((widget) => widget.name === 'evertalk_strip').length)"""
-
-
-def run_folders(server: ComfyServer, prefix: str) -> list[Path]:
-    return list(server.output.glob(f"{prefix}_r*.run"))
 
 
 def test_stop_ends_its_own_run_and_the_next_in_the_queue_is_made_whole(

@@ -5,7 +5,7 @@ frames.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from functools import cache
 from typing import Any
@@ -20,6 +20,7 @@ from ....wanvideo.compiling import many_graphs
 from ....wanvideo.geometry import SPACE_STRIDE, latent_frames, pixel_frames
 from ....wanvideo.vae_layers import ConvKernel, is_side_by_side, residual
 from ....wanvideo.vae_memory import ChunkSize, decode_bytes, encode_bytes
+from ....wanvideo.vae_rows import RowSplit
 from ....wanvideo.vae_stream import (
     ComputeResidual,
     VaeStreamSettings,
@@ -134,43 +135,119 @@ class AsyncCopy:
 
 
 def stream_decode(
-    vae: Any, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool = False
+    vae: Any,
+    latents_BCTHW: torch.Tensor,
+    latents_per_chunk: int,
+    *,
+    compiled: bool = False,
+    split: RowSplit | None = None,
 ) -> torch.Tensor:
-    """Frames (F, H, W, 3), 0..1, of the raw latents of one video."""
+    """Frames (F, H, W, 3), 0..1, of the raw latents of one video.
+
+    Args:
+        vae: the host's.
+        latents_BCTHW: of the whole video.
+        latents_per_chunk: how many latent frames at once.
+        compiled: run residual blocks as compiled graphs.
+        split: the rows of this process, the first of several; see decoded_parts.
+    """
     count, rows, columns = latents_BCTHW.shape[2:]
-    height_px, width_px = rows * SPACE_STRIDE, columns * SPACE_STRIDE
-    chunk = min(latents_per_chunk, max(count - 1, 1))
-    load(vae, decode_bytes(chunk_size(vae, height_px, width_px, chunk)))
-    compute = compiled_residual() if compiled else residual
-    settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, compute)
-    latents = latents_BCTHW[:1].to(vae.vae_dtype).to(vae.device)
-    frames_FHWC = landing_place((pixel_frames(count), height_px, width_px, 3), vae)
-    landing = AsyncCopy(frames_FHWC, latents.device)
-    with many_graphs() if compiled else nullcontext():
-        for part in decode_stream(vae.first_stage_model, latents, settings):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            landing.add(vae.process_output(part.float())[0].movedim(0, -1))
+    frames_FHWC = landing_place((pixel_frames(count), rows * SPACE_STRIDE, columns * SPACE_STRIDE, 3), vae)
+    landing = AsyncCopy(frames_FHWC, torch.device(vae.device))
+    for part in decoded_parts(vae, latents_BCTHW, latents_per_chunk, compiled=compiled, split=split):
+        landing.add(vae.process_output(part.float())[0].movedim(0, -1))
     landing.finish()
     return frames_FHWC
 
 
-def stream_encode(vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int) -> torch.Tensor:
-    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1; what is left over of four frames is dropped."""
-    frames_FHWC = vae.vae_encode_crop_pixels(frames_FHWC)
-    count, (height_px, width_px) = latent_frames(len(frames_FHWC)), frames_FHWC.shape[1:3]
+def decoded_parts(
+    vae: Any, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool, split: RowSplit | None
+) -> Iterator[torch.Tensor]:
+    """Frames (1, 3, T, H, W), as the VAE gives them, of raw latents, chunk by chunk.
+
+    Where several processes share the rows, each must go through all parts, and the first gets the frames; the
+    others get frames without rows. None stops at the user's word: the others would wait for it.
+    """
+    count, rows, columns = latents_BCTHW.shape[2:]
     chunk = min(latents_per_chunk, max(count - 1, 1))
-    load(vae, encode_bytes(chunk_size(vae, height_px, width_px, chunk)))
+    load(
+        vae,
+        decode_bytes(chunk_size(vae, most_rows(rows * SPACE_STRIDE, split), columns * SPACE_STRIDE, chunk)),
+    )
+    compute = compiled_residual() if compiled else residual
+    settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, compute, split)
+    latents = latents_BCTHW[:1].to(vae.vae_dtype).to(vae.device)
+    own = latents if split is None else split.own(latents)
+    with many_graphs() if compiled else nullcontext():
+        for part in decode_stream(vae.first_stage_model, own, settings):
+            if split is None:
+                comfy.model_management.throw_exception_if_processing_interrupted()
+            yield part if split is None else split.collected(part)
+
+
+def most_rows(height_px: int, split: RowSplit | None) -> int:
+    """Rows of pixels that a process computes at once, of so many; a border above and below counted in."""
+    return height_px if split is None else max(split.shares(height_px)) + 2
+
+
+def stream_encode(
+    vae: Any, frames_FHWC: torch.Tensor, latents_per_chunk: int, split: RowSplit | None = None
+) -> torch.Tensor:
+    """Raw latents (1, 16, T, H / 8, W / 8) of frames 0..1; what is left over of four frames is dropped.
+
+    Args:
+        vae: the host's.
+        frames_FHWC: of the whole video.
+        latents_per_chunk: how many latent frames at once.
+        split: the rows of this process, of several; see encoded_rows.
+    """
+    frames_FHWC = vae.vae_encode_crop_pixels(frames_FHWC)
+    count = latent_frames(len(frames_FHWC))
 
     def chunks() -> Iterator[torch.Tensor]:
-        for start, stop in chunk_bounds(count, latents_per_chunk):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            first = start and pixel_frames(start)
-            part = frames_FHWC[first : pixel_frames(stop)].movedim(-1, 0)[None]
+        for first, end in frame_bounds(count, latents_per_chunk):
+            if split is None:
+                comfy.model_management.throw_exception_if_processing_interrupted()
+            part = frames_FHWC[first:end].movedim(-1, 0)[None]
             yield vae.process_input(part).to(vae.vae_dtype).to(vae.device)
 
-    settings = VaeStreamSettings(latents_per_chunk, kernel_of_host)
-    latents = list(encode_stream(vae.first_stage_model, chunks(), settings))
-    return torch.cat(latents, dim=2).to(vae.output_device).float()
+    height_px, width_px = frames_FHWC.shape[1:3]
+    latents = encoded_rows(vae, chunks(), (count, height_px, width_px), latents_per_chunk, split)
+    return latents.to(vae.output_device).float()
+
+
+def frame_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, int]]:
+    """First and one past the last video frame of each chunk."""
+    for start, stop in chunk_bounds(latents, latents_per_chunk):
+        yield start and pixel_frames(start), pixel_frames(stop)
+
+
+def encoded_rows(
+    vae: Any,
+    chunks_BCTHW: Iterable[torch.Tensor],
+    size: tuple[int, int, int],
+    latents_per_chunk: int,
+    split: RowSplit | None,
+) -> torch.Tensor:
+    """Raw latents of frames as the VAE takes them, chunk by chunk.
+
+    Where several processes share the rows, the first gives the frames and gets the latents; the others give
+    frames without rows, and get latents without.
+
+    Args:
+        vae: the host's.
+        chunks_BCTHW: of the video.
+        size: latent frames, height and width in pixels of the whole video.
+        latents_per_chunk: how many latent frames at once.
+        split: the rows of this process; None: all.
+    """
+    count, height_px, width_px = size
+    chunk = min(latents_per_chunk, max(count - 1, 1))
+    load(vae, encode_bytes(chunk_size(vae, most_rows(height_px, split), width_px, chunk)))
+    settings = VaeStreamSettings(latents_per_chunk, kernel_of_host, split=split)
+    own = chunks_BCTHW if split is None else (split.dealt(one, height_px) for one in chunks_BCTHW)
+    latents = torch.cat(list(encode_stream(vae.first_stage_model, own, settings)), dim=2)
+    return latents if split is None else split.collected(latents)
 
 
 def load(vae: Any, memory_bytes: int) -> None:

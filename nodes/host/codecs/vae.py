@@ -6,7 +6,7 @@ frames.
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import comfy.model_management
 import torch
@@ -52,16 +52,27 @@ def check_vae(vae: Any) -> None:
         )
 
 
+class CodecRanks(Protocol):
+    """Several processes that code a video together, so many latent frames at once."""
+
+    def decode(
+        self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool
+    ) -> torch.Tensor: ...
+    def encode(self, frames_FHWC: torch.Tensor, latents_per_chunk: int) -> torch.Tensor: ...
+
+
 class Codec:
     """A VAE for one run: it remembers how many latent frames fit into memory at once.
 
     Args:
         vae: the host's VAE.
         compile_decoder: run the decoder's residual blocks as compiled graphs (never on a CPU).
+        ranks: the processes that code with it, of a VAE that can stream; None: this one alone does.
     """
 
-    def __init__(self, vae: Any, *, compile_decoder: bool = False) -> None:
+    def __init__(self, vae: Any, *, compile_decoder: bool = False, ranks: CodecRanks | None = None) -> None:
         self._vae = vae
+        self._ranks = ranks
         on_cpu = torch.device(vae.device).type == "cpu"
         self._chunks = CPU_CHUNKS if on_cpu else GPU_CHUNKS
         self._compiled = compile_decoder and not on_cpu
@@ -74,7 +85,7 @@ class Codec:
             return self._vae.encode(pixels)
         return self._with_less(
             "encode",
-            lambda chunk: stream_encode(self._vae, pixels, chunk),
+            lambda chunk: self._encode(pixels, chunk),
             lambda: self._vae.encode_tiled(pixels, tile_x=TILE_PX, tile_y=TILE_PX, overlap=TILE_OVERLAP_PX),
         )
 
@@ -96,9 +107,19 @@ class Codec:
         tile, overlap = TILE_PX // SPACE_STRIDE, TILE_OVERLAP_PX // SPACE_STRIDE
         return self._with_less(
             "decode",
-            lambda chunk: stream_decode(self._vae, latents_BCTHW, chunk, compiled=self._compiled),
+            lambda chunk: self._decode(latents_BCTHW, chunk),
             lambda: self._vae.decode_tiled(latents_BCTHW, tile_x=tile, tile_y=tile, overlap=overlap)[0],
         )
+
+    def _encode(self, pixels_FHWC: torch.Tensor, chunk: int) -> torch.Tensor:
+        if self._ranks is not None:
+            return self._ranks.encode(pixels_FHWC, chunk)
+        return stream_encode(self._vae, pixels_FHWC, chunk)
+
+    def _decode(self, latents_BCTHW: torch.Tensor, chunk: int) -> torch.Tensor:
+        if self._ranks is not None:
+            return self._ranks.decode(latents_BCTHW, chunk, compiled=self._compiled)
+        return stream_decode(self._vae, latents_BCTHW, chunk, compiled=self._compiled)
 
     def _with_less(
         self, what: str, compute: Callable[[int], torch.Tensor], in_tiles: Callable[[], torch.Tensor]

@@ -13,9 +13,11 @@ from ....multitalk.common.errors import InputError
 from ..model.backend import RunAttention
 from ..model.memory import weights_bytes
 from ..model.patcher import KEY
+from ..report.progress import show_on_node
 from .machine import ALONE, AUTO, check_memory, count_for, this_machine
 from .recipe import PARALLEL_KEY, key_of, recipe_of
 from .team import Team, TeamPlan
+from .vae import SharedVae, why_alone
 from .window import SharedWindow
 
 MULTIGPU = "multigpu_clones"
@@ -171,3 +173,19 @@ def shared_window(model: ModelPatcher, backend: RunAttention, needed: int) -> Sh
     if gpus_of(model) == 1:
         return None
     return SharedWindow(TEAMS.team_for(model), backend.choice.ran, backend.tokens, needed)
+
+
+def shared_vae(model: ModelPatcher, vae: Any) -> SharedVae | None:
+    """A VAE to code with on the MODEL's team; None where one GPU does it, which is said if it is the VAE's.
+
+    Args:
+        model: a talking MODEL.
+        vae: the host's.
+    """
+    if gpus_of(model) == 1:
+        return None
+    why = why_alone(vae, this_machine())
+    if why:
+        show_on_node(f"gpus: one GPU alone encodes and decodes, since {why}")
+        return None
+    return SharedVae(vae, lambda: TEAMS.team_for(model))

@@ -9,7 +9,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import comfy.cli_args
 import comfy.model_management
 import comfy.options
 import folder_paths
+import torch
 import torch.distributed as dist
 from comfy.model_patcher import ModelPatcher
 
@@ -26,6 +29,7 @@ from ....attention.backend import first_line
 from ....multitalk.common.errors import InputError, WorkerError
 from ....wanvideo.ranks import Ranks
 from ..report.progress import show_on_node
+from .channel import TensorForm
 from .group import Store, is_of_collective, join, new_store, port_of, timeout_s
 from .machine import Machine, environment_of
 from .recipe import Recipe, with_changes
@@ -88,12 +92,14 @@ class Team:
         """The node that is sampling with it, as the host tells them apart."""
         self.is_busy = False
         """Whether the server is in an evaluation or waits for the workers: it then tells a failure itself."""
+        self.vae: weakref.ref[Any] | None = None
+        """The module tree of the VAE that the workers hold."""
         self.failure = ""
         """What the first worker that could not go on said; empty while all can."""
         self._news = threading.Condition()
         self._ending = threading.Lock()
         self._ended = False
-        self._windows = 0
+        self._parts = 0
         self._ranks: Ranks | None = None
         self._file = Path(folder_paths.get_temp_directory()) / f"evertalk_parallel_{uuid4().hex}.safetensors"
         self._store: Store | None = None
@@ -171,21 +177,19 @@ class Team:
         if not self._wait_until(lambda: all(worker.is_ready for worker in self.workers), START_S):
             raise worker_error(f"a worker did not hold the weights within {START_S:.0f} s")
 
-    def finish_window(self) -> None:
-        """Wait until every worker has made all of a window.
+    def finish_part(self) -> None:
+        """Wait until every worker has done all that it was asked for: a window, a decode, an encode.
 
         NCCL gives up a collective whose other end hangs without a word to this process, and what the GPU
-        then computes is nothing: only the others' word says that a window is whole.
+        then computes is nothing: only the others' word says that the result is whole.
 
         Raises:
             WorkerError: a worker cannot, or does not answer.
         """
-        self._windows += 1
+        self._parts += 1
         self.send({"do": "finish"})
         limit = timeout_s()
-        if not self._wait_until(
-            lambda: all(one.windows_done >= self._windows for one in self.workers), limit
-        ):
+        if not self._wait_until(lambda: all(one.parts_done >= self._parts for one in self.workers), limit):
             raise worker_error(f"a worker did not finish its part within {limit:.0f} s")
 
     def _wait_until(self, is_so: Callable[[], bool], limit_s: float) -> bool:
@@ -210,10 +214,43 @@ class Team:
         if failure:
             raise worker_error(failure)
 
+    @contextmanager
+    def in_step(self, *, keeps_interrupted: bool = False) -> Generator[None]:
+        """What fails inside ends the team, and is told in a worker's own words if it has any.
+
+        Args:
+            keeps_interrupted: the workers wait for no collective here, so that a stopped run leaves them.
+        """
+        self.check()
+        self.is_busy = True
+        try:
+            yield
+        except comfy.model_management.InterruptProcessingException:
+            if not keeps_interrupted:
+                self.end()
+            raise
+        except Exception as error:
+            # The workers are somewhere in their part: only an end brings all ranks into step again.
+            told = self.explained(error)
+            self.end()
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            self.is_busy = False
+
     def send(self, message: dict[str, Any]) -> None:
         """Say something to all workers."""
         for worker in self.workers:
             worker.send(message)
+
+    def give(self, message: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+        """Say something to all workers, with tensors on the team's devices."""
+        forms = [TensorForm.of(name, one).said() for name, one in tensors.items()]
+        self.send({**message, "tensors": forms})
+        group = self.joined().group
+        for one in tensors.values():
+            dist.broadcast(one.contiguous(), group=group, group_src=0)
 
     def explained(self, error: Exception) -> Exception:
         """What to raise for an error in a collective: a worker's own words, if it has any."""

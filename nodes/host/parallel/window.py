@@ -1,19 +1,15 @@
 """The server's part in a window that several GPUs sample: the workers are told of each evaluation first."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from comfy.model_management import InterruptProcessingException
 
 from ....multitalk.windows.loop import WindowVoices
 from ....wanvideo.ranks import Ranks
 from ....wanvideo.step_cache import StepCache
 from ..model.patcher import TalkCall
-from .channel import TensorForm
 from .team import Team
 
 
@@ -40,29 +36,8 @@ class SharedWindow:
         Raises:
             WorkerError: one of them does not come.
         """
-        with self._in_step(keeps_interrupted=True):
+        with self.team.in_step(keeps_interrupted=True):
             return self.team.joined()
-
-    @contextmanager
-    def _in_step(self, *, keeps_interrupted: bool = False) -> Generator[None]:
-        """What fails inside ends the team, and is told in a worker's own words if it has any."""
-        self.team.check()
-        self.team.is_busy = True
-        try:
-            yield
-        except InterruptProcessingException:
-            if not keeps_interrupted:
-                self.team.end()
-            raise
-        except Exception as error:
-            # The workers are somewhere in an evaluation: only an end brings all ranks into step again.
-            told = self.team.explained(error)
-            self.team.end()
-            if told is error:
-                raise
-            raise told from error
-        finally:
-            self.team.is_busy = False
 
     def evaluate(
         self,
@@ -82,7 +57,7 @@ class SharedWindow:
         Raises:
             WorkerError: a worker failed, hung or is gone.
         """
-        with self._in_step():
+        with self.team.in_step():
             self._tell(given, call, call.branches[branch])
             return run()
 
@@ -90,18 +65,14 @@ class SharedWindow:
         if not self._begun:
             self.team.send({**self._begin, "step_cache": _said(call.step_cache)})
             self._begun = True
-        tensors = {name: one.contiguous() for name, one in given.items() if one is not None}
+        tensors = {name: one for name, one in given.items() if one is not None}
         if id(heard) not in self._sent:
             self._sent[id(heard)] = heard
-            tensors["audio"] = heard.audio_SFKLC.contiguous()
+            tensors["audio"] = heard.audio_SFKLC
             if heard.token_masks_MP is not None:
-                tensors["masks"] = heard.token_masks_MP.contiguous()
-        forms = [TensorForm.of(name, one).said() for name, one in tensors.items()]
+                tensors["masks"] = heard.token_masks_MP
         step = 0 if call.step_cache is None else call.step_cache.step
-        self.team.send({"do": "evaluate", "tensors": forms, "branch": str(id(heard)), "step": step})
-        group = self.team.joined().group
-        for one in tensors.values():
-            dist.broadcast(one, group=group, group_src=0)
+        self.team.give({"do": "evaluate", "branch": str(id(heard)), "step": step}, tensors)
 
     def finish(self) -> None:
         """The window is sampled: see that all ranks made it to its end.
@@ -109,8 +80,8 @@ class SharedWindow:
         Raises:
             WorkerError: one did not, so that the window is not one.
         """
-        with self._in_step():
-            self.team.finish_window()
+        with self.team.in_step():
+            self.team.finish_part()
 
 
 def _said(cache: StepCache | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What a worker does: loads the MODEL by its recipe, then makes its part of each evaluation.
+"""What a worker does: loads the MODEL by its recipe, then makes its part of what the server computes.
 
 A failure is said over the channel and ends the process: its part in the next collective would be another.
 """
@@ -27,6 +27,7 @@ from ..model.patcher import KEY, TalkCall, TalkEntry, attachment_of, talks_of
 from .channel import Channel, Message, TensorForm
 from .group import join, store_at
 from .recipe import Recipe
+from .vae import decode_rows, encode_rows, vae_of
 from .worker_process import DONE, FAILED, READY
 
 PARENT_POLL_S = 1.0
@@ -106,6 +107,7 @@ class Worker:
         self.backend: RunAttention | None = None
         self.step_cache: StepCache | None = None
         self.branches: dict[str, WindowVoices] = {}
+        self.vae: Any = None
 
     def do(self, message: Message) -> None:
         """What a message asks for."""
@@ -116,8 +118,13 @@ class Worker:
                 self.begin_window(message)
             case "evaluate":
                 self.evaluate(message)
+            case "vae":
+                self.vae = None  # two at once would not fit everywhere
+                self.vae = vae_of(self.received(message), message["dtype"])
+            case "decode" | "encode":
+                self.code(message)
             case "finish":
-                self.finish_window()
+                self.finish_part()
             case unknown:
                 raise AssertionError(unknown)
 
@@ -144,21 +151,35 @@ class Worker:
                 f"attention {message['attention']} runs on the server's GPU and not here ({why})"
             )
 
-    def finish_window(self) -> None:
-        """Say that all evaluations of the window came to their end on this GPU."""
+    def received(self, message: Message) -> dict[str, torch.Tensor]:
+        """The tensors that come with a message, on this rank's device."""
+        assert self.ranks is not None
+        given: dict[str, torch.Tensor] = {}
+        for said in message["tensors"]:
+            form = TensorForm.read(said)
+            given[form.name] = form.empty(self.device)
+            dist.broadcast(given[form.name], group=self.ranks.group, group_src=0)
+        return given
+
+    def code(self, message: Message) -> None:
+        """This rank's rows of a video that is decoded or encoded."""
+        assert self.ranks is not None
+        given = self.received(message)
+        if message["do"] == "decode":
+            decode_rows(self.vae, self.ranks, given["latents"], message)
+        else:
+            encode_rows(self.vae, self.ranks, message)
+
+    def finish_part(self) -> None:
+        """Say that all that was asked for came to its end on this GPU."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self._channel.send({"is": DONE})
 
     def evaluate(self, message: Message) -> None:
         """This rank's part of an evaluation; every rank gets the whole result, and here nobody needs it."""
-        assert self.ranks is not None
         assert self.backend is not None
-        given: dict[str, torch.Tensor] = {}
-        for said in message["tensors"]:
-            form = TensorForm.read(said)
-            given[form.name] = form.empty(self.device)
-            dist.broadcast(given[form.name], group=self.ranks.group, group_src=0)
+        given = self.received(message)
         branch = message["branch"]
         if "audio" in given:
             self.branches[branch] = WindowVoices(given["audio"], given.get("masks"))

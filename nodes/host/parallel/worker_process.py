@@ -17,7 +17,7 @@ GRACE_S = 3.0
 """A worker leaves as soon as its channel closes; one that is stuck is killed after this."""
 
 READY, DONE, FAILED = "ready", "done", "failed"
-"""What a worker says: it holds the model; it has sampled a window; it cannot go on, and why."""
+"""What a worker says: it holds the model; it has done its part; it cannot go on, and why."""
 
 
 class WorkerProcess:
@@ -32,7 +32,7 @@ class WorkerProcess:
     def __init__(self, where: str, environment: Mapping[str, str], changed: Callable[[], None]) -> None:
         self._where = where
         self.is_ready = False
-        self.windows_done = 0
+        self.parts_done = 0
         self.failure = ""
         """Which worker cannot go on, and why; empty while it can."""
         self._changed = changed
@@ -95,7 +95,7 @@ class WorkerProcess:
             if message["is"] == READY:
                 self.is_ready = True
             elif message["is"] == DONE:
-                self.windows_done += 1
+                self.parts_done += 1
             else:
                 self.failure = f"the worker on {self._where}: {message['says']}"
             self._changed()

@@ -57,6 +57,7 @@ class RunEvent:
         start_s: where in the video a finished window begins.
         text: a sentence.
         path: a playable part of the video, or all of it.
+        chart: at the end, the figures of the windows that are finished, as SVG; empty where none are known.
     """
 
     kind: Kind
@@ -69,6 +70,7 @@ class RunEvent:
     start_s: float | None = None
     text: str = ""
     path: ShownFile | None = None
+    chart: str = ""
 
 
 class NodeEvents:

@@ -2,13 +2,15 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from comfy.model_management import InterruptProcessingException
 
-from ....multitalk.runs.manifest import WindowRecord
+from ....multitalk.runs.manifest import WindowRecord, WindowStats
 from ....multitalk.runs.store import RunStore
+from ....multitalk.windows.film_chart import figures_of, film_chart
 from ....multitalk.windows.plan import Window
 from ....multitalk.windows.prompt_timeline import first_new_s
 from ....multitalk.windows.report import WindowReport
@@ -59,5 +61,14 @@ class RunEventSender:
 
     def _end(self, kind: Literal["done", "paused", "failed"], store: RunStore, text: str) -> None:
         path = ShownFile.of(store.final or store.incomplete)
-        done = len(store.stats)
-        self._events.send(RunEvent(kind, len(self._windows), done, text=text, path=path))
+        done = told_windows(self._windows, store.stats)
+        chart = film_chart(figures_of(done))
+        self._events.send(RunEvent(kind, len(self._windows), len(done), text=text, path=path, chart=chart))
+
+
+def told_windows(windows: Sequence[Window], done: Sequence[WindowStats]) -> list[dict[str, Any]]:
+    """Figures of the finished windows, as the sampler's result tells them."""
+    return [
+        {"index": window.index, "start_s": first_new_s(window), **asdict(stats)}
+        for window, stats in zip(windows, done, strict=False)
+    ]

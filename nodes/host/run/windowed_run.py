@@ -5,7 +5,7 @@ Shape letters: F video frames, H and W pixels, C channels, B batch, T latent fra
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from ..parallel.choice import check_parallel, told_of
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
 from ..report.progress import RunProgress, show_on_node, warn_on_node
-from ..report.run_events import RunEventSender
+from ..report.run_events import RunEventSender, told_windows
 from ..sampling.attention_budget import budget_for, check_budget
 from ..sampling.clip_vision import clip_vision_notes
 from ..sampling.colour_match import drift_from, finishing
@@ -153,7 +153,7 @@ def saved_result(plan: RunPlan, path: Path, store: RunStore) -> dict[str, Any]:
         },
         "output_path": str(path),
         "run_folder": str(store.folder),
-        "windows": [{"index": index, **asdict(stats)} for index, stats in enumerate(store.stats)],
+        "windows": told_windows(plan.windows, store.stats),
     }
 
 

@@ -40,7 +40,7 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import LATER_STEP, NotFiniteError, RunAttention
 from ..model.memory import GIB, forward_size, weights_bytes
 from ..model.patcher import attachment_of
-from ..parallel.choice import gpus_of, shared_window
+from ..parallel.choice import gpus_of, shared_vae, shared_window
 from ..report.machine_faults import GpuMemoryError
 from ..report.progress import RunProgress, show_on_node, warn_on_node
 from ..report.record import note_attention
@@ -165,7 +165,9 @@ class ComfyBackend:
     @cached_property
     def codec(self) -> Codec:
         """The VAE of the run, from the first frame on that needs it."""
-        return Codec(self.run_models.vae, compile_decoder=attachment_of(self.run_models.model).compile_blocks)
+        model, vae = self.run_models.model, self.run_models.vae
+        compiles = attachment_of(model).compile_blocks
+        return Codec(vae, compile_decoder=compiles, ranks=shared_vae(model, vae))
 
     def go_on_with(self, attention_state: torch.Tensor | None) -> None:
         """Go on with what an earlier run found of sparse attention; None: nothing.

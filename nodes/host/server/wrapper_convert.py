@@ -10,7 +10,7 @@ from ....attention.plain_text import plain
 from ....convert.conversion import convert
 from ....convert.errors import ConvertError
 from ....convert.stored import HEAD_BYTES, is_media, stored_workflow
-from ....multitalk.common.errors import InputError
+from ....multitalk.common.errors import InputError, RunStoreError
 from ..report.request_json import body_of, json_in
 from ..report.routes import RequestError, worked_out
 from ..run.video_file import check_prefix
@@ -49,6 +49,9 @@ def name_rule(prefix: str) -> str:
         check_prefix(prefix)
     except InputError as error:
         return str(error)
+    except RunStoreError:
+        # The name is not at fault if the output folder does not answer; the sampler looks again when it runs.
+        return ""
     return ""
 
 
