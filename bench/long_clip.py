@@ -152,9 +152,9 @@ def write_long_clip(path: Path, wanted: Wanted, minutes: float) -> None:
         sound = container.add_stream("aac", rate=SOUND_HZ, layout="stereo")
         container.start_encoding()
         video_ticks = round(wanted.frames_a_piece / wanted.fps / TICKS)
-        sound_ticks = PIECE_S * SOUND_HZ // BLOCK * BLOCK
+        heard = [*encoded_sound(sound)]  # without the block that the encoder still holds
         piece = [(kept, video, video_ticks) for kept in encoded_pictures(video, wanted)]
-        piece += [(kept, sound, sound_ticks) for kept in encoded_sound(sound)]
+        piece += [(kept, sound, len(heard) * BLOCK) for kept in heard]
         for number, (kept, stream, ticks) in itertools.product(range(round(minutes * 60 / PIECE_S)), piece):
             packet = av.Packet(kept.data)
             packet.pts, packet.dts = kept.pts + number * ticks, kept.dts + number * ticks
@@ -171,7 +171,7 @@ def run_with(server: ComfyServer, wanted: Wanted, minutes: float, side_px: int) 
     box = f"0s: 30%,20%,20%,20%; {minutes * 60:g}s: 45%,30%,20%,20%"
     graph[SOURCE]["inputs"] |= {"work_on": "region", "region_box": box}
     graph[SAMPLER]["inputs"] |= {"width": side_px, "height": side_px, "window_frames": 81}
-    graph[SAMPLER]["inputs"] |= {"motion_frames": 9, "steps": 1, "filename_prefix": "long"}
+    graph[SAMPLER]["inputs"] |= {"motion_frames": 9, "filename_prefix": "long"}
     started_s = time.monotonic()
     with Watch(server) as watch:
         server.client.run(graph, watch.note, timeout_s=TIMEOUT_S)

@@ -55,6 +55,22 @@ def test_blueprint_is_one_node_whose_fields_act_inside(editor: Editor, file: Pat
     assert editor.errors == []
 
 
+LINE_JS = """async (estimate) => {
+  const { lineOf } = await import('/extensions/EverTalk/estimate.js')
+  return lineOf(estimate)
+}"""
+
+
+@each_editor(OWN)
+def test_estimate_of_a_region_says_the_video_s_size_and_its_own(editor: Editor) -> None:
+    told = {"seconds": 4, "frames": 100, "windows": 2, "width": 1920, "height": 1080}
+    line = "4.0 s of audio -> 100 frames, 2 windows, 1920x1080"
+    region = {"region_width": 640, "region_height": 480}
+    assert editor.page.evaluate(LINE_JS, told) == line
+    assert editor.page.evaluate(LINE_JS, told | region) == f"{line}; the region is made at 640x480"
+    assert editor.page.evaluate(LINE_JS, region) == ""
+
+
 WORKFLOWS = {
     "EverTalk Talking picture": "infinitetalk_image",
     "EverTalk Two people": "infinitetalk_two_people",
