@@ -80,6 +80,7 @@ soak: host
 	@EVERTALK_HOSTILE_PROMPTS=$(SOAK_PROMPTS) COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/nodes/test_hostile_prompts_server.py
 	@$(VENV_PYTHON) bench/soak.py --comfyui $(HOST_COMFYUI) --minutes $(SOAK_MINUTES)
 	@$(VENV_PYTHON) bench/day.py --comfyui $(HOST_COMFYUI) --hours $(SOAK_HOURS)
+	@$(VENV_PYTHON) bench/day_store.py --hours $(SOAK_HOURS)
 	@$(PYTHON) scripts/browser.py
 	@$(VENV_PYTHON) bench/many_jobs.py --comfyui $(HOST_COMFYUI) --jobs $(SOAK_JOBS) --browser
 	@EVERTALK_BATCH_SOAK=1 COMFYUI_DIR=$(abspath $(HOST_COMFYUI)) $(VENV_PYTHON) -m pytest --log-cli-level INFO tests/cluster

@@ -6,8 +6,8 @@ All modes, one and two voices, clips dubbed whole and in a region, several sizes
 one is stopped in the middle and queued again, and two are wrong in a way that must be refused; all others
 must give a video with the right frames and as much sound. The first job is made again at the end and must
 give the same bytes. With --browser the editor is open beside it, is loaded again every RELOADED jobs, and
-must not complain. Prints a JSON line for each tenth of the jobs, with the server's memory, threads and open
-files, and one at the end; the exit code is 1 where a job went wrong.
+must not complain. Prints a JSON line for each tenth of the jobs, with what went wrong so far, the server's
+memory, threads and open files, and one at the end; the exit code is 1 where a job went wrong.
 `make soak` calls it. Linux.
 """
 
@@ -43,7 +43,8 @@ FPS = 25
 SOUND_APART_S = 0.1
 LENGTHS_S = (0.5, 1.0, 1.6, 2.4)
 SIDES_PX = (32, 48, 64)
-FORMATS = ("mp4 (h264)", "mp4 (h264)", "mp4 10-bit (hevc)", "mkv lossless (ffv1)", "png sequence")
+HEVC, HEVC_SIDE_PX = "mp4 10-bit (hevc)", 64
+FORMATS = ("mp4 (h264)", "mp4 (h264)", HEVC, "mkv lossless (ffv1)", "png sequence")
 SCHEDULERS = ("infinitetalk", "multitalk", "simple")
 STOPPED, BAD, VOICES, LATENT = "stopped", "refused", "two voices", "latent"
 LOOK, MULTITALK, FLASHTALK, SKYREELS, DUB, REGION = (
@@ -147,6 +148,7 @@ class Day:
     def _good(self, number: int, kind: str, draw: Random) -> str:
         seconds, prefix = draw.choice(LENGTHS_S), f"job_{number}"
         side, form = draw.choice(SIDES_PX), draw.choice(FORMATS)
+        side = HEVC_SIDE_PX if form == HEVC else side  # smaller ones are refused
         widgets = {"scheduler": draw.choice(SCHEDULERS), "steps": draw.randint(1, 3), "seed": number}
         graph = graph_of(seconds, prefix, width=side, height=side, format=form, **widgets)
         if kind == LATENT:
@@ -325,7 +327,8 @@ def day_of(server: ComfyServer, jobs: int, seed: int, page: Page | None = None) 
             if 10 * (number + 1) // jobs >= watch.window:
                 samples = [sample for sample in watch.samples if sample.window == watch.window]
                 figures = asdict(Edge.of(samples)) if samples else {}  # jobs so few that none lasted a second
-                print(json.dumps({"jobs": number + 1, **figures}), flush=True)
+                came = {"right": day.tally.kinds.total(), "wrong": day.tally.wrong}
+                print(json.dumps({"jobs": number + 1, **figures, **came}), flush=True)
         after = jobs_thread.submit(day.reference).result()
     if page is not None:
         day.tally.wrong += [f"the page: {line}" for line in page.complaints]

@@ -59,8 +59,12 @@ def prepare(server: ComfyServer) -> None:
 
 def write_speech(server: ComfyServer, seconds: float) -> None:
     """A sound in the server's input folder; of a longer one the beginning is the same."""
+    write_sound(server.base / "input" / f"speech_{seconds:g}.wav", seconds)
+
+
+def write_sound(path: Path, seconds: float) -> None:
+    """A sound of noise that swells and falls, as a WAV file."""
     draw, total = np.random.default_rng(3), int(seconds * RATE_HZ)
-    path = server.base / "input" / f"speech_{seconds:g}.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=RATE_HZ, layout="mono")
         for start in range(0, total, PIECE_SAMPLES):

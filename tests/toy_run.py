@@ -62,6 +62,7 @@ class ToyRun:
     Attributes:
         output: the output folder.
         frames: length of the video.
+        window_frames, side_px: of its windows.
         seed: of the noise.
         prefix: of file names.
         final_prefix: of the finished video's, where it is another: it may hold the date.
@@ -78,6 +79,8 @@ class ToyRun:
 
     output: Path
     frames: int = 60
+    window_frames: int = WINDOW_FRAMES
+    side_px: int = SIZE
     seed: int = 0
     prefix: str = "EverTalk/toy"
     final_prefix: str = ""
@@ -101,7 +104,7 @@ class ToyRun:
 
     def card(self) -> RunIdentity:
         """What the run is known by."""
-        windows = plan_windows(self.frames, WINDOW_FRAMES, MOTION_FRAMES)
+        windows = plan_windows(self.frames, self.window_frames, MOTION_FRAMES)
         keys: list[str] = []
         for window in windows:
             start, end = window.start * RATE_HZ // 25, (window.start + window.frames) * RATE_HZ // 25
@@ -124,7 +127,9 @@ class ToyRun:
 
     def new_store(self) -> RunStore:
         """A store of this run."""
-        form = VideoForm(SIZE, SIZE, self.sound, {"prompt": "{}"}, self.settings, self.written_as)
+        form = VideoForm(
+            self.side_px, self.side_px, self.sound, {"prompt": "{}"}, self.settings, self.written_as
+        )
         store = RunStore(
             self.place(), self.card(), form, self.resume, say=self.said.append, written=self.written
         )
@@ -133,13 +138,13 @@ class ToyRun:
 
     def spec(self) -> RunSpec:
         """What is played."""
-        picture_HWC = torch.full((SIZE, SIZE, 3), 0.4)
-        silence = torch.zeros(1, WINDOW_FRAMES, 5, 1, 1)
+        picture_HWC = torch.full((self.side_px, self.side_px, 3), 0.4)
+        silence = torch.zeros(1, self.window_frames, 5, 1, 1)
         return RunSpec(
             windows=self.card().windows,
             mode=InfiniteTalkMode(),
-            height_px=SIZE,
-            width_px=SIZE,
+            height_px=self.side_px,
+            width_px=self.side_px,
             reference=lambda _window: picture_HWC,
             voices=lambda _window: WindowVoices(silence),
             finish=lambda _window, frames_FHWC: frames_FHWC,
