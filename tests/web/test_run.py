@@ -27,7 +27,7 @@ def goes_on_behind(kept: int, editor: Editor, server: ComfyServer) -> None:
 
 
 @each_editor(OWN, NEWEST_NODES)
-def test_strip_advances_and_the_newest_window_plays(editor: Editor) -> None:
+def test_strip_advances_with_the_newest_window_and_the_chosen_one_plays(editor: Editor) -> None:
     editor.load_demo(LONG_SOUND, filename_prefix="web/running", **UNHURRIED)
     editor.queue()
     editor.wait_for_done(2)
@@ -38,7 +38,10 @@ def test_strip_advances_and_the_newest_window_plays(editor: Editor) -> None:
     assert "s left" in strip.status
     assert strip.buttons == ["Pause", "Stop and keep"]
     assert ".mp4&subfolder=web%2Frunning_r" in strip.video
+    # The newest is replaced before a slow browser plays it; one that was chosen stays.
+    editor.page.locator(".evertalk-cell").first.evaluate("(cell) => cell.click()")
     editor.wait("document.querySelector('.evertalk-video').currentTime > 0")
+    assert "w000000.mp4" in editor.strip().video
     editor.shoot("running")
     editor.press("Stop and keep")
     editor.wait_for_status("windows kept")
