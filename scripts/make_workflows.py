@@ -19,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "demo"))  # the client and the server are the demo's
+from app_mode import app_mode_of  # noqa: E402
 from blueprints import BLUEPRINTS, blueprint_of  # noqa: E402
 from chinese import read_chinese  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
@@ -130,7 +131,7 @@ class GraphBuilder:
             "links": self._links,
             "groups": [],
             "config": {},
-            "extra": self._bends(places),
+            "extra": {**self._bends(places), "linearData": app_mode_of(self._workflow)},
             "version": SCHEMA_VERSION,
         }
 
