@@ -49,11 +49,13 @@ class SharedVae:
 
     Args:
         vae: the host's, which why_alone has nothing against.
+        size: how many ranks there are.
         team: gives the team, which begins to load when it is first asked for.
     """
 
-    def __init__(self, vae: Any, team: Callable[[], Team]) -> None:
+    def __init__(self, vae: Any, size: int, team: Callable[[], Team]) -> None:
         self._vae = vae
+        self.size = size
         self._team = team
 
     def decode(self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool) -> torch.Tensor:
