@@ -31,10 +31,14 @@ SUFFIX = ".run"
 
 UNREACHABLE = {
     getattr(errno, name)
-    for name in ("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN")
+    for name in (
+        *("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN"),
+        *("ECONNABORTED", "ECONNRESET", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+    )
     if hasattr(errno, name)
 }
-"""What the system says of a disk that fails and of a network folder whose server is away."""
+"""What the system says of a disk that fails and of a network folder whose server is away, or goes away while
+it is asked."""
 
 DiskError = (OSError, FFmpegError)
 """What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
@@ -247,7 +251,7 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
             f"output folder: {path} needs a file where a folder is ({error}). Move that folder away, or "
             f"choose another filename_prefix. {WINDOWS_KEPT}"
         )
-    if code in UNREACHABLE:
+    if code in UNREACHABLE or _is_away(path):
         return RunStoreError(
             f"output folder: the disk or network share of {path} does not answer ({error}). Look whether it "
             f"is connected and healthy. {WINDOWS_KEPT}"
@@ -258,6 +262,15 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
             "Put it back and queue the workflow again; without it the run starts over"
         )
     return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
+
+
+def _is_away(path: Path) -> bool:
+    """Whether the system does not even tell if there is such a path."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno in UNREACHABLE
+    return False
 
 
 def _is_there(path: Path) -> bool:
