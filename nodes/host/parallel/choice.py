@@ -189,4 +189,4 @@ def shared_vae(model: ModelPatcher, vae: Any) -> SharedVae | None:
     if why:
         show_on_node(f"gpus: one GPU alone encodes and decodes, since {why}")
         return None
-    return SharedVae(vae, size, lambda: TEAMS.team_for(model))
+    return SharedVae(vae, lambda: TEAMS.team_for(model), size)
