@@ -32,13 +32,12 @@ SUFFIX = ".run"
 UNREACHABLE = {
     getattr(errno, name)
     for name in (
-        *("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN"),
-        *("ECONNABORTED", "ECONNRESET", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH"),
+        *("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ECONNABORTED", "ECONNRESET"),
+        *("ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN"),
     )
     if hasattr(errno, name)
 }
-"""What the system says of a disk that fails and of a network folder whose server is away, or goes away while
-it is asked."""
+"""What the system says of a disk that fails and of a network folder whose server is away."""
 
 DiskError = (OSError, FFmpegError)
 """What a disk that is full, gone or locked raises; FFmpeg's own class is not always an OSError."""
@@ -251,7 +250,7 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
             f"output folder: {path} needs a file where a folder is ({error}). Move that folder away, or "
             f"choose another filename_prefix. {WINDOWS_KEPT}"
         )
-    if code in UNREACHABLE or _is_away(path):
+    if code in UNREACHABLE or _is_silent(path):
         return RunStoreError(
             f"output folder: the disk or network share of {path} does not answer ({error}). Look whether it "
             f"is connected and healthy. {WINDOWS_KEPT}"
@@ -264,10 +263,10 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
     return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
 
 
-def _is_away(path: Path) -> bool:
-    """Whether the system does not even tell if there is such a path."""
+def _is_silent(path: Path) -> bool:
+    """Whether its disk or share does not even tell if it is there: then it is not gone."""
     try:
-        path.lstat()
+        path.lstat()  # Python 3.14's `exists` does not raise
     except OSError as error:
         return error.errno in UNREACHABLE
     return False
