@@ -46,8 +46,6 @@ def test_the_next_job_does_not_encode_the_same_picture_and_speech(stage: Stage) 
     assert not [text for text in third.texts if text.startswith(KEPT.format(""))]
     assert summary(third)["kept"] == []
     assert torch.equal(frames(stage, third), frames(stage, second))
-    held = re.findall(
-        r"kept for later runs: (.*), ([0-9.]+) MB \(([0-9.]+) of 268 MB\)", stage.server.log[before:]
-    )
+    held = re.findall(KEPT_NOW, stage.server.log[before:])
     assert [what for what, _, _ in held] == ["a person's speech", "the run's picture"]
     assert held[0][1] == held[0][2], "Free Memory freed what was kept before"

@@ -55,6 +55,8 @@ def check_vae(vae: Any) -> None:
 class CodecRanks(Protocol):
     """Several processes that code a video together, so many latent frames at once."""
 
+    @property
+    def gpus(self) -> int: ...
     def decode(
         self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool
     ) -> torch.Tensor: ...
@@ -94,7 +96,15 @@ class Codec:
         if not can_stream(self._vae):
             return make()
         vae, chunks = self._vae, self._chunks
-        settings = (str(vae.vae_dtype), str(vae.device), str(vae.output_device), vae.crop_input, chunks[:1])
+        gpus = 1 if self._ranks is None else self._ranks.gpus  # each rounds its rows in its own way
+        settings = (
+            str(vae.vae_dtype),
+            str(vae.device),
+            str(vae.output_device),
+            vae.crop_input,
+            chunks[:1],
+            gpus,
+        )
         # Memory that ran out has the rest encoded in smaller pieces, which may round otherwise.
         return KEPT.recall(
             encoder_of(vae.patcher, *settings), content, make, PICTURE, only_if=lambda: self._chunks == chunks

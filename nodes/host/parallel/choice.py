@@ -182,10 +182,11 @@ def shared_vae(model: ModelPatcher, vae: Any) -> SharedVae | None:
         model: a talking MODEL.
         vae: the host's.
     """
-    if gpus_of(model) == 1:
+    size = gpus_of(model)
+    if size == 1:
         return None
     why = why_alone(vae, this_machine())
     if why:
         show_on_node(f"gpus: one GPU alone encodes and decodes, since {why}")
         return None
-    return SharedVae(vae, lambda: TEAMS.team_for(model))
+    return SharedVae(vae, lambda: TEAMS.team_for(model), size)

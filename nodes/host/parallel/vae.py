@@ -50,11 +50,13 @@ class SharedVae:
     Args:
         vae: the host's, which why_alone has nothing against.
         team: gives the team, which begins to load when it is first asked for.
+        gpus: how many are in it.
     """
 
-    def __init__(self, vae: Any, team: Callable[[], Team]) -> None:
+    def __init__(self, vae: Any, team: Callable[[], Team], gpus: int) -> None:
         self._vae = vae
         self._team = team
+        self.gpus = gpus
 
     def decode(self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool) -> torch.Tensor:
         """As stream_decode.

@@ -72,6 +72,61 @@ def test_another_picture_length_ending_or_size_is_encoded(own_vae: Any, other: P
     assert not recalled(own_vae, other)[1]
 
 
+class AloneRanks:
+    """What looks like several GPUs, of which one does all."""
+
+    def __init__(self, vae: Any, gpus: int) -> None:
+        self.vae = vae
+        self.gpus = gpus
+
+    def encode(self, frames_FHWC: torch.Tensor, latents_per_chunk: int) -> torch.Tensor:
+        from evertalk_pack.nodes.host.codecs.streamed_vae import stream_encode
+
+        return stream_encode(self.vae, frames_FHWC, latents_per_chunk)
+
+    def decode(self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool) -> torch.Tensor:
+        raise AssertionError(f"{latents_BCTHW.shape} {latents_per_chunk} {compiled}")
+
+
+def test_another_number_of_gpus_encodes_again(own_vae: Any) -> None:
+    from evertalk_pack.nodes.host.codecs.vae import Codec
+
+    codecs = [Codec(own_vae), *(Codec(own_vae, ranks=AloneRanks(own_vae, gpus)) for gpus in (2, 4))]
+    for codec in codecs:
+        assert not recalled(own_vae, codec=codec)[1]
+    for codec in codecs:
+        assert recalled(own_vae, codec=codec)[1]
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cudnn, "deterministic"),
+        (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    ],
+)
+def test_switch_of_torch_that_was_turned_encodes_again(own_vae: Any, part: Any, name: str) -> None:
+    recalled(own_vae)
+    before = getattr(part, name)
+    setattr(part, name, not before)
+    try:
+        assert not recalled(own_vae)[1]
+        assert recalled(own_vae)[1]
+    finally:
+        setattr(part, name, before)
+
+
+def test_other_attention_of_the_host_encodes_again(own_vae: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from comfy.ldm.modules import attention
+
+    recalled(own_vae)
+    is_split = attention.optimized_attention.__qualname__ == attention.attention_split.__qualname__
+    other = attention.attention_sub_quad if is_split else attention.attention_split
+    monkeypatch.setattr(attention, "optimized_attention", other)
+    assert not recalled(own_vae)[1]
+
+
 def edit_a_weight(vae: Any) -> None:
     vae.first_stage_model.conv1.weight.data[0] += 1
 
