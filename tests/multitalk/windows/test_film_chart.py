@@ -93,7 +93,7 @@ def test_numbers_of_the_scale_do_not_lie_over_each_other() -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 10**400, 1e300, float("inf"), float("nan"), True, "<script/>", None])
-def test_what_is_no_figure_of_a_film_is_not_drawn(value: object) -> None:
+def test_value_that_no_film_has_is_not_drawn(value: object) -> None:
     assert figures_of([{"start_s": value, "drift": 1.0, "seam": 1.0}]) == []
     assert figures_of([{"start_s": 2, "drift": value, "seam": 1.0}]) == [WindowFigures(2.0, None, 1.0)]
 
