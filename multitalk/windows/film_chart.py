@@ -14,7 +14,7 @@ TITLE, PANEL, GAP = 14, 36, 6
 """In pixels of the picture: a panel's title, its height, and what is left free below."""
 
 HIGHEST = 1e9
-"""Of what is drawn: nothing of a film is beyond."""
+"""A figure above it is not drawn: no film has such a one."""
 
 GOOD, BAD = "#4c8bf5", "#c94f4f"
 """Bars below and above what can be seen."""
