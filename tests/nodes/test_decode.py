@@ -162,7 +162,10 @@ def test_chart_that_could_not_be_written_is_when_the_workflow_comes_again(
 ) -> None:
     from evertalk_pack.nodes import decode as node
 
-    monkeypatch.setattr(node, "taken_fingerprint", lambda _slot: True)  # which knows a running prompt alone
+    def in_a_prompt(slot: int) -> bool:
+        return slot == 0
+
+    monkeypatch.setattr(node, "taken_fingerprint", in_a_prompt)  # it knows of a prompt that runs alone
 
     def fingerprints() -> list[float]:
         return [node.EverTalkDecode.fingerprint_inputs(chart=chart) for chart in (True, False)]
