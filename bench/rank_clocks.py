@@ -86,15 +86,15 @@ class CopyingRanks(Ranks):
     """One rank of several that do not exist: copies of its own take the place of what others would send.
 
     Attributes:
-        sent: what it would have sent.
+        sent: what it would have sent; None: it is not counted. A compiled caller would be compiled again for
+            each new count.
     """
 
-    sent: Spent = field(default_factory=Spent)
+    sent: Spent | None = None
 
     def swapped(self, parts_P: torch.Tensor) -> torch.Tensor:
         """A copy."""
-        self.sent.calls += 1
-        self.sent.sent_bytes += parts_P.nbytes * (self.size - 1) // self.size
+        self.count(parts_P.nbytes * (self.size - 1) // self.size)
         return parts_P.clone()
 
     def passed(self, x: torch.Tensor, given: list[int], taken: list[int]) -> torch.Tensor:
@@ -102,23 +102,27 @@ class CopyingRanks(Ranks):
 
         Counted is what it would give or get, whichever is more.
         """
-        self.sent.calls += 1
         row = x.new_empty(1, *x.shape[1:])
-        self.sent.sent_bytes += max(bytes_to_others(row, one, self.rank) for one in (given, taken))
+        self.count(max(bytes_to_others(row, one, self.rank) for one in (given, taken)))
         if not len(x):
             return x.new_zeros(sum(taken), *x.shape[1:])
         return x[torch.arange(sum(taken), device=x.device) % len(x)]
 
     def gathered(self, x: torch.Tensor) -> torch.Tensor:
         """As many copies as ranks."""
-        self.sent.calls += 1
-        self.sent.sent_bytes += x.nbytes * (self.size - 1)
+        self.count(x.nbytes * (self.size - 1))
         return x.expand(self.size, *x.shape).contiguous()
 
     def agreed(self, answer: bool, device: torch.device) -> bool:
         """Its own answer."""
         del device
         return answer
+
+    def count(self, sent_bytes: int) -> None:
+        """Note an exchange."""
+        if self.sent is not None:
+            self.sent.calls += 1
+            self.sent.sent_bytes += sent_bytes
 
 
 @dataclass(slots=True)

@@ -32,18 +32,18 @@ class RankCodec:
         """Latent rows, of which each rank must have one."""
         return self.latents_BCTHW.shape[-2]
 
-    def decode(self, ranks: Any = None) -> torch.Tensor:
-        """The frames of a window; on ranks but the first none."""
+    def decode(self, ranks: Any = None, *, compiled: bool = True) -> torch.Tensor:
+        """The frames of a window; on ranks but the first none. Compiled where that is asked for."""
         from evertalk_pack.nodes.host.codecs.streamed_vae import stream_decode
         from evertalk_pack.nodes.host.parallel.vae import decode_rows
         from evertalk_pack.wanvideo.vae_rows import RowSplit
 
         latents = self.latents_BCTHW
+        chunk, compiled = self.message["chunk"], compiled and self.message["compiled"]
         if ranks is not None and ranks.rank:
-            decode_rows(self.vae, ranks, latents, self.message)
+            decode_rows(self.vae, ranks, latents, {**self.message, "compiled": compiled})
             return latents[..., :0, :]
         split = None if ranks is None else RowSplit(ranks, self.rows())
-        chunk, compiled = self.message["chunk"], self.message["compiled"]
         return stream_decode(self.vae, latents, chunk, compiled=compiled, split=split)
 
     def encode(self, ranks: Any = None) -> torch.Tensor:
@@ -81,9 +81,12 @@ def codec_of(arguments: argparse.Namespace) -> RankCodec:
     return RankCodec(vae, latents_BCTHW, torch.rand(MOTION_FRAMES, height, width, 3), message)
 
 
-def parts_of(codec: RankCodec) -> dict[str, Callable[[Any], torch.Tensor]]:
-    """What a window takes of a VAE, by the names of their rows."""
-    return {"decode": codec.decode, "encode_motion": codec.encode}
+def parts_of(codec: RankCodec, *, compiled: bool = True) -> dict[str, Callable[[Any], torch.Tensor]]:
+    """What a window takes of a VAE, by the names of their rows.
+
+    Ranks that count or time their exchanges, or are threads, do so uncompiled: a compiler does not follow.
+    """
+    return {"decode": partial(codec.decode, compiled=compiled), "encode_motion": codec.encode}
 
 
 def measure_codec_alone(codec: RankCodec, clock: Clock) -> dict[str, float]:
@@ -105,11 +108,11 @@ def project_codec(codec: RankCodec, clock: Clock, size: int) -> tuple[float, int
     from rank_clocks import CopyingRanks, Spent
 
     group: Any = None
-    seconds, moved_bytes = 0.0, 0
+    seconds, moved_bytes, counted = 0.0, 0, parts_of(codec, compiled=False)
     for what, code in parts_of(codec).items():
         spent = [Spent(), Spent()]
         for rank, one in enumerate(spent):
-            code(CopyingRanks(rank, size, group, one))
+            counted[what](CopyingRanks(rank, size, group, one))
         most = max(spent, key=lambda one: one.sent_bytes)
         row = clock.time(partial(code, CopyingRanks(0, size, group)))
         emit(
@@ -130,7 +133,7 @@ def split_codec(codec: RankCodec, size: int) -> None:
     """Whether so many ranks, threads of this process, code as one does."""
     from rank_clocks import on_threads, relative_difference
 
-    for what, code in parts_of(codec).items():
+    for what, code in parts_of(codec, compiled=False).items():
         with torch.inference_mode():
             whole = code(None)
         difference = relative_difference(on_threads(size, None, code), whole)
@@ -142,12 +145,13 @@ def measure_codec_ranks(codec: RankCodec, ranks: Any, clock: Clock, alone: dict[
     import torch.distributed as dist
     from rank_clocks import Spent, TimedRanks, relative_difference
 
-    seconds = 0.0
+    seconds, apart = 0.0, parts_of(codec, compiled=False)
     for what, code in parts_of(codec).items():
         row = clock.time(partial(code, ranks))
         difference = relative_difference(code(ranks), code(None)) if ranks.rank == 0 else code(ranks).numel()
+        apart[what](ranks)  # a first call, which is not counted
         timed = TimedRanks(ranks.rank, ranks.size, ranks.group, Spent())
-        code(timed)
+        apart[what](timed)
         spent, rows = timed.spent, [None] * ranks.size
         mine: Any = {**row, "waiting_s": round(spent.waiting_s, 4), "exchange_s": round(spent.exchange_s, 4)}
         dist.all_gather_object(rows, mine)

@@ -94,7 +94,7 @@ ENTRIES = (
         150,
         f"{ONCE} --windows 2",
     ),
-    Entry("second", "several GPUs", "parallel.py --weights fp8_e4m3fn_fast --compile --runs 2", 200, ONCE),
+    Entry("second", "several GPUs", "parallel.py --weights fp8_e4m3fn_fast --compile --runs 2", 290, ONCE),
     Entry("second", "720p", "gpu.py --compile --size 1280x720 --runs 1 --parts windows", 240),
     Entry("second", "TeaCache", "teacache.py", 90, f"{TINY} --steps 8"),
     Entry("rest", "bf16 eager", "gpu.py", 300),

@@ -21,6 +21,8 @@ MAX_KEY_BYTES = 79
 ASCII = 2
 """The number of texts among the types of EXIF."""
 
+ESCAPING_PYAV = 19
+
 KEYS = ("prompt", "workflow")
 """What a file calls its workflow, the better first: as it was queued, with the names of all values."""
 
@@ -159,12 +161,20 @@ def _video_texts(file: BinaryIO) -> dict[str, str]:
             "workflow: a video is read by PyAV, which this Python lacks. Run the script with ComfyUI's "
             "Python, or choose the workflow as JSON"
         ) from error
+    # PyAV since 19 escapes what is not UTF-8, and has no such word.
+    before_19: dict[str, Any] = {"metadata_errors": "replace"}
+    others = before_19 if int(av.__version__.split(".")[0]) < ESCAPING_PYAV else {}
     try:
-        with av.open(file, metadata_errors="replace") as container:
-            texts = {name.lower(): text for name, text in container.metadata.items()}
+        with av.open(file, **others) as container:
+            texts = {name.lower(): _unescaped(text) for name, text in container.metadata.items()}
     except av.error.FFmpegError as error:
         raise ValueError(str(error)) from error
     return {**_texts_in(texts.get(COMMENT, "")), **texts}
+
+
+def _unescaped(text: str) -> str:
+    """A text that can be written anywhere, question marks for what is not UTF-8 in it."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _texts_in(comment: str) -> dict[str, str]:

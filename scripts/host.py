@@ -182,7 +182,11 @@ def unpack(wheel: Path, inside: str, folder: Path, is_whole: Callable[[Path], bo
 
 
 def download(venv: Path, requirement: str, downloads: Path, doing: str) -> Path:
-    """The wheel of a requirement, alone in a folder for downloads. Raises SetupError if that fails."""
+    """The wheel of a requirement, alone in a folder for downloads. Raises SetupError if that fails.
+
+    What lies there from before goes: pip would take it once more, also if it was refused then.
+    """
+    shutil.rmtree(downloads, ignore_errors=True)
     run([*pip(venv, "download"), "--no-deps", "--dest", str(downloads), requirement], doing)
     return next(downloads.glob("*.whl"))
 

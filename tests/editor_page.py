@@ -87,6 +87,9 @@ SET_JS = """(values) => {
     widget.value = value // the callback may have rounded it; a saved workflow's value is not
   }
 }""".replace("SAMPLER", SAMPLER_JS)
+SOUND_JS = """(sound) => {
+  window.app.graph.nodes.find((node) => node.type === 'LoadAudio').widgets[0].value = sound
+}"""
 WIDGET_JS = """(name) => {
   const { value, label, disabled } = SAMPLER.widgets.find((one) => one.name === name)
   return { value, label: label ?? name, disabled: Boolean(disabled) }
@@ -234,6 +237,10 @@ class Editor:
     def set(self, **widgets: Any) -> None:
         """Set widgets of the sampler, as a user would."""
         self.page.evaluate(SET_JS, widgets)
+
+    def choose_sound(self, file: str) -> None:
+        """Choose a file of the server's input folder in Load Audio."""
+        self.page.evaluate(SOUND_JS, file)
 
     def widget(self, name: str) -> dict[str, Any]:
         """Value, label and greyness of a widget of the sampler."""

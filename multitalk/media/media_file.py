@@ -2,10 +2,17 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
 from av.stream import Stream
+
+ANY_TEXT_SINCE = 19
+ANY_TEXT: dict[str, Any] = (
+    {} if int(av.__version__.split(".")[0]) >= ANY_TEXT_SINCE else {"metadata_errors": "replace"}
+)
+"""For `av.open`: takes texts in a file that are not UTF-8. PyAV since 19 always does, and lacks the word."""
 
 
 def open_media(media: str | Path | bytes) -> InputContainer:
@@ -18,7 +25,7 @@ def open_media(media: str | Path | bytes) -> InputContainer:
         OSError: it cannot be read.
     """
     source = BytesIO(media) if isinstance(media, bytes) else str(media)
-    return av.open(source, mode="r", metadata_errors="replace")
+    return av.open(source, mode="r", **ANY_TEXT)
 
 
 def is_decodable(stream: Stream) -> bool:

@@ -58,6 +58,13 @@ def test_prompt_of_another_program_does_not_hide_the_workflow(
     assert stored_workflow(io.BytesIO(data)) == EDITORS
 
 
+def test_text_that_is_not_utf_8_is_no_reason_to_refuse_a_video() -> None:
+    queued: dict[str, Any] = {"1": {"class_type": "A", "inputs": {"text": "Zoe"}}}
+    data = video({"prompt": json.dumps(queued), "title": "Zoe"}).replace(b"Zoe", b"Zo\xeb")
+    queued["1"]["inputs"] = {"text": "Zo\ufffd"}
+    assert stored_workflow(io.BytesIO(data)) == queued
+
+
 def test_comment_of_another_program_is_passed_over() -> None:
     with pytest.raises(ConvertError, match="the file holds no workflow"):
         stored_workflow(io.BytesIO(video({"comment": "{made by another"})))

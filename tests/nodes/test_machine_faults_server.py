@@ -175,7 +175,9 @@ def stage(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         with ComfyServer(comfyui, base) as server:
             prepare(server)
             write_speech(server, SECONDS)
-            yield Stage(server)
+            stage = Stage(server)
+            stage.arm()  # nothing is kept from one run to the next
+            yield stage
 
 
 @pytest.fixture(scope="module")

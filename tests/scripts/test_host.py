@@ -78,6 +78,20 @@ def test_wheel_of_another_release_is_refused_and_the_old_folder_stays(tmp_path: 
     assert host.has_comfyui(folder, host.COMFYUI_VERSION)
 
 
+def test_wheel_of_an_earlier_download_is_not_taken_again(tmp_path: Path) -> None:
+    wheel, downloads = tmp_path / "one-1.0-py3-none-any.whl", tmp_path / "downloads"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("one-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: one\nVersion: 1.0\n")
+        archive.writestr("one-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("one-1.0.dist-info/RECORD", "")
+    downloads.mkdir()
+    for earlier in (wheel.name, "another-2.0-py3-none-any.whl"):
+        (downloads / earlier).write_bytes(b"refused")
+    found = host.download(Path(sys.prefix), str(wheel), downloads, "Downloading")
+    assert list(downloads.iterdir()) == [found]
+    assert found.read_bytes() == wheel.read_bytes()
+
+
 def test_types_link_is_made_once(tmp_path: Path) -> None:
     host.link_types(tmp_path / ".cache")
     host.link_types(tmp_path / ".cache")

@@ -8,9 +8,6 @@ from kill_runs import run_folders
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(900)]
 
-SOUND_JS = """(sound) => {
-  window.app.graph.nodes.find((node) => node.type === 'LoadAudio').widgets[0].value = sound
-}"""
 MENU = ".litecontextmenu, [role=menu]"
 STRIPS_JS = """() => window.app.graph.nodes.filter((node) => node.type === 'EverTalkSampler')
   .map((node) => node.widgets.filter((widget) => widget.name === 'evertalk_strip').length)"""
@@ -24,7 +21,7 @@ def test_stop_ends_its_own_run_and_the_next_in_the_queue_is_made_whole(
     editor.load_demo(LONG_SOUND, filename_prefix=first, **draws, **UNHURRIED)
     editor.queue()
     editor.wait_for_done(1)
-    editor.page.evaluate(SOUND_JS, SOUND)
+    editor.choose_sound(SOUND)
     editor.set(filename_prefix=second, steps=2)
     editor.queue()
     editor.press("Stop and keep")

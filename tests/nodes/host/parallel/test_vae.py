@@ -90,6 +90,22 @@ def test_two_processes_code_as_one_and_get_the_weights_once(
 
 
 @torch.inference_mode()
+def test_a_picture_kept_from_one_process_is_not_taken_for_what_two_give(
+    together: ModelPatcher, tiny: TinyFiles, frames_FHWC: torch.Tensor
+) -> None:
+    vae, encoded = load_vae(tiny), list[str]()
+    by_one, by_two = Codec(vae), codec_on(together, vae)
+    for name, codec in [("one", by_one), ("two", by_two), ("one", by_one), ("two", by_two)]:
+
+        def make(name: str = name, codec: Codec = codec) -> torch.Tensor:
+            encoded.append(name)
+            return codec.encode(frames_FHWC)
+
+        codec.recall_picture(frames_FHWC, make)
+    assert encoded == ["one", "two"]
+
+
+@torch.inference_mode()
 def test_a_video_of_fewer_rows_than_ranks_is_coded_by_one(
     together: ModelPatcher, tiny: TinyFiles, frames_FHWC: torch.Tensor
 ) -> None:
