@@ -72,32 +72,6 @@ def test_another_picture_length_ending_or_size_is_encoded(own_vae: Any, other: P
     assert not recalled(own_vae, other)[1]
 
 
-class AloneRanks:
-    """What looks like several GPUs, of which one does all."""
-
-    def __init__(self, vae: Any, gpus: int) -> None:
-        self.vae = vae
-        self.gpus = gpus
-
-    def encode(self, frames_FHWC: torch.Tensor, latents_per_chunk: int) -> torch.Tensor:
-        from evertalk_pack.nodes.host.codecs.streamed_vae import stream_encode
-
-        return stream_encode(self.vae, frames_FHWC, latents_per_chunk)
-
-    def decode(self, latents_BCTHW: torch.Tensor, latents_per_chunk: int, *, compiled: bool) -> torch.Tensor:
-        raise AssertionError(f"{latents_BCTHW.shape} {latents_per_chunk} {compiled}")
-
-
-def test_another_number_of_gpus_encodes_again(own_vae: Any) -> None:
-    from evertalk_pack.nodes.host.codecs.vae import Codec
-
-    codecs = [Codec(own_vae), *(Codec(own_vae, ranks=AloneRanks(own_vae, gpus)) for gpus in (2, 4))]
-    for codec in codecs:
-        assert not recalled(own_vae, codec=codec)[1]
-    for codec in codecs:
-        assert recalled(own_vae, codec=codec)[1]
-
-
 @pytest.mark.parametrize(
     ("part", "name"),
     [
