@@ -31,7 +31,10 @@ SUFFIX = ".run"
 
 UNREACHABLE = {
     getattr(errno, name)
-    for name in ("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN")
+    for name in (
+        *("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ECONNABORTED", "ECONNRESET"),
+        *("ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN"),
+    )
     if hasattr(errno, name)
 }
 """What the system says of a disk that fails and of a network folder whose server is away."""
@@ -247,7 +250,7 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
             f"output folder: {path} needs a file where a folder is ({error}). Move that folder away, or "
             f"choose another filename_prefix. {WINDOWS_KEPT}"
         )
-    if code in UNREACHABLE:
+    if code in UNREACHABLE or _is_silent(path):
         return RunStoreError(
             f"output folder: the disk or network share of {path} does not answer ({error}). Look whether it "
             f"is connected and healthy. {WINDOWS_KEPT}"
@@ -258,6 +261,15 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
             "Put it back and queue the workflow again; without it the run starts over"
         )
     return RunStoreError(f"output folder: {path} cannot be used ({error}). Mend that. {WINDOWS_KEPT}")
+
+
+def _is_silent(path: Path) -> bool:
+    """Whether its disk or share does not even tell if it is there: then it is not gone."""
+    try:
+        path.exists()
+    except OSError as error:
+        return error.errno in UNREACHABLE
+    return False
 
 
 def _is_there(path: Path) -> bool:

@@ -144,7 +144,10 @@ def test_client_uploads_follows_and_downloads(sdk: SdkStage) -> None:
 
 
 def test_ctrl_c_stops_where_the_host_can_and_the_same_command_finishes(sdk: SdkStage) -> None:
-    command = sdk.command(workflow(sdk))
+    graph = workflow(sdk)
+    # So many steps that the run still goes on when a busy machine brings the signal.
+    graph[SAMPLER]["inputs"] |= {"scheduler": "infinitetalk", "steps": 40}
+    command = sdk.command(graph)
     with subprocess.Popen(
         command,
         cwd=sdk.stage.folder,

@@ -16,6 +16,7 @@ from random import Random
 import pytest
 from evertalk_pack.multitalk.common.errors import RunStoreError
 from evertalk_pack.multitalk.runs import lock as run_lock
+from evertalk_pack.multitalk.runs.folder import store_error
 from network_folder import NoShareError, Share, share_at
 from toy_run import Stop, StopError, ToyRun, bytes_of
 
@@ -145,6 +146,15 @@ def test_a_share_whose_server_dies_is_told_of_and_the_run_goes_on_when_it_is_bac
         after = ToyRun(share.folder, frames=FRAMES)
         assert bytes_of(after.play()) == expected
     assert after.backend.sampled[0] >= 1
+
+
+@pytest.mark.parametrize("code", [errno.ECONNABORTED, errno.EBADF])
+def test_a_share_that_is_silent_is_not_called_gone_whatever_error_comes_first(
+    tmp_path: Path, code: int
+) -> None:
+    with mounted(tmp_path) as share:
+        share.kill()
+        assert AWAY in str(store_error(share.folder / "talk.run", OSError(code, os.strerror(code))))
 
 
 def test_windows_of_a_share_that_is_away_at_the_start_are_not_taken_for_lost(
