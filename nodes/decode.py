@@ -11,7 +11,7 @@ from .host.codecs.result import open_result, preview_ui
 from .host.report.node import EverTalkNode
 from .host.report.outputs import output_is_taken, taken_fingerprint
 from .host.report.progress import show_on_node
-from .host.run.chart_file import write_chart
+from .host.run.chart_file import WRITES, write_chart
 from .host.run.summary import ui_of
 
 LOG = logging.getLogger("evertalk")
@@ -74,8 +74,10 @@ class EverTalkDecode(EverTalkNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, samples: Any = None, vae: Any = None, chart: bool = False) -> bool | float:  # noqa: ARG003
-        return taken_fingerprint(_IMAGE_SLOT)
+    def fingerprint_inputs(cls, samples: Any = None, vae: Any = None, chart: bool | None = False) -> float:  # noqa: ARG003
+        taken = taken_fingerprint(_IMAGE_SLOT)
+        # The host runs the node again for a chart that could not be written. `taken` is 0, 1 or NaN.
+        return taken + 2 * WRITES.failed if chart else taken
 
     @classmethod
     def check_lazy_status(cls, samples: Any, vae: Any = _NOT_CONNECTED, chart: bool = False) -> list[str]:  # noqa: ARG003

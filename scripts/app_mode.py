@@ -12,7 +12,7 @@ FIELDS = {
     "LoadImage": ("image",),
     "LoadVideo": ("file",),
     "LoadAudio": ("audio",),
-    "EverTalkLoadSpeech": ("file",),
+    "EverTalkLoadSpeech": ("audio",),
     "CLIPTextEncode": ("text",),
     "EverTalkSchedule": ("prompts",),
     "EverTalkVideoSource": ("region_box",),

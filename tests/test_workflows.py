@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_mode import FIELDS
 from comfy_client import JobError
 from comfy_server import ComfyServer
 from host import COMFYUI_VERSION, has_comfyui
@@ -152,6 +153,12 @@ def test_every_choice_is_one_of_the_choices(api_file: Path, descriptions: Descri
                 continue
             if not MISSING_FILE.search(value):
                 assert value in one.options["options"], f"{node['class_type']}.{one.name}"
+
+
+@pytest.mark.host
+def test_fields_of_app_mode_are_those_of_the_nodes(descriptions: Descriptions) -> None:
+    known = {kind: {one.name for one in read_inputs(descriptions[kind])} for kind in FIELDS}
+    assert [(kind, name) for kind, names in FIELDS.items() for name in names if name not in known[kind]] == []
 
 
 def loaders_without_file(workflow: dict[str, Any], folder: Path) -> list[Any]:

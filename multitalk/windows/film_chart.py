@@ -1,6 +1,5 @@
 """The figures of a film's windows as a small picture, SVG: colour drift, and how visible each join is."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -14,11 +13,18 @@ WIDTH, LEFT, RIGHT = 360, 26, 4
 TITLE, PANEL, GAP = 14, 36, 6
 """In pixels of the picture: a panel's title, its height, and what is left free below."""
 
+HIGHEST = 1e9
+"""A figure above it is not drawn: no film has such a one."""
+
 GOOD, BAD = "#4c8bf5", "#c94f4f"
 """Bars below and above what can be seen."""
 
-INK, GROUND = "var(--input-text, #222)", "var(--comfy-input-bg, #fff)"
-"""Text and background: the editor's own colours where there are any."""
+INK, GROUND = (
+    f'fill="{plain}" style="fill:var({editors}, {plain})"'
+    for plain, editors in (("#222", "--input-text"), ("#fff", "--comfy-input-bg"))
+)
+"""Text and background: the editor's own colours where there are any. A program that knows no `var` would
+paint both black, but for the plain colour before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def figure(value: object) -> float | None:
     """A figure that can be drawn."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    return float(value) if 0 <= value <= HIGHEST else None
 
 
 def film_chart(windows: Sequence[WindowFigures]) -> str:
@@ -95,9 +101,9 @@ def film_chart(windows: Sequence[WindowFigures]) -> str:
     height = len(shown) * (TITLE + PANEL + GAP)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
-        f'height="{height}" role="img" font-family="sans-serif" font-size="10" style="fill:{INK}">',
+        f'height="{height}" role="img" font-family="sans-serif" font-size="10" {INK}>',
         f"<title>{summary(windows)}</title>",
-        f'<rect width="{WIDTH}" height="{height}" style="fill:{GROUND}"/>',
+        f'<rect width="{WIDTH}" height="{height}" {GROUND}/>',
     ]
     for index, panel in enumerate(shown):
         lines += draw_panel(panel, windows, index * (TITLE + PANEL + GAP) + TITLE)

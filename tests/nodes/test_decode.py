@@ -157,6 +157,43 @@ def test_chart_that_cannot_be_written_leaves_the_video_as_it_is(
     assert "the video is whole" in caplog.text
 
 
+def test_chart_that_could_not_be_written_is_when_the_workflow_comes_again(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evertalk_pack.nodes import decode as node
+
+    def in_a_prompt(slot: int) -> bool:
+        return slot == 0
+
+    monkeypatch.setattr(node, "taken_fingerprint", in_a_prompt)  # it knows of a prompt that runs alone
+
+    def fingerprints() -> list[float]:
+        return [node.EverTalkDecode.fingerprint_inputs(chart=chart) for chart in (True, False)]
+
+    samples, path = {**saved_result(saved), "windows": FIGURES}, saved.with_name("talk_chart.svg")
+    with_chart, without = fingerprints()
+    path.mkdir()
+    decode(samples, images_taken=False, chart=True)
+    again, still = fingerprints()
+    assert again != with_chart
+    assert still == without
+    path.rmdir()
+    decode(samples, images_taken=False, chart=True)
+    assert path.is_file()
+    assert fingerprints() == [again, without]
+
+
+def test_chart_of_a_folder_of_pictures_has_its_whole_name(saved: Path) -> None:
+    from PIL import Image
+
+    folder = saved.with_name("talk v1.5_00001_")
+    folder.mkdir()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "frame_00000.png")
+    samples = {"video": {"path": str(folder)}, "output_path": str(folder), "windows": FIGURES}
+    decode(samples, images_taken=False, chart=True)
+    assert saved.with_name("talk v1.5_00001__chart.svg").is_file()
+
+
 def test_core_save_video_writes_the_video_output(saved: Path, tmp_path: Path) -> None:
     _, video, _ = decode(saved_result(saved), images_taken=False).result
     video.save_to(str(tmp_path / "copy.mp4"))

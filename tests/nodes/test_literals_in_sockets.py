@@ -110,3 +110,5 @@ def test_a_fingerprint_that_cannot_be_taken_lets_the_node_run_and_say_why() -> N
             if name in ("EverTalkLoadSpeech", "EverTalkTextEmbeds", "EverTalkAudioEncoderLoader"):
                 assert isinstance(stamp, float)
                 assert math.isnan(stamp), "no file of that name"
+                again = node_of(name).fingerprint_inputs(**{widget: value})
+                assert (stamp,) != (again,), "the host's keys are alike where it is the same object"

@@ -12,9 +12,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
+from operator import attrgetter
 from threading import RLock
 from typing import Any, TypeVar, cast
 
+import comfy.ldm.modules.attention
 import torch
 from comfy.model_patcher import ModelPatcher
 from torch import nn
@@ -47,6 +49,21 @@ ACTING = (
     "callbacks",
 )
 """Where other nodes put what acts on a model."""
+
+SWITCHES = (
+    "fp32_precision",
+    "cudnn.enabled",
+    "cudnn.benchmark",
+    "cudnn.deterministic",
+    "cudnn.allow_tf32",
+    "cudnn.conv.fp32_precision",
+    "cuda.matmul.allow_tf32",
+    "cuda.matmul.fp32_precision",
+    "cuda.matmul.allow_fp16_accumulation",
+    "cuda.matmul.allow_fp16_reduced_precision_reduction",
+    "cuda.matmul.allow_bf16_reduced_precision_reduction",
+)
+"""Of torch.backends, by which the same weights round otherwise. Until 2.8 it has no `fp32_precision`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,13 +108,19 @@ def holds(value: Any) -> bool:
 
 
 def arithmetic() -> tuple[object, ...]:
-    """Switches of torch that nodes can turn between two runs."""
-    return (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.backends.cudnn.enabled,
-        torch.backends.cudnn.benchmark,
-        getattr(torch.backends.cuda.matmul, "allow_fp16_accumulation", None),
-    )
+    """What nodes can change between two runs for all models: switches of torch, the host's attention."""
+    attention: object = comfy.ldm.modules.attention.optimized_attention
+    name = getattr(attention, "__qualname__", type(attention).__qualname__)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    return (deterministic, name, *(switch_of_torch(switch) for switch in SWITCHES))
+
+
+def switch_of_torch(name: str) -> object:
+    """How a switch is set; None where this torch does not have it, or does not tell."""
+    try:
+        return attrgetter(name)(torch.backends)
+    except (AttributeError, RuntimeError):  # torch does not tell what was set by old and new names at once
+        return None
 
 
 @dataclass(frozen=True, slots=True)

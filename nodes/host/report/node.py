@@ -1,7 +1,6 @@
 """The root of the pack's nodes: what holds for every one of them."""
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import iscoroutinefunction, signature
@@ -12,6 +11,7 @@ from comfy_api.latest import io
 from ....multitalk.common.errors import EverTalkError, InputError
 from ..compat.search_words import search_words
 from .machine_faults import machine_faults
+from .outputs import new_nan
 from .widgets import check_kind, check_widget
 
 LOG = logging.getLogger("evertalk")
@@ -171,7 +171,7 @@ def _never_raising(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(cls, *args, **inputs)
         except Exception as error:  # noqa: BLE001  the host only wants to know whether something changed
             LOG.info("%s is run again: what it is given cannot be told apart (%s)", cls.__name__, error)
-            return math.nan
+            return new_nan()
 
     return fingerprint
 

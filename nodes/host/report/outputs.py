@@ -1,7 +1,5 @@
 """Which of a node's outputs the running prompt uses, so that costly ones are made only on demand."""
 
-import math
-
 from comfy_execution.graph import DynamicPrompt
 from comfy_execution.graph_utils import is_link
 from comfy_execution.progress import get_progress_state
@@ -23,6 +21,11 @@ def output_is_taken(prompt: DynamicPrompt, node_id: str, slot: int) -> bool:
     )
 
 
+def new_nan() -> float:
+    """A fingerprint that equals no other: the node runs. math.nan is one object, which is found again."""
+    return float("nan")
+
+
 def taken_fingerprint(slot: int) -> bool | float:
     """For a node's fingerprint_inputs: whether this output of it is taken in the prompt about to run.
 
@@ -32,5 +35,5 @@ def taken_fingerprint(slot: int) -> bool | float:
     """
     context, progress = get_executing_context(), get_progress_state()
     if context is None or context.prompt_id != progress.prompt_id:
-        return math.nan
+        return new_nan()
     return output_is_taken(progress.dynprompt, context.node_id, slot)

@@ -4,7 +4,13 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from evertalk_pack.multitalk.windows.film_chart import MOST_BARS, PANELS, WindowFigures, film_chart
+from evertalk_pack.multitalk.windows.film_chart import (
+    MOST_BARS,
+    PANELS,
+    WindowFigures,
+    figures_of,
+    film_chart,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 FILM = [WindowFigures(0.0, 0.2, None), WindowFigures(3.24, 2.6, 1.04), WindowFigures(6.12, 1.1, 1.72)]
@@ -84,3 +90,16 @@ def test_numbers_of_the_scale_do_not_lie_over_each_other() -> None:
     assert [[text for text, _ in one] for one in marks] == [["2", "0"], ["2", "150"]]
     for (_, first), (_, second) in marks:
         assert abs(first - second) > 10
+
+
+@pytest.mark.parametrize("value", [-1, 10**400, 1e300, float("inf"), float("nan"), True, "<script/>", None])
+def test_value_that_no_film_has_is_not_drawn(value: object) -> None:
+    assert figures_of([{"start_s": value, "drift": 1.0, "seam": 1.0}]) == []
+    assert figures_of([{"start_s": 2, "drift": value, "seam": 1.0}]) == [WindowFigures(2.0, None, 1.0)]
+
+
+def test_program_that_knows_no_variables_of_css_paints_ink_on_paper() -> None:
+    picture = drawn(FILM)
+    ground = picture.find(f"{SVG}rect")
+    assert ground is not None
+    assert (picture.get("fill"), ground.get("fill")) == ("#222", "#fff")

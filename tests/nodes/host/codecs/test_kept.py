@@ -72,6 +72,35 @@ def test_another_picture_length_ending_or_size_is_encoded(own_vae: Any, other: P
     assert not recalled(own_vae, other)[1]
 
 
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        (torch.backends.cudnn, "allow_tf32"),
+        (torch.backends.cudnn, "deterministic"),
+        (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    ],
+)
+def test_switch_of_torch_that_was_turned_encodes_again(own_vae: Any, part: Any, name: str) -> None:
+    recalled(own_vae)
+    before = getattr(part, name)
+    setattr(part, name, not before)
+    try:
+        assert not recalled(own_vae)[1]
+        assert recalled(own_vae)[1]
+    finally:
+        setattr(part, name, before)
+
+
+def test_other_attention_of_the_host_encodes_again(own_vae: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from comfy.ldm.modules import attention
+
+    recalled(own_vae)
+    is_split = attention.optimized_attention.__qualname__ == attention.attention_split.__qualname__
+    other = attention.attention_sub_quad if is_split else attention.attention_split
+    monkeypatch.setattr(attention, "optimized_attention", other)
+    assert not recalled(own_vae)[1]
+
+
 def edit_a_weight(vae: Any) -> None:
     vae.first_stage_model.conv1.weight.data[0] += 1
 
