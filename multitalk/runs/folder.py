@@ -266,7 +266,7 @@ def _unusable(path: Path, error: Exception, code: int | None) -> RunStoreError:
 def _is_silent(path: Path) -> bool:
     """Whether its disk or share does not even tell if it is there: then it is not gone."""
     try:
-        path.exists()
+        path.lstat()  # Python 3.14's `exists` does not raise
     except OSError as error:
         return error.errno in UNREACHABLE
     return False

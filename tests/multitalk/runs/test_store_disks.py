@@ -68,6 +68,7 @@ def test_folder_that_may_not_be_made_is_named(small_disk: Path) -> None:
         (errno.EMFILE, "cannot be used ([Errno 24] Too many open files). Mend that"),
         (errno.EIO, "does not answer ([Errno 5] Input/output error). Look whether it is connected"),
         (errno.ESTALE, "does not answer ([Errno 116] Stale file handle). Look whether it is connected"),
+        (errno.ECONNABORTED, "does not answer ([Errno 103] Software caused connection abort). Look whether"),
         (errno.EISDIR, "needs a file where a folder is ([Errno 21] Is a directory). Move that folder away"),
         (errno.EDQUOT, "the disk is full"),
     ],
