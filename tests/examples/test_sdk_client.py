@@ -146,10 +146,11 @@ def test_client_uploads_follows_and_downloads(sdk: SdkStage) -> None:
 def test_ctrl_c_stops_where_the_host_can_and_the_same_command_finishes(sdk: SdkStage) -> None:
     graph = workflow(sdk)
     # So many steps that the run still goes on when a busy machine brings the signal.
-    graph[SAMPLER]["inputs"] |= {"scheduler": "infinitetalk", "steps": 40}
+    graph[SAMPLER]["inputs"] |= {"scheduler": "infinitetalk", "steps": 20}
     command = sdk.command(graph)
+    # What a shell starts in the background ignores Ctrl+C, and so would the client.
     with subprocess.Popen(
-        command,
+        ["env", "--default-signal=INT", *command],
         cwd=sdk.stage.folder,
         env=environment(),
         stdout=subprocess.PIPE,
