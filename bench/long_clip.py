@@ -32,7 +32,7 @@ sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
 from comfy_server import ComfyServer  # noqa: E402
 from dub_graph import SAMPLER, SOURCE, dub_graph  # noqa: E402
 from kill_runs import prepare  # noqa: E402
-from soak import EDGE, Edge, Watch, frames_in  # noqa: E402
+from soak import Edge, Watch, frames_in, growth  # noqa: E402
 from source_clips import turn_clockwise  # noqa: E402
 
 PIECE_S = 10
@@ -175,19 +175,13 @@ def run_with(server: ComfyServer, wanted: Wanted, minutes: float, side_px: int) 
     started_s = time.monotonic()
     with Watch(server) as watch:
         server.client.run(graph, watch.note, timeout_s=TIMEOUT_S)
-    made = [sample for sample in watch.samples if sample.window]
-    windows = made[-1].window
     (video,) = server.output.glob("long_0*.mp4")
     return Report(
         minutes=minutes,
         clip_frames=frames_in(clip),
         frames=frames_in(video),
-        windows=windows,
         seconds=round(time.monotonic() - started_s, 1),
-        peak_rss_mb=round(watch.peak_rss_mb, 1),
-        peak_anon_mb=round(max(sample.anon_mb for sample in watch.samples), 1),
-        first=Edge.of([sample for sample in made if sample.window <= EDGE]),
-        last=Edge.of([sample for sample in made if sample.window > windows - EDGE]),
+        **watch.figures(),
     )
 
 
@@ -211,12 +205,7 @@ def main() -> None:
             wanted = Wanted(width, height, arguments.fps)
             reports.append(run_with(server, wanted, minutes, arguments.side))
             print(json.dumps(asdict(reports[-1])), flush=True)
-    short, long = reports
-    grown = {
-        "peak_rss_grown_mb": round(long.peak_rss_mb - short.peak_rss_mb, 1),
-        "peak_anon_grown_mb": round(long.peak_anon_mb - short.peak_anon_mb, 1),
-    }
-    print(json.dumps(grown), flush=True)
+    print(json.dumps(growth(*reports)), flush=True)
 
 
 if __name__ == "__main__":

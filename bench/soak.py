@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import av
 import psutil
@@ -141,6 +142,35 @@ class Watch:
         self._end.set()
         self._thread.join()
 
+    def figures(self) -> dict[str, Any]:
+        """What each report says of the samples: windows, peaks, and the first and last EDGE windows."""
+        made = [sample for sample in self.samples if sample.window]
+        windows = made[-1].window
+        return {
+            "windows": windows,
+            "peak_rss_mb": round(self.peak_rss_mb, 1),
+            "peak_anon_mb": round(max(sample.anon_mb for sample in self.samples), 1),
+            "first": Edge.of([sample for sample in made if sample.window <= EDGE]),
+            "last": Edge.of([sample for sample in made if sample.window > windows - EDGE]),
+        }
+
+
+class Peaks(Protocol):
+    """Of a report: the most memory in all, and that belongs to no file."""
+
+    @property
+    def peak_rss_mb(self) -> float: ...
+    @property
+    def peak_anon_mb(self) -> float: ...
+
+
+def growth(short: Peaks, long: Peaks) -> dict[str, float]:
+    """How much more memory the long run took."""
+    return {
+        "peak_rss_grown_mb": round(long.peak_rss_mb - short.peak_rss_mb, 1),
+        "peak_anon_grown_mb": round(long.peak_anon_mb - short.peak_anon_mb, 1),
+    }
+
 
 def watched_run(server: ComfyServer, minutes: float, side_px: int, loader: str) -> Report:
     """Make a square video of so many minutes."""
@@ -153,18 +183,12 @@ def watched_run(server: ComfyServer, minutes: float, side_px: int, loader: str) 
     with Watch(server) as watch:
         server.client.run(workflow, watch.note, timeout_s=24 * 3600)
     seconds = time.monotonic() - started_s
-    made = [sample for sample in watch.samples if sample.window]
-    windows = made[-1].window
     (video,) = server.output.glob(f"soak_{minutes:g}_0*.mp4")
     return Report(
         minutes=minutes,
-        windows=windows,
         seconds=round(seconds, 1),
-        seconds_before=float(len(watch.samples) - len(made)),
-        peak_rss_mb=round(watch.peak_rss_mb, 1),
-        peak_anon_mb=round(max(sample.anon_mb for sample in watch.samples), 1),
-        first=Edge.of([sample for sample in made if sample.window <= EDGE]),
-        last=Edge.of([sample for sample in made if sample.window > windows - EDGE]),
+        seconds_before=float(sum(not sample.window for sample in watch.samples)),
+        **watch.figures(),
         video_mb=round(video.stat().st_size / 1e6, 1),
         frames=frames_in(video),
     )
@@ -192,12 +216,7 @@ def main() -> None:
             prepare(server)
             reports.append(watched_run(server, minutes, arguments.side, arguments.loader))
             print(json.dumps(asdict(reports[-1])), flush=True)
-    short, long = reports
-    grown = {
-        "peak_rss_grown_mb": round(long.peak_rss_mb - short.peak_rss_mb, 1),
-        "peak_anon_grown_mb": round(long.peak_anon_mb - short.peak_anon_mb, 1),
-    }
-    print(json.dumps(grown), flush=True)
+    print(json.dumps(growth(*reports)), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ def tiny_tree() -> Any:
     from comfy.cli_args import args
 
     args.cpu = True
+    return narrow_vae()
+
+
+def narrow_vae() -> Any:
+    """The host's VAE, narrow, with random weights."""
     from comfy.ldm.wan.vae import WanVAE
 
     generator = torch.Generator().manual_seed(0)

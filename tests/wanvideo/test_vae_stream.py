@@ -16,6 +16,7 @@ from evertalk_pack.wanvideo.vae_stream import (
     encode_stream,
 )
 from evertalk_pack.wanvideo.vae_tree import is_streamable
+from vae_row_cases import narrow_vae
 
 pytestmark = pytest.mark.host
 
@@ -25,14 +26,7 @@ LATENTS, SIDE_PX = 6, 32
 @pytest.fixture(scope="module")
 def tree() -> Any:
     """The host's VAE, narrow, with random weights."""
-    from comfy.ldm.wan.vae import WanVAE
-
-    generator = torch.Generator().manual_seed(0)
-    vae = WanVAE(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], temperal_downsample=[False, True, True])
-    for parameter in vae.parameters():
-        fan_in = max(parameter[0].numel(), 1) if parameter.ndim > 3 and parameter.shape[-1] > 1 else 4
-        parameter.data = torch.randn(parameter.shape, generator=generator) * fan_in**-0.5
-    return vae.eval().requires_grad_(requires_grad=False)
+    return narrow_vae()
 
 
 @pytest.fixture(scope="module")
