@@ -13,7 +13,7 @@ import pytest
 import torch
 from lipsync import colour_drift, correlation, measure_sync, openings_px
 from PIL import Image
-from talking import MOTION_FRAMES, WINDOW_FRAMES, load_voice, portrait
+from talking import MOTION_FRAMES, TWO_WINDOWS_S, WINDOW_FRAMES, load_voice, portrait
 from world.mouth import SAMPLE_RATE_HZ, mouth_law
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
-TWO_WINDOWS_S = (2 * WINDOW_FRAMES - MOTION_FRAMES) / 25
 quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a minute long: make quality")
 
 
