@@ -1,6 +1,5 @@
 """Puts what these tests share, and the training's modules, on the path; the trained miniatures."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +17,11 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def troupe(tmp_path_factory: pytest.TempPathFactory) -> "Troupe":
     """The trained miniatures."""
+    from make_tiny import TRAINED, make_all
     from talking import load_troupe
 
     models = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, str(DEMO / "make_tiny.py"), "--models", str(models)], check=True)
+    make_all(models, TRAINED)
     return load_troupe(models)
 
 

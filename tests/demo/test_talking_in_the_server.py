@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,10 +26,10 @@ quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a m
 @pytest.fixture(scope="module")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ComfyServer]":
     from comfy_server import ComfyServer
+    from make_tiny import TRAINED, make_all
 
     base = tmp_path_factory.mktemp("talking")
-    make_tiny = ROOT / "demo" / "make_tiny.py"
-    subprocess.run([sys.executable, str(make_tiny), "--models", str(base / "models")], check=True)
+    make_all(base / "models", TRAINED)
     with ComfyServer(comfyui, base) as server:
         yield server
 
