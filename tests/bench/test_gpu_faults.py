@@ -1,6 +1,7 @@
 """The bench of a GPU's faults runs on a CPU as far as one can, and says which promise was broken."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,30 +17,34 @@ PATIENT = ("--limit", "500", "--seconds", "550")
 
 @pytest.mark.host
 @pytest.mark.timeout(600)
-def test_faults_one_after_the_other(tmp_path: Path) -> None:
+def test_a_fault_and_the_run_after_it(tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
-    command = [sys.executable, str(BENCH / "gpu_faults.py"), "--tiny", "--only", "step once,NaN frames"]
+    command = [sys.executable, str(BENCH / "gpu_faults.py"), "--tiny", "--only", "NaN frames"]
     done = subprocess.run(
-        [*command, "--out", str(out), *PATIENT], check=False, capture_output=True, text=True
+        [*command, "--out", str(out), *PATIENT],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # so small a model is slower on more
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     assert [json.loads(line) for line in out.read_text().splitlines()] == rows
-    assert [row["fault"] for row in rows] == ["none", "step once", "NaN frames", "all"]
-    undisturbed, once, nan, _ = rows
+    assert [row["fault"] for row in rows] == ["none", "NaN frames", "all"]
+    undisturbed, nan, _ = rows
     assert undisturbed["windows"] == 3
-    assert once["raised"] == ["OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"]
-    assert (once["ended"], once["windows_kept"]) == ("went on", 3)
     assert (nan["ended"], nan["windows_kept"], nan["made_by_next_run"]) == ("ended with words", 1, 2)
-    assert nan["frames"] == once["frames"] == undisturbed["frames"]
+    assert nan["frames"] == undisturbed["frames"]
     assert "NaN frames | ended with words | 1, 2" in done.stderr
 
 
-def test_what_cannot_be_tried_is_refused() -> None:
-    command = [sys.executable, str(BENCH / "gpu_faults.py"), "--tiny", "--only", "assert"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "--only assert: no such fault can be tried here" in done.stderr
+def test_what_cannot_be_tried_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    from gpu_faults import chosen_faults
+
+    assert [fault.name for fault in chosen_faults("assert,step", tiny=False)] == ["assert", "step"]
+    with pytest.raises(SystemExit, match="--only assert: no fault that can be tried here"):
+        chosen_faults("assert", tiny=True)
 
 
 def test_each_broken_promise_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
