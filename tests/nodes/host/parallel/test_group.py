@@ -15,7 +15,7 @@ def listening() -> set[str]:
     """The addresses where this process listens, as `host:port`."""
     found = psutil.net_connections("tcp")
     mine = [one for one in found if one.pid == os.getpid() and one.status == psutil.CONN_LISTEN]
-    return {f"{one.laddr.ip}:{one.laddr.port}" for one in mine}
+    return {f"{one.laddr.ip}:{one.laddr.port}" for one in mine if one.laddr}
 
 
 def test_ranks_meet_where_no_other_machine_comes_and_nothing_of_it_is_left() -> None:
