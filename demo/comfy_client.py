@@ -168,11 +168,7 @@ class ComfyClient:
         self._request("/free", body, "application/json")
 
     def forget(self) -> None:
-        """Drop the results that the server keeps, and unload its models, before the next job.
-
-        The server does so between two jobs, but may take one that waits before that: a small job, whose end
-        is waited for, comes first.
-        """
+        """As `free`, before the next job: the server might take that first, so a small one is waited for."""
         self.free()
         dot = {"width": 1, "height": 1, "batch_size": 1, "color": 0}
         self.run(
