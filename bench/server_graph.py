@@ -50,6 +50,7 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     size = variant.size or SIZES.get(variant.whole, OTHER_SIZE)
     width, height = (int(side) for side in size.split("x"))
     sampler |= {"size": "custom", "width": width, "height": height, "seed": seed}
+    sampler |= {"window_frames": variant.frames} if variant.frames else {}
     sampler |= {"resume": "auto" if variant.kill else "restart"}
     sampler |= {"scheduler": scheduler_of(variant), "steps": variant.steps}
     return graph

@@ -26,6 +26,7 @@ class Variant:
     whole: str = ""
     attention: str = "auto"
     size: str = ""
+    frames: int = 0
     steps: int = 4
     seconds: float = 8.0
     runs: int = 1
@@ -52,7 +53,7 @@ class Variant:
             return replace(self, **{key: value})
         if key in ("attention", "size", "compute") and value:
             return replace(self, **{key: value})
-        kinds = {"steps": int, "runs": int, "profile": int, "kill": int, "gpus": int}
+        kinds = {"steps": int, "frames": int, "runs": int, "profile": int, "kill": int, "gpus": int}
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)
         try:
             return replace(self, **{key: kinds[key](value)})
