@@ -61,6 +61,7 @@ def read_arguments() -> argparse.Namespace:
         default=[400.0, 25.0],
         help="rates of a card's link that projections assume, one way: NVLink's, PCI Express's",
     )
+    parser.add_argument("--measured", action="store_true", help="without what one GPU alone can tell")
     return parser.parse_args()
 
 
@@ -305,7 +306,7 @@ def main() -> None:
         evaluation, codec = prepared(arguments), codec_of(arguments)
         sizes = [size for size in arguments.ranks if evaluation.heads % size == 0]
         alone = measure_alone(arguments, evaluation, codec)
-        for size in sizes:
+        for size in () if arguments.measured else sizes:
             measure_split(evaluation, size)
             split_codec(codec, size)
             project(arguments, evaluation, codec, size, alone)
