@@ -6,9 +6,10 @@ frames.
 
 import math
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import comfy.model_management
 import comfy.ops
@@ -95,10 +96,11 @@ def landing_place(shape: tuple[int, ...], vae: Any) -> torch.Tensor:
 
 
 class AsyncCopy:
-    """Brings frames from the GPU to where they are wanted while it computes the next ones.
+    """Brings frames from the GPU to where they are wanted while it computes the next ones; a context.
 
-    A copy to RAM keeps the caller until it is there. Each part is therefore copied when the next one has been
-    asked of the GPU, and on a stream of its own.
+    A copy to RAM keeps the thread that asks for it until it is there, so that it has a thread of its own, one
+    part at a time, and a stream: the other thread goes on asking the GPU for more. Where several GPUs decode
+    together, the others would wait for it in their next exchange.
 
     Args:
         frames_FHWC: where they go, one part after the other.
@@ -107,24 +109,39 @@ class AsyncCopy:
 
     def __init__(self, frames_FHWC: torch.Tensor, device: torch.device) -> None:
         self._frames_FHWC = frames_FHWC
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._waiting: tuple[torch.Tensor, Any] | None = None
+        is_gpu = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if is_gpu else None
+        self._thread = ThreadPoolExecutor(1, "evertalk-frames") if is_gpu else None
+        self._copying: Future[None] | None = None
         self._done = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Wait for the last part; of a decode that failed, without asking what came of it."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        if error is None:
+            self._wait()
+
     def add(self, part_FHWC: torch.Tensor) -> None:
-        """Copy the part before this one, then let this one wait."""
-        if self._stream is None:
+        """Copy a part, once the one before it is where it belongs."""
+        if self._thread is None:
             self._put(part_FHWC)
             return
-        self.finish()
-        self._waiting = part_FHWC, torch.cuda.current_stream(part_FHWC.device).record_event()
+        self._wait()
+        is_made = torch.cuda.current_stream(part_FHWC.device).record_event()
+        self._copying = self._thread.submit(self._copy, part_FHWC, is_made)
 
-    def finish(self) -> None:
-        """Copy the part that waits."""
-        if self._stream is None or self._waiting is None:
-            return
-        (part_FHWC, is_made), self._waiting = self._waiting, None
-        with torch.cuda.stream(self._stream):
+    def _wait(self) -> None:
+        if self._copying is not None:
+            self._copying.result()
+
+    def _copy(self, part_FHWC: torch.Tensor, is_made: Any) -> None:
+        """On the copies' own thread, for which torch does not know what the other one is in."""
+        with torch.inference_mode(self._frames_FHWC.is_inference()), torch.cuda.stream(self._stream):
+            assert self._stream is not None
             self._stream.wait_event(is_made)
             self._put(part_FHWC)
             self._stream.synchronize()  # a copy to another place on a GPU keeps nobody
@@ -153,10 +170,10 @@ def stream_decode(
     """
     count, rows, columns = latents_BCTHW.shape[2:]
     frames_FHWC = landing_place((pixel_frames(count), rows * SPACE_STRIDE, columns * SPACE_STRIDE, 3), vae)
-    landing = AsyncCopy(frames_FHWC, torch.device(vae.device))
-    for part in decoded_parts(vae, latents_BCTHW, latents_per_chunk, compiled=compiled, split=split):
-        landing.add(vae.process_output(part.float())[0].movedim(0, -1))
-    landing.finish()
+    parts = decoded_parts(vae, latents_BCTHW, latents_per_chunk, compiled=compiled, split=split)
+    with AsyncCopy(frames_FHWC, torch.device(vae.device)) as landing:
+        for part in parts:
+            landing.add(vae.process_output(part.float())[0].movedim(0, -1))
     return frames_FHWC
 
 
