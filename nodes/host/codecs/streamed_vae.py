@@ -81,6 +81,10 @@ MAX_PINNED_BYTES = 2**28
 pieces of a power of two: a few of them for FlashTalk's windows (136 MB); larger windows are not worth it."""
 
 
+STAGED_BYTES = 2**25
+"""Of the frames of larger windows on their way to RAM, at once."""
+
+
 def landing_place(shape: tuple[int, ...], vae: Any) -> torch.Tensor:
     """Memory for decoded frames, float32, where the host wants them.
 
@@ -143,8 +147,22 @@ class AsyncCopy:
         with torch.inference_mode(self._frames_FHWC.is_inference()), torch.cuda.stream(self._stream):
             assert self._stream is not None
             self._stream.wait_event(is_made)
-            self._put(part_FHWC)
+            for piece_FHWC in part_FHWC.split(max(1, STAGED_BYTES // part_FHWC[0].nbytes)):
+                self._put(self._staged(piece_FHWC))
             self._stream.synchronize()  # a copy to another place on a GPU keeps nobody
+
+    def _staged(self, piece_FHWC: torch.Tensor) -> torch.Tensor:
+        """The frames in RAM that the GPU writes by itself, on their way to RAM that it does not."""
+        assert self._stream is not None
+        if self._frames_FHWC.device.type != "cpu" or self._frames_FHWC.is_pinned():
+            return piece_FHWC
+        try:
+            staged = torch.empty(piece_FHWC.shape, dtype=piece_FHWC.dtype, pin_memory=True)
+        except RuntimeError:  # the system gives no more such memory
+            return piece_FHWC
+        staged.copy_(piece_FHWC, non_blocking=True)
+        self._stream.synchronize()
+        return staged
 
     def _put(self, part_FHWC: torch.Tensor) -> None:
         self._frames_FHWC[self._done : self._done + len(part_FHWC)] = part_FHWC
