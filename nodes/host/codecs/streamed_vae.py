@@ -243,8 +243,8 @@ def stream_encode(
         for first, end in frame_bounds(count, latents_per_chunk):
             if split is None:
                 comfy.model_management.throw_exception_if_processing_interrupted()
-            part = frames_FHWC[first:end].movedim(-1, 0)[None]
-            yield vae.process_input(part).to(vae.vae_dtype).to(vae.device)
+            part = frames_FHWC[first:end].to(vae.device).movedim(-1, 0)[None]
+            yield vae.process_input(part).to(vae.vae_dtype)
 
     height_px, width_px = frames_FHWC.shape[1:3]
     latents = encoded_rows(vae, chunks(), (count, height_px, width_px), latents_per_chunk, split)
