@@ -15,22 +15,14 @@ from .prompt import Prompts, prompt_schedule
 from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, frame_size, say_open, vae_of
 from .settings import account_for, one_after_fours
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 CARRIED = (
-    "mode",
-    "model",
-    "model_patch",
-    "positive",
-    "negative",
-    "vae",
-    "width",
-    "height",
-    "length",
-    "clip_vision_output",
-    "start_image",
-    "audio_encoder_output_1",
-    "motion_frame_count",
+    *names_of(
+        "mode model model_patch positive negative vae width height length clip_vision_output start_image "
+        "audio_encoder_output_1 motion_frame_count"
+    ),
     EARLIER,
     SECOND,
     *MASKS,

@@ -6,6 +6,7 @@ from .constants import number
 from .foreign import copy_node
 from .settings import account_for
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 VIDEO_LOADERS = ("VHS_LoadVideo", "VHS_LoadVideoPath", "VHS_LoadVideoFFmpeg", "VHS_LoadVideoFFmpegPath")
@@ -24,15 +25,8 @@ PICKS_FRAMES = re.compile("batch|select|index|range|first|last|split|frame", re.
 """In the names of nodes that may give some frames of a clip, or others, and not each of them."""
 
 FIRST_OF = ("GetImageRangeFromBatch", "GetImagesFromBatchIndexed", "ImageFromBatch", "ImageSelector")
-CLIP_FIELDS = (
-    "video",
-    "force_rate",
-    "skip_first_frames",
-    "frame_load_cap",
-    "select_every_nth",
-    "custom_width",
-    "custom_height",
-    "format",
+CLIP_FIELDS = names_of(
+    "video force_rate skip_first_frames frame_load_cap select_every_nth custom_width custom_height format"
 )
 FIRST_FRAME, VIDEO_AUDIO = 2, 1
 """Outputs of EverTalk Video Source."""

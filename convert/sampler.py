@@ -13,6 +13,7 @@ from .settings import account_for, fitting, one_after_fours
 from .source import Link, SourceNode
 from .speech import Speech, speech_of
 from .step_cache import cached
+from .widgets import names_of
 from .work import Work
 
 IMAGES = "WanVideoImageToVideoMultiTalk"
@@ -24,32 +25,12 @@ STEPS, SHIFTS, SCALES = (1, 200), (0.1, 100.0), (0.0, 30.0)
 
 PREFIX = "EverTalk/talk"
 
-CARRIED = (
-    "model",
-    "image_embeds",
-    "text_embeds",
-    "multitalk_embeds",
-    "samples",
-    "steps",
-    "cfg",
-    "shift",
-    "seed",
-    "scheduler",
-    "denoise_strength",
-    "start_step",
-    "cache_args",
+CARRIED = names_of(
+    "model image_embeds text_embeds multitalk_embeds samples steps cfg shift seed scheduler "
+    "denoise_strength start_step cache_args"
 )
-CARRIED_IMAGES = (
-    "vae",
-    "width",
-    "height",
-    "frame_window_size",
-    "motion_frame",
-    "colormatch",
-    "start_image",
-    "clip_embeds",
-    "mode",
-    "output_path",
+CARRIED_IMAGES = names_of(
+    "vae width height frame_window_size motion_frame colormatch start_image clip_embeds mode output_path"
 )
 
 COLOURS = {"mkl": "mkl", "reinhard": "lab"}

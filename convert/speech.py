@@ -8,6 +8,7 @@ from .errors import ConvertError
 from .foreign import trim_audio
 from .settings import FPS, account_for, frame_rate
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 DOWNLOADED = "TencentGameMate/chinese-wav2vec2-base"
@@ -67,15 +68,8 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
 
 
 def _account(work: Work, node: SourceNode, voices: set[str]) -> None:
-    carried = {
-        "wav2vec_model",
-        "normalize_loudness",
-        "num_frames",
-        "fps",
-        "audio_cfg_scale",
-        "multi_audio_type",
-    }
-    account_for(work, node, carried | voices | {"ref_target_masks"})
+    carried = names_of("wav2vec_model normalize_loudness num_frames fps audio_cfg_scale multi_audio_type")
+    account_for(work, node, {*carried, *voices, "ref_target_masks"})
     frame_rate(work, node, "fps")
 
 

@@ -12,6 +12,12 @@ CONTROL = "control_after_generate"
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
 
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The names of fields that stand side by side in a text."""
+    return tuple(text.split())
+
+
 _IN_ORDER = {
     "AudioCrop": "start_time end_time",
     "AudioSeparation": "chunk_fade_shape chunk_length chunk_overlap",
@@ -76,5 +82,5 @@ _IN_ORDER = {
     "Wav2VecModelLoader": "model base_precision load_device",
 }
 
-WIDGETS: dict[str, tuple[str, ...]] = {kind: tuple(names.split()) for kind, names in _IN_ORDER.items()}
+WIDGETS: dict[str, tuple[str, ...]] = {kind: names_of(fields) for kind, fields in _IN_ORDER.items()}
 """The names of a node's fields, by its class."""
