@@ -113,6 +113,11 @@ def hours_going_on(output: Path) -> ToyRun:
     return toy_run(output, frames=80, rules=LONG)
 
 
+def hours_after_a_cut(output: Path) -> ToyRun:
+    """As after_a_cut, in a run of hours."""
+    return after_a_cut(output, LONG)
+
+
 KINDS = (plain, pictures, going_on, longer, finished, other_seed, after_a_cut)
 
 
@@ -135,7 +140,7 @@ def test_nothing_said_to_be_written_is_lost(kind: Callable[[Path], ToyRun], tmp_
     check_kind(kind, tmp_path)
 
 
-@pytest.mark.parametrize("kind", [hours, hours_going_on, partial(after_a_cut, rules=LONG)])
+@pytest.mark.parametrize("kind", [hours, hours_going_on, hours_after_a_cut])
 def test_nothing_said_to_be_written_of_a_long_run_is_lost(
     kind: Callable[[Path], ToyRun], tmp_path: Path
 ) -> None:
