@@ -13,9 +13,11 @@ A variant is words joined by `+`, each of them at most once:
     compile               compile_blocks            lora                 a LoRA of rank 64 at strength 1
     base=FORM audio=FORM  how the files are stored: fp16 bf16 fp8_e4m3fn fp8_scaled fp8_quant
     attention=NAME        attention_mode            size=WIDTHxHEIGHT    steps=N (of FlashTalk 4 or 2)
+    frames=N              of a window
     seconds=S             of sound                  runs=N               queued N times, another seed each
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
+    budget=PERCENT        attention_budget
     profile=N             where the time of window N goes, 0 the first, and of all before a server's second
     gpus=N                every window over N GPUs, by EverTalk Parallel
     kill=N                after N windows end the server as a crash would, start another, queue again

@@ -26,11 +26,13 @@ class Variant:
     whole: str = ""
     attention: str = "auto"
     size: str = ""
+    frames: int = 0
     steps: int = 4
     seconds: float = 8.0
     runs: int = 1
     reserve: float = 0.0
     compute: str = ""
+    budget: str = ""
     limit: float = 0.0
     profile: int = -1
     kill: int = 0
@@ -50,9 +52,9 @@ class Variant:
             return replace(self, **named[word])
         if key in ("base", "audio") and value in FORMS:
             return replace(self, **{key: value})
-        if key in ("attention", "size", "compute") and value:
+        if key in ("attention", "size", "compute", "budget") and value:
             return replace(self, **{key: value})
-        kinds = {"steps": int, "runs": int, "profile": int, "kill": int, "gpus": int}
+        kinds = {"steps": int, "frames": int, "runs": int, "profile": int, "kill": int, "gpus": int}
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)
         try:
             return replace(self, **{key: kinds[key](value)})

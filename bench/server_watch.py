@@ -88,11 +88,16 @@ class Watch:
 
 def gpu_memory_gb() -> float:
     """What all programs take on the first GPU now; 0 without nvidia-smi."""
-    query = ["nvidia-smi", "-i", "0", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return (gpus_memory_gb() or [0.0])[0]
+
+
+def gpus_memory_gb() -> list[float]:
+    """What all programs take on each GPU now; empty without nvidia-smi."""
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
     with suppress(OSError, ValueError, subprocess.SubprocessError):
         found = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-        return int(found.stdout) * MIB / 1e9
-    return 0.0
+        return [int(line) * MIB / 1e9 for line in found.stdout.splitlines()]
+    return []
 
 
 def wait_for_gpu(at_most_gb: float, timeout_s: float) -> None:

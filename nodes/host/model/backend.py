@@ -11,7 +11,7 @@ from ....attention.choice import AttentionChoice
 from ....attention.protocol import Attention
 from ....attention.registry import AUTO, COMFY, resolve, resolve_next
 from ....attention.uses import LONG_KEYS
-from ....multitalk.common.errors import EverTalkError
+from ....multitalk.common.errors import WINDOWS_KEPT, EverTalkError
 from ..compat.precision import computed_in
 from ..compat.wan_model import preferred_attention_of
 from .attention import host_attention, override_of
@@ -74,7 +74,7 @@ class RunAttention:
             raise NotFiniteError(
                 f"model: {reason} with PyTorch's own attention too, so the weights or their precision are at "
                 "fault. Choose compute 'bfloat16' and quantization 'bf16', check the LoRA's strength, or "
-                "download the model files again.",
+                f"download the model files again. {WINDOWS_KEPT}",
                 reason,
             )
         return replace(self, choice=choice)

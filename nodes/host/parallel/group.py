@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 from datetime import timedelta
 from typing import Any
 
@@ -48,7 +49,13 @@ def new_store(size: int, wait_s: float) -> Store:
     """Where the ranks find each other, on a port of this machine that is free."""
     for name, value in SAFE.items():
         os.environ.setdefault(name, value)
-    return _store(0, size, wait_s, is_master=True)
+    # By itself the store listens at every address that the machine has.
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        port: int = listener.getsockname()[1]
+        # The store closes what it is given.
+        return _store(port, size, wait_s, is_master=True, master_listen_fd=os.dup(listener.fileno()))
 
 
 def store_at(port: int, size: int, wait_s: float) -> Store:
@@ -56,10 +63,9 @@ def store_at(port: int, size: int, wait_s: float) -> Store:
     return _store(port, size, wait_s, is_master=False)
 
 
-def _store(port: int, size: int, wait_s: float, *, is_master: bool) -> Store:
+def _store(port: int, size: int, wait_s: float, **how: Any) -> Store:
     kind: Any = dist.TCPStore  # pyright: ignore[reportPrivateImportUsage]
-    timeout = timedelta(seconds=wait_s)
-    return kind(LOOPBACK, port, size, is_master=is_master, timeout=timeout, wait_for_workers=False)
+    return kind(LOOPBACK, port, size, timeout=timedelta(seconds=wait_s), wait_for_workers=False, **how)
 
 
 def port_of(store: Store) -> int:

@@ -1,9 +1,12 @@
 """Test-only node pack: faults of a GPU and of disks, raised in a real server where the pack would meet them.
 
 POST /fault with a JSON object arms one, see Fault; an empty object disarms. Nothing is harmed: the calls
-raise what a real fault makes PyTorch or the system raise, or give NaN.
+raise what a real fault makes PyTorch or the system raise, or give NaN. Two kinds are real on a GPU: `full`
+takes all of its memory for the time of a call, `assert` has PyTorch refuse an index, after which the GPU does
+nothing more for this process. On a CPU `full` raises as `oom` does. GET /fault tells the GPU's memory.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +14,13 @@ from types import ModuleType
 from typing import Any
 
 import comfy.model_management
+import comfy.model_patcher
 import comfy.sd
 import torch
 from aiohttp import web
 from server import PromptServer
+
+from .full_gpu import FullGpu
 
 NODE_CLASS_MAPPINGS: dict[str, Any] = {}
 
@@ -40,7 +46,7 @@ class Fault:
 
     Attributes:
         place: of PLACES.
-        kind: of ERRORS, or "nan".
+        kind: of ERRORS, or "nan", "full" or "assert".
         after: calls at the place that go well before it.
         times: calls that fail, the first of them and those behind it.
         is_everywhere: once it has come, every place fails.
@@ -65,6 +71,10 @@ class Fault:
 
 _fault = Fault()
 _placed: list[str] = []
+_met: list[str] = []
+"""What the calls that met the fault raised; empty texts where nothing."""
+
+_gpu = FullGpu()
 
 
 def spoilt(value: Any) -> Any:
@@ -81,12 +91,37 @@ def failing(place: str, call: Callable[..., Any]) -> Callable[..., Any]:
 
     def called(*arguments: Any, **options: Any) -> Any:
         if not _fault.comes(place):
-            return call(*arguments, **options)
-        if _fault.kind == "nan":
-            return spoilt(call(*arguments, **options))
-        raise ERRORS[_fault.kind]()
+            result = call(*arguments, **options)
+            if place == "load":  # within a call that is to fail: what it has made room for is taken too
+                _gpu.fill_again()
+            return result
+        _met.append("")
+        try:
+            return failed(lambda: call(*arguments, **options))
+        except Exception as error:
+            _met[-1] = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
+            raise
 
     return called
+
+
+def failed(call: Callable[[], Any]) -> Any:
+    """What the fault makes of a call."""
+    if _fault.kind == "nan":
+        return spoilt(call())
+    if _fault.kind == "assert":
+        refuse_an_index()
+    if _fault.kind == "full" and torch.cuda.is_available():
+        with _gpu:
+            return call()
+    raise ERRORS[_fault.kind.replace("full", "oom")]()
+
+
+def refuse_an_index() -> None:
+    """Have the GPU meet an index beyond a tensor's end, which PyTorch's own kernel refuses there."""
+    beyond = torch.tensor([4], device="cuda")
+    torch.zeros(4, device="cuda").gather(0, beyond)
+    torch.cuda.synchronize()
 
 
 def module_of(name: str) -> ModuleType:
@@ -96,6 +131,11 @@ def module_of(name: str) -> ModuleType:
 
 PLACES: tuple[tuple[str, Callable[[], Any], str], ...] = (
     ("load", lambda: comfy.model_management, "load_models_gpu"),
+    *(
+        ("weights", lambda name=name: getattr(comfy.model_patcher, name), "load")
+        for name in ("ModelPatcher", "ModelPatcherDynamic")
+        if hasattr(comfy.model_patcher, name)
+    ),
     ("speech", lambda: module_of("nodes.host.codecs.speech"), "encode_in_chunks"),
     ("encode", lambda: module_of("nodes.host.codecs.vae"), "stream_encode"),
     ("encode", lambda: comfy.sd.VAE, "encode_tiled"),
@@ -119,4 +159,17 @@ async def arm(request: web.Request) -> web.Response:
         # What an earlier run encoded would spare a call that a case counts.
         module_of("nodes.host.codecs.kept").KEPT.limit_bytes = 0
     seen, _fault = _fault.calls, Fault(**await request.json())
-    return web.json_response({"calls": seen})
+    met = [*_met]
+    _met.clear()
+    return web.json_response({"calls": seen, "met": met})
+
+
+@PromptServer.instance.routes.get("/fault")
+async def memory(_request: web.Request) -> web.Response:
+    """GB that are taken on the GPU, by whomever, without what PyTorch holds in reserve; 0 without a GPU."""
+    if not torch.cuda.is_available():
+        return web.json_response({"used_gb": 0.0})
+    gc.collect()  # an error's traceback holds the tensors of the call that failed
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    return web.json_response({"used_gb": (total - free) / 1e9})
