@@ -107,7 +107,8 @@ class Left:
         workers = len(alive & {one.pid for one in seen.workers})
         found = {address for address, _ in listeners()} & seen.listening
         files = [*(base / "temp").glob(OURS), *(set(shared_files()) - before.shared)]
-        above = [round(now - then, 2) for now, then in zip(gpus_memory_gb(), before.gpu_gb, strict=False)]
+        now = gpus_memory_gb() if before.gpu_gb else []
+        above = [round(gb - then, 2) for gb, then in zip(now, before.gpu_gb, strict=True)]
         return cls(
             workers,
             len(alive) - workers,
