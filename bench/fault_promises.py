@@ -13,7 +13,7 @@ SPARE_GB = 0.5
 """By how much more GPU memory may be taken after a fault than before: kernels that were loaded meanwhile."""
 
 EVERY_CALL = 1_000_000
-ONCE = r"did not suffice; begun again|going on with"
+ONCE = "did not suffice; begun again"
 SECOND_WINDOW = STEPS
 """How many steps go well before it."""
 
@@ -60,7 +60,7 @@ FAULTS = (
     GpuFault("step", "step", "full", LATER_STEP, words=SHORT, finished=1),
     GpuFault("step once", "step", "full", LATER_STEP, 1, said=ONCE),
     GpuFault("decode", "decode", "full", 1, words=SHORT, finished=1),
-    GpuFault("decode once", "decode", "full", 1, 1, said=ONCE),
+    GpuFault("decode once", "decode", "full", 1, 1),
     GpuFault("NaN step", "step", "nan", LATER_STEP, 1, NO_NUMBERS, 1, may_go_on=True, said="gave NaN"),
     GpuFault("NaN frames", "decode", "nan", 1, 1, f"the frames of window 2 hold NaN.*{KEPT}", 1),
     GpuFault("process", "process", "", words=SHORT, may_go_on=True, is_for_cpu=False),

@@ -113,6 +113,7 @@ class Stand:
         self.place, self.base, self.ends_at, self.limit_s = place, base, ends_at, limit_s
         self.variant = TINY if place.tiny else REAL
         self._last_log = ""
+        self._is_new = True
         self.frames, self.loaded_gb, self.idle_gb = 0, 0.0, 0.0
         self._stack = ExitStack()
         self._server: ComfyServer | None = None
@@ -128,6 +129,7 @@ class Stand:
             self._server = self._stack.enter_context(server_of(self.variant, self.place, self.base, {}))
             write_speech(self._server, self.variant.seconds + OTHER_SPEECH_S)
             self.arm()
+            self._is_new = True
         return self._server
 
     @property
@@ -178,13 +180,9 @@ class Stand:
     def unload(self) -> float:
         """Have the models go to RAM; GB that are taken then."""
         self.ask("/free", {"unload_models": True})
-        self.does_small_job()  # the server does it between two jobs
-        ends_at = time.monotonic() + 10
-        used = [self.used_gb(), self.used_gb()]
-        while time.monotonic() < ends_at and used[-1] != used[-2]:
-            time.sleep(0.3)
-            used.append(self.used_gb())
-        return used[-1]
+        for _ in range(2):  # the server does it behind one of them
+            self.does_small_job()
+        return self.used_gb()
 
     def graph(self, prefix: str, seconds: float) -> dict[str, Any]:
         """A film of three windows of its own."""
@@ -203,7 +201,7 @@ class Stand:
         limit_s: float | None = None,
         on_window: Callable[[], None] = lambda: None,
     ) -> Ran:
-        """Queue the film and wait for its end.
+        """Queue the film and wait for its end, a server's first one for twice as long.
 
         Raises:
             ServerError: the server is lost.
@@ -218,9 +216,11 @@ class Stand:
             if isinstance(event, TextEvent):
                 ran.texts.append(event.text)
 
-        left_s = max(1.0, self.ends_at - time.monotonic())
+        client, left_s = self.server.client, max(1.0, self.ends_at - time.monotonic())
+        limit_s = limit_s or self.limit_s * (2 if self._is_new else 1)
+        self._is_new = False
         try:
-            outcome = self.server.client.run(graph, note, timeout_s=min(limit_s or self.limit_s, left_s))
+            outcome = client.run(graph, note, timeout_s=min(limit_s, left_s))
         except JobError as error:
             ran.error = str(error)
             return ran

@@ -73,7 +73,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     device, size = arguments.device, real_size.sizes_of(arguments)
     width, height, frames = size_of(arguments)
     clock = Clock(device, arguments.runs, profiles=arguments.profile)
-    model = real_size.asked_model(arguments, size, audio_like_base=True)
+    model = real_size.asked_model(arguments, size)
     backend = real_size.loaded(model, arguments.attention)
     emit({"what": "audio", "products": "fp8 with a scale a row" if audio_in_fp8(model) else "bfloat16"})
     inputs = forward_inputs(width, height, frames, device)

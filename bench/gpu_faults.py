@@ -188,8 +188,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
     parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
     parser.add_argument("--only", default="", help="faults, joined by commas")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of one run")
-    parser.add_argument("--seconds", type=float, default=250.0, help="of all faults together")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a run; of a first one twice")
+    parser.add_argument("--seconds", type=float, default=280.0, help="of all, once the files are there")
     parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
     parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
     return parser.parse_args()
@@ -213,7 +213,6 @@ def main() -> None:
     faults = chosen_faults(arguments.only, tiny=arguments.tiny)
     if arguments.models is None and not arguments.tiny:
         raise SystemExit("--models FOLDER: 24 GB of files are written there and kept")
-    ends_at = time.monotonic() + arguments.seconds
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="evertalk_faults_") as folder:
         models: Path = arguments.models or Path(folder, "models_written")
@@ -221,6 +220,7 @@ def main() -> None:
         base = Path(folder, "server")
         base.mkdir()
         make_files((TINY if place.tiny else REAL).files(tiny=place.tiny), place)
+        ends_at = time.monotonic() + arguments.seconds
         with Stand(place, base, ends_at, arguments.limit) as stand:
             for row in rows_of(stand, faults):
                 rows.append(row)

@@ -24,6 +24,9 @@ FILES = ("nccl-*", "torch_*")
 
 OURS = "evertalk_parallel_*"
 
+COMPILER = "_inductor/compile_worker"
+"""Part of the command of processes that torch keeps for what it compiles next, on one GPU too."""
+
 Address: TypeAlias = tuple[str, int]
 
 CONTEXT_GB = 3.0
@@ -67,7 +70,11 @@ class Seen:
     @classmethod
     def of(cls, server: ComfyServer, own: set[Address]) -> "Seen":
         """A server's now; `own` are the addresses where it listens without a run."""
-        family = psutil.Process(server.pid).children(recursive=True)
+        family = [
+            one
+            for one in psutil.Process(server.pid).children(recursive=True)
+            if COMPILER not in command_of(one)
+        ]
         pids = {server.pid, *(one.pid for one in family)}
         listening = {address for address, pid in listeners() if pid in pids} - own
         return cls(workers_of(server), family, listening)
@@ -176,6 +183,14 @@ def settled(look: Callable[[], Left], wrong_of: Callable[[Left], list[str]]) -> 
             parts = (left.workers, left.others, left.ports, left.files, left.gpu_gb_above)
             return Left(*parts, settled_s=round(spent_s, 2)), wrong
         time.sleep(POLL_S)
+
+
+def command_of(process: psutil.Process) -> str:
+    """How a process was called; empty where it is gone."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def is_alive(process: psutil.Process) -> bool:

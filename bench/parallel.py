@@ -44,6 +44,7 @@ from rows import add_model, add_size, emit, emit_setting, parser_of, size_of
 from timing import Clock
 
 ALL_RANKS = (2, 4, 8)
+PARTS = ("forward", "vae")
 
 
 def read_arguments() -> argparse.Namespace:
@@ -61,6 +62,8 @@ def read_arguments() -> argparse.Namespace:
         default=[400.0, 25.0],
         help="rates of a card's link that projections assume, one way: NVLink's, PCI Express's",
     )
+    parser.add_argument("--measured", action="store_true", help="without what one GPU alone can tell")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="without the VAE no sums")
     return parser.parse_args()
 
 
@@ -142,12 +145,19 @@ def as_the_host_hands_it(model: Any, inputs: dict[str, torch.Tensor]) -> dict[st
     return given
 
 
+def asked_codec(arguments: argparse.Namespace) -> RankCodec | None:
+    """The VAE, if it is to be measured."""
+    return codec_of(arguments) if "vae" in arguments.parts else None
+
+
 def measure_alone(
-    arguments: argparse.Namespace, evaluation: Evaluation, codec: RankCodec
+    arguments: argparse.Namespace, evaluation: Evaluation, codec: RankCodec | None
 ) -> dict[str, float]:
     """The whole on one device; seconds of a forward, of decode and of encode."""
     whole = evaluation.clock.time(evaluation)
     emit({"what": "forward", "ranks": 1, **whole})
+    if codec is None:
+        return {"forward": whole["best_s"]}
     coding = measure_codec_alone(codec, evaluation.clock)
     emit_sums(arguments, 1, whole["best_s"], sum(coding.values()))
     return {"forward": whole["best_s"], **coding}
@@ -180,7 +190,7 @@ def measure_split(evaluation: Evaluation, size: int) -> None:
 def project(
     arguments: argparse.Namespace,
     evaluation: Evaluation,
-    codec: RankCodec,
+    codec: RankCodec | None,
     size: int,
     alone: dict[str, float],
 ) -> None:
@@ -193,13 +203,15 @@ def project(
     row = evaluation.clock.time(partial(evaluation, CopyingRanks(0, size, group)))
     row |= {"declared_gb": declared_gb(evaluation, size), "calls": sent.calls, "sent_bytes": sent.sent_bytes}
     emit({"what": "projection", "ranks": size, **row})
-    codec_s, codec_bytes = project_codec(codec, evaluation.clock, size)
+    coding = None if codec is None else project_codec(codec, evaluation.clock, size)
     for rate in arguments.link_gb_s:
         forward_s = row["best_s"] + sent.sent_bytes / rate / 1e9
         marks = {"is_a_projection": True, "assumed_link_gb_s": rate}
         efficiency = round(alone["forward"] / (size * forward_s), 3)
         emit({"what": "forward", "ranks": size, **marks, "s": round(forward_s, 4), "efficiency": efficiency})
-        emit_sums(arguments, size, forward_s, codec_s + codec_bytes / rate / 1e9, **marks)
+        if coding is not None:
+            codec_s, codec_bytes = coding
+            emit_sums(arguments, size, forward_s, codec_s + codec_bytes / rate / 1e9, **marks)
 
 
 def declared_gb(evaluation: Evaluation, size: int) -> float:
@@ -238,14 +250,14 @@ def one_rank(rank: int, size: int, port: int, arguments: argparse.Namespace, alo
     try:
         pack_alias.prepare(use_cpu=not is_cuda)
         with torch.inference_mode():
-            measure_ranks(prepared(arguments), codec_of(arguments), rank, size, arguments, alone)
+            measure_ranks(prepared(arguments), asked_codec(arguments), rank, size, arguments, alone)
     finally:
         dist.destroy_process_group()
 
 
 def measure_ranks(
     evaluation: Evaluation,
-    codec: RankCodec,
+    codec: RankCodec | None,
     rank: int,
     size: int,
     arguments: argparse.Namespace,
@@ -272,7 +284,7 @@ def measure_ranks(
     mine = {**row, "waiting_s": spent.waiting_s, "exchange_s": spent.exchange_s}
     mine["outside_torch_gb"] = [before_gb, outside_torch_gb(arguments.device)]
     dist.all_gather_object(rows, mine)
-    codec_s = measure_codec_ranks(codec, ranks, evaluation.clock, alone)
+    codec_s = None if codec is None else measure_codec_ranks(codec, ranks, evaluation.clock, alone)
     if rank:
         return
     slowest_s = max(one["best_s"] for one in rows)
@@ -282,7 +294,8 @@ def measure_ranks(
     emit({"what": "ranks", "ranks": size, **found, "relative_difference": difference})
     parts = {name: [round(one[name], 4) for one in rows] for name in ("waiting_s", "exchange_s")}
     emit({"what": "exchange", "ranks": size, "forward_s": forward_s, **parts, "calls": spent.calls})
-    emit_sums(arguments, size, slowest_s, codec_s)
+    if codec_s is not None:
+        emit_sums(arguments, size, slowest_s, codec_s)
 
 
 def run_processes(size: int, arguments: argparse.Namespace, alone: dict[str, float]) -> None:
@@ -302,12 +315,13 @@ def main() -> None:
     pack_alias.prepare(use_cpu=not is_cuda)
     emit_setting("parallel", arguments, arguments.device)
     with torch.inference_mode():
-        evaluation, codec = prepared(arguments), codec_of(arguments)
+        evaluation, codec = prepared(arguments), asked_codec(arguments)
         sizes = [size for size in arguments.ranks if evaluation.heads % size == 0]
         alone = measure_alone(arguments, evaluation, codec)
-        for size in sizes:
+        for size in () if arguments.measured else sizes:
             measure_split(evaluation, size)
-            split_codec(codec, size)
+            if codec is not None:
+                split_codec(codec, size)
             project(arguments, evaluation, codec, size, alone)
     del evaluation, codec
     if is_cuda:

@@ -19,8 +19,8 @@ class RankCodec:
         vae: the host's, of random weights.
         latents_BCTHW: of a window.
         motion_FHWC: motion frames.
-        message: what a worker is told: latent frames at once, whether the decoder is compiled, the motion
-            frames' size.
+        message: what a worker is told: latent frames that one process takes at once, whether the decoder is
+            compiled, the motion frames' size.
     """
 
     vae: Any
@@ -32,19 +32,28 @@ class RankCodec:
         """Latent rows, of which each rank must have one."""
         return self.latents_BCTHW.shape[-2]
 
+    def told(self, latents: int, ranks: Any, **changes: Any) -> dict[str, Any]:
+        """What a worker is told for a video of so many latent frames, on so many ranks (None: one)."""
+        from evertalk_pack.nodes.host.parallel.vae import shared_chunk
+
+        size = 1 if ranks is None else ranks.size
+        chunk = self.message["chunk"]
+        chunk = shared_chunk(latents, chunk, size) if size > 1 else chunk
+        return {**self.message, "chunk": chunk, **changes}
+
     def decode(self, ranks: Any = None, *, compiled: bool = True) -> torch.Tensor:
         """The frames of a window; on ranks but the first none. Compiled where that is asked for."""
         from evertalk_pack.nodes.host.codecs.streamed_vae import stream_decode
         from evertalk_pack.nodes.host.parallel.vae import decode_rows
         from evertalk_pack.wanvideo.vae_rows import RowSplit
 
-        latents = self.latents_BCTHW
-        chunk, compiled = self.message["chunk"], compiled and self.message["compiled"]
+        latents, compiled = self.latents_BCTHW, compiled and self.message["compiled"]
+        told = self.told(latents.shape[2], ranks, compiled=compiled)
         if ranks is not None and ranks.rank:
-            decode_rows(self.vae, ranks, latents, {**self.message, "compiled": compiled})
+            decode_rows(self.vae, ranks, latents, told)
             return latents[..., :0, :]
         split = None if ranks is None else RowSplit(ranks, self.rows())
-        return stream_decode(self.vae, latents, chunk, compiled=compiled, split=split)
+        return stream_decode(self.vae, latents, told["chunk"], compiled=compiled, split=split)
 
     def encode(self, ranks: Any = None) -> torch.Tensor:
         """The latents of motion frames; on ranks but the first none."""
@@ -52,11 +61,12 @@ class RankCodec:
         from evertalk_pack.nodes.host.parallel.vae import encode_rows
         from evertalk_pack.wanvideo.vae_rows import RowSplit
 
+        told = self.told(self.message["size"][0], ranks)
         if ranks is not None and ranks.rank:
-            encode_rows(self.vae, ranks, self.message)
+            encode_rows(self.vae, ranks, told)
             return self.latents_BCTHW[..., :0, :]
         split = None if ranks is None else RowSplit(ranks, self.rows())
-        return stream_encode(self.vae, self.motion_FHWC, self.message["chunk"], split)
+        return stream_encode(self.vae, self.motion_FHWC, told["chunk"], split)
 
 
 def codec_of(arguments: argparse.Namespace) -> RankCodec:

@@ -17,6 +17,7 @@ A variant is words joined by `+`, each of them at most once:
     seconds=S             of sound                  runs=N               queued N times, another seed each
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
+    budget=PERCENT        attention_budget
     profile=N             where the time of window N goes, 0 the first, and of all before a server's second
     gpus=N                every window over N GPUs, by EverTalk Parallel
     kill=N                after N windows end the server as a crash would, start another, queue again

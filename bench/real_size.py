@@ -98,20 +98,19 @@ def asked_model(
     size: ModelSizes,
     *,
     placed: Callable[[ModelPatcher], ModelPatcher] = lambda patcher: patcher,
-    audio_like_base: bool = False,
 ) -> ModelPatcher:
     """The MODEL that the command line asks for, on its device.
+
+    The audio weights' large products are fp8 ones where the base's are, as the loader has it.
 
     Args:
         arguments: of rows.add_model.
         size: of the models.
         placed: puts base and audio weights elsewhere.
-        audio_like_base: the audio weights' large products are fp8 ones where the base's are, as the loader
-            has it; else all are in the precision that is computed in.
     """
     device, dtype = arguments.device, WEIGHTS[arguments.weights]
     base = wan_model(size, dtype, device, form=arguments.weights)
-    in_fp8 = audio_like_base and audio_in_fp8(base)
+    in_fp8 = audio_in_fp8(base)
     base = placed(base)
     talk_dtype = torch.float32 if dtype is torch.float32 else torch.bfloat16
     talk = talk_patcher(size, talk_dtype, device, in_fp8=in_fp8)

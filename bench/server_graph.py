@@ -27,6 +27,7 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     loader |= {"lora": files.lora if variant.lora else "none", "compile_blocks": variant.compile}
     loader |= {"reserve_vram_gb": variant.reserve}
     loader |= {"compute": variant.compute} if variant.compute else {}
+    loader |= {"attention_budget": variant.budget} if variant.budget else {}
     by_class["VAELoader"][1]["vae_name"] = files.vae
     by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
     by_class["LoadImage"][1]["image"] = PICTURE.name

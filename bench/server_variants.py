@@ -32,6 +32,7 @@ class Variant:
     runs: int = 1
     reserve: float = 0.0
     compute: str = ""
+    budget: str = ""
     limit: float = 0.0
     profile: int = -1
     kill: int = 0
@@ -51,7 +52,7 @@ class Variant:
             return replace(self, **named[word])
         if key in ("base", "audio") and value in FORMS:
             return replace(self, **{key: value})
-        if key in ("attention", "size", "compute") and value:
+        if key in ("attention", "size", "compute", "budget") and value:
             return replace(self, **{key: value})
         kinds = {"steps": int, "frames": int, "runs": int, "profile": int, "kill": int, "gpus": int}
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)

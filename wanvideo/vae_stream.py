@@ -199,6 +199,16 @@ def chunk_bounds(latents: int, latents_per_chunk: int) -> Iterator[tuple[int, in
         yield start, min(start + latents_per_chunk, latents)
 
 
+def even_chunk(latents: int, most: int) -> int:
+    """Latent frames of a chunk, up to `most`, with which all chunks after the first frame are equally long.
+
+    The last one would be run by other graphs, or uncompiled. Where only chunks of less than half of `most`
+    come out even, `most` itself.
+    """
+    sizes = range(most, most // 2, -1)
+    return next((size for size in sizes if (latents - 1) % size == 0), most)
+
+
 def channels_last(x_BCTHW: torch.Tensor) -> torch.Tensor:
     """A copy of the video in channels-last memory.
 

@@ -14,6 +14,7 @@ from evertalk_pack.wanvideo.vae_stream import (
     chunk_bounds,
     decode_stream,
     encode_stream,
+    even_chunk,
 )
 from evertalk_pack.wanvideo.vae_tree import is_streamable
 from vae_row_cases import narrow_vae
@@ -117,6 +118,14 @@ def test_the_residual_block_compiles_without_breaks_and_equals_eager(tree: Any) 
     # Five sizes and widths, some of them in two orders of memory: a CPU's small convolutions change it.
     assert 5 <= len(graphs) <= 8, "none for the first frame, none anew for the second chunk"
     torch.testing.assert_close(fused, eager, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("latents", "most", "size"),
+    [(21, 4, 4), (21, 8, 5), (9, 8, 8), (21, 16, 10), (6, 4, 4), (2, 4, 4), (1, 2, 2)],
+)
+def test_chunks_on_several_gpus_come_out_even_where_they_can(latents: int, most: int, size: int) -> None:
+    assert even_chunk(latents, most) == size
 
 
 @pytest.mark.parametrize("rows", [1, 3])

@@ -6,9 +6,10 @@ frames.
 
 import math
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import comfy.model_management
 import comfy.ops
@@ -80,6 +81,10 @@ MAX_PINNED_BYTES = 2**28
 pieces of a power of two: a few of them for FlashTalk's windows (136 MB); larger windows are not worth it."""
 
 
+STAGED_BYTES = 2**25
+"""Of the frames of larger windows on their way to RAM, at once."""
+
+
 def landing_place(shape: tuple[int, ...], vae: Any) -> torch.Tensor:
     """Memory for decoded frames, float32, where the host wants them.
 
@@ -95,10 +100,11 @@ def landing_place(shape: tuple[int, ...], vae: Any) -> torch.Tensor:
 
 
 class AsyncCopy:
-    """Brings frames from the GPU to where they are wanted while it computes the next ones.
+    """Brings frames from the GPU to where they are wanted while it computes the next ones; a context.
 
-    A copy to RAM keeps the caller until it is there. Each part is therefore copied when the next one has been
-    asked of the GPU, and on a stream of its own.
+    A copy to RAM keeps the thread that asks for it until it is there, so that it has a thread of its own, one
+    part at a time, and a stream: the other thread goes on asking the GPU for more. Where several GPUs decode
+    together, the others would wait for it in their next exchange.
 
     Args:
         frames_FHWC: where they go, one part after the other.
@@ -107,27 +113,56 @@ class AsyncCopy:
 
     def __init__(self, frames_FHWC: torch.Tensor, device: torch.device) -> None:
         self._frames_FHWC = frames_FHWC
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self._waiting: tuple[torch.Tensor, Any] | None = None
+        is_gpu = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if is_gpu else None
+        self._thread = ThreadPoolExecutor(1, "evertalk-frames") if is_gpu else None
+        self._copying: Future[None] | None = None
         self._done = 0
 
-    def add(self, part_FHWC: torch.Tensor) -> None:
-        """Copy the part before this one, then let this one wait."""
-        if self._stream is None:
-            self._put(part_FHWC)
-            return
-        self.finish()
-        self._waiting = part_FHWC, torch.cuda.current_stream(part_FHWC.device).record_event()
+    def __enter__(self) -> Self:
+        return self
 
-    def finish(self) -> None:
-        """Copy the part that waits."""
-        if self._stream is None or self._waiting is None:
-            return
-        (part_FHWC, is_made), self._waiting = self._waiting, None
-        with torch.cuda.stream(self._stream):
-            self._stream.wait_event(is_made)
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Wait for the last part; of a decode that failed, without asking what came of it."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        if error is None:
+            self._wait()
+
+    def add(self, part_FHWC: torch.Tensor) -> None:
+        """Copy a part, once the one before it is where it belongs."""
+        if self._thread is None:
             self._put(part_FHWC)
+            return
+        self._wait()
+        is_made = torch.cuda.current_stream(part_FHWC.device).record_event()
+        self._copying = self._thread.submit(self._copy, part_FHWC, is_made)
+
+    def _wait(self) -> None:
+        if self._copying is not None:
+            self._copying.result()
+
+    def _copy(self, part_FHWC: torch.Tensor, is_made: Any) -> None:
+        """On the copies' own thread, for which torch does not know what the other one is in."""
+        with torch.inference_mode(self._frames_FHWC.is_inference()), torch.cuda.stream(self._stream):
+            assert self._stream is not None
+            self._stream.wait_event(is_made)
+            for piece_FHWC in part_FHWC.split(max(1, STAGED_BYTES // part_FHWC[0].nbytes)):
+                self._put(self._staged(piece_FHWC))
             self._stream.synchronize()  # a copy to another place on a GPU keeps nobody
+
+    def _staged(self, piece_FHWC: torch.Tensor) -> torch.Tensor:
+        """The frames in RAM that the GPU writes by itself, on their way to RAM that it does not."""
+        assert self._stream is not None
+        if self._frames_FHWC.device.type != "cpu" or self._frames_FHWC.is_pinned():
+            return piece_FHWC
+        try:
+            staged = torch.empty(piece_FHWC.shape, dtype=piece_FHWC.dtype, pin_memory=True)
+        except RuntimeError:  # the system gives no more such memory
+            return piece_FHWC
+        staged.copy_(piece_FHWC, non_blocking=True)
+        self._stream.synchronize()
+        return staged
 
     def _put(self, part_FHWC: torch.Tensor) -> None:
         self._frames_FHWC[self._done : self._done + len(part_FHWC)] = part_FHWC
@@ -153,10 +188,10 @@ def stream_decode(
     """
     count, rows, columns = latents_BCTHW.shape[2:]
     frames_FHWC = landing_place((pixel_frames(count), rows * SPACE_STRIDE, columns * SPACE_STRIDE, 3), vae)
-    landing = AsyncCopy(frames_FHWC, torch.device(vae.device))
-    for part in decoded_parts(vae, latents_BCTHW, latents_per_chunk, compiled=compiled, split=split):
-        landing.add(vae.process_output(part.float())[0].movedim(0, -1))
-    landing.finish()
+    parts = decoded_parts(vae, latents_BCTHW, latents_per_chunk, compiled=compiled, split=split)
+    with AsyncCopy(frames_FHWC, torch.device(vae.device)) as landing:
+        for part in parts:
+            landing.add(vae.process_output(part.float())[0].movedim(0, -1))
     return frames_FHWC
 
 
@@ -208,8 +243,8 @@ def stream_encode(
         for first, end in frame_bounds(count, latents_per_chunk):
             if split is None:
                 comfy.model_management.throw_exception_if_processing_interrupted()
-            part = frames_FHWC[first:end].movedim(-1, 0)[None]
-            yield vae.process_input(part).to(vae.vae_dtype).to(vae.device)
+            part = frames_FHWC[first:end].to(vae.device).movedim(-1, 0)[None]
+            yield vae.process_input(part).to(vae.vae_dtype)
 
     height_px, width_px = frames_FHWC.shape[1:3]
     latents = encoded_rows(vae, chunks(), (count, height_px, width_px), latents_per_chunk, split)

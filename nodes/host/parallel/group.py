@@ -26,6 +26,8 @@ SAFE: dict[str, str] = {
     # All ranks are on this machine: nothing listens to the network.
     "NCCL_SOCKET_IFNAME": "lo",
     "GLOO_SOCKET_IFNAME": "lo",
+    # NCCL's service for questions about a job listens at two ports until the process ends (28028 is one).
+    "NCCL_RAS_ENABLE": "0",
 }
 """Of the environment, where the person did not choose otherwise."""
 

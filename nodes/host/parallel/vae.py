@@ -19,6 +19,7 @@ from ....attention.plain_text import name_of_dtype
 from ....wanvideo.geometry import SPACE_STRIDE, latent_frames
 from ....wanvideo.ranks import Ranks
 from ....wanvideo.vae_rows import RowSplit
+from ....wanvideo.vae_stream import even_chunk
 from ..codecs.streamed_vae import (
     can_stream,
     decoded_parts,
@@ -65,10 +66,12 @@ class SharedVae:
             WorkerError: a worker failed, hung or is gone.
         """
         latents = latents_BCTHW[:1].to(self._vae.vae_dtype).to(self._vae.device)
-        asked = {"do": "decode", "chunk": latents_per_chunk, "compiled": compiled}
+        shared = shared_chunk(latents.shape[2], latents_per_chunk, self.gpus)
+        asked = {"do": "decode", "chunk": shared, "compiled": compiled}
 
         def run(split: RowSplit | None) -> torch.Tensor:
-            return stream_decode(self._vae, latents, latents_per_chunk, compiled=compiled, split=split)
+            chunk = latents_per_chunk if split is None else shared
+            return stream_decode(self._vae, latents, chunk, compiled=compiled, split=split)
 
         return self._on_all(latents.shape[-2], asked, {"latents": latents}, run)
 
@@ -80,10 +83,11 @@ class SharedVae:
         """
         frames = self._vae.vae_encode_crop_pixels(frames_FHWC)
         size = (latent_frames(len(frames)), *frames.shape[1:])
-        asked = {"do": "encode", "chunk": latents_per_chunk, "size": size}
+        shared = shared_chunk(size[0], latents_per_chunk, self.gpus)
+        asked = {"do": "encode", "chunk": shared, "size": size}
 
         def run(split: RowSplit | None) -> torch.Tensor:
-            return stream_encode(self._vae, frames, latents_per_chunk, split)
+            return stream_encode(self._vae, frames, latents_per_chunk if split is None else shared, split)
 
         return self._on_all(frames.shape[1] // SPACE_STRIDE, asked, {}, run)
 
@@ -117,6 +121,14 @@ class SharedVae:
         on_device = {name: one.to(self._vae.device) for name, one in tree.state_dict().items()}
         team.give({"do": "vae", "dtype": name_of_dtype(self._vae.vae_dtype)}, on_device)
         team.vae = weakref.ref(tree)
+
+
+def shared_chunk(latents: int, of_one: int, gpus: int) -> int:
+    """Latent frames at once on all ranks, where one alone takes `of_one`.
+
+    Each has a part of the rows, so that a chunk may be longer by as much, and exchanges are fewer.
+    """
+    return even_chunk(latents, of_one * gpus)
 
 
 def vae_of(weights: dict[str, torch.Tensor], dtype: str) -> Any:

@@ -6,6 +6,7 @@ takes all of its memory for the time of a call, `assert` has PyTorch refuse an i
 nothing more for this process. On a CPU `full` raises as `oom` does. GET /fault tells the GPU's memory.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ async def memory(_request: web.Request) -> web.Response:
     """GB that are taken on the GPU, by whomever, without what PyTorch holds in reserve; 0 without a GPU."""
     if not torch.cuda.is_available():
         return web.json_response({"used_gb": 0.0})
+    gc.collect()  # an error's traceback holds the tensors of the call that failed
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
     return web.json_response({"used_gb": (total - free) / 1e9})
