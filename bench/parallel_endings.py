@@ -44,7 +44,7 @@ from server_variants import Variant, VariantError, variant_of  # noqa: E402
 REAL = "fp8_e4m3fn_fast+lora+size=640x368"
 """Half the tokens of 832x480: files of real size, and windows that leave time for all endings in one call."""
 
-TINY = "fp8_e4m3fn+lora+size=64x64+frames=25+seconds=2"
+TINY = "fp8_e4m3fn+lora+size=32x32+frames=17+seconds=1.2"
 
 
 def table_of(rows: list[dict[str, Any]]) -> str:
