@@ -31,6 +31,7 @@ WORDS = {
     "oom": NO_GPU_MEMORY,
     "late oom": NO_GPU_MEMORY,
     "cublas": NO_GPU_MEMORY,
+    "engine": NO_GPU_MEMORY,
     "poisoned": FAILED,
     "gone": FAILED,
     "ram": NO_RAM,
@@ -94,7 +95,7 @@ SHORT = {
     "late oom at encode 1",
     "cublas at step 3",
     "poisoned at step 2",
-    "oom at decode 1",
+    "engine at decode 1",
     "oom at colour 2",
     "ram at write 20",
     "python ram at decode 2",
@@ -218,7 +219,7 @@ def test_run_ends_with_words_and_goes_on_with_the_same_bytes(
 SHORT_ONCE = [
     (place, after, kind)
     for place, after in (("encode", 1), ("step", 3), ("decode", 1))
-    for kind in ("oom", "late oom", "cublas")
+    for kind in ("oom", "late oom", "cublas", "engine")
 ]
 EACH_ONCE = [("encode", 1, "cublas"), ("step", 3, "oom"), ("step", 3, "late oom"), ("decode", 1, "oom")]
 """Each kind and each place; the soak tries all of them together."""

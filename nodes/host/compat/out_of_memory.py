@@ -9,7 +9,11 @@ OutOfMemory: type[RuntimeError] = torch.cuda.OutOfMemoryError
 GPU_FAULT: type[BaseException] | tuple[()] = getattr(torch, "AcceleratorError", ())
 """PyTorch's class for a GPU that failed; releases before 2.8 have none, and raise a RuntimeError."""
 
-TEXTS = ("out of memory", "_status_alloc_failed", "_status_not_enough_workspace")
+NO_ENGINE = "unable to find an engine to execute this computation"
+"""What PyTorch says of a convolution when none of cuDNN's algorithms came through. It passes over those that
+find no memory to work in: a full GPU shows in this way, and so does one that cuDNN does not support."""
+
+TEXTS = ("out of memory", "_status_alloc_failed", "_status_not_enough_workspace", NO_ENGINE)
 """What PyTorch says beside its own class: where the driver answers late, from cuBLAS and cuDNN, on a Mac."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from ....multitalk.common.errors import MachineError, WorkerError
-from ..compat.out_of_memory import GPU_FAULT, OutOfMemory, is_out_of_memory
+from ..compat.out_of_memory import GPU_FAULT, NO_ENGINE, OutOfMemory, is_out_of_memory
 
 RAM_TEXTS = ("can't allocate memory", "not enough memory: you tried to allocate")
 """What PyTorch says where the computer's memory does not suffice, on Linux and on Windows."""
@@ -62,10 +62,7 @@ def told_fault(error: Exception, doing: Callable[[], str], kept: str = "") -> Ex
             f"smaller size or fewer window_frames{behind}"
         )
     if is_out_of_memory(error):
-        return GpuMemoryError(
-            f"GPU: its memory does not suffice for {doing()}. Choose a smaller size, fewer window_frames or "
-            f"a larger reserve_vram_gb, or close other programs that use the GPU{behind}"
-        )
+        return too_little(doing(), behind, is_seen_by_cudnn=NO_ENGINE in text)
     if isinstance(error, GPU_FAULT) or any(part in text for part in GPU_TEXTS):
         reason = str(error).split("\n", maxsplit=1)[0].rstrip(". ")
         return MachineError(
@@ -74,3 +71,17 @@ def told_fault(error: Exception, doing: Callable[[], str], kept: str = "") -> Ex
             f"the GPU's driver, power and heat{behind}"
         )
     return None
+
+
+def too_little(doing: str, behind: str, *, is_seen_by_cudnn: bool) -> GpuMemoryError:
+    """The sentence for a GPU whose memory did not suffice for something, as far as that is known."""
+    if is_seen_by_cudnn:
+        return GpuMemoryError(
+            f"GPU: its memory does not suffice for {doing} (cuDNN found no way to compute it). Choose a "
+            "smaller size or fewer window_frames, or close other programs that use the GPU; if it comes at "
+            f"the smallest size too, install a PyTorch that supports this GPU{behind}"
+        )
+    return GpuMemoryError(
+        f"GPU: its memory does not suffice for {doing}. Choose a smaller size, fewer window_frames or a "
+        f"larger reserve_vram_gb, or close other programs that use the GPU{behind}"
+    )

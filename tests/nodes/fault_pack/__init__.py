@@ -30,6 +30,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "cublas": lambda: RuntimeError(
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
     ),
+    "engine": lambda: RuntimeError("GET was unable to find an engine to execute this computation"),
     "poisoned": lambda: torch.AcceleratorError(
         "CUDA error: an illegal memory access was encountered\nCompile with `TORCH_USE_CUDA_DSA`"
     ),
