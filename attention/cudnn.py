@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import sdpa
 from .backend import Backend
-from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
 
@@ -28,10 +27,6 @@ def _why_missing() -> str | None:
     return None if torch.backends.cudnn.is_available() else "this PyTorch was built without cuDNN"
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.is_nvidia(range(8, 100))
-
-
 BACKEND = Backend(
     name="cudnn",
     label="cuDNN attention",
@@ -39,7 +34,7 @@ BACKEND = Backend(
     exact=True,
     attention=attend,
     why_missing=_why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.is_nvidia(range(8, 100)),
     needs="an NVIDIA GPU, sm_80 or later",
     remedy="install a CUDA build of PyTorch",
     max_head_dim=256,

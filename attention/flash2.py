@@ -7,7 +7,6 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 import torch
 
 from .backend import Backend, Kernel, as_operator
-from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
 KERNEL = Kernel("flash_attn", "flash_attn_func")
@@ -17,10 +16,6 @@ def _run(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> to
     return KERNEL.load()(q_BQHD, k_BKHD, v_BKHD).contiguous()
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.kind == "rocm" or hardware.is_nvidia(range(8, 100))
-
-
 BACKEND = Backend(
     name="flash_attn_2",
     label="FlashAttention 2",
@@ -28,7 +23,7 @@ BACKEND = Backend(
     exact=True,
     attention=as_operator("flash_attn_2", _run),
     why_missing=KERNEL.why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.kind == "rocm" or hardware.is_nvidia(range(8, 100)),
     needs="an NVIDIA GPU, sm_80 or later, or an AMD GPU",
     remedy="install flash-attn (pip install flash-attn --no-build-isolation)",
     max_head_dim=256,

@@ -9,7 +9,6 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 import torch
 
 from .backend import Backend, Kernel, KernelOfOnePackage, as_operator
-from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
 KERNEL = KernelOfOnePackage(
@@ -22,10 +21,6 @@ def _run(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> to
     return (out[0] if isinstance(out, tuple) else out).contiguous()
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.is_nvidia(range(9, 10))
-
-
 BACKEND = Backend(
     name="flash_attn_3",
     label="FlashAttention 3",
@@ -33,7 +28,7 @@ BACKEND = Backend(
     exact=True,
     attention=as_operator("flash_attn_3", _run),
     why_missing=KERNEL.why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.is_nvidia(range(9, 10)),
     needs="an NVIDIA Hopper GPU (sm_90)",
     remedy="install fa3-fwd (pip install fa3-fwd; bfloat16, CUDA 13) or build it from the folder hopper of "
     "https://github.com/Dao-AILab/flash-attention",

@@ -9,7 +9,6 @@ Shape letters: B batch, Q queries, K keys, H heads, D head dimension.
 import torch
 
 from .backend import Backend, Kernel, as_operator
-from .hardware import Hardware
 from .self_test import EXACT_TOLERANCE
 
 KERNEL = Kernel("flash_attn.cute", "flash_attn_func")
@@ -20,10 +19,6 @@ def _run(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> to
     return (out[0] if isinstance(out, tuple) else out).contiguous()
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.is_nvidia(range(9, 13))
-
-
 BACKEND = Backend(
     name="flash_attn_4",
     label="FlashAttention 4",
@@ -31,7 +26,7 @@ BACKEND = Backend(
     exact=True,
     attention=as_operator("flash_attn_4", _run),
     why_missing=KERNEL.why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.is_nvidia(range(9, 13)),
     needs="an NVIDIA Hopper or Blackwell GPU (sm_90 to sm_12x)",
     remedy="install flash-attn-4 (pip install flash-attn-4)",
     max_head_dim=256,

@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from .backend import Backend, Kernel, as_operator
-from .hardware import Hardware
 from .self_test import EIGHT_BIT_TOLERANCE
 
 KERNEL = Kernel("sageattention", "sageattn")
@@ -37,10 +36,6 @@ def _run(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> to
     return sageattn(q_BQHD, smooth_BKHD, v_BKHD, tensor_layout="NHD", smooth_k=False).contiguous()
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.is_nvidia(range(8, 100))
-
-
 BACKEND = Backend(
     name="sageattn",
     label="SageAttention",
@@ -50,7 +45,7 @@ BACKEND = Backend(
     exact=False,
     attention=as_operator("sageattn", _run),
     why_missing=KERNEL.why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.is_nvidia(range(8, 100)),
     needs="an NVIDIA GPU, sm_80 or later",
     remedy="install sageattention (pip install sageattention, or build https://github.com/thu-ml/SageAttention)",
     max_head_dim=128,

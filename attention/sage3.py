@@ -23,7 +23,6 @@ from typing import Any
 import torch
 
 from .backend import Backend, Kernel, KernelOfOnePackage, as_operator
-from .hardware import Hardware
 from .self_test import FOUR_BIT_TOLERANCE
 
 KERNEL = Kernel("sageattn3", "sageattn3_blackwell")
@@ -48,10 +47,6 @@ def _run_plain(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor)
     return _call(PLAIN_KERNEL.load(), (q_BQHD, k_BKHD, v_BKHD), per_block_mean=False)
 
 
-def _runs_on(hardware: Hardware) -> bool:
-    return hardware.is_nvidia(range(10, 11)) or hardware.is_nvidia(range(12, 13))
-
-
 FP4_BACKEND = Backend(
     name="sageattn_3_fp4",
     label="SageAttention3 FP4",
@@ -59,7 +54,7 @@ FP4_BACKEND = Backend(
     exact=False,
     attention=as_operator("sageattn_3_fp4", _run_fp4),
     why_missing=KERNEL.why_missing,
-    runs_on=_runs_on,
+    runs_on=lambda hardware: hardware.is_nvidia(range(10, 11)) or hardware.is_nvidia(range(12, 13)),
     needs="an NVIDIA Blackwell GPU with FP4 (sm_100 or sm_120)",
     remedy="build sageattn3 from the folder sageattention3_blackwell of https://github.com/thu-ml/SageAttention",
     max_head_dim=128,

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from .backend import ALL_DTYPES, Backend
-from .hardware import Hardware
 
 
 def attend(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> torch.Tensor:
@@ -18,22 +17,14 @@ def attend(q_BQHD: torch.Tensor, k_BKHD: torch.Tensor, v_BKHD: torch.Tensor) -> 
     return out_BHQD.transpose(1, 2)
 
 
-def _always_there() -> str | None:
-    return None
-
-
-def _everywhere(_hardware: Hardware) -> bool:
-    return True
-
-
 BACKEND = Backend(
     name="sdpa",
     label="PyTorch attention",
     description="PyTorch's attention, by the kernel that PyTorch picks. Exact, runs everywhere.",
     exact=True,
     attention=attend,
-    why_missing=_always_there,
-    runs_on=_everywhere,
+    why_missing=lambda: None,
+    runs_on=lambda _hardware: True,
     needs="nothing",
     remedy="install PyTorch",
     dtypes=ALL_DTYPES,

@@ -34,7 +34,7 @@ from comfy_client import Event, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
 from server_fill import FILL, UNJOINED  # noqa: E402
-from soak import frames_in  # noqa: E402
+from watched_run import Footprint, Look, frames_in  # noqa: E402
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -43,49 +43,11 @@ MOTION_FRAMES = 5
 PREFIX = "day"
 DAY_S = 24 * 3600
 LIKE = 0.8
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The server's process at one moment.
-
-    Attributes:
-        cpu_s: seconds of a processor so far.
-        written_mb: handed to the system to be written so far.
-        rss_mb: resident memory.
-        anon_mb: the part of it that belongs to no file.
-        threads: number of threads.
-        files: open files and sockets.
-    """
-
-    cpu_s: float
-    written_mb: float
-    rss_mb: float
-    anon_mb: float
-    threads: int
-    files: int
-
-    @classmethod
-    def at(cls, pid: int) -> "Look":
-        """The process now."""
-        process = Path(f"/proc/{pid}")
-        times = (process / "stat").read_text().rpartition(")")[2].split()
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        written = dict(line.split(": ") for line in (process / "io").read_text().splitlines())["wchar"]
-        return cls(
-            cpu_s=(int(times[11]) + int(times[12])) / CLOCK_TICKS,
-            written_mb=int(written) / 1e6,
-            rss_mb=int(status["VmRSS"].split()[0]) * 1024 / 1e6,
-            anon_mb=int(status["RssAnon"].split()[0]) * 1024 / 1e6,
-            threads=int(status["Threads"]),
-            files=len(os.listdir(process / "fd")),  # noqa: PTH208  # a number, and no paths
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What the run cost at one place of the film.
+class Cost(Footprint):
+    """What the run cost at one place of the film, and what the process held at its last window.
 
     Attributes:
         window: the first that was made there.
@@ -94,7 +56,6 @@ class Cost:
         written_mb: written for each.
         opening_cpu_s: before the first.
         joining_cpu_s: after the last: all windows so far become a video.
-        rss_mb, anon_mb, threads, files: at its last window.
         peak_rss_mb: so far, of joining too.
     """
 
@@ -104,10 +65,6 @@ class Cost:
     written_mb: float
     opening_cpu_s: float
     joining_cpu_s: float
-    rss_mb: float
-    anon_mb: float
-    threads: int
-    files: int
     peak_rss_mb: float
 
 
@@ -136,7 +93,6 @@ class Stretch:
         """What all of it cost, once it has ended."""
         now = Look.at(self._server.pid)
         (first, begun), (last, ended) = self._looks[1], self._looks[-1]
-        peak = Path(f"/proc/{self._server.pid}/status").read_text().split("VmHWM:")[1].split()[0]
         return Cost(
             window=self._looks[0][0],
             made=len(self._looks),
@@ -144,11 +100,8 @@ class Stretch:
             written_mb=round((ended.written_mb - begun.written_mb) / (last - first), 3),
             opening_cpu_s=round(self._looks[0][1].cpu_s - self._before.cpu_s, 1),
             joining_cpu_s=round(now.cpu_s - ended.cpu_s, 1),
-            rss_mb=round(ended.rss_mb, 1),
-            anon_mb=round(ended.anon_mb, 1),
-            threads=ended.threads,
-            files=ended.files,
-            peak_rss_mb=round(int(peak) * 1024 / 1e6, 1),
+            peak_rss_mb=round(now.peak_rss_mb, 1),
+            **asdict(Footprint.of([ended])),
         )
 
 

@@ -22,15 +22,15 @@ from pack_alias import name_pack  # noqa: E402
 
 name_pack()
 
-from day import FPS, Look, hear  # noqa: E402
+from day import FPS, hear  # noqa: E402
 from evertalk_pack.multitalk.common.types import Waveform  # noqa: E402
 from evertalk_pack.multitalk.media.output_format import offered_formats  # noqa: E402
 from evertalk_pack.multitalk.media.sound_file import read_sound  # noqa: E402
 from evertalk_pack.multitalk.runs.identity import RunIdentity  # noqa: E402
 from evertalk_pack.multitalk.windows.plan import plan_windows  # noqa: E402
 from kill_runs import write_sound  # noqa: E402
-from soak import frames_in  # noqa: E402
 from toy_run import MOTION_FRAMES, ToyRun  # noqa: E402
+from watched_run import Look, frames_in  # noqa: E402
 
 WINDOW_FRAMES = 81
 SIDE_PX = 32

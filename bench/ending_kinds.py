@@ -14,12 +14,13 @@ class EndingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is done in the middle of a window, and what has to come of it.
+    """What is done in the middle of a run, and what has to come of it.
 
     Attributes:
         name: in the rows.
         act: does it.
         words: what the run has to say at its end, as a pattern.
+        is_early: it is done while the workers load, not in the middle of a window.
         waits: a collective has to time out before the run can end.
         kills_server: nothing of the server may be left.
         keeps_workers: they may stay for the next run.
@@ -29,6 +30,7 @@ class Ending:
     name: str
     act: Callable[[ComfyServer, Seen], None]
     words: str
+    is_early: bool = False
     waits: bool = False
     kills_server: bool = False
     keeps_workers: bool = False
@@ -57,8 +59,10 @@ def kill_server(server: ComfyServer, _seen: Seen) -> None:
 
 
 KEPT = r"[\s\S]*The windows that were finished are kept"
+STOPPED = r"was interrupted"
 BROKEN = (
-    Ending("stop", stop, r"was interrupted", keeps_workers=True),
+    Ending("stop_early", stop, STOPPED, is_early=True, keeps_workers=True, frees=True),
+    Ending("stop", stop, STOPPED, keeps_workers=True),
     Ending(
         "worker_killed",
         to_last_worker(signal.SIGKILL),

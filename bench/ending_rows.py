@@ -25,6 +25,7 @@ PATIENT_S = 600
 """As the pack has it (nodes/host/parallel/group.py), in all servers but that of a worker that hangs."""
 
 STEP = re.compile(r"Window (\d+) of \d+, step \d+/")
+WAITING = "gpus: waiting until all workers"
 WINDOW = 2
 """The one that is sampled when something happens: the first is then finished, or soon is."""
 
@@ -181,6 +182,11 @@ class Bench:
         if ending.frees:
             self.server.client.free()
             self._see_left(row, judge.freed, "_freed")
+        if not ending.is_early:
+            self._go_on(graph, row, kept)
+
+    def _go_on(self, graph: dict[str, Any], row: dict[str, Any], kept: int) -> None:
+        """The same job once more, of which so many windows are finished."""
         said = self._run(graph, row)
         resumed = next((int(text.split()[1]) for text in said if text.startswith(RESUMED)), 0)
         row["resumed"] = resumed
@@ -196,8 +202,7 @@ class Bench:
             timeline.note(event)
             if acted or not isinstance(event, TextEvent):
                 return
-            step = STEP.match(event.text)
-            if step is None or int(step[1]) < WINDOW or not self._kept(ending.name):
+            if not self._is_moment(ending, event.text):
                 return
             self._seen = self._look(row)
             row["acted_at"] = event.text
@@ -217,9 +222,16 @@ class Bench:
             raise EndingError("the run came to its end" + ("" if acted else ", and nothing was done to it"))
         if re.search(ending.words, row["words"]) is None:
             row["wrong"].append(f"words, expected: {ending.words}")
-        within_s = self._limits.within_s + (self._limits.hang_s if ending.waits else 0)
+        # A collective that NCCL gave up says nothing: then the worker's word is waited for as long once more.
+        within_s = self._limits.within_s + (2 * self._limits.hang_s if ending.waits else 0)
         if row["ended_s"] > within_s:
             row["wrong"].append(f"ended after {row['ended_s']} s, expected {within_s:g} s at most")
+
+    def _is_moment(self, ending: Ending, text: str) -> bool:
+        if ending.is_early:
+            return text.startswith(WAITING)
+        step = STEP.match(text)
+        return step is not None and int(step[1]) >= WINDOW and self._kept(ending.name) > 0
 
     def _look(self, row: dict[str, Any]) -> Seen:
         """What there is while workers should be there."""

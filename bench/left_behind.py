@@ -25,7 +25,7 @@ FILES = ("nccl-*", "torch_*")
 OURS = "evertalk_parallel_*"
 
 COMPILER = "_inductor/compile_worker"
-"""Part of the command of processes that torch keeps for what it compiles next, on one GPU too."""
+"""In the command of processes that torch keeps to compile with; a server without workers has them too."""
 
 Address: TypeAlias = tuple[str, int]
 
@@ -70,14 +70,16 @@ class Seen:
     @classmethod
     def of(cls, server: ComfyServer, own: set[Address]) -> "Seen":
         """A server's now; `own` are the addresses where it listens without a run."""
+        workers = workers_of(server)
+        of_workers = {one for worker in workers for one in children_of(worker)}
         family = [
             one
-            for one in psutil.Process(server.pid).children(recursive=True)
-            if COMPILER not in command_of(one)
+            for one in children_of(psutil.Process(server.pid))
+            if one in of_workers or COMPILER not in command_of(one)
         ]
         pids = {server.pid, *(one.pid for one in family)}
         listening = {address for address, pid in listeners() if pid in pids} - own
-        return cls(workers_of(server), family, listening)
+        return cls(workers, family, listening)
 
     def end(self) -> None:
         """See that none of the processes is left for what is run next."""
@@ -114,7 +116,8 @@ class Left:
         workers = len(alive & {one.pid for one in seen.workers})
         found = {address for address, _ in listeners()} & seen.listening
         files = [*(base / "temp").glob(OURS), *(set(shared_files()) - before.shared)]
-        above = [round(now - then, 2) for now, then in zip(gpus_memory_gb(), before.gpu_gb, strict=False)]
+        now = gpus_memory_gb() if before.gpu_gb else []
+        above = [round(gb - then, 2) for gb, then in zip(now, before.gpu_gb, strict=True)]
         return cls(
             workers,
             len(alive) - workers,
@@ -182,6 +185,14 @@ def settled(look: Callable[[], Left], wrong_of: Callable[[Left], list[str]]) -> 
             parts = (left.workers, left.others, left.ports, left.files, left.gpu_gb_above)
             return Left(*parts, settled_s=round(spent_s, 2)), wrong
         time.sleep(POLL_S)
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    """All that a process has started, and they; none where it is gone."""
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def command_of(process: psutil.Process) -> str:

@@ -10,13 +10,12 @@ Linux.
 
 import argparse
 import itertools
-import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +30,8 @@ sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
 
 from comfy_server import ComfyServer  # noqa: E402
 from dub_graph import SAMPLER, SOURCE, dub_graph  # noqa: E402
-from kill_runs import prepare  # noqa: E402
-from soak import Edge, Watch, frames_in, growth  # noqa: E402
 from source_clips import turn_clockwise  # noqa: E402
+from watched_run import Report, Watch, frames_in, short_and_long  # noqa: E402
 
 PIECE_S = 10
 """So much is encoded; a clip repeats its packets, for encoding twenty minutes takes as long as the run."""
@@ -69,28 +67,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a run took, in a server of its own.
+class ClipReport(Report):
+    """What a run took; `clip_frames` are those of the clip, counted in the file."""
 
-    Attributes:
-        minutes: of clip.
-        clip_frames, frames: of the clip and of the video, counted in the files.
-        windows: how many.
-        seconds: wall time.
-        peak_rss_mb: the most resident memory, as the kernel counted it.
-        peak_anon_mb: the most memory that belongs to no file, at any sample.
-        first, last: the first and the last EDGE windows.
-    """
-
-    minutes: float
     clip_frames: int
-    frames: int
-    windows: int
-    seconds: float
-    peak_rss_mb: float
-    peak_anon_mb: float
-    first: Edge
-    last: Edge
 
 
 def pictures(wanted: Wanted) -> Iterator[NDArray[np.uint8]]:
@@ -163,7 +143,7 @@ def write_long_clip(path: Path, wanted: Wanted, minutes: float) -> None:
     turn_clockwise(path)
 
 
-def run_with(server: ComfyServer, wanted: Wanted, minutes: float, side_px: int) -> Report:
+def run_with(wanted: Wanted, side_px: int, server: ComfyServer, minutes: float) -> ClipReport:
     """Make a region of a clip talk, the clip's own sound being the speech."""
     clip = server.base / "input" / "long.mp4"
     write_long_clip(clip, wanted, minutes)
@@ -176,7 +156,7 @@ def run_with(server: ComfyServer, wanted: Wanted, minutes: float, side_px: int) 
     with Watch(server) as watch:
         server.client.run(graph, watch.note, timeout_s=TIMEOUT_S)
     (video,) = server.output.glob("long_0*.mp4")
-    return Report(
+    return ClipReport(
         minutes=minutes,
         clip_frames=frames_in(clip),
         frames=frames_in(video),
@@ -196,16 +176,10 @@ def main() -> None:
     parser.add_argument("--size", default="1920x1080", help="of the clip as it is seen, WIDTHxHEIGHT")
     parser.add_argument("--fps", type=Fraction, default=Fraction(30000, 1001), help="of the clip")
     parser.add_argument("--side", type=int, default=32, help="at which the region is made, in pixels")
-    arguments = parser.parse_args()
-    width, height = (int(side) for side in arguments.size.split("x"))
-    reports: list[Report] = []
-    for minutes in (arguments.short, arguments.minutes):
-        with tempfile.TemporaryDirectory() as folder, ComfyServer(arguments.comfyui, Path(folder)) as server:
-            prepare(server)
-            wanted = Wanted(width, height, arguments.fps)
-            reports.append(run_with(server, wanted, minutes, arguments.side))
-            print(json.dumps(asdict(reports[-1])), flush=True)
-    print(json.dumps(growth(*reports)), flush=True)
+    asked = parser.parse_args()
+    width, height = (int(side) for side in asked.size.split("x"))
+    run = partial(run_with, Wanted(width, height, asked.fps), asked.side)
+    short_and_long(asked.comfyui, asked.short, asked.minutes, run)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, Text
 from comfy_server import ComfyServer  # noqa: E402
 from dub_graph import SOURCE, Graph, dub_graph  # noqa: E402
 from kill_runs import prepare, tiny_run, write_speech  # noqa: E402
-from soak import Edge, Watch, frames_in  # noqa: E402
 from source_clips import grey, write_clip  # noqa: E402
 from tiny_folder import write_flashtalk, write_skyreels  # noqa: E402
+from watched_run import Footprint, Watch, frames_in  # noqa: E402
 
 FPS = 25
 SOUND_APART_S = 0.1
@@ -325,8 +325,10 @@ def day_of(server: ComfyServer, jobs: int, seed: int, page: Page | None = None) 
             if page is not None and number % RELOADED == RELOADED - 1:
                 page.reload()
             if 10 * (number + 1) // jobs >= watch.window:
-                samples = [sample for sample in watch.samples if sample.window == watch.window]
-                figures = asdict(Edge.of(samples)) if samples else {}  # jobs so few that none lasted a second
+                looks = [look for window, look in watch.samples if window == watch.window]
+                figures = (
+                    asdict(Footprint.of(looks)) if looks else {}
+                )  # jobs so few that none lasted a second
                 came = {"right": day.tally.kinds.total(), "wrong": day.tally.wrong}
                 print(json.dumps({"jobs": number + 1, **figures, **came}), flush=True)
         after = jobs_thread.submit(day.reference).result()

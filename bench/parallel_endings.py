@@ -9,13 +9,14 @@ status 1 where something was left, or a run did not go on.
 
 The endings, in this order:
     well            a run comes to its end, then Free Memory
+    stop_early      Stop while the workers load the weights, then Free Memory
     stop            Stop in the middle of a window
     worker_killed   a worker is killed in the middle of a window
     server_killed   the server is killed in the middle of a window
     worker_hangs    a worker is halted in the middle of a window, in a server whose collectives wait for
                     --hang-s; then Free Memory
     server_ended    the server is asked to end while workers are kept for the next run
-After the middle four the same job is queued again, and has to go on behind the windows that were finished.
+After the four in a window the same job is queued again, and has to go on behind the finished windows.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from server_variants import Variant, VariantError, variant_of  # noqa: E402
 REAL = "fp8_e4m3fn_fast+lora+size=640x368"
 """Half the tokens of 832x480: files of real size, and windows that leave time for all endings in one call."""
 
-TINY = "fp8_e4m3fn+lora+size=64x64+frames=25+seconds=2"
+TINY = "fp8_e4m3fn+lora+size=32x32+frames=17+seconds=1.2"
 
 
 def table_of(rows: list[dict[str, Any]]) -> str:
@@ -85,7 +86,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--also", default="", help=f"words of real_server.py, after {REAL} or {TINY}")
     parser.add_argument("--limit", type=float, default=150.0, help="seconds of one ending")
     parser.add_argument("--within", type=float, default=20.0, help="seconds in which a run has to end")
-    parser.add_argument("--hang-s", type=int, default=20, help="that a collective waits for a hung worker")
+    parser.add_argument("--hang-s", type=int, default=30, help="that a collective waits for a hung worker")
     parser.add_argument("--seconds", type=float, default=530.0, help="of all endings together")
     parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
     parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
@@ -104,6 +105,8 @@ def run_endings(
     setting |= {"files": make_files(files, place)}
     before = Before.now(tiny=place.tiny)
     setting |= {"gpu_gb_before": [round(gb, 2) for gb in before.gpu_gb] or None}
+    if not (place.tiny or before.gpu_gb):
+        print("nvidia-smi tells nothing: no GPU memory is measured", file=sys.stderr, flush=True)
     server_row: dict[str, Any] = {"what": "server", "ended": "done"}
     with server_of(variant, place, base, server_row) as server:
         emit(setting | versions_of(server), arguments.out)

@@ -2,7 +2,6 @@
 
 from typing import TypeAlias
 
-from .remarks import Level
 from .source import Link, SourceNode
 from .work import Work
 
@@ -81,7 +80,7 @@ def number(work: Work, node: SourceNode, name: str, default: float) -> float:
     if isinstance(found, int | float) and not isinstance(found, bool):
         return found
     if isinstance(node.inputs.get(name), Link):
-        work.say(Level.LOST, node, f"{name} is computed by other nodes: {default:g} is used")
+        work.lost(node, f"{name} is computed by other nodes: {default:g} is used")
     return default
 
 

@@ -22,7 +22,7 @@ from .picture import (
     video_components,
 )
 from .read import DAMAGE, read_workflow
-from .remarks import Level, Remark
+from .remarks import Remark
 from .result import DECODERS, convert_ends, decoded
 from .sampler import convert_sampler
 from .work import NameRule, Translator, Work, no_rule
@@ -101,7 +101,7 @@ def _converted(work: Work) -> Conversion:
     convert_ends(work, [*made, *(chain.made for chain in chains)])
     for node in source.nodes.values():
         if node.id not in work.seen:
-            work.say(Level.NEEDLESS, node, "nothing that was converted takes anything from it; left out")
+            work.needless(node, "nothing that was converted takes anything from it; left out")
     if source.left_out:
-        work.say(Level.NEEDLESS, None, f"notes and nodes that are switched off: {', '.join(source.left_out)}")
+        work.needless(None, f"notes and nodes that are switched off: {', '.join(source.left_out)}")
     return Conversion(work.made, work.remarks)

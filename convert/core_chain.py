@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .errors import ConvertError
-from .remarks import Level
 from .source import Link, SourceNode
 from .work import Work
 
@@ -75,7 +74,7 @@ def _sampler_of(work: Work, talk: SourceNode) -> SourceNode:
             "again"
         )
     for other in samplers[1:]:
-        work.say(Level.LOST, other, f"{talk.name} is sampled by {samplers[0].name} alone")
+        work.lost(other, f"{talk.name} is sampled by {samplers[0].name} alone")
     return samplers[0]
 
 
@@ -88,8 +87,7 @@ def _earlier(work: Work, talk: SourceNode) -> str | None:
     found = next((node.id for node in behind if node.kind == TALK), None)
     if found is None:
         work.seen |= {node.id for node in behind}
-        work.say(
-            Level.LOST,
+        work.lost(
             talk,
             f"{EARLIER} ({work.source.nodes[link.node].name}) are not frames of another {TALK}: the video "
             "begins with start_image",

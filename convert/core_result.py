@@ -7,7 +7,6 @@ from .core_chain import TALK, upstream
 from .core_sampler import CoreMade
 from .core_speech import is_heard
 from .foreign import copy_node
-from .remarks import Level
 from .result import IMAGES, frames_of, name_video
 from .settings import TILES, account_for, frame_rate
 from .soundtrack import set_soundtrack
@@ -38,7 +37,7 @@ def know_frames(work: Work, chains: Sequence[CoreMade]) -> None:
             work.node_of(node.link("vae"))
             work.know(Link(node.id, 0), Link(chain.made.decode, IMAGES))
             if node.kind != DECODERS[0]:
-                work.say(Level.NEEDLESS, node, TILES)
+                work.needless(node, TILES)
 
 
 def joined(work: Work, node: SourceNode, slot: int) -> Link | None:
@@ -48,7 +47,7 @@ def joined(work: Work, node: SourceNode, slot: int) -> Link | None:
     only = found.pop() if len(found) == 1 else None
     if only is None or slot != 0 or not _is_video(work, only):
         return copy_node(work, node, slot)
-    work.say(Level.NEEDLESS, node, "EverTalk Sampler joins the windows")
+    work.needless(node, "EverTalk Sampler joins the windows")
     return only
 
 
@@ -61,7 +60,7 @@ def trimmed(work: Work, node: SourceNode, slot: int) -> Link | None:
     if not is_trim or slot != 0:
         return frames_of(work, node, slot)
     frames = work.follow(node.link("image") or node.link("images"))
-    work.say(Level.NEEDLESS, node, "EverTalk Sampler cuts off what a window took over from the one before")
+    work.needless(node, "EverTalk Sampler cuts off what a window took over from the one before")
     return frames
 
 
@@ -86,14 +85,14 @@ def _saved(work: Work, chain: CoreMade, save: SourceNode, create: SourceNode) ->
     depth = number(work, create, "bit_depth", BITS)
     if depth != BITS:
         text = f"bit_depth {depth:g}: mp4 (h264) has 8; for more choose another format in EverTalk Sampler"
-        work.say(Level.LOST, create, text)
+        work.lost(create, text)
     codec = save.text("format.codec") or save.text("codec", "auto")
     if save.text("format", "auto") not in SAME_FORMATS or codec not in SAME_CODECS:
         form = f"{save.text('format', 'auto')}, {codec}"
-        work.say(Level.CHANGED, save, f"format {form}: EverTalk Sampler writes H.264 in mp4")
+        work.changed(save, f"format {form}: EverTalk Sampler writes H.264 in mp4")
     sound = create.link("audio")
     if sound is None:
-        work.say(Level.CHANGED, create, "without audio there; EverTalk's video has its sound")
+        work.changed(create, "without audio there; EverTalk's video has its sound")
     elif not is_heard(work, sound, chain.sounds):
         set_soundtrack(work, create, chain.made.embeds, work.follow(sound))
     name_video(work, save, chain.made)

@@ -12,26 +12,17 @@ from .core_speech import MASKS, SECOND, core_speech
 from .errors import ConvertError
 from .picture import clip_behind, fitted_picture
 from .prompt import Prompts, prompt_schedule
-from .remarks import Level
 from .sampler import MAX_WINDOW_FRAMES, PREFIX, Made, frame_size, say_open, vae_of
 from .settings import account_for, one_after_fours
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 CARRIED = (
-    "mode",
-    "model",
-    "model_patch",
-    "positive",
-    "negative",
-    "vae",
-    "width",
-    "height",
-    "length",
-    "clip_vision_output",
-    "start_image",
-    "audio_encoder_output_1",
-    "motion_frame_count",
+    *names_of(
+        "mode model model_patch positive negative vae width height length clip_vision_output start_image "
+        "audio_encoder_output_1 motion_frame_count"
+    ),
     EARLIER,
     SECOND,
     *MASKS,
@@ -104,9 +95,7 @@ def convert_chain(work: Work, parts: list[Part]) -> CoreMade:
 def talk_output(work: Work, node: SourceNode, slot: int) -> Link | None:
     """What nodes beside its sampler take from the talk node has no counterpart."""
     names = ("model", "positive", "negative", "latent", "trim_image")
-    work.say(
-        Level.LOST, node, f"{names[slot]} is taken by other nodes than its sampler: it has no counterpart"
-    )
+    work.lost(node, f"{names[slot]} is taken by other nodes than its sampler: it has no counterpart")
     return None
 
 
@@ -117,7 +106,7 @@ def _picture(work: Work, talk: SourceNode) -> Link | None:
             f"{talk.name}: nothing is connected to start_image; connect Load Image and convert again"
         )
     if clip_behind(work, start) is not None:
-        work.say(Level.LOST, talk, "start_image is a clip: its first frame alone is taken")
+        work.lost(talk, "start_image is a clip: its first frame alone is taken")
     picture = fitted_picture(work, start)
     if picture is None:
         say_open(work, talk, "start_image", "Load Image to start_image of EverTalk Sampler")
@@ -129,18 +118,16 @@ def _windows(work: Work, talk: SourceNode, num_parts: int) -> dict[str, int]:
     motion = int(number(work, talk, "motion_frame_count", USUAL_MOTION))
     window = (min(length, MAX_WINDOW_FRAMES) - 1) // 4 * 4 + 1
     if window != length:
-        work.say(Level.CHANGED, talk, f"length {length} becomes windows of {window} frames")
+        work.changed(talk, f"length {length} becomes windows of {window} frames")
     fitting_motion = one_after_fours(work, talk, "motion_frame_count", motion)
     if num_parts > 1:
-        work.say(
-            Level.CHANGED,
+        work.changed(
             talk,
             f"{num_parts} parts that continue one another become one EverTalk Sampler, which makes as many "
             "windows as the speech lasts. For a shorter video cut the sound",
         )
     else:
-        work.say(
-            Level.CHANGED,
+        work.changed(
             talk,
             f"length {length} was the whole video; EverTalk's lasts as long as the speech. For a shorter one "
             "cut the sound",
@@ -165,10 +152,10 @@ def _prompts(work: Work, parts: list[Part]) -> Prompts:
     for name, others in (("positive", texts[1:] if is_unknown else ()), ("negative", negatives[1:])):
         for part, text in zip(parts[1:], others, strict=False):
             if text != (texts if name == "positive" else negatives)[0]:
-                work.say(Level.LOST, part.talk, f"{name}: another in a later part; the first part's is used")
+                work.lost(part.talk, f"{name}: another in a later part; the first part's is used")
     if is_unknown or len(set(known)) == 1:
         return Prompts(positive, negative)
-    work.say(Level.CHANGED, talk, "the parts have prompts of their own: they become EverTalk Schedule")
+    work.changed(talk, "the parts have prompts of their own: they become EverTalk Schedule")
     return Prompts(positive, negative, known, clip)
 
 
@@ -192,7 +179,7 @@ def _later_parts(work: Work, parts: list[Part]) -> None:
         others = _sides(work, part)
         if any(one != other and one == other[::-1] for one, other in zip(sides, others, strict=True)):
             text = "the two speakers change places in a later part; they stay where they are in the first"
-            work.say(Level.LOST, part.talk, text)
+            work.lost(part.talk, text)
         later = _values(work, part.sampler)
         for key in sorted(later.keys() | first.keys()):
             kind, name = key
@@ -200,11 +187,11 @@ def _later_parts(work: Work, parts: list[Part]) -> None:
                 continue
             if name in DRAWN:
                 text = f"{name}: EverTalk Sampler draws the noise of every window from one seed"
-                work.say(Level.CHANGED, part.sampler, text)
+                work.changed(part.sampler, text)
             elif name != "text":
                 given = ", ".join(later.get(key, ["-"]))
                 text = f"{kind}, {name}: {given} in a later part; the first part's value is used"
-                work.say(Level.LOST, part.talk, text)
+                work.lost(part.talk, text)
 
 
 def _sides(work: Work, part: Part) -> list[list[Values]]:

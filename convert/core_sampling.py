@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from .constants import number
 from .core_chain import Part
-from .remarks import Level
 from .sampler import SCALES, STEPS, fitting_seed
 from .settings import account_for, fitting
 from .source import Link, SourceNode
@@ -65,7 +64,7 @@ def _custom_advanced(work: Work, part: Part) -> Sampling:
     elif guider.kind == "BasicGuider":
         account_for(work, guider, ("model", "conditioning"))
     else:
-        work.say(Level.LOST, guider, "its guidance has no counterpart: text_scale 1 is used")
+        work.lost(guider, "its guidance has no counterpart: text_scale 1 is used")
     _prompt(work, part, guider.link("positive") or guider.link("conditioning"))
     noise = work.needed(node, "noise", "RandomNoise", NOISES)
     widgets = {
@@ -82,7 +81,7 @@ def _part_of_steps(work: Work, node: SourceNode) -> tuple[str, ...]:
     names = ("add_noise", "start_at_step", "end_at_step", "return_with_leftover_noise")
     start, steps = number(work, node, "start_at_step", 0), number(work, node, "steps", USUAL_STEPS)
     if start > 0 or number(work, node, "end_at_step", steps) < steps:
-        work.say(Level.LOST, node, "start_at_step, end_at_step: one sampler makes all steps here")
+        work.lost(node, "start_at_step, end_at_step: one sampler makes all steps here")
     return names
 
 
@@ -90,7 +89,7 @@ def _sampler_name(work: Work, node: SourceNode) -> str:
     chosen = work.needed(node, "sampler", "KSamplerSelect", ("KSamplerSelect",))
     if chosen.kind == "KSamplerSelect":
         return chosen.text("sampler_name", USUAL_SAMPLER)
-    work.say(Level.LOST, chosen, f"its sampler has no counterpart: {USUAL_SAMPLER} is used")
+    work.lost(chosen, f"its sampler has no counterpart: {USUAL_SAMPLER} is used")
     return USUAL_SAMPLER
 
 
@@ -99,16 +98,14 @@ def _schedule(work: Work, node: SourceNode) -> dict[str, object]:
     if sigmas.kind == "BasicScheduler":
         account_for(work, sigmas, ("model", "scheduler", "steps", "denoise"))
         return _steps(work, sigmas)
-    work.say(Level.LOST, sigmas, f"its noise levels have no counterpart: {USUAL_SCHEDULE} is used")
+    work.lost(sigmas, f"its noise levels have no counterpart: {USUAL_SCHEDULE} is used")
     return {**_steps(work, sigmas), "scheduler": USUAL_SCHEDULE}
 
 
 def _steps(work: Work, node: SourceNode) -> dict[str, object]:
     denoise = number(work, node, "denoise", 1.0)
     if denoise != 1:
-        work.say(
-            Level.LOST, node, f"denoise {denoise:g} has no counterpart: the video is made from noise alone"
-        )
+        work.lost(node, f"denoise {denoise:g} has no counterpart: the video is made from noise alone")
     steps = int(number(work, node, "steps", USUAL_STEPS))
     schedule = node.text("scheduler", USUAL_SCHEDULE)
     return {"scheduler": schedule, "steps": int(fitting(work, node, "steps", steps, STEPS))}
@@ -127,4 +124,4 @@ def _prompt(work: Work, part: Part, link: Link | None) -> None:
     """Say so if something is between the talk node's prompt and the sampler."""
     if link is not None and link != Link(part.talk.id, POSITIVE):
         node = work.node_of(link)
-        work.say(Level.LOST, node, "what it does to the prompt has no counterpart")
+        work.lost(node, "what it does to the prompt has no counterpart")

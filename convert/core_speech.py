@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from .constants import constant
 from .core_chain import TALK, Part
 from .errors import ConvertError
-from .remarks import Level
 from .settings import account_for
 from .source import Link, SourceNode
 from .speech import encode_speech, make_speakers, say_unknown_sound
@@ -52,14 +51,11 @@ def core_speech(work: Work, part: Part, picture: Link | None) -> CoreSpeech:
         embeds = encode_speech(work, encoder, made[0], None, loudness=False)
     else:
         if len(masks) < len(MASKS):
-            work.say(
-                Level.CHANGED, talk, "without masks the first two speakers are the left and the right half"
-            )
+            work.changed(talk, "without masks the first two speakers are the left and the right half")
         pair = masks if len(masks) == len(MASKS) else []
         speakers = make_speakers(work, made, pair, picture, "add")
         embeds = encode_speech(work, encoder, None, speakers, loudness=False)
-    work.say(
-        Level.CHANGED,
+    work.changed(
         encoded[0],
         "loudness is off in EverTalk Audio Embeds, for ComfyUI encodes sounds as loud as they are; the "
         "weights were trained with it on",
@@ -98,5 +94,5 @@ def _encoder(work: Work, encoded: list[SourceNode]) -> str:
     loaders = [work.needed(node, "audio_encoder", LOADER, (LOADER,)) for node in encoded]
     names = [loader.text("audio_encoder_name") for loader in loaders]
     if len(set(names)) > 1:
-        work.say(Level.LOST, loaders[1], f"{names[1]}: both speakers are encoded by {names[0]}")
+        work.lost(loaders[1], f"{names[1]}: both speakers are encoded by {names[0]}")
     return work.file("EverTalkAudioEncoderLoader", "encoder", names[0], loaders[0])

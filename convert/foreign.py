@@ -3,7 +3,6 @@
 import math
 
 from .constants import RESIZES, constant, number
-from .remarks import Level
 from .source import Link, SourceNode, is_wrappers
 from .work import Work
 
@@ -45,7 +44,7 @@ def copy_node(work: Work, node: SourceNode, slot: int) -> Link | None:
     }
     lacking = [name for name in work.host.required(node.kind) if inputs.get(name) is None]
     if lacking:
-        work.say(Level.LOST, node, f"left out: nothing gives its {', '.join(lacking)} any more")
+        work.lost(node, f"left out: nothing gives its {', '.join(lacking)} any more")
         return None
     copied = work.add(node.kind, node.title, inputs)
     for other in range(16):  # all outputs belong to this one copy
@@ -57,13 +56,9 @@ def _left_out(work: Work, node: SourceNode, slot: int) -> Link | None:
     """What a node that cannot be kept gets, if that is of the type it gives."""
     before = work.passed(Link(node.id, slot)) if work.source.is_taken(node.id) else None
     if before is None:
-        work.say(Level.LOST, node, "this ComfyUI has no such node, and EverTalk no counterpart")
+        work.lost(node, "this ComfyUI has no such node, and EverTalk no counterpart")
         return None
-    work.say(
-        Level.LOST,
-        node,
-        f"this ComfyUI has no such node: what it gets at {before.name} is used in its place",
-    )
+    work.lost(node, f"this ComfyUI has no such node: what it gets at {before.name} is used in its place")
     return work.follow(before.link)
 
 
@@ -76,7 +71,7 @@ def crop_audio(work: Work, node: SourceNode, slot: int) -> Link | None:
         return None
     start_s, end_s = (_seconds(node.text(name, "0:00")) for name in ("start_time", "end_time"))
     if math.isnan(start_s) or math.isnan(end_s) or end_s <= start_s:
-        work.say(Level.LOST, node, "its times were not understood: the whole sound is used")
+        work.lost(node, "its times were not understood: the whole sound is used")
         return audio
     return trim_audio(work, audio, start_s, end_s - start_s)
 
@@ -104,10 +99,12 @@ def _handed_through(work: Work, node: SourceNode, slot: int) -> Link | None:
     link = node.link(name) or next((value for value in node.inputs.values() if isinstance(value, Link)), None)
     before = work.follow(link)
     if before is not None and work.is_result(before) and node.kind in RESIZES:
-        work.say(Level.LOST, node, "left out: the result keeps the size of the video")
+        work.lost(node, "left out: the result keeps the size of the video")
         return before
-    level = Level.LOST if node.kind in SEPARATORS else Level.CHANGED
-    work.say(level, node, f"left out: {meaning}")
+    if node.kind in SEPARATORS:
+        work.lost(node, f"left out: {meaning}")
+    else:
+        work.changed(node, f"left out: {meaning}")
     return before
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from .constants import number
-from .remarks import Level
 from .settings import account_for
 from .source import SourceNode
 from .work import Work
@@ -34,7 +33,7 @@ def loras_of(work: Work, value: object) -> list[Lora]:
         return []
     rows = ROWS.get(node.kind)
     if rows is None:
-        work.say(Level.LOST, node, "its LoRAs are not known; add ComfyUI's Load LoRA for each")
+        work.lost(node, "its LoRAs are not known; add ComfyUI's Load LoRA for each")
         return []
     account_for(work, node, {"prev_lora", *(name for row in rows for name in row)})
     own = [_lora(work, node, name, strength) for name, strength in rows]
@@ -45,5 +44,5 @@ def _lora(work: Work, node: SourceNode, name: str, strength: str) -> Lora:
     file = node.text(name, NONE)
     value = number(work, node, strength, 1.0)
     if isinstance(node.inputs.get(strength), list):
-        work.say(Level.LOST, node, f"{strength} changes with the steps, which has no counterpart: 1 is used")
+        work.lost(node, f"{strength} changes with the steps, which has no counterpart: 1 is used")
     return Lora("" if file == NONE else file, round(value, 4), node)

@@ -2,7 +2,6 @@
 
 from .errors import ConvertError
 from .loras import NONE, Lora, loras_of
-from .remarks import Level
 from .settings import account_for
 from .source import Link, SourceNode
 from .work import Work
@@ -53,7 +52,7 @@ def talking_model(work: Work, sampler: SourceNode, mode: str) -> Link:
         loras = loras_of(work, node.link("lora")) + loras
         account_for(work, node, SETTERS.get(node.kind, ("model",)))
         if node.kind not in SETTERS:
-            work.say(Level.LOST, node, "what it does to the model has no counterpart")
+            work.lost(node, "what it does to the model has no counterpart")
         node = _before(work, node)
     loras = loras_of(work, node.link("lora")) + loras
     return _load(work, node, loras, mode)
@@ -114,7 +113,7 @@ def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict
     """A quantized base model comes from the node pack ComfyUI-GGUF; the audio weights are put on it after."""
     say_gguf(work, node)
     if node.text("quantization", "disabled") != "disabled":
-        work.say(Level.LOST, node, f"quantization {node.text('quantization')}: a GGUF file has its own")
+        work.lost(node, f"quantization {node.text('quantization')}: a GGUF file has its own")
     name = work.file(GGUF_LOADER, "unet_name", node.text("model"), node)
     loaded = Link(work.add(GGUF_LOADER, "Base model (GGUF)", {"unet_name": name}), 0)
     talk_node = work.node_behind(node.link("multitalk_model"), (TALK_LOADER,)) or node
@@ -125,8 +124,7 @@ def _through_gguf(work: Work, node: SourceNode, loras: list[Lora], talking: dict
 
 def say_gguf(work: Work, node: SourceNode) -> None:
     """Say what loads a base model that is a GGUF file."""
-    work.say(
-        Level.CHANGED,
+    work.changed(
         node,
         f"the base model is a GGUF file: {GGUF_LOADER} loads it"
         if work.host.has(GGUF_LOADER)
@@ -148,7 +146,7 @@ def _attention(work: Work, node: SourceNode) -> str:
     if asked in SAME_ATTENTION:
         return asked
     nearest = "sageattn" if asked in SAGE_KINDS else "auto"
-    work.say(Level.CHANGED, node, f"attention_mode {asked} does not exist here: {nearest} is used")
+    work.changed(node, f"attention_mode {asked} does not exist here: {nearest} is used")
     return nearest
 
 
@@ -157,14 +155,10 @@ def _quantization(work: Work, node: SourceNode) -> str:
     if asked in QUANTIZATIONS:
         return QUANTIZATIONS[asked]
     nearest = NEAR_QUANTIZATIONS.get(asked, "as stored")
-    work.say(Level.CHANGED, node, f"quantization {asked} does not exist here: {nearest} is used")
+    work.changed(node, f"quantization {asked} does not exist here: {nearest} is used")
     return nearest
 
 
 def say_compiled(work: Work, node: SourceNode) -> None:
     """Say what becomes of a node that compiles the model."""
-    work.say(
-        Level.CHANGED,
-        node,
-        "becomes compile_blocks of the loader, with torch.compile's own defaults for the rest",
-    )
+    work.changed(node, "becomes compile_blocks of the loader, with torch.compile's own defaults for the rest")

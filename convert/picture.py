@@ -4,9 +4,9 @@ import re
 
 from .constants import number
 from .foreign import copy_node
-from .remarks import Level
 from .settings import account_for
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 VIDEO_LOADERS = ("VHS_LoadVideo", "VHS_LoadVideoPath", "VHS_LoadVideoFFmpeg", "VHS_LoadVideoFFmpegPath")
@@ -25,15 +25,8 @@ PICKS_FRAMES = re.compile("batch|select|index|range|first|last|split|frame", re.
 """In the names of nodes that may give some frames of a clip, or others, and not each of them."""
 
 FIRST_OF = ("GetImageRangeFromBatch", "GetImagesFromBatchIndexed", "ImageFromBatch", "ImageSelector")
-CLIP_FIELDS = (
-    "video",
-    "force_rate",
-    "skip_first_frames",
-    "frame_load_cap",
-    "select_every_nth",
-    "custom_width",
-    "custom_height",
-    "format",
+CLIP_FIELDS = names_of(
+    "video force_rate skip_first_frames frame_load_cap select_every_nth custom_width custom_height format"
 )
 FIRST_FRAME, VIDEO_AUDIO = 2, 1
 """Outputs of EverTalk Video Source."""
@@ -50,9 +43,7 @@ def fitted_picture(work: Work, value: object) -> Link | None:
         node is not None and node.kind == "ImageResizeKJv2" and node.inputs.get("keep_proportion") == "crop"
     )
     if node is not None and is_cover and node.text("crop_position", "center") == "center":
-        work.say(
-            Level.NEEDLESS, node, "EverTalk Sampler scales the picture to cover the size and cuts its middle"
-        )
+        work.needless(node, "EverTalk Sampler scales the picture to cover the size and cuts its middle")
         return work.follow(node.link("image"))
     return work.follow(value)
 
@@ -83,7 +74,7 @@ def _way_to_clip(work: Work, value: object) -> tuple[SourceNode | None, list[Sou
 def dubbed(work: Work, clip: SourceNode, frames: Link | None, denoise: float) -> Link:
     """EverTalk Video Source of a clip whose frames come over a link, for the sampler's source."""
     for node in _way_to_clip(work, frames)[1]:
-        work.say(Level.LOST, node, "what it does to the clip's frames has no counterpart; left out")
+        work.lost(node, "what it does to the clip's frames has no counterpart; left out")
     source = _source_of(work, clip)
     work.set(source, "denoise", round(denoise, 2))
     return Link(source, 0)
@@ -114,7 +105,7 @@ def _source_of(work: Work, node: SourceNode) -> str:
         name = node.text("video").replace("\\", "/")
         if node.kind.endswith("Path"):
             name = name.rpartition("/")[2]
-            work.say(Level.CHANGED, node, f"ComfyUI loads clips from its input folder: put {name} there")
+            work.changed(node, f"ComfyUI loads clips from its input folder: put {name} there")
         video, start_s = Link(work.add("LoadVideo", "Clip", {"file": name}), 0), _start_s(work, node)
     inputs: dict[str, object] = {
         "video": video,
@@ -130,21 +121,15 @@ def _source_of(work: Work, node: SourceNode) -> str:
 def _start_s(work: Work, node: SourceNode) -> float:
     skipped, rate = number(work, node, "skip_first_frames", 0), number(work, node, "force_rate", 0)
     if number(work, node, "frame_load_cap", 0):
-        work.say(Level.CHANGED, node, "frame_load_cap: the video lasts as long as the speech")
+        work.changed(node, "frame_load_cap: the video lasts as long as the speech")
     if number(work, node, "select_every_nth", 1) != 1:
-        work.say(Level.LOST, node, "select_every_nth: the clip plays at its own speed")
+        work.lost(node, "select_every_nth: the clip plays at its own speed")
     if rate not in (0, 25):
-        work.say(
-            Level.LOST, node, f"force_rate {rate:g}: EverTalk's videos have 25 frames a second, found by time"
-        )
+        work.lost(node, f"force_rate {rate:g}: EverTalk's videos have 25 frames a second, found by time")
     if number(work, node, "custom_width", 0) or number(work, node, "custom_height", 0):
-        work.say(
-            Level.NEEDLESS, node, "custom_width, custom_height: the sampler fits the clip to the video's size"
-        )
+        work.needless(node, "custom_width, custom_height: the sampler fits the clip to the video's size")
     if skipped and not rate:
-        work.say(
-            Level.CHANGED, node, f"skip_first_frames {skipped:g} at the clip's own rate: taken as 25 a second"
-        )
+        work.changed(node, f"skip_first_frames {skipped:g} at the clip's own rate: taken as 25 a second")
     return round(skipped / (rate or 25), 2)
 
 
@@ -153,7 +138,7 @@ def see_picture(work: Work, node: SourceNode, slot: int) -> Link | None:
     account_for(work, node, {"clip_vision", "image_1", "crop"})
     vision, image = work.follow(node.link("clip_vision")), fitted_picture(work, node.link("image_1"))
     if vision is None or image is None or slot != 0:
-        work.say(Level.LOST, node, "its picture or its CLIP vision is not known here")
+        work.lost(node, "its picture or its CLIP vision is not known here")
         return None
     crop = "center" if node.text("crop", "center") == "center" else "none"
     inputs = {"clip_vision": vision, "image": image, "crop": crop}
@@ -166,9 +151,7 @@ def load_clip_vision(work: Work, node: SourceNode, slot: int) -> Link | None:
         name = work.file(node.kind, "clip_name", node.text("clip_name"), node)
         return Link(work.add(node.kind, "CLIP vision", {"clip_name": name}), slot)
     account_for(work, node, {"model_name"})
-    work.say(
-        Level.CHANGED, node, f"{node.text('model_name')} becomes {CLIP_VISION}, which ComfyUI's loader reads"
-    )
+    work.changed(node, f"{node.text('model_name')} becomes {CLIP_VISION}, which ComfyUI's loader reads")
     name = work.file("CLIPVisionLoader", "clip_name", CLIP_VISION, node)
     return Link(work.add("CLIPVisionLoader", "CLIP vision", {"clip_name": name}), slot)
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from .constants import constant
-from .remarks import Level
 from .settings import FPS, account_for
 from .source import Link, SourceNode
 from .work import Work
@@ -37,7 +36,7 @@ def prompts_of(work: Work, value: object) -> Prompts:
     """The prompts that a sampler is given; an empty one, and a remark, where they are not known."""
     node = work.node_behind(value, KINDS)
     while node is not None and node.kind == NAG:
-        work.say(Level.LOST, node, "normalized attention guidance (NAG) has no counterpart")
+        work.lost(node, "normalized attention guidance (NAG) has no counterpart")
         node = work.node_behind(node.link("original_text_embeds"), KINDS)
     if node is not None and node.kind == BRIDGE:
         positive = work.follow(node.link("positive"))
@@ -45,7 +44,7 @@ def prompts_of(work: Work, value: object) -> Prompts:
             return Prompts(positive, work.follow(node.link("negative")))
     if node is not None and node.kind in ENCODERS:
         return _encoded(work, node)
-    work.say(Level.LOST, node, "where the prompt comes from is not known here: type it into the node Prompt")
+    work.lost(node, "where the prompt comes from is not known here: type it into the node Prompt")
     return Prompts(_encode(work, _load(work, CORE_ENCODER, node), "Prompt", ""))
 
 
@@ -86,9 +85,7 @@ def _text_encoder(work: Work, node: SourceNode) -> Link:
     offered = work.host.choices("CLIPLoader", "clip_name") or []
     if wanted not in offered and CORE_ENCODER_FP8 in offered:
         wanted = CORE_ENCODER_FP8
-    work.say(
-        Level.CHANGED, named, f"{name} is in a form that ComfyUI's loader does not read: {wanted} is used"
-    )
+    work.changed(named, f"{name} is in a form that ComfyUI's loader does not read: {wanted} is used")
     return _load(work, wanted, named)
 
 

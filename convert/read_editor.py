@@ -45,18 +45,18 @@ MAX_ALL_STEPS = 200_000
 """Of following all links, together."""
 
 
-def read_editor(workflow: Mapping[str, Any], host: HostNodes) -> Source:
+def read_editor(workflow: Mapping[str, Any], host: HostNodes, max_all_steps: int = MAX_ALL_STEPS) -> Source:
     """The nodes that run, with links from output to input.
 
     Raises:
         ConvertError: subgraphs that cannot be unpacked, or links that go in circles.
     """
-    return _Reader(unpacked(workflow), host).read()
+    return _Reader(unpacked(workflow), host, max_all_steps).read()
 
 
 class _Reader:
-    def __init__(self, workflow: Mapping[str, Any], host: HostNodes) -> None:
-        self._host = host
+    def __init__(self, workflow: Mapping[str, Any], host: HostNodes, steps_left: int) -> None:
+        self._host, self._steps_left = host, steps_left
         # Use Everywhere connects inputs without a link, and saves what it has connected.
         implied = (workflow.get("extra") or {}).get("ue_links") or []
         self._implied = {
@@ -65,7 +65,6 @@ class _Reader:
             )
             for one in implied
         }
-        self._steps = 0
         self._nodes: dict[str, JsonObject] = {str(node["id"]): node for node in workflow["nodes"]}
         self._setters: dict[tuple[str, str], JsonObject] = {}
         for node in self._nodes.values():
@@ -117,8 +116,8 @@ class _Reader:
 
     def _follow(self, link: Link | None) -> object:
         """Where a link really comes from: an output, a fixed value, or None."""
-        for _ in range(min(MAX_STEPS, MAX_ALL_STEPS - self._steps)):
-            self._steps += 1
+        for _ in range(min(MAX_STEPS, self._steps_left)):
+            self._steps_left -= 1
             node = None if link is None else self._nodes.get(link.node)
             if link is None or node is None:
                 return None

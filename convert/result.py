@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from .constants import constant, number
 from .foreign import copy_node
 from .picture import clip_behind
-from .remarks import Level
 from .sampler import PREFIX, Made
 from .settings import account_for, frame_rate
 from .soundtrack import set_soundtrack
@@ -55,9 +54,9 @@ def frames_of(work: Work, node: SourceNode, slot: int) -> Link | None:
     start, length = (int(number(work, node, name, 0)) for name in ("start_index", "num_frames"))
     if not 0 <= start <= MAX_START or not 1 <= length <= MAX_FRAMES:
         asked = f"start_index {start}, num_frames {length}"
-        work.say(Level.LOST, node, f"{asked}: no such cut of the result is made; the whole of it is used")
+        work.lost(node, f"{asked}: no such cut of the result is made; the whole of it is used")
         return frames
-    work.say(Level.CHANGED, node, "becomes ComfyUI's own node that cuts frames out of the result")
+    work.changed(node, "becomes ComfyUI's own node that cuts frames out of the result")
     inputs: dict[str, object] = {"image": frames, "batch_index": start, "length": length}
     return Link(work.add("ImageFromBatch", node.title, inputs), 0)
 
@@ -68,11 +67,9 @@ def _say_other_frame(work: Work, node: SourceNode) -> None:
         value = node.inputs.get(name)
         start = constant(work, value)
         if value is not None and start is None:
-            work.say(
-                Level.LOST, node, f"{name} is computed by other nodes: of a clip the first frame is taken"
-            )
+            work.lost(node, f"{name} is computed by other nodes: of a clip the first frame is taken")
         elif value is not None and not FIRST_INDEX.match(str(start)):
-            work.say(Level.LOST, node, f"{name} {start}: of a clip the first frame is taken")
+            work.lost(node, f"{name} {start}: of a clip the first frame is taken")
 
 
 def _decode_of(work: Work, sampler: Link) -> str | None:
@@ -98,9 +95,9 @@ def convert_ends(work: Work, samplers: Sequence[Made]) -> None:
 def _copy_end(work: Work, node: SourceNode) -> None:
     work.seen.add(node.id)
     if not node.links():
-        work.say(Level.NEEDLESS, node, "it is connected to nothing that was converted; left out")
+        work.needless(node, "it is connected to nothing that was converted; left out")
     elif work.hands_on(node):
-        work.say(Level.NEEDLESS, node, "it hands on what it gets; left out")
+        work.needless(node, "it hands on what it gets; left out")
     else:
         copy_node(work, node, 0)
 
@@ -112,23 +109,22 @@ def _combine(work: Work, node: SourceNode, samplers: Sequence[Made]) -> None:
     made = next((one for one in samplers if frames == Link(one.decode, IMAGES)), None)
     rate = frame_rate(work, node, "frame_rate")
     if node.text("format", H264) != H264:
-        work.say(Level.CHANGED, node, f"format {node.text('format')}: EverTalk Sampler writes H.264 in mp4")
+        work.changed(node, f"format {node.text('format')}: EverTalk Sampler writes H.264 in mp4")
     if node.inputs.get("pingpong"):
-        work.say(Level.LOST, node, "pingpong has no counterpart")
+        work.lost(node, "pingpong has no counterpart")
     audio = work.follow(node.link("audio"))
     if made is None:
         _save(work, node, frames, audio, rate)
         return
     name_video(work, node, made)
     if audio is not None and node.inputs.get("trim_to_audio") is False:
-        work.say(
-            Level.CHANGED,
+        work.changed(
             node,
             "trim_to_audio off: the video there goes on in silence to the end of its last window; EverTalk's "
             "ends with its sound",
         )
     if audio is None:
-        work.say(Level.CHANGED, node, "without audio there; EverTalk's video has its sound")
+        work.changed(node, "without audio there; EverTalk's video has its sound")
     elif not _is_heard(work, made, audio):
         set_soundtrack(work, node, made.embeds, audio)
 
@@ -137,24 +133,18 @@ def name_video(work: Work, node: SourceNode, made: Made) -> None:
     """Call the sampler's video as a node that saves it would, if it has no name yet and takes this one."""
     prefix = _prefix_of(work, node)
     if not prefix:
-        work.say(Level.NEEDLESS, node, "EverTalk Sampler writes the video itself, with its sound")
+        work.needless(node, "EverTalk Sampler writes the video itself, with its sound")
         return
     name, problem = prefix.replace("\\", "/"), _problem(work, prefix)
     named = str(work.made[made.sampler]["inputs"]["filename_prefix"])
     if problem:
-        work.say(
-            Level.LOST, node, f"filename_prefix {prefix}: {problem}. EverTalk Sampler writes {named} instead"
-        )
+        work.lost(node, f"filename_prefix {prefix}: {problem}. EverTalk Sampler writes {named} instead")
     elif named in (PREFIX, name):
         work.set(made.sampler, "filename_prefix", name)
-        work.say(
-            Level.NEEDLESS, node, "EverTalk Sampler writes the video itself, with its sound, under this name"
-        )
+        work.needless(node, "EverTalk Sampler writes the video itself, with its sound, under this name")
     else:
-        work.say(
-            Level.LOST,
-            node,
-            f"filename_prefix {prefix}: EverTalk Sampler writes each video once, this one as {named}",
+        work.lost(
+            node, f"filename_prefix {prefix}: EverTalk Sampler writes each video once, this one as {named}"
         )
 
 
@@ -162,7 +152,7 @@ def _prefix_of(work: Work, node: SourceNode) -> str:
     """The name that a node saves under; empty, and a remark, if only a run would tell."""
     prefix = constant(work, node.inputs.get("filename_prefix"))
     if prefix is None and node.link("filename_prefix"):
-        work.say(Level.LOST, node, f"filename_prefix is computed by other nodes: {PREFIX} is used")
+        work.lost(node, f"filename_prefix is computed by other nodes: {PREFIX} is used")
     return prefix if isinstance(prefix, str) else ""
 
 
@@ -191,13 +181,11 @@ def _untrimmed(work: Work, audio: list[object]) -> list[object]:
 def _save(work: Work, node: SourceNode, frames: Link | None, audio: Link | None, rate: float) -> None:
     prefix = _prefix_of(work, node) or PREFIX
     if frames is None:
-        work.say(
-            Level.LOST,
-            node,
-            "left out, for nothing gives its frames any more; EverTalk Sampler saves what it makes",
+        work.lost(
+            node, "left out, for nothing gives its frames any more; EverTalk Sampler saves what it makes"
         )
         return
     video = work.add("CreateVideo", "Create Video", {"images": frames, "audio": audio, "fps": rate})
     inputs = {"video": Link(video, 0), "filename_prefix": prefix, "format": "auto", "codec": "auto"}
     work.add("SaveVideo", node.title, inputs)
-    work.say(Level.CHANGED, node, "becomes ComfyUI's Create Video and Save Video")
+    work.changed(node, "becomes ComfyUI's Create Video and Save Video")

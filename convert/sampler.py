@@ -8,12 +8,12 @@ from .errors import ConvertError
 from .model import talking_model
 from .picture import clip_behind, dubbed, fitted_picture
 from .prompt import Prompts, prompt_schedule, prompts_of
-from .remarks import Level
 from .schedulers import FIXED, schedule_of
 from .settings import account_for, fitting, one_after_fours
 from .source import Link, SourceNode
 from .speech import Speech, speech_of
 from .step_cache import cached
+from .widgets import names_of
 from .work import Work
 
 IMAGES = "WanVideoImageToVideoMultiTalk"
@@ -25,32 +25,12 @@ STEPS, SHIFTS, SCALES = (1, 200), (0.1, 100.0), (0.0, 30.0)
 
 PREFIX = "EverTalk/talk"
 
-CARRIED = (
-    "model",
-    "image_embeds",
-    "text_embeds",
-    "multitalk_embeds",
-    "samples",
-    "steps",
-    "cfg",
-    "shift",
-    "seed",
-    "scheduler",
-    "denoise_strength",
-    "start_step",
-    "cache_args",
+CARRIED = names_of(
+    "model image_embeds text_embeds multitalk_embeds samples steps cfg shift seed scheduler "
+    "denoise_strength start_step cache_args"
 )
-CARRIED_IMAGES = (
-    "vae",
-    "width",
-    "height",
-    "frame_window_size",
-    "motion_frame",
-    "colormatch",
-    "start_image",
-    "clip_embeds",
-    "mode",
-    "output_path",
+CARRIED_IMAGES = names_of(
+    "vae width height frame_window_size motion_frame colormatch start_image clip_embeds mode output_path"
 )
 
 COLOURS = {"mkl": "mkl", "reinhard": "lab"}
@@ -132,14 +112,12 @@ def _seen(work: Work, node: SourceNode, images: SourceNode) -> tuple[Link | None
         if clip is not None:
             if denoise != 1:
                 note = "the steps that were left out at the beginning become denoise of EverTalk Video Source"
-                work.say(Level.CHANGED, node, f"{note}: {denoise:g}, with the steps that remain")
+                work.changed(node, f"{note}: {denoise:g}, with the steps that remain")
             return work.follow(start), dubbed(work, clip, encoded.link("image"), denoise)
-        work.say(Level.LOST, node, f"samples ({encoded.name}): only a clip's frames can be made over")
+        work.lost(node, f"samples ({encoded.name}): only a clip's frames can be made over")
     elif denoise != 1:
-        work.say(
-            Level.LOST,
-            node,
-            f"denoise_strength, start_step: {denoise:g} of the steps, without samples to begin at",
+        work.lost(
+            node, f"denoise_strength, start_step: {denoise:g} of the steps, without samples to begin at"
         )
     clip = clip_behind(work, start)
     if clip is not None:
@@ -172,7 +150,7 @@ def say_open(work: Work, images: SourceNode, name: str, move: str) -> None:
     """Say that an input was left unconnected, and why."""
     giver = work.node_of(images.link(name))
     label = giver.name if giver else "a node that does not run"
-    work.say(Level.LOST, images, f"{name} ({label}): what gives it is not known here; connect {move}")
+    work.lost(images, f"{name} ({label}): what gives it is not known here; connect {move}")
 
 
 def _skipped_steps(work: Work, node: SourceNode) -> int:
@@ -195,15 +173,11 @@ def frame_size(work: Work, images: SourceNode) -> dict[str, object]:
     for name, usual in (("width", 832), ("height", 480)):
         asked = constant(work, images.inputs.get(name))
         if not isinstance(asked, int | float):
-            work.say(
-                Level.CHANGED, images, f"{name} is computed by other nodes: the trained 480p size is chosen"
-            )
+            work.changed(images, f"{name} is computed by other nodes: the trained 480p size is chosen")
             return {"size": "480p", "width": 832, "height": 480}
         fitting = max(SIDE_STEP_PX, round(asked / SIDE_STEP_PX) * SIDE_STEP_PX)
         if fitting != asked:
-            work.say(
-                Level.CHANGED, images, f"{name} {asked:g} becomes {fitting}, a multiple of {SIDE_STEP_PX}"
-            )
+            work.changed(images, f"{name} {asked:g} becomes {fitting}, a multiple of {SIDE_STEP_PX}")
         size[name] = fitting or usual
     return size
 
@@ -212,10 +186,8 @@ def _windows(work: Work, images: SourceNode) -> dict[str, float]:
     frames = int(number(work, images, "frame_window_size", MAX_WINDOW_FRAMES))
     motion = int(number(work, images, "motion_frame", 25))
     if frames > MAX_WINDOW_FRAMES:
-        work.say(
-            Level.CHANGED,
-            images,
-            f"frame_window_size {frames} becomes {MAX_WINDOW_FRAMES}, as the weights know it",
+        work.changed(
+            images, f"frame_window_size {frames} becomes {MAX_WINDOW_FRAMES}, as the weights know it"
         )
         frames = MAX_WINDOW_FRAMES
     fitting_motion = one_after_fours(work, images, "motion_frame", motion)
@@ -226,7 +198,7 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
     schedule, sampler = schedule_of(work, node)
     steps, seed = int(number(work, node, "steps", 30)), int(number(work, node, "seed", 0))
     if schedule == FIXED and steps != 4:
-        work.say(Level.NEEDLESS, node, f"steps {steps}: multitalk is four timesteps, as it was there")
+        work.needless(node, f"steps {steps}: multitalk is four timesteps, as it was there")
     steps -= _skipped_steps(work, node)
     shift = round(fitting(work, node, "shift", number(work, node, "shift", 5), SHIFTS), 3)
     return {
@@ -241,20 +213,18 @@ def _sampling(work: Work, node: SourceNode) -> dict[str, object]:
 def fitting_seed(work: Work, node: SourceNode, seed: int) -> int:
     """A seed as EverTalk Sampler takes it; says so if it is another."""
     if seed < 0:  # what draws one in the editor
-        work.say(Level.CHANGED, node, f"seed {seed} is drawn again for each run there: 0 is used")
+        work.changed(node, f"seed {seed} is drawn again for each run there: 0 is used")
         return 0
     if seed <= MAX_SEED:
         return seed
-    work.say(Level.CHANGED, node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case")
+    work.changed(node, f"seed {seed} becomes {seed % MAX_SEED}; the noise is another in any case")
     return seed % MAX_SEED
 
 
 def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]:
     cfg = constant(work, node.inputs.get("cfg"))
     if not isinstance(cfg, int | float):
-        work.say(
-            Level.LOST, node, "cfg changes with the steps, which has no counterpart: text_scale 1 is used"
-        )
+        work.lost(node, "cfg changes with the steps, which has no counterpart: text_scale 1 is used")
         cfg = 1.0
     audio_scale = fitting(work, node, "audio_cfg_scale", speech.audio_scale, SCALES)
     return {"text_scale": round(float(cfg), 3), "audio_scale": round(audio_scale, 3)}
@@ -262,7 +232,7 @@ def _guidance(work: Work, node: SourceNode, speech: Speech) -> dict[str, object]
 
 def _negative(work: Work, node: SourceNode, prompts: Prompts, widgets: dict[str, Any]) -> Link | None:
     if prompts.negative is None and widgets["text_scale"] != 1:
-        work.say(Level.CHANGED, node, "cfg without a negative prompt: text_scale 1 is used")
+        work.changed(node, "cfg without a negative prompt: text_scale 1 is used")
         widgets["text_scale"] = 1.0
     return prompts.negative
 
@@ -273,7 +243,7 @@ def _look(work: Work, images: SourceNode) -> Link | None:
         return None
     method = COLOURS.get(asked, "mkl")
     if asked not in COLOURS:
-        work.say(Level.CHANGED, images, f"colormatch {asked} does not exist here: mkl is used")
+        work.changed(images, f"colormatch {asked} does not exist here: mkl is used")
     inputs: dict[str, object] = {"colour_match": method, "colour_strength": 1.0, "blend_frames": 0}
     inputs |= {"zoom": 1.0, "pan_x": 0.0, "pan_y": 0.0}
     return Link(work.add("EverTalkLook", "EverTalk Look", inputs), 0)
@@ -285,8 +255,7 @@ def _prefix(work: Work, images: SourceNode) -> str:
         return PREFIX
     last = folder.replace("\\", "/").rstrip("/").rpartition("/")[2]
     name = "".join(letter for letter in last if letter.isalnum() or letter in "-_") or "talk"
-    work.say(
-        Level.CHANGED,
+    work.changed(
         images,
         f"output_path {folder}: the finished video goes to EverTalk/{name} in ComfyUI's output folder; "
         "single pictures are not written",

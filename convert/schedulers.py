@@ -4,7 +4,6 @@ The pairs are those whose noise levels agree; tests/convert/test_noise_levels.py
 """
 
 from .constants import number
-from .remarks import Level
 from .source import SourceNode
 from .work import Work
 
@@ -48,16 +47,14 @@ def schedule_of(work: Work, node: SourceNode) -> tuple[str, str]:
     if name == FIXED:
         return FIXED, "euler"
     if name not in SAMPLERS:
-        work.say(Level.CHANGED, node, f"scheduler {asked} does not exist here: euler is used")
+        work.changed(node, f"scheduler {asked} does not exist here: euler is used")
         return (BETA_SCHEDULE if is_beta else EVEN), "euler"
     if name in RANDOM:
-        work.say(
-            Level.CHANGED, node, f"scheduler {asked} adds noise of its own: the same seed gives another video"
-        )
+        work.changed(node, f"scheduler {asked} adds noise of its own: the same seed gives another video")
     schedule, is_near = _levels(name, int(number(work, node, "steps", 30)), is_beta=is_beta)
     if is_near:
         levels = "no schedule of ComfyUI has its noise levels"
-        work.say(Level.CHANGED, node, f"scheduler {asked}: {levels}; {schedule}, which comes near, is used")
+        work.changed(node, f"scheduler {asked}: {levels}; {schedule}, which comes near, is used")
     return schedule, SAMPLERS[name]
 
 

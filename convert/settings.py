@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 from .constants import number
-from .remarks import Level
 from .source import Link, SourceNode
 from .work import Work
 
@@ -90,7 +89,7 @@ def frame_rate(work: Work, node: SourceNode, name: str) -> float:
     """The frames a second that a node asks for; says so if they are not EverTalk's."""
     rate = number(work, node, name, FPS)
     if rate != FPS:
-        work.say(Level.LOST, node, f"{name} {rate:g}: EverTalk's videos have 25 frames a second")
+        work.lost(node, f"{name} {rate:g}: EverTalk's videos have 25 frames a second")
     return rate
 
 
@@ -98,7 +97,7 @@ def one_after_fours(work: Work, node: SourceNode, name: str, frames: int) -> int
     """A number of frames as latents hold them, a multiple of 4 and one; says so if it is another."""
     fit = (frames - 1) // 4 * 4 + 1
     if fit != frames:
-        work.say(Level.CHANGED, node, f"{name} {frames} becomes {fit}: one more than a multiple of 4")
+        work.changed(node, f"{name} {frames} becomes {fit}: one more than a multiple of 4")
     return fit
 
 
@@ -108,7 +107,7 @@ def fitting(work: Work, node: SourceNode, name: str, value: float, ends: tuple[f
     fit = min(high, max(low, value))
     if fit != value:
         text = f"{name} {value:g} becomes {fit:g}: EverTalk takes {low:g} to {high:g}"
-        work.say(Level.CHANGED, node, text)
+        work.changed(node, text)
     return fit
 
 
@@ -121,11 +120,11 @@ def account_for(work: Work, node: SourceNode, carried: Collection[str]) -> None:
             source = work.node_of(value)
             label = source.name if source else value.node
             if name in NEEDLESS:
-                work.say(Level.NEEDLESS, node, f"{name} ({label}): {NEEDLESS[name]}")
+                work.needless(node, f"{name} ({label}): {NEEDLESS[name]}")
             else:
-                work.say(Level.LOST, node, f"{name} ({label}) has no counterpart")
+                work.lost(node, f"{name} ({label}) has no counterpart")
         elif name in NEEDLESS:
             if value not in UNTOUCHED.get(name, ()):
-                work.say(Level.NEEDLESS, node, f"{name} {value}: {NEEDLESS[name]}")
+                work.needless(node, f"{name} {value}: {NEEDLESS[name]}")
         elif (name not in DEFAULTS or value != DEFAULTS[name]) and value != "":
-            work.say(Level.LOST, node, f"{name} {value} has no counterpart")
+            work.lost(node, f"{name} {value} has no counterpart")

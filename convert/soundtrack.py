@@ -1,6 +1,5 @@
 """What is heard in a video whose sound is another than what the speech encoder hears."""
 
-from .remarks import Level
 from .source import Link, SourceNode
 from .work import Work
 
@@ -20,15 +19,13 @@ def set_soundtrack(work: Work, node: SourceNode, embeds: Link, audio: Link | Non
     if SOUNDTRACK not in inputs and audio is not None and not _needs(work, audio.node, embeds.node):
         work.set(embeds.node, SOUNDTRACK, audio)
     if audio is not None and inputs.get(SOUNDTRACK) == [audio.node, audio.slot]:
-        work.say(
-            Level.CHANGED,
+        work.changed(
             node,
             "its audio is another than what the speech encoder hears: it becomes the soundtrack of EverTalk "
             "Audio Embeds, as long as the speech",
         )
         return
-    work.say(
-        Level.CHANGED,
+    work.changed(
         node,
         "its audio is another than what the speech encoder hears; the video has the latter. For the other "
         "connect images of EverTalk Decode and that audio to Create Video, and it to Save Video",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from .constants import constant, number
 from .errors import ConvertError
 from .foreign import trim_audio
-from .remarks import Level
 from .settings import FPS, account_for, frame_rate
 from .source import Link, SourceNode
+from .widgets import names_of
 from .work import Work
 
 DOWNLOADED = "TencentGameMate/chinese-wav2vec2-base"
@@ -59,9 +59,7 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
         embeds = encode_speech(work, encoder, sounds[0], None, loudness=loudness)
     else:
         if len(sounds) > 1 and not masks:
-            work.say(
-                Level.CHANGED, node, "without masks the first two speakers are the left and the right half"
-            )
+            work.changed(node, "without masks the first two speakers are the left and the right half")
         speakers = make_speakers(work, sounds, masks, picture, node.text("multi_audio_type", "para"))
         embeds = encode_speech(work, encoder, None, speakers, loudness=loudness)
     work.know(Link(node.id, 1), Link(embeds.node, 1))
@@ -70,15 +68,8 @@ def speech_of(work: Work, sampler: SourceNode, picture: Link | None) -> Speech:
 
 
 def _account(work: Work, node: SourceNode, voices: set[str]) -> None:
-    carried = {
-        "wav2vec_model",
-        "normalize_loudness",
-        "num_frames",
-        "fps",
-        "audio_cfg_scale",
-        "multi_audio_type",
-    }
-    account_for(work, node, carried | voices | {"ref_target_masks"})
+    carried = names_of("wav2vec_model normalize_loudness num_frames fps audio_cfg_scale multi_audio_type")
+    account_for(work, node, {*carried, *voices, "ref_target_masks"})
     frame_rate(work, node, "fps")
 
 
@@ -87,16 +78,13 @@ def _duration_s(work: Work, node: SourceNode) -> float | None:
     frames = constant(work, node.inputs.get("num_frames"))
     if isinstance(frames, int | float):
         duration_s = frames / number(work, node, "fps", FPS)
-        work.say(
-            Level.CHANGED,
+        work.changed(
             node,
             f"num_frames {frames:g} becomes a cut of the sound to {duration_s:g} s; take it out and the "
             "video lasts as long as the speech",
         )
         return duration_s
-    work.say(
-        Level.CHANGED, node, "num_frames is computed by other nodes: the video lasts as long as the speech"
-    )
+    work.changed(node, "num_frames is computed by other nodes: the video lasts as long as the speech")
     return None
 
 
@@ -113,9 +101,7 @@ def say_unknown_sound(work: Work, node: SourceNode, name: str) -> None:
     """Say that a speaker's sound was left unconnected, and why."""
     giver = work.node_of(node.link(name))
     label = giver.name if giver else "a node that does not run"
-    work.say(
-        Level.LOST, node, f"{name} ({label}): what gives its sound is not known here; connect Load Audio"
-    )
+    work.lost(node, f"{name} ({label}): what gives its sound is not known here; connect Load Audio")
 
 
 def _silence(work: Work, node: SourceNode) -> Link:
@@ -131,15 +117,9 @@ def _encoder(work: Work, node: SourceNode) -> str:
     if loader.kind != "DownloadAndLoadWav2VecModel":
         return work.file("EverTalkAudioEncoderLoader", "encoder", name, loader)
     if name != DOWNLOADED:
-        work.say(
-            Level.LOST,
-            loader,
-            f"{name}: InfiniteTalk and MultiTalk know chinese-wav2vec2-base alone; it is used",
-        )
-    work.say(
-        Level.CHANGED,
-        loader,
-        f"nothing is downloaded: put {ENCODER} into models/audio_encoders or models/wav2vec2",
+        work.lost(loader, f"{name}: InfiniteTalk and MultiTalk know chinese-wav2vec2-base alone; it is used")
+    work.changed(
+        loader, f"nothing is downloaded: put {ENCODER} into models/audio_encoders or models/wav2vec2"
     )
     return work.file("EverTalkAudioEncoderLoader", "encoder", ENCODER, loader)
 
@@ -178,9 +158,9 @@ def _masks(work: Work, node: SourceNode, num_speakers: int) -> list[Link]:
         batch = work.follow(link)
         masks = [] if batch is None else [_one_of(work, batch, index) for index in range(num_speakers)]
     if not masks:
-        work.say(Level.LOST, node, "ref_target_masks: what gives the masks is not known here")
+        work.lost(node, "ref_target_masks: what gives the masks is not known here")
     if len(masks) > num_speakers:
-        work.say(Level.NEEDLESS, node, "the mask of the background: it is what no speaker's mask covers")
+        work.needless(node, "the mask of the background: it is what no speaker's mask covers")
     return masks[:num_speakers]
 
 

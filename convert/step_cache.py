@@ -1,7 +1,6 @@
 """TeaCache, which leaves out steps: WanVideoWrapper's settings as EverTalk Step Cache."""
 
 from .constants import number
-from .remarks import Level
 from .settings import account_for
 from .source import Link, SourceNode
 from .work import Work
@@ -18,13 +17,13 @@ def cached(work: Work, sampler: SourceNode, model: Link) -> Link:
         return model
     offered = work.host.choices(STEP_CACHE, "fitted_to")
     if node.kind != TEACACHE or not offered:
-        work.say(Level.LOST, sampler, f"cache_args ({node.name}) has no counterpart")
+        work.lost(sampler, f"cache_args ({node.name}) has no counterpart")
         return model
     account_for(
         work, node, ("rel_l1_thresh", "start_step", "end_step", "cache_device", "mode", "use_coefficients")
     )
     if node.inputs.get("use_coefficients") is False:
-        work.say(Level.CHANGED, node, "use_coefficients off: EverTalk Step Cache always uses them")
+        work.changed(node, "use_coefficients off: EverTalk Step Cache always uses them")
     base = " ".join(str(made["inputs"].get("base_model", "")) for made in work.made.values())
     fitted = next((one for one in offered if ("720" in one) == ("720" in base)), offered[0])
     steps, end = int(number(work, sampler, "steps", 30)), int(number(work, node, "end_step", -1))
@@ -35,5 +34,5 @@ def cached(work: Work, sampler: SourceNode, model: Link) -> Link:
         "first_steps": max(1, int(number(work, node, "start_step", 1))),
         "last_steps": max(0, steps - end) if end > 0 else 0,
     }
-    work.say(Level.CHANGED, node, f"becomes EverTalk Step Cache, fitted to {fitted}")
+    work.changed(node, f"becomes EverTalk Step Cache, fitted to {fitted}")
     return Link(work.add(STEP_CACHE, "EverTalk Step Cache", inputs), 0)

@@ -35,7 +35,9 @@ OFF = (2, 4)
 """The editor's modes of nodes that do not run or that hand on what they get."""
 
 
-def unpacked(workflow: Mapping[str, Any]) -> Mapping[str, Any]:
+def unpacked(
+    workflow: Mapping[str, Any], max_depth: int = MAX_DEPTH, max_parts: int = MAX_PARTS
+) -> Mapping[str, Any]:
     """A workflow without subgraphs that does the same.
 
     Raises:
@@ -45,16 +47,16 @@ def unpacked(workflow: Mapping[str, Any]) -> Mapping[str, Any]:
     if not definitions:
         _refuse_group_nodes(workflow["nodes"])
         return workflow
-    unpacker = _Unpacker({str(one["id"]): one for one in definitions})
+    unpacker = _Unpacker({str(one["id"]): one for one in definitions}, max_depth, max_parts)
     unpacker.unpack(workflow, (), ())
     return {**workflow, "nodes": unpacker.nodes, "links": unpacker.links}
 
 
 class _Unpacker:
-    def __init__(self, definitions: Mapping[str, JsonObject]) -> None:
+    def __init__(self, definitions: Mapping[str, JsonObject], max_depth: int, max_parts: int) -> None:
         self.nodes: list[JsonObject] = []
         self.links: list[JsonObject] = []
-        self._definitions = definitions
+        self._definitions, self._max_depth, self._max_parts = definitions, max_depth, max_parts
         self._setters: set[tuple[tuple[str, ...], str, str]] = set()
         self._parts = 0
 
@@ -119,10 +121,10 @@ class _Unpacker:
                 f"workflow: the subgraph {name} holds itself, so it has no end; take it out of itself, save "
                 "and convert again"
             )
-        if len(path) > MAX_DEPTH:
+        if len(path) > self._max_depth:
             raise ConvertError(
-                f"workflow: its subgraphs lie more than {MAX_DEPTH} deep in each other; unpack some in the "
-                "editor (right click, Unpack Subgraph), save and convert again"
+                f"workflow: its subgraphs lie more than {self._max_depth} deep in each other; unpack some in "
+                "the editor (right click, Unpack Subgraph), save and convert again"
             )
         listed = (node.get("properties") or {}).get("proxyWidgets") or ()
         around = (definition.get(name) or () for name in ("inputs", "outputs", "links", "nodes"))
@@ -149,10 +151,10 @@ class _Unpacker:
 
     def _count(self, parts: int) -> None:
         self._parts += parts
-        if self._parts > MAX_PARTS:
+        if self._parts > self._max_parts:
             raise ConvertError(
-                f"workflow: its subgraphs have more than {MAX_PARTS} parts when they are unpacked; convert a "
-                "smaller workflow"
+                f"workflow: its subgraphs have more than {self._max_parts} parts when they are unpacked; "
+                "convert a smaller workflow"
             )
 
 

@@ -57,8 +57,19 @@ class Work:
         order = list(Level)
         return tuple(sorted(self._remarks, key=lambda remark: order.index(remark.level)))
 
-    def say(self, level: Level, node: SourceNode | None, text: str) -> None:
-        """Add a remark."""
+    def lost(self, node: SourceNode | None, text: str) -> None:
+        """Say what could not be carried over."""
+        self._say(Level.LOST, node, text)
+
+    def changed(self, node: SourceNode | None, text: str) -> None:
+        """Say what was carried over in another form."""
+        self._say(Level.CHANGED, node, text)
+
+    def needless(self, node: SourceNode | None, text: str) -> None:
+        """Say what was left out because ComfyUI or EverTalk does it by itself."""
+        self._say(Level.NEEDLESS, node, text)
+
+    def _say(self, level: Level, node: SourceNode | None, text: str) -> None:
         self._remarks[Remark(level, node.name if node else "", text)] = None
 
     def add(self, kind: str, title: str, inputs: Mapping[str, object]) -> str:
@@ -86,7 +97,7 @@ class Work:
             if before is None:
                 return link
             self.seen.add(node.id)
-            self.say(Level.NEEDLESS, node, "it hands on what it gets; left out")
+            self.needless(node, "it hands on what it gets; left out")
             link = before.link
         raise ConvertError(f"{link.node}: it gets what it gives itself; connect it to another node's output")
 
@@ -122,7 +133,7 @@ class Work:
             value = before.link
             node = self.node_of(value)
         for one in between:
-            self.say(Level.LOST, one, "what it does has no counterpart; left out, and what it gets is used")
+            self.lost(one, "what it does has no counterpart; left out, and what it gets is used")
         return node
 
     def follow(self, value: object) -> Link | None:
@@ -183,7 +194,7 @@ class Work:
         """A file's name as this ComfyUI lists it; says so if it has none."""
         found = self.host.file(kind, field, name)
         if found is None:
-            self.say(
+            self._say(
                 Level.MISSING,
                 node,
                 f"`{name}` is not among the files that {kind} offers here; put it there or choose another",

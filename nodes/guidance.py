@@ -1,5 +1,7 @@
 """The guidance node: how strongly text and audio pull, and when."""
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..multitalk.model.guidance import GuidanceSettings
@@ -81,28 +83,9 @@ class EverTalkGuidance(EverTalkNode):
         GuidanceSettings(audio_start_percent=start, audio_end_percent=end)
 
     @classmethod
-    def execute(
-        cls,
-        text_scale: float,
-        audio_scale: float,
-        apg: bool,
-        apg_momentum: float,
-        apg_norm_threshold: float,
-        audio_start_percent: float,
-        audio_end_percent: float,
-    ) -> io.NodeOutput:
-        """Gather the widgets."""
-        return io.NodeOutput(
-            GuidanceSettings(
-                text_scale=text_scale,
-                audio_scale=audio_scale,
-                apg=apg,
-                apg_momentum=apg_momentum,
-                apg_norm_threshold=apg_norm_threshold,
-                audio_start_percent=audio_start_percent,
-                audio_end_percent=audio_end_percent,
-            )
-        )
+    def execute(cls, **settings: Any) -> io.NodeOutput:
+        """Gather the widgets, which have the names of the settings."""
+        return io.NodeOutput(GuidanceSettings(**settings))
 
 
 def scale_input(name: str, default: float, tooltip: str) -> io.Float.Input:

@@ -56,10 +56,10 @@ class Host:
         return (self.core.requirements, ROOT / "requirements.txt", REQUIREMENTS[1])
 
 
-def pinned_host(python: tuple[int, int]) -> Host:
+def pinned_host(python: tuple[int, int], venv: Path) -> Host:
     """The pinned ComfyUI: in .venv, or in an environment of its own if .venv has another Python."""
-    if python_of(VENV) in (None, python):
-        return Host(VENV, COMFYUI)
+    if python_of(venv) in (None, python):
+        return Host(venv, COMFYUI)
     return Host(_venv_of(COMFYUI_VERSION, python), COMFYUI)
 
 
@@ -256,7 +256,7 @@ def set_up(host: Host) -> None:
     link_types(CACHE)
 
 
-def chosen_host(core: Path | None, tag: str, python: tuple[int, int]) -> Host:
+def chosen_host(core: Path | None, tag: str, python: tuple[int, int], venv: Path = VENV) -> Host:
     """The host that the options name: the pinned one unless they name another.
 
     Raises:
@@ -265,7 +265,7 @@ def chosen_host(core: Path | None, tag: str, python: tuple[int, int]) -> Host:
     check_python(python)
     folder = cloned_folder(tag) if tag else core
     if folder is None or folder.resolve() == COMFYUI.resolve():
-        return pinned_host(python)
+        return pinned_host(python, venv)
     return host_of(core_in(folder), python)
 
 

@@ -25,7 +25,7 @@ from evertalk_pack.wanvideo.checkpoint import read_header
 from evertalk_pack.wanvideo.checkpoint_kind import describe_checkpoint
 from hostile_answers import ANSWER_S, GROWTH_BYTES, forget_peak, memory_bytes, wrong_sentence
 from hostile_files import KEPT, LINKED, Files, HostileFile, plant
-from toy_run import ToyRun
+from toy_run import NO_WAITING, ToyRun
 
 Reader: TypeAlias = Callable[[Path], object]
 
@@ -124,7 +124,7 @@ class Reading:
         """Open the run whose folder it is, as the sampler does before a window is made."""
         output = self.folder / "output"
         shutil.rmtree(output, ignore_errors=True)
-        run = ToyRun(output)
+        run = ToyRun(output, rules=NO_WAITING)
         output.mkdir()
         store = run.new_store()
         store.folder.mkdir(parents=True)
@@ -143,7 +143,7 @@ class Reading:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         (folder / "lock").write_bytes(file.content)
-        with RunLock(folder) as lock:
+        with RunLock(folder, stale_s=0.0) as lock:
             lock.check()
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -36,8 +36,14 @@ def processes(count: int, timeout_s: int = 120) -> Generator[None]:
 
 def workers_of(server: ComfyServer) -> list[psutil.Process]:
     """The workers that a server has now."""
-    children = psutil.Process(server.pid).children(recursive=True)
-    return [one for one in children if any(SCRIPT in part for part in one.cmdline())]
+    return [one for one in psutil.Process(server.pid).children(recursive=True) if is_worker(one)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether a process is one; one that is gone is none."""
+    with suppress(psutil.NoSuchProcess):
+        return any(SCRIPT in part for part in process.cmdline())
+    return False
 
 
 def gone(workers: list[psutil.Process]) -> bool:

@@ -19,6 +19,7 @@ from evertalk_pack.multitalk.runs.manifest import WindowRecord, WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
 from evertalk_pack.multitalk.runs.pausing import Pausing
 from evertalk_pack.multitalk.runs.store import RunStore
+from evertalk_pack.multitalk.runs.window_records import USUAL_RULES, StoreRules
 from evertalk_pack.multitalk.windows.loop import RunSpec, WindowRequest, WindowVoices, generate
 from evertalk_pack.multitalk.windows.modes import InfiniteTalkMode
 from evertalk_pack.multitalk.windows.plan import plan_windows
@@ -75,6 +76,7 @@ class ToyRun:
         pausing: stops the run between windows.
         written: see RunStore.
         written_as: the form of the video.
+        rules: see RunStore.
     """
 
     output: Path
@@ -94,6 +96,7 @@ class ToyRun:
     pausing: Pausing = field(default_factory=Pausing)
     written: Callable[[WindowRecord, Path | None], None] | None = None
     written_as: OutputFormat = MP4_H264
+    rules: StoreRules = USUAL_RULES
 
     @property
     def sound(self) -> Waveform:
@@ -131,7 +134,10 @@ class ToyRun:
             self.side_px, self.side_px, self.sound, {"prompt": "{}"}, self.settings, self.written_as
         )
         store = RunStore(
-            self.place(), self.card(), form, self.resume, say=self.said.append, written=self.written
+            *(self.place(), self.card(), form, self.resume),
+            say=self.said.append,
+            written=self.written,
+            rules=self.rules,
         )
         store.review = self.pausing.after
         return store
@@ -168,6 +174,10 @@ class ToyRun:
                 if self.pausing.is_due(done.window.index) and done.motion_FHWC is not None:
                     return self.store.keep_finished()
             return self.store.finish()
+
+
+NO_WAITING = StoreRules(stale_s=0.0)
+"""For ToyRun.rules: the lock of a run that ended in this process is nobody's, and nobody is waited for."""
 
 
 class StopError(Exception):

@@ -32,16 +32,16 @@ SETTLED_S = 2.0
 """A file changed more lately may change again within the same tick of its disk's clock, and is not kept."""
 
 
-def read_header(path: Path) -> CheckpointHeader:
+def read_header(path: Path, settled_s: float = SETTLED_S) -> CheckpointHeader:
     """The names, types, shapes and remarks in the model file or folder at `path`, without loading a tensor.
 
-    The last few are kept, so that a file that did not change is read once.
+    The last few are kept, so that a file that did not change in the last `settled_s` is read once.
 
     Raises:
         CheckpointError: a pickle, a file that is neither safetensors nor GGUF, one that has the other's
             ending, a damaged one, or a folder that holds no whole model.
     """
-    stamps = _stamps(path)
+    stamps = _stamps(path, settled_s)
     return _read(path) if stamps is None else _read_once(path, stamps)
 
 
@@ -51,23 +51,23 @@ def _read_once(path: Path, _unchanged: Stamps) -> CheckpointHeader:
     return _read(path)
 
 
-def _stamps(path: Path) -> Stamps | None:
+def _stamps(path: Path, settled_s: float) -> Stamps | None:
     """None where there is no file, or one that may still change."""
     try:
         files = known_by(path) if path.is_dir() else (path,)
     except (OSError, ValueError):
         return None
-    stamps = [_stamp(file) for file in files]
+    stamps = [_stamp(file, settled_s) for file in files]
     known = tuple(stamp for stamp in stamps if stamp is not None)
     return known if len(known) == len(stamps) else None
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _stamp(path: Path, settled_s: float) -> Stamp | None:
     try:
         status = path.stat()
     except (OSError, ValueError):
         return None
-    if time.time() - max(status.st_mtime, status.st_ctime) < SETTLED_S:
+    if time.time() - max(status.st_mtime, status.st_ctime) < settled_s:
         return None
     return os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

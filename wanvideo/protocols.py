@@ -2,7 +2,7 @@
 
 ComfyUI's own tree satisfies these protocols, with whatever operations its loader put there (fp8, GGUF, LoRA,
 offload); so does a small tree of plain torch modules. A module is called, never looked into; the only bare
-parameters are the modulations.
+parameters are the modulations. All of it is only read.
 """
 
 from collections.abc import Sequence
@@ -20,82 +20,54 @@ class Module(Protocol):
 class WanSelfAttention(Protocol):
     """Projections and RMS norms of a self-attention."""
 
-    @property
-    def q(self) -> Module: ...
-    @property
-    def k(self) -> Module: ...
-    @property
-    def v(self) -> Module: ...
-    @property
-    def o(self) -> Module: ...
-    @property
-    def norm_q(self) -> Module: ...
-    @property
-    def norm_k(self) -> Module: ...
+    q: Module
+    k: Module
+    v: Module
+    o: Module
+    norm_q: Module
+    norm_k: Module
 
 
 class WanCrossAttention(WanSelfAttention, Protocol):
     """Projections and norms of the cross-attention to text and to the CLIP picture."""
 
-    @property
-    def k_img(self) -> Module: ...
-    @property
-    def v_img(self) -> Module: ...
-    @property
-    def norm_k_img(self) -> Module: ...
+    k_img: Module
+    v_img: Module
+    norm_k_img: Module
 
 
 class WanBlock(Protocol):
     """One transformer block; `modulation` is (1, 6, channels)."""
 
-    @property
-    def norm1(self) -> Module: ...
-    @property
-    def self_attn(self) -> WanSelfAttention: ...
-    @property
-    def norm3(self) -> Module: ...
-    @property
-    def cross_attn(self) -> WanCrossAttention: ...
-    @property
-    def norm2(self) -> Module: ...
-    @property
-    def ffn(self) -> Module: ...
-    @property
-    def modulation(self) -> torch.Tensor: ...
+    norm1: Module
+    self_attn: WanSelfAttention
+    norm3: Module
+    cross_attn: WanCrossAttention
+    norm2: Module
+    ffn: Module
+    modulation: torch.Tensor
 
 
 class WanHead(Protocol):
     """The last norm and projection; `modulation` is (1, 2, channels)."""
 
-    @property
-    def norm(self) -> Module: ...
-    @property
-    def head(self) -> Module: ...
-    @property
-    def modulation(self) -> torch.Tensor: ...
+    norm: Module
+    head: Module
+    modulation: torch.Tensor
 
 
 class WanTree(Protocol):
     """A whole Wan 2.1 image-to-video transformer."""
 
-    @property
-    def freq_dim(self) -> int: ...
-    @property
-    def num_heads(self) -> int: ...
-    @property
-    def patch_embedding(self) -> Module: ...
-    @property
-    def text_embedding(self) -> Module: ...
-    @property
-    def time_embedding(self) -> Module: ...
-    @property
-    def time_projection(self) -> Module: ...
-    @property
-    def img_emb(self) -> Module: ...
-    @property
-    def blocks(self) -> Sequence[WanBlock]: ...
-    @property
-    def head(self) -> WanHead: ...
+    freq_dim: int
+    num_heads: int
+    patch_embedding: Module
+    text_embedding: Module
+    time_embedding: Module
+    time_projection: Module
+    img_emb: Module
+    blocks: Sequence[WanBlock]
+    head: WanHead
 
 
 class BlockHook(Protocol):

@@ -21,89 +21,65 @@ class LayerList(Protocol):
 class Convolution(Protocol):
     """A 2-D or 3-D convolution."""
 
-    @property
-    def weight(self) -> torch.Tensor: ...
-    @property
-    def bias(self) -> torch.Tensor | None: ...
-    @property
-    def stride(self) -> tuple[int, ...]: ...
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    stride: tuple[int, ...]
 
 
 class ChannelNorm(Protocol):
     """An RMS norm over channels; `gamma` is (channels, 1, 1, 1) or (channels, 1, 1)."""
 
-    @property
-    def gamma(self) -> torch.Tensor: ...
+    gamma: torch.Tensor
 
 
 class VaeResidual(Protocol):
     """Norm, SiLU, convolution, norm, SiLU, dropout, convolution; the shortcut is a convolution or nothing."""
 
-    @property
-    def residual(self) -> LayerList: ...
-    @property
-    def shortcut(self) -> Any: ...
+    residual: LayerList
+    shortcut: Any
 
 
 class VaeAttention(Protocol):
     """One head of self-attention over the places of a frame."""
 
-    @property
-    def norm(self) -> ChannelNorm: ...
-    @property
-    def to_qkv(self) -> Convolution: ...
-    @property
-    def proj(self) -> Convolution: ...
-    @property
-    def optimized_attention(self) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]: ...
+    norm: ChannelNorm
+    to_qkv: Convolution
+    proj: Convolution
+    optimized_attention: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class VaeResample(Protocol):
     """Half or twice the size; `mode` ends in 3d where it halves or doubles the frames too."""
 
-    @property
-    def mode(self) -> str: ...
-    @property
-    def resample(self) -> LayerList: ...
+    mode: str
+    resample: LayerList
 
 
 class VaeEncoder(Protocol):
     """Frames to latents, before the last 1x1 convolution."""
 
-    @property
-    def conv1(self) -> Convolution: ...
-    @property
-    def downsamples(self) -> LayerList: ...
-    @property
-    def middle(self) -> LayerList: ...
-    @property
-    def head(self) -> LayerList: ...
+    conv1: Convolution
+    downsamples: LayerList
+    middle: LayerList
+    head: LayerList
 
 
 class VaeDecoder(Protocol):
     """Latents to frames, after the first 1x1 convolution."""
 
-    @property
-    def conv1(self) -> Convolution: ...
-    @property
-    def middle(self) -> LayerList: ...
-    @property
-    def upsamples(self) -> LayerList: ...
-    @property
-    def head(self) -> LayerList: ...
+    conv1: Convolution
+    middle: LayerList
+    upsamples: LayerList
+    head: LayerList
 
 
 class VaeTree(Protocol):
     """A whole Wan 2.1 VAE."""
 
-    @property
-    def encoder(self) -> VaeEncoder: ...
-    @property
-    def decoder(self) -> VaeDecoder: ...
-    @property
-    def conv1(self) -> Convolution: ...
-    @property
-    def conv2(self) -> Convolution: ...
+    encoder: VaeEncoder
+    decoder: VaeDecoder
+    conv1: Convolution
+    conv2: Convolution
 
 
 RESIDUAL_LAYERS, HEAD_LAYERS = 7, 3

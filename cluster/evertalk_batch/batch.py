@@ -56,7 +56,7 @@ def run_batch(options: Options, view: View) -> Tally:
             share = ray_worker_pool.Share(0.0 if options.cpus else 1.0, options.cpus)
             count = _count(options, len(book) - len(finished), ray_worker_pool.resources())
             view.tell(f"{len(book)} jobs, {len(finished)} have a result; {count} workers start.")
-            make_worker = ray_worker_pool.ServerWorkers(_settings(options, store))
+            make_worker = partial(ray_worker_pool.server_worker, _settings(options, store))
             with closing(ray_worker_pool.RayWorkerPool(make_worker, count, share)) as worker_pool:
                 job_queue = _job_queue(options, store, unfinished(book, finished), worker_pool)
                 rules = Rules(options.max_losses, options.min_free_bytes, store.free_bytes)

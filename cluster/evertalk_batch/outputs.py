@@ -1,6 +1,5 @@
 """What a finished workflow's record says: the video, and the summary that EverTalk puts beside it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from .json_file import JsonObject
@@ -13,30 +12,9 @@ SUMMARY = "evertalk"
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
 
 PAUSED = (
-    "the run paused behind {0.finished_windows} of {0.windows} windows: nobody reviews a batch, so leave the "
+    "the run paused behind {finished_windows} of {windows} windows: nobody reviews a batch, so leave the "
     "workflow's pause_after at 0"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a run tells of itself.
-
-    Attributes:
-        windows: of the run.
-        finished_windows: those in the video; fewer than `windows` in a run that paused.
-        backend: of the attention that ran; None if no window was made by this attempt.
-        peak_vram_bytes: of PyTorch's tensors; 0 without a GPU.
-        peak_ram_bytes: of the server's process.
-        warnings: sentences.
-    """
-
-    windows: int
-    finished_windows: int
-    backend: str | None
-    peak_vram_bytes: int
-    peak_ram_bytes: int
-    warnings: tuple[str, ...]
 
 
 def report_of(outputs: JsonObject, windows: int | None, peak: Peak) -> Report:
@@ -50,8 +28,10 @@ def report_of(outputs: JsonObject, windows: int | None, peak: Peak) -> Report:
     path = video_of(outputs)
     if path is None:
         return Report(Ending.FAILED, error="the workflow ended without a video among its output files")
-    told = told_of(outputs)
-    if told is None:
+    told: JsonObject | None = next(
+        (entries[0] for node in outputs.values() if (entries := node.get(SUMMARY))), None
+    )
+    if told is None:  # without EverTalk, or of a release that told nothing
         return Report(
             Ending.DONE,
             path=path,
@@ -59,33 +39,16 @@ def report_of(outputs: JsonObject, windows: int | None, peak: Peak) -> Report:
             peak_vram_bytes=peak.vram_bytes,
             peak_ram_bytes=peak.ram_bytes,
         )
-    paused = told.finished_windows < told.windows
+    paused = int(told["finished_windows"]) < int(told["windows"])
     return Report(
         Ending.FAILED if paused else Ending.DONE,
         path=path,
-        windows=told.windows,
-        error=PAUSED.format(told) if paused else None,
-        backend=told.backend,
-        peak_vram_bytes=told.peak_vram_bytes,
-        peak_ram_bytes=told.peak_ram_bytes,
-        warnings=told.warnings,
-    )
-
-
-def told_of(outputs: JsonObject) -> Told | None:
-    """What the run tells; None of a workflow without EverTalk, or of a release that told nothing."""
-    entry: JsonObject | None = next(
-        (entries[0] for node in outputs.values() if (entries := node.get(SUMMARY))), None
-    )
-    if entry is None:
-        return None
-    return Told(
-        windows=int(entry["windows"]),
-        finished_windows=int(entry["finished_windows"]),
-        backend=entry["attention"]["ran"] or None,
-        peak_vram_bytes=int(entry["peak_vram_bytes"]),
-        peak_ram_bytes=int(entry["peak_ram_bytes"]),
-        warnings=tuple(str(one) for one in entry["warnings"]),
+        windows=int(told["windows"]),
+        error=PAUSED.format_map(told) if paused else None,
+        backend=told["attention"]["ran"] or None,
+        peak_vram_bytes=int(told["peak_vram_bytes"]),
+        peak_ram_bytes=int(told["peak_ram_bytes"]),
+        warnings=tuple(str(one) for one in told["warnings"]),
     )
 
 

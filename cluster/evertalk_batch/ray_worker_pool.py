@@ -192,15 +192,9 @@ class _Actor:
         self._worker.close()
 
 
-class ServerWorkers:
-    """Makes real workers: one ComfyUI server each."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._settings = settings
-
-    def __call__(self, number: int, node: str) -> Worker:
-        """The worker of an actor."""
-        return Worker(self._settings, f"worker {number + 1}", node)
+def server_worker(settings: WorkerSettings, number: int, node: str) -> Worker:
+    """A real worker, with a ComfyUI server, for the actor of a number."""
+    return Worker(settings, f"worker {number + 1}", node)
 
 
 def _call(call: Callable[[], Any]) -> Any:

@@ -94,12 +94,15 @@ class TensorFile:
         return torch.frombuffer(map_, dtype=torch.float32).reshape(*shape)
 
 
-def gathered(pieces: Iterable[torch.Tensor], folder: Path | None) -> torch.Tensor:
-    """Pieces joined along their first axis: in memory up to SPILL_BYTES, beyond that in a file.
+def gathered(
+    pieces: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int = SPILL_BYTES
+) -> torch.Tensor:
+    """Pieces joined along their first axis: in memory up to `spill_bytes`, beyond that in a file.
 
     Args:
         pieces: float32, on the CPU, alike but for their length; at least one.
         folder: for the file; None: all stays in memory.
+        spill_bytes: how many stay in memory.
 
     Raises:
         InputError: the folder's disk is full or gone.
@@ -109,12 +112,14 @@ def gathered(pieces: Iterable[torch.Tensor], folder: Path | None) -> torch.Tenso
     for piece in rest:
         held.append(piece)
         size += piece.numel() * piece.element_size()
-        if folder is not None and size > SPILL_BYTES:
+        if folder is not None and size > spill_bytes:
             return _spilled(chain(held, rest), folder)
     return held[0] if len(held) == 1 else torch.cat(held)
 
 
-def gathered_channels(blocks: Iterable[torch.Tensor], folder: Path | None) -> torch.Tensor:
+def gathered_channels(
+    blocks: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int = SPILL_BYTES
+) -> torch.Tensor:
     """Blocks (channels, time) of a sound joined in time, each channel in one stretch; see gathered.
 
     Anybody may get the sound, and write into it.
@@ -127,7 +132,7 @@ def gathered_channels(blocks: Iterable[torch.Tensor], folder: Path | None) -> to
     for block_CT in rest:
         held.append(block_CT)
         size += block_CT.numel() * block_CT.element_size()
-        if folder is not None and size > SPILL_BYTES:
+        if folder is not None and size > spill_bytes:
             return _spilled_channels(chain(held, rest), block_CT.shape[0], folder)
     return torch.cat(held, dim=1) if held else torch.zeros(1, 0)
 

@@ -117,7 +117,7 @@ class SourceVideo:
         return Waveform(rest_CT, sound.sample_rate_hz, gap_notes(gaps, "audio", self.name))
 
 
-def open_source(video: str | Path | BytesIO) -> SourceVideo:
+def open_source(video: str | Path | BytesIO, max_pixels: int = MAX_PIXELS) -> SourceVideo:
     """Look at a clip: a path, or a file in memory.
 
     Raises:
@@ -135,10 +135,10 @@ def open_source(video: str | Path | BytesIO) -> SourceVideo:
                     f"source_video: {name} has no video stream, expected moving pictures. {MOVE}"
                 )
             pixel = pixel_shape(stream)
-            if prod(square_size(stream.height, stream.width, pixel)) > MAX_PIXELS:
+            if prod(square_size(stream.height, stream.width, pixel)) > max_pixels:
                 raise InputError(
                     f"source_video: {name} has pictures of {stream.width}x{stream.height}, expected "
-                    f"{MAX_PIXELS // 10**6} million pixels at most. Scale the video down"
+                    f"{max_pixels // 10**6} million pixels at most. Scale the video down"
                 )
             way = first_orientation(data, name)
             height_px, width_px = seen_size(stream.height, stream.width, pixel, way)

@@ -58,10 +58,11 @@ class FrameReader:
 
     Args:
         video: a path, or the bytes of a file. It has a stream of moving pictures.
+        max_pixels: of a frame; larger ones are not decoded.
     """
 
-    def __init__(self, video: str | bytes) -> None:
-        self._video = video
+    def __init__(self, video: str | bytes, max_pixels: int = MAX_PIXELS) -> None:
+        self._video, self._max_pixels = video, max_pixels
         self._open()
 
     def _open(self) -> None:
@@ -71,7 +72,7 @@ class FrameReader:
         assert stream.time_base is not None, "a stream in a file has a time base"
         stream.thread_type = "AUTO"
         # The decoder's own limit too: later frames may be larger than the header says.
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
         self._stream = stream
         self._pixel = pixel_shape(stream)
         self._time_base = Fraction(stream.time_base)

@@ -4,10 +4,9 @@ One strategy a form. All of them keep a window as a single file in the run's fol
 stopping, resuming and taking over is the same for all.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ..common.errors import RunStoreError
 from ..common.types import Waveform
@@ -26,52 +25,41 @@ from .segment import FFV1, H264_MP4, HEVC, Piece, StreamForm, check_frames, remu
 from .stream_codecs import VideoSettings, has_encoder
 
 
-class OutputFormat(Protocol):
-    """A form in which a video can be written."""
+class OutputFormat(ABC):
+    """A form in which a video can be written.
 
-    @property
-    def name(self) -> str:
-        """As people choose it."""
-        ...
+    Attributes:
+        name: as people choose it.
+        encoder: FFmpeg's name of what writes it.
+        segment_suffix: of a window's file.
+        suffix: of the finished video; nothing for a folder.
+        bytes_per_pixel: what a pixel takes on the disk at most, as a rule.
+        min_side_px: the least width and height that its encoder is given.
+        keeps_times: whether it tells when each frame is shown.
+    """
 
-    @property
-    def segment_suffix(self) -> str:
-        """Of a window's file."""
-        ...
-
-    @property
-    def suffix(self) -> str:
-        """Of the finished video; nothing for a folder."""
-        ...
-
-    @property
-    def bytes_per_pixel(self) -> float:
-        """What a pixel takes on the disk at most, as a rule."""
-        ...
-
-    @property
-    def min_side_px(self) -> int:
-        """The least width and height that its encoder is given."""
-        ...
-
-    @property
-    def keeps_times(self) -> bool:
-        """Whether it tells when each frame is shown."""
-        ...
+    name: str
+    encoder: str
+    segment_suffix: str
+    suffix: str
+    bytes_per_pixel: float
+    min_side_px: int = 1
+    keeps_times: bool = True
 
     @property
     def is_offered(self) -> bool:
         """Whether this machine's FFmpeg can write it."""
-        ...
+        return has_encoder(self.encoder)
 
+    @abstractmethod
     def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
         """Encode a window's frames to a file of their own, and read it back."""
-        ...
 
+    @abstractmethod
     def cut(self, path: Path, piece: Piece, settings: VideoSettings) -> None:
         """Make a window's file again of frames in a finished video, and read it back."""
-        ...
 
+    @abstractmethod
     def make(
         self,
         path: Path,
@@ -87,41 +75,15 @@ class OutputFormat(Protocol):
 
         Frames are shown as the clock tells, or at the steady rate of the settings.
         """
-        ...
 
 
-@dataclass(frozen=True, slots=True)
-class StreamFormat:
-    """A video file.
+class StreamFormat(OutputFormat):
+    """A video file: a codec in a container."""
 
-    Attributes:
-        name: as people choose it.
-        form: codec and container.
-        bytes_per_pixel: see OutputFormat.
-        min_side_px: see OutputFormat.
-        keeps_times: see OutputFormat.
-    """
-
-    name: str
-    form: StreamForm
-    bytes_per_pixel: float
-    min_side_px: int = 1
-    keeps_times: bool = True
-
-    @property
-    def segment_suffix(self) -> str:
-        """See OutputFormat."""
-        return self.form.suffix
-
-    @property
-    def suffix(self) -> str:
-        """See OutputFormat."""
-        return self.form.suffix
-
-    @property
-    def is_offered(self) -> bool:
-        """See OutputFormat."""
-        return has_encoder(self.form.codec.encoder)
+    def __init__(self, name: str, form: StreamForm, bytes_per_pixel: float, min_side_px: int = 1) -> None:
+        self.name, self.form, self.encoder = name, form, form.codec.encoder
+        self.segment_suffix = self.suffix = form.suffix
+        self.bytes_per_pixel, self.min_side_px = bytes_per_pixel, min_side_px
 
     def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
         """See OutputFormat."""
@@ -148,28 +110,16 @@ class StreamFormat:
         check_frames(path, count, clock)
 
 
-@dataclass(frozen=True, slots=True)
-class PictureFormat:
-    """A folder of numbered pictures, with the sound as a file beside them.
+class PictureFormat(OutputFormat):
+    """A folder of numbered pictures, with the sound as a file beside them."""
 
-    Attributes:
-        name: as people choose it.
-        codec: of the pictures.
-        bytes_per_pixel: see OutputFormat.
-    """
+    segment_suffix = ".zip"
+    suffix = ""
+    keeps_times = False
 
-    name: str
-    codec: PictureCodec
-    bytes_per_pixel: float
-    segment_suffix: str = ".zip"
-    suffix: str = ""
-    min_side_px: int = 1
-    keeps_times: bool = False
-
-    @property
-    def is_offered(self) -> bool:
-        """See OutputFormat."""
-        return has_encoder(self.codec.suffix.removeprefix("."))
+    def __init__(self, name: str, codec: PictureCodec, bytes_per_pixel: float) -> None:
+        self.name, self.codec, self.encoder = name, codec, codec.suffix.removeprefix(".")
+        self.bytes_per_pixel = bytes_per_pixel
 
     def write_segment(self, path: Path, frames: Frames, settings: VideoSettings) -> None:
         """See OutputFormat."""

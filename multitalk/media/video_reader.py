@@ -43,7 +43,7 @@ class VideoFacts:
     fps: Fraction
 
 
-def probe_video(path: Path) -> VideoFacts:
+def probe_video(path: Path, max_pixels: int = MAX_PIXELS) -> VideoFacts:
     """Read a video's header.
 
     Raises:
@@ -54,10 +54,10 @@ def probe_video(path: Path) -> VideoFacts:
             if not container.streams.video or not is_decodable(container.streams.video[0]):
                 raise ResultError(f"samples: {path} holds no video stream; run the sampler again")
             stream = container.streams.video[0]
-            if stream.width * stream.height > MAX_PIXELS:
+            if stream.width * stream.height > max_pixels:
                 raise ResultError(
                     f"samples: {path} has pictures of {stream.width}x{stream.height}, expected "
-                    f"{MAX_PIXELS // 10**6} million pixels at most; run the sampler again"
+                    f"{max_pixels // 10**6} million pixels at most; run the sampler again"
                 )
             rate = stream.average_rate or Fraction(0)
             return VideoFacts(stream.frames, stream.width, stream.height, Fraction(rate))

@@ -113,7 +113,7 @@ class RunLock:
         folder: the run's folder, which exists.
         waiting: called while it is not yet known whether a holder on another machine still lives, with the
             seconds that are left; may raise.
-        stale_s: how long nobody touches a lock that is stale; None: STALE_S.
+        stale_s: how long nobody touches a lock that is stale.
         beat_s: from one touch of our own to the next.
 
     Raises:
@@ -125,14 +125,13 @@ class RunLock:
         folder: Path,
         waiting: Callable[[float], None] | None = None,
         *,
-        stale_s: float | None = None,
+        stale_s: float = STALE_S,
         beat_s: float = BEAT_S,
     ) -> None:
         self._path = folder / NAME
         self._breaker = folder / BREAKER_NAME
         self._waiting = waiting or _wait_silently
-        self._stale_s = STALE_S if stale_s is None else stale_s
-        self._beat_s = beat_s
+        self._stale_s, self._beat_s = stale_s, beat_s
         self._me = Holder.me()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="evertalk-lock", daemon=True)

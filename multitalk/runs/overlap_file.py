@@ -116,7 +116,9 @@ def read_overlap(path: Path, motion_frames: int, size: tuple[int, int]) -> Windo
     return WindowOverlap(tensors.get(MOTION), tensors.get(HELD), tensors.get(ATTENTION))
 
 
-def kept_carries(finished: int, bytes_each: int, last: int = KEPT_LAST) -> frozenset[int]:
+def kept_carries(
+    finished: int, bytes_each: int, last: int = KEPT_LAST, most_bytes: int = KEPT_BYTES
+) -> frozenset[int]:
     """Indices of the windows whose motion frames are kept.
 
     What is dropped is dropped for good: with more windows finished, none of these is asked for again.
@@ -125,8 +127,9 @@ def kept_carries(finished: int, bytes_each: int, last: int = KEPT_LAST) -> froze
         finished: how many windows have finished.
         bytes_each: size of one window's motion frames.
         last: how many of the last windows are kept in any case.
+        most_bytes: of the others.
     """
-    room, step = max(1, KEPT_BYTES // max(1, bytes_each)), 1
+    room, step = max(1, most_bytes // max(1, bytes_each)), 1
     while finished // step > room:
         step *= 2
     spaced = range(step - 1, finished, step)

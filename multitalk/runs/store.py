@@ -46,7 +46,7 @@ from .lock import RunLock
 from .manifest import Manifest, WindowRecord, WindowStats, carry_name, check_window_count, segment_name
 from .overlap_file import KEPT_LAST, WindowOverlap, write_overlap
 from .resume import clear_away, open_run
-from .window_records import FinishedWindows
+from .window_records import USUAL_RULES, FinishedWindows, StoreRules
 
 LOG = logging.getLogger("evertalk")
 
@@ -71,6 +71,7 @@ class RunStore:
         waiting: see RunLock.
         written: called on the writer's thread with each window that it wrote, and with the path of its
             segment, if it has one.
+        rules: see StoreRules.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class RunStore:
         say: Callable[[str], None] = LOG.info,
         waiting: Callable[[float], None] | None = None,
         written: Callable[[WindowRecord, Path | None], None] | None = None,
+        rules: StoreRules = USUAL_RULES,
     ) -> None:
         check_window_count(len(identity.windows))
         self.folder = run_folder(place, identity.fingerprint)
@@ -91,11 +93,10 @@ class RunStore:
         self.final: Path | None = None
         self.incomplete: Path | None = None
         self._place, self._identity, self._form, self._resume = place, identity, form, resume
-        self._say, self._waiting, self._written = say, waiting, written
+        self._say, self._waiting, self._written, self._rules = say, waiting, written, rules
         self.review = 0
-        self._done = FinishedWindows(
-            self.folder, Manifest(identity.fingerprint, identity.settings, len(identity.windows))
-        )
+        manifest = Manifest(identity.fingerprint, identity.settings, len(identity.windows))
+        self._done = FinishedWindows(self.folder, manifest, rules)
         self._stack = ExitStack()
 
     @property
@@ -143,13 +144,16 @@ class RunStore:
         make_folder(self.folder)
         with self._stack as stack:
             try:
-                self._lock = stack.enter_context(RunLock(self.folder, self._waiting))
+                self._lock = stack.enter_context(
+                    RunLock(self.folder, self._waiting, stale_s=self._rules.stale_s)
+                )
                 opened = open_run(
                     self.folder, self._place, self._identity, self._form, self._resume, self._say
                 )
             except DiskError as error:
                 raise store_error(self.folder, error) from error
-            self._done, self.final = FinishedWindows(self.folder, opened.manifest), opened.final
+            self._done = FinishedWindows(self.folder, opened.manifest, self._rules)
+            self.final = opened.final
             self.carry = opened.carry
             self.first = len(self._done)
             self._background = stack.enter_context(Background("evertalk-writer"))

@@ -1,8 +1,8 @@
 """The finished windows of a run, named on the disk at a cost that does not grow with their number.
 
 A manifest names a window in some 300 bytes. Written whole after each window, that of a day (30,000 windows)
-would write 130 GB. So from WHOLE windows on a window is named by a small file of its own beside its segment,
-`w000123.json`, and the manifest takes those in when they have become a SHARE of it; then they are deleted.
+would write 130 GB. So from the hundredth on a window is named by a small file of its own beside its segment,
+`w000123.json`, and the manifest takes those in when they have become a share of it; then they are deleted.
 
 A record is written like every other file, whole or not at all. One that a crash has left beside a manifest
 which names its window already is passed over. So is none that is wrong taken for right: windows are known by
@@ -12,11 +12,12 @@ keys, each of which stands for all windows before it, and by the digest of their
 import logging
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...wanvideo.plain_file import read_plain
 from ..common.atomic_file import write_whole
+from .lock import STALE_S
 from .manifest import (
     NAME,
     DamagedManifestError,
@@ -29,19 +30,33 @@ from .manifest import (
     parse_window,
     read_manifest,
 )
-from .overlap_file import KEPT_LAST, kept_carries
+from .overlap_file import KEPT_BYTES, KEPT_LAST, kept_carries
 
 LOG = logging.getLogger("evertalk")
 
-WHOLE = 100
-"""Up to so many windows the manifest is written after each; five minutes of video."""
-
-SHARE = 8
-"""The manifest is written again when an eighth as many windows have records: all that a run writes of
-manifests stays within nine times the last one."""
-
 RECORD_PATTERN = "w*.json"
 MAX_RECORD_BYTES = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRules:
+    """How a run's folder is kept.
+
+    Attributes:
+        whole: up to so many windows the manifest is written after each; 100 are five minutes of video.
+        share: it is then written again when an eighth as many windows have records: all that a run writes of
+            manifests stays within nine times the last one.
+        carry_bytes: room for motion frames, beside those of the last windows.
+        stale_s: see RunLock.
+    """
+
+    whole: int = 100
+    share: int = 8
+    carry_bytes: int = KEPT_BYTES
+    stale_s: float = STALE_S
+
+
+USUAL_RULES = StoreRules()
 
 
 def record_name(index: int) -> str:
@@ -86,10 +101,11 @@ class FinishedWindows:
     Args:
         folder: the run's folder.
         manifest: what stands there.
+        rules: see StoreRules.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, manifest: Manifest, rules: StoreRules) -> None:
+        self._folder, self._rules = folder, rules
         self._head = replace(manifest, windows=())
         self._windows = list(manifest.windows)
         self._carries = {one.index: one.carry.bytes for one in self._windows if one.carry is not None}
@@ -118,11 +134,12 @@ class FinishedWindows:
         Raises:
             OSError: it cannot be named, and is not finished.
         """
-        finished = len(self._windows) + 1
+        finished, rules = len(self._windows) + 1, self._rules
         sizes = self._carries if record.carry is None else {**self._carries, record.index: record.carry.bytes}
-        kept = kept_carries(finished, max(sizes.values(), default=0), kept_last)
+        kept = kept_carries(finished, max(sizes.values(), default=0), kept_last, rules.carry_bytes)
         spent = [index for index in sizes if index not in kept]
-        if finished <= WHOLE or finished - self._listed >= max(WHOLE, self._listed // SHARE):
+        fresh = finished - self._listed
+        if finished <= rules.whole or fresh >= max(rules.whole, self._listed // rules.share):
             self._list([*self._windows, record], spent)
         else:
             write_whole(self._folder / record_name(record.index), dump_window(record))

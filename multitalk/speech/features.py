@@ -130,12 +130,15 @@ class FeatureExtractor(nn.Module):
 
     A long track goes through in pieces, which changes nothing but the memory: features see 400 samples each,
     and the base style's norm over the whole track is measured first.
+
+    Attributes:
+        piece_features: that are made at a time.
     """
 
     def __init__(self, config: SpeechEncoderConfig, layers: Layers) -> None:
         super().__init__()
         self.reach, self.stride = config.receptive_field(), prod(config.conv_strides)
-        self.over_time = config.feature_norm == "group"
+        self.over_time, self.piece_features = config.feature_norm == "group", PIECE_FEATURES
         self.conv_layers = nn.ModuleList(
             ConvLayer(config, index, layers) for index in range(len(config.conv_channels))
         )
@@ -147,7 +150,7 @@ class FeatureExtractor(nn.Module):
     def features(self, samples_T: torch.Tensor, stats: TimeStats | None) -> torch.Tensor:
         """Features (F, C), by statistics of the whole track, of which these samples may be a part."""
         pieces: list[torch.Tensor] = []
-        for piece_T in overlapping(samples_T, PIECE_FEATURES, self.reach, self.stride):
+        for piece_T in overlapping(samples_T, self.piece_features, self.reach, self.stride):
             x_BCT = piece_T[None, None]
             for index, layer in enumerate(self.conv_layers):
                 x_BCT = layer(x_BCT, stats if index == 0 else None)
@@ -176,7 +179,7 @@ class FeatureExtractor(nn.Module):
         assert isinstance(first, ConvLayer)
         reach, stride = first.conv.kernel_size[0], first.conv.stride[0]
         running = RunningStats()
-        for piece_T in overlapping(samples_T, PIECE_FEATURES * self.stride // stride, reach, stride):
+        for piece_T in overlapping(samples_T, self.piece_features * self.stride // stride, reach, stride):
             running.add(first.conv(in_norm(piece_T.to(device), norm)[None, None])[0])
             drop_page_cache()
         return running.stats(GROUP_NORM_EPS)

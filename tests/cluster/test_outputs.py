@@ -3,7 +3,7 @@
 from typing import Any
 
 from evertalk_batch.json_file import JsonObject
-from evertalk_batch.outputs import Told, report_of, told_of, video_of
+from evertalk_batch.outputs import report_of, video_of
 from evertalk_batch.task import Ending, Report
 from evertalk_batch.usage import Peak
 
@@ -29,22 +29,17 @@ def test_video_is_found_among_what_nodes_reported() -> None:
     assert video_of({"1": {"images": [image, preview]}, "2": {"text": ["x"]}}) is None
 
 
-def test_run_tells_of_itself() -> None:
-    told = told_of({"3": {"text": ["x"]}, "8": {"evertalk": [ENTRY]}})
-    assert told == Told(8, 8, "sdpa", 5, 7, ("sage is not installed: sdpa ran.",))
-
-
-def test_run_that_was_finished_already_has_no_backend() -> None:
-    told = told_of({"8": {"evertalk": [ENTRY | {"attention": {"asked": "auto", "ran": ""}}]}})
-    assert told is not None
-    assert told.backend is None
-
-
 VIDEO: dict[str, Any] = {"images": [{"filename": "v.mp4", "subfolder": "clip", "type": "output"}]}
 
 
 def stats() -> JsonObject:
     return {"devices": [{"type": "cuda", "vram_total": 10, "vram_free": 4}]}
+
+
+def test_run_that_was_finished_already_has_no_backend() -> None:
+    finished = ENTRY | {"attention": {"asked": "auto", "ran": ""}}
+    report = report_of({"8": {"evertalk": [finished], **VIDEO}}, None, Peak(None, stats))
+    assert (report.ending, report.backend) == (Ending.DONE, None)
 
 
 def test_told_peaks_go_before_those_seen_from_outside() -> None:
@@ -70,7 +65,3 @@ def test_workflow_that_saves_no_video_has_failed() -> None:
     report = report_of({"8": {"evertalk": [ENTRY]}}, 8, Peak(None, stats))
     assert (report.ending, report.path) == (Ending.FAILED, None)
     assert "without a video" in str(report.error)
-
-
-def test_workflow_without_evertalk_tells_nothing() -> None:
-    assert told_of({"9": {"images": []}}) is None

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from convert_server import read
-from evertalk_pack.convert import read_editor
 from evertalk_pack.convert.conversion import convert
 from evertalk_pack.convert.errors import ConvertError
+from evertalk_pack.convert.host_nodes import HostNodes
 from evertalk_pack.convert.read import MAX_NODES
+from evertalk_pack.convert.read_editor import read_editor
 from hostile_routes import JUNK, many_nodes, places_of
 
 NO_HOST: dict[str, Any] = {}
@@ -83,10 +84,9 @@ def test_thousands_of_nodes_in_a_circle_are_refused_at_once(kind: str) -> None:
     assert time.process_time() - began_s < 5
 
 
-def test_links_that_are_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_editor, "MAX_ALL_STEPS", 10)
+def test_links_that_are_long_together_are_refused() -> None:
     with pytest.raises(ConvertError, match="its reroutes go in a circle"):
-        convert(read("reroutes"), NO_HOST)
+        read_editor(read("reroutes"), HostNodes({}), max_all_steps=10)
 
 
 @pytest.mark.parametrize("name", ["single", "gguf.api", "two_people_in_turn"])

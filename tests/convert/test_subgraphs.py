@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from convert_server import read
-from evertalk_pack.convert import subgraphs
 from evertalk_pack.convert.conversion import convert
 from evertalk_pack.convert.errors import ConvertError
 from evertalk_pack.convert.host_nodes import HostNodes
 from evertalk_pack.convert.read_editor import read_editor
 from evertalk_pack.convert.source import Link, Source
+from evertalk_pack.convert.subgraphs import unpacked
 
 Graph = dict[str, Any]
 
@@ -240,13 +240,11 @@ def test_subgraph_that_holds_itself_is_refused_by_name() -> None:
         source(workflow(instance(), definitions=[endless]))
 
 
-def test_depth_and_number_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subgraphs, "MAX_DEPTH", 1)
+def test_depth_and_number_are_limited() -> None:
     with pytest.raises(ConvertError, match="more than 1 deep in each other"):
-        source(nested())
-    monkeypatch.setattr(subgraphs, "MAX_PARTS", 9)
+        unpacked(nested(), max_depth=1)
     with pytest.raises(ConvertError, match="more than 9 parts"):
-        source(workflow(instance()))
+        unpacked(workflow(instance()), max_parts=9)
 
 
 def test_group_nodes_are_refused_with_what_to_do() -> None:

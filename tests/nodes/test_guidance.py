@@ -28,7 +28,7 @@ def test_every_widget_reaches_the_settings() -> None:
         "audio_start_percent": 0.1,
         "audio_end_percent": 0.9,
     }
-    settings = result_of(EverTalkGuidance.execute(5, 4, apg=True, **rest))
+    settings = result_of(EverTalkGuidance.execute(text_scale=5, audio_scale=4, apg=True, **rest))
     assert settings == GuidanceSettings(5, 4, apg=True, **rest)
 
 

@@ -30,7 +30,6 @@ def reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reading:
     from evertalk_pack.nodes.host.codecs.text_embeds import load_text_embeds
     from evertalk_pack.nodes.host.run.estimate import told_seconds, told_size
 
-    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
     monkeypatch.setattr(run_lock, "_POLL_S", 0.01)
     card = ToyRun(tmp_path).card()
     more: dict[str, tuple[Reader, ...]] = {

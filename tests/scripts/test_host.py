@@ -133,16 +133,14 @@ def test_another_core_gets_an_environment_of_its_own_with_its_own_requirements(t
     assert host.ROOT / "requirements.txt" in chosen.requirements, "and what the pack needs"
 
 
-def test_the_pinned_core_stays_in_venv_and_another_python_goes_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(host, "VENV", tmp_path / ".venv")
+def test_the_pinned_core_stays_in_venv_and_another_python_goes_elsewhere(tmp_path: Path) -> None:
+    venv = tmp_path / ".venv"
     for core in (None, host.COMFYUI):
-        assert host.chosen_host(core, "", (3, 13)).venv == tmp_path / ".venv", "there is none yet"
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
-    assert host.chosen_host(None, "", (3, 11)).venv == tmp_path / ".venv"
-    other = host.chosen_host(None, "", (3, 13))
+        assert host.chosen_host(core, "", (3, 13), venv).venv == venv, "there is none yet"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.7\n")
+    assert host.chosen_host(None, "", (3, 11), venv).venv == venv
+    other = host.chosen_host(None, "", (3, 13), venv)
     assert other.venv == host.CACHE / "hosts" / f"{host.COMFYUI_VERSION}-py3.13" / "venv"
     assert (other.comfyui, other.requirements) == (host.COMFYUI, host.REQUIREMENTS)
 

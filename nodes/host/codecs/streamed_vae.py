@@ -35,8 +35,7 @@ from ..compat.compiled_files import keep_compiled_files
 
 def can_stream(vae: Any) -> bool:
     """Whether the pack knows this VAE's layers; any other goes the host's own way."""
-    tree = getattr(vae, "first_stage_model", None)
-    return type(tree) is WanVAE and is_streamable(tree)
+    return type(getattr(vae, "first_stage_model", None)) is WanVAE and is_streamable(vae.first_stage_model)
 
 
 def kernel_of_host(convolution: Any, x: torch.Tensor) -> ConvKernel:

@@ -75,14 +75,16 @@ def quantised_beside(
     return values_OI.to(weight_OI.device), scale_O1.to(weight_OI.device)
 
 
-def quantised_tokens(x_TI: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def quantised_tokens(
+    x_TI: torch.Tensor, chunk_tokens: int = CHUNK_TOKENS
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Tokens in fp8 and their scales; part after part, since the divided copy is larger than they are."""
     scale_T1 = row_scale(x_TI)
     if torch.compiler.is_compiling():  # one pass there, and no copy
         return (x_TI / scale_T1).to(FLOAT8), scale_T1
     out_TI = torch.empty(x_TI.shape, dtype=FLOAT8, device=x_TI.device)
-    for start in range(0, len(x_TI), CHUNK_TOKENS):
-        part = slice(start, start + CHUNK_TOKENS)
+    for start in range(0, len(x_TI), chunk_tokens):
+        part = slice(start, start + chunk_tokens)
         out_TI[part] = (x_TI[part] / scale_T1[part]).to(FLOAT8)
     return out_TI, scale_T1
 

@@ -36,7 +36,9 @@ BROKEN_BODY = (web.RequestPayloadError, ClientError, HttpProcessingError, zlib.e
 """What aiohttp raises where a body does not keep to its own headers, or its sender has left."""
 
 
-async def json_of(request: web.Request, what: str) -> object:
+async def json_of(
+    request: web.Request, what: str, most_bytes: int = MAX_BODY_BYTES, limit_s: float = BODY_S
+) -> object:
     """The JSON that a request brings; `what` it should have been, for the sentence.
 
     Raises:
@@ -44,7 +46,7 @@ async def json_of(request: web.Request, what: str) -> object:
             holds what no answer can hold: NaN, infinite numbers, halves of characters.
     """
     _check_charset(request.charset, what)
-    return await json_in(await body_of(request, what), request.charset, what)
+    return await json_in(await body_of(request, what, most_bytes, limit_s), request.charset, what)
 
 
 async def json_in(body: bytes, charset: str | None, what: str) -> object:
@@ -57,16 +59,18 @@ async def json_in(body: bytes, charset: str | None, what: str) -> object:
     )
 
 
-async def body_of(request: web.Request, what: str, most_bytes: int = MAX_BODY_BYTES) -> bytes:
+async def body_of(
+    request: web.Request, what: str, most_bytes: int = MAX_BODY_BYTES, limit_s: float = BODY_S
+) -> bytes:
     """What a request brings, unpacked.
 
     Raises:
-        RequestError: it is longer than `most_bytes`, broken, or does not arrive.
+        RequestError: it is longer than `most_bytes`, broken, or does not arrive within `limit_s`.
     """
     try:
-        return await asyncio.wait_for(_arrived(request, what, most_bytes), BODY_S)
+        return await asyncio.wait_for(_arrived(request, what, most_bytes), limit_s)
     except asyncio.TimeoutError as error:
-        raise RequestError(f"{what}: it did not arrive within {BODY_S:g} s; send it again") from error
+        raise RequestError(f"{what}: it did not arrive within {limit_s:g} s; send it again") from error
 
 
 def _check_charset(charset: str | None, what: str) -> None:

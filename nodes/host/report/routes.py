@@ -94,18 +94,22 @@ def in_sentences(path: str, answer: Answer) -> Answer:
     return answered
 
 
-async def worked_out(what: str, work: Callable[[], _T]) -> _T:
+async def worked_out(
+    what: str, work: Callable[[], _T], limit_s: float = ANSWER_S, most_at_once: int = MAX_AT_ONCE
+) -> _T:
     """What `work` gives, beside the event loop.
 
     Args:
         what: the beginning of the sentence if it cannot be given.
         work: reads files or much JSON.
+        limit_s: how long it is waited for.
+        most_at_once: so many may be at work, this one among them.
 
     Raises:
-        BusyError: it takes longer than ANSWER_S, or MAX_AT_ONCE others have not ended yet.
+        BusyError: it takes longer, or too many others have not ended yet.
     """
-    if len(_AT_WORK) >= MAX_AT_ONCE:
-        raise BusyError(f"{what}: {MAX_AT_ONCE} requests are being answered; try it in a while")
+    if len(_AT_WORK) >= most_at_once:
+        raise BusyError(f"{what}: {most_at_once} requests are being answered; try it in a while")
     ticket = object()
     _AT_WORK.add(ticket)
 
@@ -116,9 +120,9 @@ async def worked_out(what: str, work: Callable[[], _T]) -> _T:
             _AT_WORK.discard(ticket)
 
     try:
-        return await beside_loop(watched, ANSWER_S, "evertalk-route")
+        return await beside_loop(watched, limit_s, "evertalk-route")
     except asyncio.TimeoutError as error:
-        raise BusyError(f"{what}: no answer after {ANSWER_S:g} s; try it again in a while") from error
+        raise BusyError(f"{what}: no answer after {limit_s:g} s; try it again in a while") from error
 
 
 def refusal(sentence: str, status: int) -> web.Response:

@@ -72,7 +72,7 @@ def check_metadata(extra_pnginfo: object) -> None:
             )
 
 
-def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
+def run_metadata(prompt: Any, extra_pnginfo: Any, most_bytes: int = MAX_BYTES) -> RunMetadata:
     """The workflow and the prompt as texts; empty when the user switched that off.
 
     Raises:
@@ -90,9 +90,9 @@ def run_metadata(prompt: Any, extra_pnginfo: Any) -> RunMetadata:
     entries |= {name: value for name, value in sent.items() if name not in replaced}
     notes = [f"metadata: {name} of {SOURCE} is not written; the prompt that ran is" for name in replaced]
     texts: dict[str, str] = {}
-    left_bytes = MAX_BYTES
+    left_bytes = most_bytes
     for name, value in entries.items():
-        text, note = _written(name, value, left_bytes)
+        text, note = _written(name, value, left_bytes, most_bytes)
         if note:
             notes.append(note)
         if text is not None:
@@ -118,7 +118,7 @@ def _problem_of(name: object) -> str:
     return "" if plain(name) == name and "\n" not in name else "has a character that cannot be written"
 
 
-def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
+def _written(name: str, value: Any, left_bytes: int, most_bytes: int) -> tuple[str | None, str]:
     """An entry as text, or None; and what is not as it came."""
     kept_out = f"{name} is not written into the file"
     if name.lower() in KEPT_BY_CONTAINERS:
@@ -130,7 +130,7 @@ def _written(name: str, value: Any, left_bytes: int) -> tuple[str | None, str]:
     if len(text) > left_bytes:
         return None, (
             f"metadata: {kept_out}: it has {len(text) / 2**20:.1f} MiB, and all entries may have "
-            f"{MAX_BYTES / 2**20:g} MiB"
+            f"{most_bytes / 2**20:g} MiB"
         )
     # The host itself writes NaN into a prompt, for nodes that are to run each time.
     odd = has_odd_numbers and name != PROMPT

@@ -26,18 +26,22 @@ MAX_INPUTS = 1000
 """Of one node, above which the unknown are left out. A saved workflow may have a few, of an older release."""
 
 
-def with_plain_inputs(ours: Mapping[str, type[io.ComfyNode]], asked: Any) -> Any:
+def with_plain_inputs(
+    ours: Mapping[str, type[io.ComfyNode]], asked: Any, most_inputs: int = MAX_INPUTS
+) -> Any:
     """The body of a request to /prompt with the inputs of our nodes mended; all else as it came.
 
     Args:
         ours: the pack's nodes by the class names that prompts use.
         asked: the body.
+        most_inputs: of one node, above which the unknown are left out.
     """
-    return with_nodes_changed(asked, partial(_mended, ours))
+    return with_nodes_changed(asked, partial(_mended, ours, most_inputs))
 
 
 def _mended(
     ours: Mapping[str, type[io.ComfyNode]],
+    most_inputs: int,
     node_id: str,
     node: Mapping[str, object],
     inputs: Mapping[str, object],
@@ -45,7 +49,7 @@ def _mended(
     kind = cast("str", node["class_type"])
     if kind not in ours:
         return node
-    if len(inputs) > MAX_INPUTS:
+    if len(inputs) > most_inputs:
         known = {expected.id for expected in ours[kind].define_schema().inputs}
         LOG.warning(
             "%s %.40r: %d inputs came, of which it knows %d; the others are left out",

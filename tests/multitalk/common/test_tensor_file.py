@@ -40,32 +40,30 @@ def is_mapped(tensor: torch.Tensor) -> bool:
 @LINUX
 @pytest.mark.parametrize(("spill_bytes", "mapped"), [(40, True), (4000, False)])
 def test_pieces_become_one_tensor_in_memory_or_in_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spill_bytes: int, mapped: bool
+    tmp_path: Path, spill_bytes: int, mapped: bool
 ) -> None:
-    monkeypatch.setattr(tensor_file, "SPILL_BYTES", spill_bytes)
     whole = some(30, 2, 3)
-    joined = gathered(iter(whole.split(7)), tmp_path)
+    joined = gathered(iter(whole.split(7)), tmp_path, spill_bytes)
     assert torch.equal(joined, whole)
     assert is_mapped(joined) == mapped
-    blocks = gathered_channels(iter(whole[:2, 0].split(2, dim=1)), tmp_path)
+    blocks = gathered_channels(iter(whole[:2, 0].split(2, dim=1)), tmp_path, spill_bytes)
     assert torch.equal(blocks, whole[:2, 0])
     assert blocks.is_contiguous()
 
 
 @LINUX
-def test_channels_in_a_file_are_each_in_one_stretch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensor_file, "SPILL_BYTES", 100)
+def test_channels_in_a_file_are_each_in_one_stretch(tmp_path: Path) -> None:
     whole_CT = some(2, 1000)
-    joined_CT = gathered_channels(iter(whole_CT.split(37, dim=1)), tmp_path)
+    joined_CT = gathered_channels(iter(whole_CT.split(37, dim=1)), tmp_path, spill_bytes=100)
     assert torch.equal(joined_CT, whole_CT)
     assert joined_CT.is_contiguous()
     assert is_mapped(joined_CT)
 
 
-def test_without_a_folder_all_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensor_file, "SPILL_BYTES", 4)
-    assert torch.equal(gathered(iter(some(9).split(2)), None), some(9))
-    assert torch.equal(gathered_channels(iter(some(1, 9).split(2, dim=1)), None), some(1, 9))
+def test_without_a_folder_all_stays_in_memory() -> None:
+    assert torch.equal(gathered(iter(some(9).split(2)), None, spill_bytes=4), some(9))
+    joined = gathered_channels(iter(some(1, 9).split(2, dim=1)), None, spill_bytes=4)
+    assert torch.equal(joined, some(1, 9))
     assert gathered_channels(iter(()), None).shape == (1, 0)
 
 
@@ -129,9 +127,8 @@ def test_full_disk_is_told_with_what_to_do(
     def pieces() -> Iterator[torch.Tensor]:
         yield torch.zeros(values)
 
-    monkeypatch.setattr(tensor_file, "SPILL_BYTES", 0)
     with pytest.raises(InputError, match=r"temp folder: .* cannot be written \(No space left on device\)"):
-        gathered(pieces(), tmp_path)
+        gathered(pieces(), tmp_path, spill_bytes=0)
 
 
 @LINUX

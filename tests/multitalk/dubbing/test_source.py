@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.dubbing import source as source_video
 from evertalk_pack.multitalk.dubbing.source import open_source
-from evertalk_pack.multitalk.media import frame_reader, sound_file
+from evertalk_pack.multitalk.media import sound_file
+from evertalk_pack.multitalk.media.frame_reader import FrameReader
 from evertalk_pack.multitalk.media.video_reader import read_sound
 from source_clips import SAMPLE_RATE_HZ, add_tone, at_fps, grey, write_clip, write_growing_clip, write_tone
 
@@ -93,13 +93,10 @@ def test_file_closed_before_its_first_frame_is_refused(tmp_path: Path, suffix: s
         open_source(clip)
 
 
-def test_pictures_that_would_fill_the_memory_are_refused_by_the_header(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source_video, "MAX_PIXELS", 4000)
+def test_pictures_that_would_fill_the_memory_are_refused_by_the_header(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", at_fps(Fraction(25), 3))
     with pytest.raises(InputError, match=r"a\.mp4 has pictures of 64x64, expected .* at most. Scale"):
-        open_source(clip)
+        open_source(clip, max_pixels=4000)
 
 
 def test_real_bomb_of_a_picture_is_refused_in_no_memory(tmp_path: Path) -> None:
@@ -117,14 +114,12 @@ def test_real_bomb_of_a_picture_is_refused_in_no_memory(tmp_path: Path) -> None:
         open_source(clip)
 
 
-def test_frames_that_grow_behind_the_header_are_never_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_that_grow_behind_the_header_are_never_decoded(tmp_path: Path) -> None:
     grown = write_growing_clip(tmp_path / "grown.h264", (64, 256))
     widths = {frame.width for _, frame in open_source(grown).reader().frames_from_start()}
     assert widths == {64, 256}
-    monkeypatch.setattr(frame_reader, "MAX_PIXELS", 10_000)
-    widths = {frame.width for _, frame in open_source(grown).reader().frames_from_start()}
+    reader = FrameReader(str(grown), max_pixels=10_000)
+    widths = {frame.width for _, frame in reader.frames_from_start()}
     assert widths == {64}
 
 

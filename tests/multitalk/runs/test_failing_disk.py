@@ -9,14 +9,14 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 from evertalk_pack.multitalk.common.errors import RunStoreError
-from evertalk_pack.multitalk.runs import lock as run_lock
 from failing_disk import FailingDisk, failing
-from toy_run import Stop, StopError, ToyRun, bytes_of
+from toy_run import NO_WAITING, Stop, StopError, ToyRun, bytes_of
 
 LOG = logging.getLogger(__name__)
 COUNT = int(os.environ.get("EVERTALK_DISK_FAULTS", "3"))
@@ -62,38 +62,35 @@ FAULTS = (
 )
 
 
+toy_run = partial(ToyRun, frames=FRAMES, rules=NO_WAITING)
+
+
 def new(output: Path) -> ToyRun:
     """A run from its beginning."""
-    return ToyRun(output, frames=FRAMES)
+    return toy_run(output)
 
 
 def stopped(output: Path) -> ToyRun:
     """A run that goes on behind two finished windows."""
     with pytest.raises(StopError):
-        ToyRun(output, frames=FRAMES, before_window=Stop(2)).play()
-    return ToyRun(output, frames=FRAMES)
+        toy_run(output, before_window=Stop(2)).play()
+    return toy_run(output)
 
 
 def finished(output: Path) -> ToyRun:
     """A run whose video stands."""
-    ToyRun(output, frames=FRAMES).play()
-    return ToyRun(output, frames=FRAMES)
+    toy_run(output).play()
+    return toy_run(output)
 
 
 KINDS: dict[Callable[[Path], ToyRun], int] = {new: 0, stopped: 2, finished: 3}
 """How a run begins, and how many of its windows are finished then."""
 
 
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that could not be removed is of this process, which holds it no more: nobody is waited for."""
-    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
-
-
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The video of a run that nothing disturbed."""
-    return bytes_of(ToyRun(tmp_path_factory.mktemp("whole"), frames=FRAMES).play())
+    return bytes_of(toy_run(tmp_path_factory.mktemp("whole")).play())
 
 
 def complaint(run: ToyRun, disk: FailingDisk, fault: Fault, done: int, expected: dict[str, bytes]) -> str:
@@ -109,14 +106,13 @@ def complaint(run: ToyRun, disk: FailingDisk, fault: Fault, done: int, expected:
         return f"call {disk.first}: {type(error).__name__}: {error}"
     if told and fault.words not in told:
         return f"call {disk.first}: {told}"
-    after = ToyRun(run.output, frames=FRAMES)
+    after = toy_run(run.output)
     if bytes_of(after.play()) != expected:
         return f"call {disk.first}: other bytes"
     lost = written & set(after.backend.sampled)
     return f"call {disk.first}: lost {sorted(lost)}" if lost else ""
 
 
-@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_nothing_is_lost_on_a_failing_disk(

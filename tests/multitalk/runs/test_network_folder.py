@@ -10,15 +10,15 @@ import logging
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 from evertalk_pack.multitalk.common.errors import RunStoreError
-from evertalk_pack.multitalk.runs import lock as run_lock
 from evertalk_pack.multitalk.runs.folder import store_error
 from network_folder import NoShareError, Share, share_at
-from toy_run import Stop, StopError, ToyRun, bytes_of
+from toy_run import NO_WAITING, Stop, StopError, ToyRun, bytes_of
 
 pytestmark = pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs /dev/fuse")
 
@@ -31,16 +31,13 @@ AWAY = "does not answer"
 Hurt = Callable[[Share, int], object]
 
 
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that could not be removed is of this process, which holds it no more: nobody is waited for."""
-    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
+toy_run = partial(ToyRun, frames=FRAMES, rules=NO_WAITING)
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The video of a run that nothing disturbed."""
-    return bytes_of(ToyRun(tmp_path_factory.mktemp("whole"), frames=FRAMES).play())
+    return bytes_of(toy_run(tmp_path_factory.mktemp("whole")).play())
 
 
 @contextmanager
@@ -57,7 +54,7 @@ def requests_of(folder: Path) -> int:
     """How many requests a run makes."""
     folder.mkdir()
     with mounted(folder) as share:
-        ToyRun(share.folder, frames=FRAMES).play()
+        toy_run(share.folder).play()
         return share.change()
 
 
@@ -73,7 +70,7 @@ def complaint(folder: Path, first: int, hurt: Hurt, expected: dict[str, bytes]) 
     told = ""
     folder.mkdir()
     with mounted(folder) as share:
-        run = ToyRun(share.folder, frames=FRAMES, written=lambda record, _: written.add(record.index))
+        run = toy_run(share.folder, written=lambda record, _: written.add(record.index))
         hurt(share, first)
         try:
             run.play()
@@ -84,7 +81,7 @@ def complaint(folder: Path, first: int, hurt: Hurt, expected: dict[str, bytes]) 
     if told and AWAY not in told:
         return f"request {first}: {told}"
     with mounted(folder) as share:
-        after = ToyRun(share.folder, frames=FRAMES)
+        after = toy_run(share.folder)
         if bytes_of(after.play()) != expected:
             return f"request {first}: other bytes"
     lost = written & set(after.backend.sampled)
@@ -125,25 +122,25 @@ def test_a_share_that_holds_its_answers_is_waited_for(tmp_path: Path, expected: 
         folder.mkdir()
         with mounted(folder) as share:
             share.change(first=first, hold_s=1.0)
-            assert bytes_of(ToyRun(share.folder, frames=FRAMES).play()) == expected
+            assert bytes_of(toy_run(share.folder).play()) == expected
 
 
 def test_a_slow_share_gives_the_same_video(tmp_path: Path, expected: dict[str, bytes]) -> None:
     with mounted(tmp_path) as share:
         share.change(slow_s=0.002)
-        assert bytes_of(ToyRun(share.folder, frames=FRAMES).play()) == expected
+        assert bytes_of(toy_run(share.folder).play()) == expected
 
 
 def test_a_share_whose_server_dies_is_told_of_and_the_run_goes_on_when_it_is_back(
     tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     with mounted(tmp_path) as share:
-        run = ToyRun(share.folder, frames=FRAMES)
+        run = toy_run(share.folder)
         run.before_window = lambda index: share.kill() if index == 2 else None
         with pytest.raises(RunStoreError, match=AWAY):
             run.play()
     with mounted(tmp_path) as share:
-        after = ToyRun(share.folder, frames=FRAMES)
+        after = toy_run(share.folder)
         assert bytes_of(after.play()) == expected
     assert after.backend.sampled[0] >= 1
 
@@ -162,12 +159,12 @@ def test_windows_of_a_share_that_is_away_at_the_start_are_not_taken_for_lost(
 ) -> None:
     with mounted(tmp_path) as share:
         with pytest.raises(StopError):
-            ToyRun(share.folder, frames=FRAMES, before_window=Stop(2)).play()
+            toy_run(share.folder, before_window=Stop(2)).play()
         for first in (1, 5, 20, 40):
             share.change(code=errno.ETIMEDOUT, first=first)
             with pytest.raises(RunStoreError, match=AWAY):
-                ToyRun(share.folder, frames=FRAMES).play()
+                toy_run(share.folder).play()
             share.change()
-        after = ToyRun(share.folder, frames=FRAMES)
+        after = toy_run(share.folder)
         assert bytes_of(after.play()) == expected
     assert after.backend.sampled == [2]

@@ -5,16 +5,16 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.common import atomic_file
 from evertalk_pack.multitalk.media.output_format import PNG_SEQUENCE
-from evertalk_pack.multitalk.runs import lock as run_lock
-from evertalk_pack.multitalk.runs import window_records
+from evertalk_pack.multitalk.runs.window_records import StoreRules
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from power_cut import Moment, State, distinct, recording
-from toy_run import Stop, StopError, ToyBackend, ToyRun, bytes_of
+from toy_run import NO_WAITING, Stop, StopError, ToyBackend, ToyRun, bytes_of
 
 LOG = logging.getLogger(__name__)
 COUNT = int(os.environ.get("EVERTALK_POWER_CUTS", "20"))
@@ -54,67 +54,71 @@ def complaint(state: State, run: ToyRun, expected: dict[str, bytes], output: Pat
     return f"{state.name}: lost {sorted(lost)} of {state.said}" if lost else ""
 
 
+toy_run = partial(ToyRun, rules=NO_WAITING)
+LONG = StoreRules(whole=1, share=1, stale_s=0.0)
+"""As in a run of hours: after the first window the manifest is not written after each."""
+
+
 def plain(output: Path) -> ToyRun:
-    return ToyRun(output, frames=40)
+    return toy_run(output, frames=40)
 
 
 def pictures(output: Path) -> ToyRun:
-    return ToyRun(output, frames=30, written_as=PNG_SEQUENCE)
+    return toy_run(output, frames=30, written_as=PNG_SEQUENCE)
 
 
 def going_on(output: Path) -> ToyRun:
     """Stopped before its third window, and queued again."""
     with pytest.raises(StopError):
-        ToyRun(output, frames=40, before_window=Stop(2)).play()
-    return ToyRun(output, frames=40)
+        toy_run(output, frames=40, before_window=Stop(2)).play()
+    return toy_run(output, frames=40)
 
 
 def longer(output: Path) -> ToyRun:
     """Begins with the windows of a finished run whose sound was shorter."""
-    ToyRun(output, frames=40).play()
-    return ToyRun(output, frames=60)
+    toy_run(output, frames=40).play()
+    return toy_run(output, frames=60)
 
 
 def finished(output: Path) -> ToyRun:
     """Queued again when all is done."""
-    ToyRun(output, frames=30).play()
-    return ToyRun(output, frames=30)
+    toy_run(output, frames=30).play()
+    return toy_run(output, frames=30)
 
 
 def other_seed(output: Path) -> ToyRun:
     """A finished run, of which a window is made again with another seed."""
-    ToyRun(output, frames=40).play()
-    return ToyRun(output, frames=40, window_seeds=WindowSeeds(((1, 5),)))
+    toy_run(output, frames=40).play()
+    return toy_run(output, frames=40, window_seeds=WindowSeeds(((1, 5),)))
 
 
-def after_a_cut(output: Path) -> ToyRun:
+def after_a_cut(output: Path, rules: StoreRules = NO_WAITING) -> ToyRun:
     """Goes on after a power cut, and there is another."""
     before = output.with_name("before")
     before.mkdir()
-    moments = recorded(ToyRun(before, frames=40))
+    moments = recorded(toy_run(before, frames=40, rules=rules))
     distinct(moments[len(moments) // 3 :], seed=3, most=1)[0].write(output)
-    return ToyRun(output, frames=40)
+    return toy_run(output, frames=40, rules=rules)
 
 
 def hours(output: Path) -> ToyRun:
-    """Long enough for its manifest to be written twice after the first window, with `records`."""
-    return ToyRun(output, frames=80)
+    """Long enough for its manifest to be written twice after the first window."""
+    return toy_run(output, frames=80, rules=LONG)
 
 
 def hours_going_on(output: Path) -> ToyRun:
     """Stopped where windows have records of their own, and queued again."""
     with pytest.raises(StopError):
-        ToyRun(output, frames=80, before_window=Stop(4)).play()
-    return ToyRun(output, frames=80)
+        toy_run(output, frames=80, rules=LONG, before_window=Stop(4)).play()
+    return toy_run(output, frames=80, rules=LONG)
+
+
+def hours_after_a_cut(output: Path) -> ToyRun:
+    """As after_a_cut, in a run of hours."""
+    return after_a_cut(output, LONG)
 
 
 KINDS = (plain, pictures, going_on, longer, finished, other_seed, after_a_cut)
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torn lock is waited for; the machine that held it is this one, so there is nothing to wait for."""
-    monkeypatch.setattr(run_lock, "STALE_S", 0.0)
 
 
 def complaints(run: ToyRun, states: list[State], folder: Path) -> list[str]:
@@ -131,21 +135,12 @@ def complaints(run: ToyRun, states: list[State], folder: Path) -> list[str]:
     return [one for one in found if one]
 
 
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a run of hours: after the first window the manifest is not written after each."""
-    monkeypatch.setattr(window_records, "WHOLE", 1)
-    monkeypatch.setattr(window_records, "SHARE", 1)
-
-
-@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_said_to_be_written_is_lost(kind: Callable[[Path], ToyRun], tmp_path: Path) -> None:
     check_kind(kind, tmp_path)
 
 
-@pytest.mark.usefixtures("no_waiting", "records")
-@pytest.mark.parametrize("kind", [hours, hours_going_on, after_a_cut])
+@pytest.mark.parametrize("kind", [hours, hours_going_on, hours_after_a_cut])
 def test_nothing_said_to_be_written_of_a_long_run_is_lost(
     kind: Callable[[Path], ToyRun], tmp_path: Path
 ) -> None:
@@ -167,13 +162,12 @@ def unsynced(_path: Path) -> None:
     """A flush that does nothing."""
 
 
-@pytest.mark.usefixtures("no_waiting")
 @pytest.mark.parametrize("call", ["flush_file", "flush_folder"])
 def test_a_store_that_does_not_wait_for_the_disk_is_found_out(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "recorded").mkdir()
-    run = ToyRun(tmp_path / "recorded", frames=30)
+    run = toy_run(tmp_path / "recorded", frames=30)
     with monkeypatch.context() as patch:
         patch.setattr(atomic_file, call, unsynced)
         moments = recorded(run)

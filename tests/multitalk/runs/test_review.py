@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from evertalk_pack.multitalk.media.video_reader import read_frames
-from evertalk_pack.multitalk.runs import overlap_file
 from evertalk_pack.multitalk.runs.manifest import NAME, read_manifest
 from evertalk_pack.multitalk.runs.pausing import Pausing, paused_text
+from evertalk_pack.multitalk.runs.window_records import StoreRules
 from evertalk_pack.multitalk.windows.seeds import WindowSeeds
 from toy_run import ToyRun
 
@@ -14,6 +14,7 @@ WINDOWS = 5
 """Of a toy run of 60 frames, which begin at 0, 12, 24, ..."""
 
 THIRD = WindowSeeds(((2, 99),))
+NO_ROOM = StoreRules(carry_bytes=1)
 
 
 def whole_run(folder: Path, seeds: WindowSeeds | None = None) -> bytes:
@@ -63,23 +64,17 @@ def test_frames_before_the_window_are_those_of_the_first_run(tmp_path: Path) -> 
     assert not first[29:].equal(other[29:])
 
 
-def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
+def test_where_motion_frames_were_dropped_a_few_windows_are_made_once_more(tmp_path: Path) -> None:
     output = tmp_path / "output"
     output.mkdir()
-    ToyRun(output).play()
-    again = ToyRun(output, window_seeds=THIRD)
+    ToyRun(output, rules=NO_ROOM).play()
+    again = ToyRun(output, window_seeds=THIRD, rules=NO_ROOM)
     assert again.play().read_bytes() == whole_run(tmp_path / "scratch", THIRD)
     assert again.backend.sampled == [0, 1, 2, 3, 4]
 
 
-def test_motion_frames_that_would_fill_the_disk_are_deleted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 1)
-    run = ToyRun(tmp_path)
+def test_motion_frames_that_would_fill_the_disk_are_deleted(tmp_path: Path) -> None:
+    run = ToyRun(tmp_path, rules=NO_ROOM)
     run.play()
     assert run.store is not None
     kept = sorted(file.name for file in run.store.folder.glob("c*.safetensors"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from evertalk_pack.multitalk.common import atomic_file
 from evertalk_pack.multitalk.common.fingerprint import fingerprint
-from evertalk_pack.multitalk.runs import overlap_file, window_records
+from evertalk_pack.multitalk.runs import window_records
 from evertalk_pack.multitalk.runs.manifest import (
     MAX_BYTES,
     MAX_WINDOWS,
@@ -26,6 +26,7 @@ from evertalk_pack.multitalk.runs.manifest import (
 from evertalk_pack.multitalk.runs.window_records import (
     MAX_RECORD_BYTES,
     FinishedWindows,
+    StoreRules,
     read_run,
     record_name,
     store_manifest,
@@ -37,11 +38,8 @@ CARRY_BYTES = 1_000
 FINGERPRINT = fingerprint("a run")
 
 
-@pytest.fixture(autouse=True)
-def soon_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run counts as long after a few windows, and has room for the motion frames of a few."""
-    monkeypatch.setattr(window_records, "WHOLE", WHOLE)
-    monkeypatch.setattr(overlap_file, "KEPT_BYTES", 8 * CARRY_BYTES)
+SOON_LONG = StoreRules(WHOLE, SHARE, carry_bytes=8 * CARRY_BYTES)
+"""A run counts as long after a few windows, and has room for the motion frames of a few."""
 
 
 def window(index: int) -> WindowRecord:
@@ -67,7 +65,7 @@ def finish(windows: FinishedWindows, indices: Iterator[int] | range, folder: Pat
 def begun(folder: Path, planned: int) -> FinishedWindows:
     manifest = Manifest(FINGERPRINT, {}, planned)
     store_manifest(folder, manifest)
-    return FinishedWindows(folder, manifest)
+    return FinishedWindows(folder, manifest, SOON_LONG)
 
 
 @pytest.fixture
@@ -175,10 +173,10 @@ def test_manifest_of_the_most_windows_can_be_read() -> None:
 def test_long_run_goes_on_behind_its_last_record_and_gives_the_same_video(tmp_path: Path) -> None:
     expected = ToyRun(tmp_path / "whole", frames=140).play().read_bytes()
     with pytest.raises(StopError):
-        ToyRun(tmp_path, frames=140, before_window=Stop(7)).play()
+        ToyRun(tmp_path, rules=SOON_LONG, frames=140, before_window=Stop(7)).play()
     (folder,) = tmp_path.glob("EverTalk/*.run")
     assert len(read_manifest(folder / NAME).windows) == WHOLE
-    run = ToyRun(tmp_path, frames=140)
+    run = ToyRun(tmp_path, rules=SOON_LONG, frames=140)
     assert run.play().read_bytes() == expected
     assert run.backend.sampled[0] == 7
     assert [*folder.glob("w*")] == []
@@ -186,7 +184,7 @@ def test_long_run_goes_on_behind_its_last_record_and_gives_the_same_video(tmp_pa
 
 def test_longer_run_begins_with_windows_that_have_records(tmp_path: Path) -> None:
     with pytest.raises(StopError):
-        ToyRun(tmp_path, frames=140, before_window=Stop(7)).play()
-    run = ToyRun(tmp_path, frames=150)
+        ToyRun(tmp_path, rules=SOON_LONG, frames=140, before_window=Stop(7)).play()
+    run = ToyRun(tmp_path, rules=SOON_LONG, frames=150)
     run.play()
     assert run.backend.sampled[0] == 7

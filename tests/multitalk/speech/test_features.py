@@ -1,6 +1,6 @@
 import pytest
 import torch
-from evertalk_pack.multitalk.speech import features as speech_features
+from evertalk_pack.multitalk.speech.config import SpeechEncoderConfig
 from evertalk_pack.multitalk.speech.features import (
     ConvLayer,
     in_norm,
@@ -41,12 +41,12 @@ def test_pieces_give_each_output_of_a_convolution_once(outputs: int) -> None:
 
 @pytest.mark.parametrize("config", [BASE, LARGE], ids=["base", "large"])
 def test_a_track_in_pieces_has_the_features_of_the_whole(
-    config: speech_features.SpeechEncoderConfig, monkeypatch: pytest.MonkeyPatch
+    config: SpeechEncoderConfig,
 ) -> None:
     extractor = tiny_encoder(config).feature_extractor
     samples_T = speech_like(16000)
     whole_FC = extractor(samples_T, 16000)
-    monkeypatch.setattr(speech_features, "PIECE_FEATURES", 7)
+    extractor.piece_features = 7
     assert whole_FC.shape == (49, 16)
     assert torch.allclose(extractor(samples_T, 16000), whole_FC, atol=1e-4)
 

@@ -56,13 +56,11 @@ def test_a_row_of_zeros_has_room_for_a_patch() -> None:
     assert 448 * scale[1] == 16 * 4
 
 
-def test_tokens_are_quantised_alike_in_parts_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from evertalk_pack.nodes.host.model import rowwise_fp8
+def test_tokens_are_quantised_alike_in_parts_and_at_once() -> None:
+    from evertalk_pack.nodes.host.model.rowwise_fp8 import quantised_tokens
 
     x_TI = torch.randn(10, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
-    whole = rowwise_fp8.quantised_tokens(x_TI)
-    monkeypatch.setattr(rowwise_fp8, "CHUNK_TOKENS", 3)
-    parts = rowwise_fp8.quantised_tokens(x_TI)
+    whole, parts = quantised_tokens(x_TI), quantised_tokens(x_TI, chunk_tokens=3)
     assert torch.equal(whole[0].float(), parts[0].float())
     assert torch.equal(whole[1], parts[1])
 

@@ -3,18 +3,19 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
-from evertalk_pack.nodes.host.report import request_json, routes
+from evertalk_pack.nodes.host.report import request_json
 from evertalk_pack.nodes.host.report.request_json import json_of, parsed
 from evertalk_pack.nodes.host.report.routes import RequestError, in_sentences, worked_out
 
 
-async def echo(request: web.Request) -> web.Response:
-    return web.json_response({"came": await json_of(request, "the body")})
+async def echo(request: web.Request, **limits: Any) -> web.Response:
+    return web.json_response({"came": await json_of(request, "the body", **limits)})
 
 
 def asked(
@@ -73,38 +74,33 @@ def test_other_encodings_are_refused_by_name(charset: str) -> None:
     assert answer["error"].startswith(f"the body: it came in the encoding `{charset[:80]}")
 
 
-def test_body_that_is_too_long_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_json, "MAX_BODY_BYTES", 1_000)
-    status, answer = asked(echo, data=b" " * 100_000)
+def test_body_that_is_too_long_is_refused_before_it_is_read() -> None:
+    status, answer = asked(partial(echo, most_bytes=1_000), data=b" " * 100_000)
     assert (status, answer) == (
         400,
         {"error": "the body: it is longer than 1000 bytes; send a smaller workflow"},
     )
 
 
-def test_body_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_json, "BODY_S", 0.1)
-
+def test_body_that_does_not_end_is_not_waited_for() -> None:
     async def slowly() -> Any:
         yield b"{"
         await asyncio.sleep(5)
 
-    status, answer = asked(echo, data=slowly())
+    status, answer = asked(partial(echo, limit_s=0.1), data=slowly())
     assert (status, answer) == (400, {"error": "the body: it did not arrive within 0.1 s; send it again"})
 
 
-def test_answer_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "ANSWER_S", 0.1)
+def test_answer_that_takes_too_long_is_not_waited_for() -> None:
     end = threading.Event()
 
-    async def never(_request: web.Request) -> web.Response:
-        await worked_out("the answer", lambda: end.wait(10))
+    async def never(_request: web.Request, most_at_once: int = 8) -> web.Response:
+        await worked_out("the answer", lambda: end.wait(10), 0.1, most_at_once)
         return web.Response()
 
     status, answer = asked(never)
     assert (status, answer["error"]) == (503, "the answer: no answer after 0.1 s; try it again in a while")
-    monkeypatch.setattr(routes, "MAX_AT_ONCE", 1)
-    status, answer = asked(never)
+    status, answer = asked(partial(never, most_at_once=1))
     assert (status, answer["error"]) == (503, "the answer: 1 requests are being answered; try it in a while")
     end.set()
 

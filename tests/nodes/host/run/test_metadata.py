@@ -13,10 +13,10 @@ PROMPT: dict[str, Any] = {"8": {"class_type": "EverTalkSampler", "inputs": {"see
 AS_QUEUED = {"8": {"class_type": "EverTalkSampler", "inputs": {"seed": 1}}}
 
 
-def written(extra: Any, prompt: Any = PROMPT) -> tuple[dict[str, Any], tuple[str, ...]]:
+def written(extra: Any, prompt: Any = PROMPT, **limits: int) -> tuple[dict[str, Any], tuple[str, ...]]:
     from evertalk_pack.nodes.host.run.metadata import run_metadata
 
-    made = run_metadata(prompt, extra)
+    made = run_metadata(prompt, extra, **limits)
     return {
         name: json.loads(text, parse_constant=pytest.fail) for name, text in made.texts.items()
     }, made.notes
@@ -89,11 +89,9 @@ def test_what_is_nested_too_deep_is_left_out_aloud() -> None:
     assert notes == ("metadata: deep is not written into the file: it is nested more than 200 deep",)
 
 
-def test_what_is_too_large_is_left_out_aloud_and_the_rest_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    from evertalk_pack.nodes.host.run import metadata as run_metadata
-
-    monkeypatch.setattr(run_metadata, "MAX_BYTES", 2**20)
-    entries, notes = written({"picture": "x" * 2**20, "workflow": {"nodes": []}})
+def test_what_is_too_large_is_left_out_aloud_and_the_rest_is_written() -> None:
+    content = {"picture": "x" * 2**20, "workflow": {"nodes": []}}
+    entries, notes = written(content, most_bytes=2**20)
     assert entries == {"prompt": AS_QUEUED, "workflow": {"nodes": []}}
     (note,) = notes
     assert note == (

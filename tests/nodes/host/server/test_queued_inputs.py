@@ -7,12 +7,12 @@ import pytest
 pytestmark = pytest.mark.host
 
 
-def mended(inputs: Any, kind: str = "EverTalkSpeakers") -> Any:
+def mended(inputs: Any, kind: str = "EverTalkSpeakers", **limits: int) -> Any:
     from evertalk_pack.nodes.host.server.queued_inputs import with_plain_inputs
     from evertalk_pack.nodes.speakers import EverTalkSpeakers
 
     asked = {"prompt": {"1": {"class_type": kind, "inputs": inputs}}, "number": 3}
-    made = with_plain_inputs({"EverTalkSpeakers": EverTalkSpeakers}, asked)
+    made = with_plain_inputs({"EverTalkSpeakers": EverTalkSpeakers}, asked, **limits)
     assert made["number"] == 3
     return made["prompt"]["1"]["inputs"]
 
@@ -35,15 +35,10 @@ def test_a_foreign_node_stays() -> None:
     assert mended(wrapped, kind=["EverTalkSpeakers"]) == wrapped  # type: ignore[arg-type]
 
 
-def test_of_too_many_inputs_those_that_the_node_knows_stay(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from evertalk_pack.nodes.host.server import queued_inputs
-
-    monkeypatch.setattr(queued_inputs, "MAX_INPUTS", 3)
+def test_of_too_many_inputs_those_that_the_node_knows_stay(caplog: pytest.LogCaptureFixture) -> None:
     few = {"boxes": "", "audio_a": ["3", 0], "audio_z": ["3", 0]}
-    assert mended(few) == few
-    assert mended({**few, "mask_z": 3}) == {"boxes": "", "audio_a": ["3", 0]}
+    assert mended(few, most_inputs=3) == few
+    assert mended({**few, "mask_z": 3}, most_inputs=3) == {"boxes": "", "audio_a": ["3", 0]}
     assert "EverTalkSpeakers '1': 4 inputs came, of which it knows 2; the others are left out" in caplog.text
 
 
