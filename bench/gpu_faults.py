@@ -26,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +117,25 @@ def begin(stand: Stand) -> dict[str, Any]:
 
 def end(stand: Stand) -> dict[str, Any]:
     """The memory once all models are in RAM again, as it was before the faults; its row."""
-    idle_gb = stand.unload()
+    try:
+        idle_gb = stand.unload()
+    except Exception as error:  # noqa: BLE001  told as a row
+        return lost(stand, "all", error)
     is_kept = idle_gb <= stand.idle_gb + SPARE_GB
     broken = [] if is_kept else [f"GPU memory without models: {stand.idle_gb} GB before, {idle_gb} GB now"]
     return {"fault": "all", "ended": "unloaded", "used_gb": [stand.idle_gb, idle_gb], "broken": broken}
+
+
+def lost(stand: Stand, name: str, error: Exception) -> dict[str, Any]:
+    """The row where something went wrong that nothing was promised of; the server is ended."""
+    stand.end()
+    broken = [f"{type(error).__name__}: {error}", str(getattr(error, "trace", ""))[-3000:]]
+    return {
+        "fault": name,
+        "ended": "lost",
+        "broken": [one for one in broken if one],
+        "log_end": lines_of(stand.log)[-LAST_LINES:],
+    }
 
 
 def seconds_since(started: float) -> dict[str, float]:
@@ -138,9 +152,8 @@ def try_one(stand: Stand, fault: GpuFault) -> dict[str, Any]:
     try:
         provoke(stand, fault, row)
     except Exception as error:  # noqa: BLE001  the next fault is tried
-        stand.end()
-        row["broken"] = [f"{type(error).__name__}: {error}", *row.get("broken", [])]
-        row = {"fault": fault.name, "ended": "lost", **row}
+        found = lost(stand, fault.name, error)
+        row |= found | {"broken": [*found["broken"], *row.get("broken", [])]}
     if row["broken"]:
         row["log_end"] = lines_of(stand.log)[-LAST_LINES:]
     return row | seconds_since(started)
@@ -151,20 +164,12 @@ def rows_of(stand: Stand, faults: Iterable[GpuFault]) -> Iterable[dict[str, Any]
     try:
         yield begin(stand)
     except Exception as error:  # noqa: BLE001  told as a row
-        stand.end()
-        broken = [f"{type(error).__name__}: {error}", str(getattr(error, "trace", ""))[-3000:]]
-        yield {
-            "fault": "none",
-            "ended": "lost",
-            "broken": broken,
-            "log_end": lines_of(stand.log)[-LAST_LINES:],
-        }
+        yield lost(stand, "none", error)
         return
     chosen = [*faults]
     for fault in (one for one in chosen if not one.breaks_gpu):
         yield try_one(stand, fault)
-    with suppress(ServerError, OSError):  # the rows before say what became of the server
-        yield end(stand)
+    yield end(stand)
     for fault in (one for one in chosen if one.breaks_gpu):
         yield try_one(stand, fault)
 
