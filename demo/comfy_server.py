@@ -5,9 +5,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar, Protocol
 
 from comfy_client import ComfyClient, ServerError
 
@@ -40,6 +41,25 @@ def make_base_directory(base: Path, pack_name: str = LINK_NAME) -> None:
         link.symlink_to(PACK, target_is_directory=True)
 
 
+class Process(Protocol):
+    """What is needed of a server's process; subprocess.Popen has it."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+def start_process(command: Sequence[str], folder: Path, environment: dict[str, str], log: Path) -> Process:
+    """Start a command in a folder, with these variables and no input; all that it prints goes to `log`."""
+    with log.open("wb") as printed:
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed
+        )
+
+
 class ComfyServer:
     """A server process and the client that speaks to it; use it as a context manager.
 
@@ -55,7 +75,12 @@ class ComfyServer:
         base: its folder: models, input, and server.log.
         output: the folder that results are written to; base/output unless another was chosen.
         client: speaks to it.
+        start_process: starts the process of every server.
     """
+
+    start_process: ClassVar[Callable[[Sequence[str], Path, dict[str, str], Path], Process]] = staticmethod(
+        start_process
+    )
 
     def __init__(
         self,
@@ -72,7 +97,7 @@ class ComfyServer:
         self._comfyui = comfyui.resolve()
         self._pack_name = pack_name
         self._start = [str(python or sys.executable), str(self._comfyui / "main.py"), *flags]
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._port = free_port()
         self.client = ComfyClient(f"http://127.0.0.1:{self._port}")
 
@@ -109,10 +134,7 @@ class ComfyServer:
         # The pack's folder must not be on the server's path: its nodes/ would hide ComfyUI's nodes.py.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment["PYTHONUNBUFFERED"] = "1"
-        with self._log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self.base, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        self._process = type(self).start_process(command, self.base, environment, self._log_file)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from needed import refuse
-from workers import LONGEST, WORKERS, in_order, unit_of, workers_for
+from workers import LONGEST, TOGETHER, WORKERS, in_order, unit_of, workers_for
 
 ROOT = Path(__file__).resolve().parent.parent
 RAN = re.compile(r"^\[(gw\d)\] .* PASSED (\S+)", re.MULTILINE)
@@ -52,6 +52,9 @@ def test_what_shares_a_server_an_editor_or_ray_stays_together() -> None:
     assert unit_of(f"{gaps}[newest_nodes]") != unit_of(f"{gaps}[newest]")
     assert unit_of(gaps) == unit_of(f"{queue}[own]")
     assert unit_of("tests/cluster/test_cli.py::test_a") == unit_of("tests/cluster/test_batch.py::test_b")
+    assert unit_of("tests/demo/test_attention_budget.py::test_a") == unit_of(
+        "tests/demo/test_talking.py::test_b"
+    )
 
 
 def test_the_longest_come_first_among_workers_and_files_keep_their_order_without() -> None:
@@ -61,8 +64,9 @@ def test_the_longest_come_first_among_workers_and_files_keep_their_order_without
     assert in_order(nodeids, is_shared=False) == [0, 1, 3, 2]
 
 
-def test_what_is_called_longest_is_there() -> None:
-    assert [name for name in LONGEST if not (ROOT / name).exists()] == []
+def test_what_is_named_is_there() -> None:
+    names = [*LONGEST, *TOGETHER, *TOGETHER.values()]
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
 def run_in(folder: Path, *arguments: str, workers: str) -> str:

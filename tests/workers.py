@@ -38,8 +38,11 @@ LONGEST = (
 )
 """What takes longest, the longest first: a file, or a folder. No worker is alone with one at the end."""
 
-TOGETHER = "tests/cluster/"
-"""A folder whose files one worker runs, so that a machine has one of Ray's clusters at a time."""
+TOGETHER = {
+    "tests/cluster/": "tests/cluster/",
+    "tests/demo/test_attention_budget.py": "tests/demo/test_talking.py",
+}
+"""What one worker runs, and with what: a machine has one of Ray's clusters at a time; one film is shared."""
 
 WEB = "tests/web/"
 EDITORS = ("own", "newest", "newest_nodes")
@@ -64,10 +67,11 @@ def asked_workers(asked: str) -> int:
 
 
 def unit_of(nodeid: str) -> str:
-    """What a test stays together with: its file, in cluster/ all, in web/ all that runs in its editor."""
+    """What a test stays together with: its file, what TOGETHER says, in web/ all that runs in its editor."""
     file, _, name = nodeid.partition("::")
-    if file.startswith(TOGETHER):
-        return TOGETHER
+    for start, unit in TOGETHER.items():
+        if file.startswith(start):
+            return unit
     if not file.startswith(WEB):
         return file
     values = name.partition("[")[2].removesuffix("]").split("-")

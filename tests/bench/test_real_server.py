@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,28 @@ PATIENT = ("--limit", "550", "--seconds", "570")
 """On a machine that others use too."""
 
 
-def rows_of(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.stdout, done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+RowsOf = Callable[..., tuple[int, list[dict[str, Any]]]]
 
 
-def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> None:
+@pytest.fixture
+def rows_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RowsOf:
+    """Runs the bench here, whose servers then start as those of the other tests; exit status and rows."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    import real_server
+
+    monkeypatch.setenv(real_server.SETTINGS, "{}")  # as it was, when a test has ended
+
+    def run(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+        monkeypatch.setattr(sys, "argv", ["real_server.py", "--tiny", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            real_server.main()
+        assert isinstance(ended.value.code, int), ended.value.code
+        return ended.value.code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+def test_variants_one_after_the_other_and_on_after_a_failure(rows_of: RowsOf, tmp_path: Path) -> None:
     out = tmp_path / "rows.jsonl"
     variants = "attention=nonsense,fp8_e4m3fn+lora+runs=2+profile=0+compute=bfloat16+--reserve-vram=1"
     code, rows = rows_of(
@@ -59,7 +74,7 @@ def test_variants_one_after_the_other_and_on_after_a_failure(tmp_path: Path) -> 
     assert "forward" in profile["until its second window"]["ms"]
 
 
-def test_a_folder_of_flashtalk_runs_its_own_workflow() -> None:
+def test_a_folder_of_flashtalk_runs_its_own_workflow(rows_of: RowsOf) -> None:
     code, (row,) = rows_of("--variants", "flashtalk+fp8_e4m3fn+steps=2+seconds=3", *PATIENT)
     assert (code, row["ended"]) == (0, "done"), row
     (run,) = row["runs"]
@@ -70,7 +85,7 @@ def test_a_folder_of_flashtalk_runs_its_own_workflow() -> None:
     assert len(run["window_s"]) == 2
 
 
-def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:
+def test_a_server_that_is_killed_on_the_way_is_followed_by_another(rows_of: RowsOf) -> None:
     code, (row,) = rows_of("--variants", "as_stored+kill=1+seconds=5.5", *PATIENT)
     killed, went_on = row["runs"]
     assert (code, row["ended"]) == (0, "done")
@@ -82,7 +97,7 @@ def test_a_server_that_is_killed_on_the_way_is_followed_by_another() -> None:
     assert went_on["window_s"] == [], "one was finished before"
 
 
-def test_a_variant_that_takes_too_long_is_stopped() -> None:
+def test_a_variant_that_takes_too_long_is_stopped(rows_of: RowsOf) -> None:
     minutes_of_work = "as_stored+steps=200+seconds=300"
     code, rows = rows_of("--variants", f"{minutes_of_work},bf16", "--limit", "40", "--seconds", "50")
     late, left_out = rows

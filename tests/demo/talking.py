@@ -32,6 +32,8 @@ WINDOW_FRAMES, MOTION_FRAMES, SHIFT = 33, 9, 5.0
 BLEND_FRAMES = 9
 """As the demo's look has it."""
 
+TWO_WINDOWS_S = (2 * WINDOW_FRAMES - MOTION_FRAMES) / 25
+
 if TYPE_CHECKING:
     from evertalk_pack.nodes.host.run.request import SamplerWidgets
 

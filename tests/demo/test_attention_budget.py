@@ -8,7 +8,7 @@ import pytest
 from lipsync import measure_sync, openings_px
 from talking import (
     BLEND_FRAMES,
-    MOTION_FRAMES,
+    TWO_WINDOWS_S,
     WINDOW_FRAMES,
     Film,
     Troupe,
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from evertalk_pack.nodes.host.report.budget_report import BudgetReport
 
 pytestmark = pytest.mark.host
-
-TWO_WINDOWS_S = (WINDOW_FRAMES + WINDOW_FRAMES - MOTION_FRAMES) / 25
-
-
-@pytest.fixture(scope="module")
-def exact(troupe: Troupe) -> Film:
-    return film_of(troupe, 0.0)[0]
 
 
 def film_of(troupe: Troupe, percent: float) -> "tuple[Film, BudgetReport | None]":
@@ -52,21 +45,21 @@ def lips(film: Film) -> float:
     return measure_sync(openings_px(film.frames_FHWC)[1:], film.law_SF[0, 1:]).correlation
 
 
-def test_the_budget_is_kept_and_the_lips_stay_the_same(troupe: Troupe, exact: Film) -> None:
+def test_the_budget_is_kept_and_the_lips_stay_the_same(troupe: Troupe, alone: Film) -> None:
     film, report = film_of(troupe, 5.0)
     assert report is not None
     assert 0 < report.sparse_heads < 1
     assert 0 < report.mean_error <= report.worst_error <= 0.05
-    assert 0 < error(film, exact) <= 0.05
-    assert abs(lips(film) - lips(exact)) < 0.01
+    assert 0 < error(film, alone) <= 0.05
+    assert abs(lips(film) - lips(alone)) < 0.01
     first = WINDOW_FRAMES - BLEND_FRAMES
-    assert film.frames_FHWC[:first].equal(exact.frames_FHWC[:first]), "the first window is computed exactly"
+    assert film.frames_FHWC[:first].equal(alone.frames_FHWC[:first]), "the first window is computed exactly"
 
 
 @pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a minute long: make quality")
-def test_a_budget_that_no_head_keeps_to_gives_the_exact_film(troupe: Troupe, exact: Film) -> None:
+def test_a_budget_that_no_head_keeps_to_gives_the_exact_film(troupe: Troupe, alone: Film) -> None:
     film, report = film_of(troupe, 1.0)
     assert report is not None
     assert report.sparse_heads == 0
     assert "self-attention stays exact" in str(report)
-    assert film.frames_FHWC.equal(exact.frames_FHWC)
+    assert film.frames_FHWC.equal(alone.frames_FHWC)

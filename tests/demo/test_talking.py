@@ -17,6 +17,7 @@ from evertalk_pack.wanvideo.step_cache import COEFFICIENTS, StepCacheSettings
 from lipsync import Sync, colour_drift, correlation, measure_sync, openings_px
 from talking import (
     MOTION_FRAMES,
+    TWO_WINDOWS_S,
     WINDOW_FRAMES,
     Film,
     Troupe,
@@ -37,7 +38,6 @@ MOST_DRIFT = 0.01
 MOST_JOIN = 1.5
 MOST_UNBLENDED_JOIN = 2.5
 """The VAE alone makes 2.0 of a perfect join; a window that goes on from nothing makes more."""
-SHORT_S = (WINDOW_FRAMES + ADVANCE) / 25
 TWENTY_WINDOWS_S = (WINDOW_FRAMES + 19 * ADVANCE) / 25
 
 
@@ -45,13 +45,8 @@ quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a m
 
 
 @pytest.fixture(scope="module")
-def alone(troupe: Troupe) -> Film:
-    return make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)])
-
-
-@pytest.fixture(scope="module")
 def two(troupe: Troupe) -> Film:
-    voices = [load_voice("one", SHORT_S), load_voice("two", SHORT_S)]
+    voices = [load_voice("one", TWO_WINDOWS_S), load_voice("two", TWO_WINDOWS_S)]
     return make_film(troupe, portrait(90, 2), voices)
 
 
@@ -109,7 +104,7 @@ def test_two_voices_move_the_right_mouths(two: Film) -> None:
 
 @quality
 def test_swapped_voices_swap_the_mouths(troupe: Troupe) -> None:
-    voices = [load_voice("two", SHORT_S), load_voice("one", SHORT_S)]
+    voices = [load_voice("two", TWO_WINDOWS_S), load_voice("one", TWO_WINDOWS_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices))
     assert float(found.diagonal().min()) >= LEAST_OWN, found
 
@@ -117,7 +112,7 @@ def test_swapped_voices_swap_the_mouths(troupe: Troupe) -> None:
 @quality
 def test_features_five_frames_late_are_noticed(troupe: Troupe) -> None:
     late = voices_changed(lambda voices: replace(voices, audio_SFKLC=voices.audio_SFKLC.roll(5, dims=1)))
-    sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], late))
+    sync = sync_of(make_film(troupe, portrait(77, 1), [load_voice("one", TWO_WINDOWS_S)], late))
     assert not follows(sync)
     assert sync.lag in (4, 5, 6)
 
@@ -129,7 +124,7 @@ def test_a_transposed_speaker_map_is_noticed(troupe: Troupe) -> None:
         return masks_MP[[1, 0, 2]]
 
     wrong = voices_changed(lambda voices: replace(voices, token_masks_MP=transpose(voices.token_masks_MP)))
-    voices = [load_voice("one", SHORT_S), load_voice("two", SHORT_S)]
+    voices = [load_voice("one", TWO_WINDOWS_S), load_voice("two", TWO_WINDOWS_S)]
     found = separation(make_film(troupe, portrait(90, 2), voices, wrong))
     assert float(found.diagonal().max()) < LEAST_OWN, found
 
@@ -144,7 +139,7 @@ def test_a_window_goes_on_from_the_one_before(alone: Film) -> None:
 
 @quality
 def test_dropped_motion_frames_are_noticed(troupe: Troupe) -> None:
-    film = make_film(troupe, portrait(77, 1), [load_voice("one", SHORT_S)], forget_motion)
+    film = make_film(troupe, portrait(77, 1), [load_voice("one", TWO_WINDOWS_S)], forget_motion)
     assert join_figure(film.unblended_FHWC) > MOST_UNBLENDED_JOIN
 
 
@@ -168,7 +163,7 @@ def test_a_step_cache_leaves_out_a_third_of_the_steps_and_the_film_stays_the_sam
     """Of 20. The guess was fitted to the real model, not to this one: what is left out differs there."""
     from evertalk_pack.nodes.host.model.patcher import with_step_cache
 
-    voice = load_voice("one", SHORT_S)
+    voice = load_voice("one", TWO_WINDOWS_S)
     settings = StepCacheSettings(0.3, COEFFICIENTS["480p"])
     cached = replace(troupe, model=with_step_cache(troupe.model, settings))
     caplog.set_level("INFO", "evertalk")

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ import pytest
 import torch
 from lipsync import colour_drift, correlation, measure_sync, openings_px
 from PIL import Image
-from talking import MOTION_FRAMES, WINDOW_FRAMES, load_voice, portrait
+from talking import MOTION_FRAMES, TWO_WINDOWS_S, WINDOW_FRAMES, load_voice, portrait
 from world.mouth import SAMPLE_RATE_HZ, mouth_law
 
 if TYPE_CHECKING:
@@ -22,17 +20,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).resolve().parents[2]
-TWO_WINDOWS_S = (2 * WINDOW_FRAMES - MOTION_FRAMES) / 25
 quality = pytest.mark.skipif(not os.environ.get("EVERTALK_QUALITY"), reason="a minute long: make quality")
 
 
 @pytest.fixture(scope="module")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ComfyServer]":
     from comfy_server import ComfyServer
+    from make_tiny import TRAINED, make_all
 
     base = tmp_path_factory.mktemp("talking")
-    make_tiny = ROOT / "demo" / "make_tiny.py"
-    subprocess.run([sys.executable, str(make_tiny), "--models", str(base / "models")], check=True)
+    make_all(base / "models", TRAINED)
     with ComfyServer(comfyui, base) as server:
         yield server
 

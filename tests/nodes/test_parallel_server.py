@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 import torch
 from comfy_client import Event, JobError, JobInterruptedError, ServerError, TextEvent
-from comfy_server import ComfyServer
+from comfy_server import ComfyServer, make_base_directory
 from kill_runs import finished_windows, prepare, run_folders, sampled_windows
 from parallel_runs import (
     PARALLEL,
@@ -36,19 +37,22 @@ WITHIN = 1e-4
 HANG_S = 40
 FLASHTALK, SKYREELS = "tiny-flashtalk-parallel", "tiny-skyreels-parallel"
 LORA = "parallel.safetensors"
+PREFIX = "three"
+"""Of the runs that are disturbed. All have one, since the file holds the workflow."""
+
 DIM = 256
 
 
 @pytest.fixture(scope="module")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:
     """A server of its own, which sees two processes."""
-    with processes(2, timeout_s=HANG_S), ComfyServer(comfyui, tmp_path_factory.mktemp("parallel")) as server:
-        prepare(server)
-        write_flashtalk(server.models, FLASHTALK)
-        write_skyreels(server.models, SKYREELS)
-        write_lora(server.models / "loras" / LORA)
-        server.stop()
-        server.start()  # the host lists models once
+    server = ComfyServer(comfyui, tmp_path_factory.mktemp("parallel"))
+    make_base_directory(server.base)
+    prepare(server)  # before the start: the host lists models once
+    write_flashtalk(server.models, FLASHTALK)
+    write_skyreels(server.models, SKYREELS)
+    write_lora(server.models / "loras" / LORA)
+    with processes(2, timeout_s=HANG_S), server:
         yield server
 
 
@@ -138,18 +142,30 @@ def three_windows(stage: Stage, seed: int, prefix: str) -> Graph:
     return on(small(stage, stage.speech(THREE_WINDOWS), seed=seed, filename_prefix=prefix), "2")
 
 
-def restart(server: ComfyServer) -> None:
-    server.stop()
-    server.start()
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run of three windows that came to its end, and was moved away: what it ran, and its video."""
+
+    graph: Graph
+    video: bytes
 
 
-def set_aside(server: ComfyServer, prefix: str) -> None:
-    """Move away what a run left, so that the same workflow is made again."""
-    kept = server.base / "temp" / f"{prefix}_{os.urandom(4).hex()}"
+@pytest.fixture(scope="module")
+def undisturbed(server: ComfyServer, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    stage = Stage(server, tmp_path_factory.mktemp("undisturbed"))
+    graph = three_windows(stage, 11, PREFIX)
+    texts_of(stage, graph)
+    (video,) = videos_of(server, PREFIX)
+    return Undisturbed(graph, video.read_bytes())
+
+
+def set_aside(server: ComfyServer) -> None:
+    """Move away what runs left, so that the same workflow is made again."""
+    kept = server.base / "temp" / os.urandom(4).hex()
     kept.mkdir()
-    for old in server.output.glob(f"{prefix}_*"):
+    for old in server.output.glob(f"{PREFIX}_*"):
         old.rename(kept / old.name)
-    restart(server)
+    server.client.forget()  # it would answer the same workflow from its cache
 
 
 def at_window(number: int, act: Callable[[], Any]) -> Callable[[str], None]:
@@ -181,36 +197,30 @@ def end(stage: Stage, how: signal.Signals) -> list[psutil.Process]:
     ids=["killed", "hangs"],
 )
 def test_worker_that_is_lost_ends_the_run_and_the_next_goes_on(
-    stage: Stage, how: signal.Signals, words: str
+    stage: Stage, undisturbed: Undisturbed, how: signal.Signals, words: str
 ) -> None:
-    prefix = f"lost_{how.name}"
-    graph = three_windows(stage, 11, prefix)
-    texts_of(stage, graph)
-    (video,) = videos_of(stage.server, prefix)
-    expected = video.read_bytes()
-    set_aside(stage.server, prefix)
+    set_aside(stage.server)
     lost: list[psutil.Process] = []
     with pytest.raises(JobError, match=words) as caught:
-        texts_of(stage, graph, at_window(2, lambda: lost.extend(end(stage, how))))
+        texts_of(stage, undisturbed.graph, at_window(2, lambda: lost.extend(end(stage, how))))
     assert "The windows that were finished are kept" in str(caught.value)
     assert len(lost) == 1
     assert gone(lost)
     assert workers_of(stage.server) == []
-    (folder,) = run_folders(stage.server, prefix)
+    (folder,) = run_folders(stage.server, PREFIX)
     done = finished_windows(folder)
     assert done >= 1
-    texts = texts_of(stage, graph)
+    texts = texts_of(stage, undisturbed.graph)
     assert f"resumed: {done} of 3 windows were finished" in texts
-    (video,) = videos_of(stage.server, prefix)
-    assert video.read_bytes() == expected
+    (video,) = videos_of(stage.server, PREFIX)
+    assert video.read_bytes() == undisturbed.video
 
 
-def test_killed_server_takes_its_workers_along_and_the_run_goes_on(stage: Stage) -> None:
-    server, graph = stage.server, three_windows(stage, 12, "server_killed")
-    texts_of(stage, graph)
-    (video,) = videos_of(server, "server_killed")
-    expected = video.read_bytes()
-    set_aside(server, "server_killed")
+def test_killed_server_takes_its_workers_along_and_the_run_goes_on(
+    stage: Stage, undisturbed: Undisturbed
+) -> None:
+    server = stage.server
+    set_aside(server)
     left: list[psutil.Process] = []
 
     def kill() -> None:
@@ -218,16 +228,16 @@ def test_killed_server_takes_its_workers_along_and_the_run_goes_on(stage: Stage)
         server.kill()
 
     with pytest.raises((JobError, ServerError, ConnectionError)):
-        texts_of(stage, graph, at_window(3, kill))
+        texts_of(stage, undisturbed.graph, at_window(3, kill))
     assert len(left) == 1
     assert gone(left)
-    (folder,) = run_folders(server, "server_killed")
+    (folder,) = run_folders(server, PREFIX)
     done = finished_windows(folder)
     server.start()
-    texts_of(stage, graph)
+    texts_of(stage, undisturbed.graph)
     assert sampled_windows(server.log) == list(range(done, 3))
-    (video,) = videos_of(server, "server_killed")
-    assert video.read_bytes() == expected
+    (video,) = videos_of(server, PREFIX)
+    assert video.read_bytes() == undisturbed.video
 
 
 def test_stopped_run_goes_on_and_freed_memory_or_a_stopped_server_leaves_no_worker(stage: Stage) -> None:
