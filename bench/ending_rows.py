@@ -153,7 +153,7 @@ class Bench:
         self._ready(PATIENT_S)
         self._run(self._graph(WELL), row)
         self._seen = self._look(row)
-        self.server.client.free()
+        self.server.client.forget(self._left_s())
         self._see_left(row, self._judge.freed)
 
     def _end_server(self, row: dict[str, Any]) -> None:
@@ -180,7 +180,7 @@ class Bench:
         else:
             self._see_left(row, judge.none_or_all if ending.keeps_workers else judge.without_workers)
         if ending.frees:
-            self.server.client.free()
+            self.server.client.forget(self._left_s())
             self._see_left(row, judge.freed, "_freed")
         if not ending.is_early:
             self._go_on(graph, row, kept)

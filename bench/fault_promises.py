@@ -50,11 +50,22 @@ class GpuFault:
 
 
 SHORT = f"{NO_GPU_MEMORY}.*{KEPT}"
+HOSTS_OWN = r"\((?!EverTalk)\w+\) failed: .*out of memory"
+"""A node of the host that has no room: its own words."""
 BROKEN = f"{FAILED}.*{KEPT}"
 NO_NUMBERS = f"a later step gave NaN.*{KEPT}"
 LATER_STEP = SECOND_WINDOW + 1
 FAULTS = (
-    GpuFault("weights", "weights", "full", 1, words=SHORT, may_go_on=True, is_for_cpu=False, unloads=True),
+    GpuFault(
+        "weights",
+        "weights",
+        "full",
+        1,
+        words=f"{SHORT}|{HOSTS_OWN}",
+        may_go_on=True,
+        is_for_cpu=False,
+        unloads=True,
+    ),
     GpuFault("speech", "speech", "full", words=NO_GPU_MEMORY, finished=0),
     GpuFault("encode", "encode", "full", 1, words=SHORT, finished=1),
     GpuFault("step", "step", "full", LATER_STEP, words=SHORT, finished=1),

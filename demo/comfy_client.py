@@ -162,20 +162,21 @@ class ComfyClient:
         module = next(module for module, names in templates.items() if name in names)
         return self._request(f"/api/workflow_templates/{urllib.parse.quote(module)}/{name}.json")
 
-    def free(self) -> None:
-        """Ask the server to drop the results that it keeps, and to unload its models, once it is idle."""
+    def forget(self, timeout_s: float = 1800) -> None:
+        """Drop the results that the server keeps, and unload its models, before the next job.
+
+        The server does so between two jobs, but may take one that waits before that: a small job, whose end
+        is waited for, comes first.
+        """
         body = json.dumps({"free_memory": True, "unload_models": True}).encode()
         self._request("/free", body, "application/json")
-
-    def forget(self) -> None:
-        """As `free`, before the next job: the server might take that first, so a small one is waited for."""
-        self.free()
         dot = {"width": 1, "height": 1, "batch_size": 1, "color": 0}
         self.run(
             {
                 "1": {"class_type": "EmptyImage", "inputs": dot},
                 "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-            }
+            },
+            timeout_s=timeout_s,
         )
 
     def upload(self, file: Path, name: str | None = None) -> str:

@@ -39,8 +39,11 @@ PACK_ROOT = Path(__file__).resolve().parents[3]
 START_S = 900.0
 """How long a worker may take until it holds the weights, perhaps from a share on the network."""
 
-NOTICE_S = 3.0
+NOTICE_S = 4.0
 """How long after a collective failed the news of why may take."""
+
+CAUSE_S = 2.0
+"""How long the news of another's end, which may be why a worker's collective failed, may take."""
 
 POLL_S = 0.05
 
@@ -138,8 +141,12 @@ class Team:
     def _changed(self) -> None:
         """On the thread of a worker that is ready, has failed or is gone."""
         with self._news:
+            self._news.notify_all()
+            if any(one.failure for one in self.workers):
+                self._news.wait_for(lambda: bool(self.failure or self._ended or self._cause()), CAUSE_S)
             if not (self.failure or self._ended):
-                self.failure = next((one.failure for one in self.workers if one.failure), "")
+                followed = (one.failure for one in self.workers if one.failure)
+                self.failure = self._cause() or next(followed, "")
             self._news.notify_all()
         if not self.failure or self._ended:
             return
@@ -150,6 +157,10 @@ class Team:
             self._abort()
         else:
             self.end()
+
+    def _cause(self) -> str:
+        """What the first worker said that failed by itself."""
+        return next((one.failure for one in self.workers if one.failure and not one.follows), "")
 
     @property
     def is_alive(self) -> bool:

@@ -25,7 +25,7 @@ from ..compat.out_of_memory import is_out_of_memory
 from ..model.backend import RunAttention, backend_for
 from ..model.patcher import KEY, TalkCall, TalkEntry, attachment_of, talks_of
 from .channel import Channel, Message, TensorForm
-from .group import join, store_at
+from .group import is_of_collective, join, store_at
 from .recipe import Recipe
 from .vae import decode_rows, encode_rows, vae_of
 from .worker_process import DONE, FAILED, READY
@@ -48,7 +48,7 @@ def work(connection: "Connection[Any, Any]", start: dict[str, Any]) -> None:
                 worker.do(messages.get())
     except Exception as error:  # noqa: BLE001  whatever it is, the server tells it
         code = 1
-        channel.send({"is": FAILED, "says": plain(said_of(error))})
+        channel.send({"is": FAILED, "says": plain(said_of(error)), "follows": is_of_collective(error)})
     finally:
         # Not by the interpreter's own end, which would wait for torch's threads.
         os._exit(code)

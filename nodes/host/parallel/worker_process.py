@@ -35,6 +35,8 @@ class WorkerProcess:
         self.parts_done = 0
         self.failure = ""
         """Which worker cannot go on, and why; empty while it can."""
+        self.follows = False
+        """Whether it cannot since a collective failed: another worker may be the cause."""
         self._changed = changed
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._channel, theirs = channel_pair()
@@ -97,6 +99,7 @@ class WorkerProcess:
             elif message["is"] == DONE:
                 self.parts_done += 1
             else:
+                self.follows = message["follows"]
                 self.failure = f"the worker on {self._where}: {message['says']}"
             self._changed()
         code = self._process.wait()

@@ -1,6 +1,8 @@
 """Four ranks in this process' runs, and a worker that cannot begin."""
 
+import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +15,11 @@ import psutil
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError, WorkerError
+from evertalk_pack.nodes.host.parallel import team
 from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
 from evertalk_pack.nodes.host.parallel.recipe import Recipe
 from evertalk_pack.nodes.host.parallel.team import Team
+from evertalk_pack.nodes.host.parallel.window import SharedWindow
 from evertalk_pack.nodes.host.parallel.worker import said_of
 from parallel_runs import PROCESSES, SCRIPT, TIMEOUT, gone
 from safetensors.torch import load_file, save_file
@@ -78,6 +82,24 @@ def test_four_processes_give_what_one_gives_and_the_same_bytes_again(files: Tiny
     assert workers() == members, "they were kept"
     TEAMS.end()
     assert gone(members)
+
+
+def test_of_four_processes_the_one_that_was_killed_is_told_not_those_that_miss_it(
+    files: TinyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CAUSE_S", "NOTICE_S"):  # however slow the machine is
+        monkeypatch.setattr(team, name, 60.0)
+    tell = SharedWindow._tell  # pyright: ignore[reportPrivateUsage]
+
+    def told_and_killed(*arguments: Any) -> None:
+        tell(*arguments)
+        os.kill(TEAMS.team_for(together).workers[-1].pid, signal.SIGKILL)
+
+    together, _ = with_gpus(load_model(files), "4")
+    monkeypatch.setattr(SharedWindow, "_tell", told_and_killed)
+    with torch.inference_mode(), pytest.raises(WorkerError, match=r"process 3 was ended by signal 9\. Queue"):
+        play_windows(together, load_vae(files), speech(files, 9))
+    assert workers() == []
 
 
 def test_a_worker_that_cannot_load_says_why_and_no_other_stays(files: TinyFiles) -> None:
