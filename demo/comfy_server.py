@@ -41,6 +41,15 @@ def make_base_directory(base: Path, pack_name: str = LINK_NAME) -> None:
         link.symlink_to(PACK, target_is_directory=True)
 
 
+def environment() -> dict[str, str]:
+    """A server's variables: its log is written as it prints, and the pack's folder is not on its path.
+
+    There its nodes/ would hide ComfyUI's nodes.py.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return kept | {"PYTHONUNBUFFERED": "1"}
+
+
 class Process(Protocol):
     """What is needed of a server's process; subprocess.Popen has it."""
 
@@ -131,10 +140,7 @@ class ComfyServer:
             "--database-url",
             f"sqlite:///{self.base / 'user' / 'comfyui.db'}",
         ]  # else in ComfyUI's folder
-        # The pack's folder must not be on the server's path: its nodes/ would hide ComfyUI's nodes.py.
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment["PYTHONUNBUFFERED"] = "1"
-        self._process = type(self).start_process(command, self.base, environment, self._log_file)
+        self._process = type(self).start_process(command, self.base, environment(), self._log_file)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

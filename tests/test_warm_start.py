@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from comfy_server import environment
 from warm_start import Fork, WarmStarts
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="forks are watched by pidfd")
@@ -32,27 +33,21 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def told_by(starts: WarmStarts, script: Path, environment: dict[str, str]) -> tuple[bool, dict[str, object]]:
+def told_by(starts: WarmStarts, script: Path, variables: dict[str, str]) -> tuple[bool, dict[str, object]]:
     """Whether a fork ran the script, and what it told."""
     log = script.with_name("log")
-    process = starts.start([sys.executable, str(script), "--cpu"], script.parents[1], environment, log)
+    process = starts.start([sys.executable, str(script), "--cpu"], script.parents[1], variables, log)
     process.wait(WAIT_S)
     return isinstance(process, Fork), json.loads(log.read_text())
 
 
-def environment_of(**more: str) -> dict[str, str]:
-    """As a server gets it."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return {**kept, "PYTHONUNBUFFERED": "1", **more}
-
-
 def test_fork_is_the_script_as_if_it_had_been_started(warm_starts: WarmStarts, script: Path) -> None:
-    environment = environment_of(OF_THIS_ONE="1")
-    is_fork, told = told_by(warm_starts, script, environment)
+    variables = environment() | {"OF_THIS_ONE": "1"}
+    is_fork, told = told_by(warm_starts, script, variables)
     started = subprocess.run(
         [sys.executable, str(script), "--cpu"],
         cwd=script.parents[1],
-        env=environment,
+        env=variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
@@ -67,8 +62,8 @@ def test_fork_is_the_script_as_if_it_had_been_started(warm_starts: WarmStarts, s
 
 
 def test_variable_that_is_read_at_a_start_means_a_start(warm_starts: WarmStarts, script: Path) -> None:
-    told_by(warm_starts, script, environment_of())
-    is_fork, told = told_by(warm_starts, script, environment_of(OMP_NUM_THREADS="7"))
+    told_by(warm_starts, script, environment())
+    is_fork, told = told_by(warm_starts, script, environment() | {"OMP_NUM_THREADS": "7"})
     assert not is_fork
     assert isinstance(told["modules"], list)
     assert "torch" not in told["modules"]
@@ -78,9 +73,7 @@ def test_fork_can_be_stopped_and_waited_for(warm_starts: WarmStarts, tmp_path: P
     script = tmp_path / "main.py"
     script.write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)")
     for stop in (Fork.terminate, Fork.kill):
-        process = warm_starts.start(
-            [sys.executable, str(script)], tmp_path, environment_of(), tmp_path / "log"
-        )
+        process = warm_starts.start([sys.executable, str(script)], tmp_path, environment(), tmp_path / "log")
         assert isinstance(process, Fork)
         assert process.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
@@ -93,5 +86,5 @@ def test_fork_can_be_stopped_and_waited_for(warm_starts: WarmStarts, tmp_path: P
 
 def test_script_that_fails_says_why(warm_starts: WarmStarts, tmp_path: Path) -> None:
     nothing = [sys.executable, str(tmp_path / "main.py")]
-    warm_starts.start(nothing, tmp_path, environment_of(), tmp_path / "log").wait(WAIT_S)
+    warm_starts.start(nothing, tmp_path, environment(), tmp_path / "log").wait(WAIT_S)
     assert "No such file or directory" in (tmp_path / "log").read_text()

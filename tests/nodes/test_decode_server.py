@@ -1,9 +1,7 @@
 """EverTalkDecode in the real server: it makes what is connected, whatever the host has cached."""
 
 import json
-import os
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from comfy_server import ComfyServer, Process, environment
 from evertalk_pack.multitalk.common.types import Waveform
 from evertalk_pack.multitalk.media.video_writer import VideoWriter
 
@@ -69,7 +68,7 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = tmp_path_factory.mktemp("comfy")
     for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
         (base / name).mkdir()
@@ -77,12 +76,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
-    options = ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
-    with (base / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *options], cwd=os.environ["COMFYUI_DIR"], stdout=log, stderr=subprocess.STDOUT
-        )
+    command = [sys.executable, str(comfyui.resolve() / "main.py"), "--cpu"]
+    command += ["--listen", "127.0.0.1", "--port", str(port)]
+    command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
+    process = ComfyServer.start_process(command, base, environment(), base / "server.log")
     try:
         yield wait_until_it_answers(Server(base, port), process)
     finally:
@@ -90,7 +87,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         process.wait(timeout=30)
 
 
-def wait_until_it_answers(server: Server, process: "subprocess.Popen[bytes]") -> Server:
+def wait_until_it_answers(server: Server, process: Process) -> Server:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         assert process.poll() is None, server.log()[-3000:]
