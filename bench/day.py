@@ -28,7 +28,7 @@ import numpy as np
 from av.container import InputContainer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "support"), str(ROOT / "bench")]
 
 from comfy_client import Event, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402

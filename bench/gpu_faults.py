@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "support"), str(ROOT / "bench")]
 
 from comfy_client import JobError, ServerError  # noqa: E402
 from fault_promises import FAULTS, SPARE_GB, WINDOWS, GpuFault, Seen, row_of  # noqa: E402

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "support")]
 
 from comfy_server import ComfyServer  # noqa: E402
 from dub_graph import SAMPLER, SOURCE, dub_graph  # noqa: E402

@@ -29,7 +29,7 @@ from typing import Any
 import av
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests"), str(ROOT / "scripts")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
 
 from comfy_client import ComfyClient, Event, JobError, JobInterruptedError, TextEvent  # noqa: E402
 from comfy_server import ComfyServer  # noqa: E402

@@ -24,7 +24,7 @@ import pack_alias
 from rows import digits, emit, emit_setting, parser_of
 
 pack_alias.name_pack()
-sys.path.insert(0, str(pack_alias.ROOT / "tests"))
+sys.path.insert(0, str(pack_alias.ROOT / "tests" / "support"))
 from evertalk_pack.attention import sdpa  # noqa: E402 - only importable now
 from evertalk_pack.attention.protocol import Attention  # noqa: E402
 from evertalk_pack.attention.registry import BACKENDS, Resolver  # noqa: E402

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "demo"), str(ROOT / "tests" / "support")]
 
 from comfy_server import ComfyServer  # noqa: E402
 from kill_runs import tiny_run, write_speech  # noqa: E402

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-TESTS = str(Path(__file__).resolve().parent)
-if TESTS not in sys.path:
-    sys.path.insert(0, TESTS)
+SUPPORT = str(Path(__file__).resolve().parent / "support")
+if SUPPORT not in sys.path:
+    sys.path.insert(0, SUPPORT)
 importlib.import_module("load_pack")  # the runners import the pack as evertalk_pack
 
 import parity_runners.audio  # noqa: E402
@@ -152,7 +152,7 @@ def main(folders: list[str]) -> int:
     """Reports every case, shared weights are none; 0 if all passed, 1 if one did not, 2 without cases."""
     folders = [folder for folder in folders if not holds_weights_alone(Path(folder))]
     if not folders:
-        print(f"usage: python tests/parity.py CASE_DIR [CASE_DIR...]   (public cases: {PUBLIC_CASES})")  # noqa: T201
+        print(f"usage: python tests/parity.py CASE_DIR [CASE_DIR...]   (public: {PUBLIC_CASES})")  # noqa: T201
         return 2
     failed: list[str] = []
     for folder in folders:

@@ -31,7 +31,7 @@ class Probe:
 
 @pytest.fixture(scope="module")
 def probe(comfyui: Path) -> Probe:
-    command = [sys.executable, str(TESTS / "import_probe.py"), str(comfyui), str(ROOT)]
+    command = [sys.executable, str(TESTS / "support" / "import_probe.py"), str(comfyui), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Probe(**json.loads(done.stdout.splitlines()[-1]))

@@ -77,7 +77,7 @@ def run_in(folder: Path, *arguments: str, workers: str) -> str:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OMP_"))
     }
-    environment["PYTHONPATH"] = f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"
+    environment["PYTHONPATH"] = f"{ROOT / 'tests' / 'support'}:{os.environ.get('PYTHONPATH', '')}"
     environment[WORKERS] = workers
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr

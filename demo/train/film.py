@@ -18,7 +18,7 @@ from scenes import Cast, Parts
 from talker import Talker
 from world.draw import Pose, draw
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from lipsync import colour_drift, correlation, measure_sync, openings_px
 
 from evertalk_pack.multitalk.windows.join_metric import blend_overlap  # isort: skip

@@ -22,7 +22,7 @@ from evertalk_pack.wanvideo.rope import angles, grid_rotation, rotation_of_angle
 from torch import nn
 from torch.nn import functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from plain_wan import PlainConfig, PlainWan
 
 DIM, HEADS, FFN, LAYERS = 256, 2, 512, 6

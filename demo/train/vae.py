@@ -18,7 +18,7 @@ from scenes import Cast, make_cast, random_clips
 from torch.nn import functional as F
 from world.people import HEIGHT_PX, MOUTH_COLOUR
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support"))
 from lipsync import correlation, openings_px, psnr_db
 from tiny.colours import LATENT_MEAN, LATENT_STD
 

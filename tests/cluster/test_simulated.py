@@ -12,7 +12,7 @@ import pytest
 from batch_setup import ROOT, batch_environment
 
 LOG = logging.getLogger("evertalk")
-SCRIPT = Path(__file__).resolve().parent.parent / "simulated_batch.py"
+SCRIPT = Path(__file__).resolve().parent.parent / "support" / "simulated_batch.py"
 
 pytestmark = pytest.mark.timeout(3600)
 soak = pytest.mark.skipif(
@@ -23,7 +23,7 @@ soak = pytest.mark.skipif(
 def simulated(**options: float) -> dict[str, Any]:
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     environment = batch_environment()
-    environment["PYTHONPATH"] += f":{ROOT / 'tests'}"
+    environment["PYTHONPATH"] += f":{ROOT / 'tests' / 'support'}"
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         env=environment,

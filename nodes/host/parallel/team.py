@@ -56,6 +56,11 @@ def worker_error(why: str) -> WorkerError:
     )
 
 
+def no_answer(seen: str) -> str:
+    """What to say where a collective failed and no worker by itself; `seen` is torch's word for it."""
+    return f"a worker did not answer within {timeout_s():.0f} s ({seen})"
+
+
 @dataclass(frozen=True, slots=True)
 class TeamPlan:
     """Which team is wanted.
@@ -145,8 +150,8 @@ class Team:
             if any(one.failure for one in self.workers):
                 self._news.wait_for(lambda: bool(self.failure or self._ended or self._cause()), CAUSE_S)
             if not (self.failure or self._ended):
-                followed = (one.failure for one in self.workers if one.failure)
-                self.failure = self._cause() or next(followed, "")
+                followed = next((one.failure for one in self.workers if one.failure), "")
+                self.failure = self._cause() or (followed and no_answer(followed))
             self._news.notify_all()
         if not self.failure or self._ended:
             return
@@ -271,8 +276,7 @@ class Team:
         while not self.failure and time.monotonic() < deadline:
             with self._news:
                 self._news.wait(POLL_S)
-        why = self.failure or f"a worker did not answer within {timeout_s():.0f} s ({first_line(error)})"
-        return worker_error(why)
+        return worker_error(self.failure or no_answer(first_line(error)))
 
     def _abort(self) -> None:
         """Have collectives that wait for a worker that is gone give up; those of gloo do so by themselves."""

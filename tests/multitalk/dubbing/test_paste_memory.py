@@ -48,7 +48,7 @@ def test_later_frames_of_a_full_hd_clip_take_no_more_memory_than_the_first(tmp_p
         picture[:, number * 40 : number * 40 + 40] = 200
         pictures.append((number / 30, picture))
     clip = write_clip(tmp_path / "hd.mp4", pictures, time_base=Fraction(1, 90000))
-    tests = Path(__file__).resolve().parents[2]
+    tests = Path(__file__).resolve().parents[2] / "support"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(clip), str(tests)], capture_output=True, text=True, check=False
     )

@@ -65,7 +65,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def peak_bytes(clip: Path) -> tuple[int, int]:
     """Windows read, and the most memory that a process took which read the references of all of them."""
     code = PROBE.format(window=WINDOW_FRAMES, motion=MOTION_FRAMES)
-    command = [sys.executable, "-c", code, str(clip), str(Path(__file__).resolve().parents[2])]
+    command = [sys.executable, "-c", code, str(clip), str(Path(__file__).resolve().parents[2] / "support")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     windows, peak = done.stdout.split()
     return int(windows), int(peak)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[2]
+SUPPORT = Path(__file__).resolve().parents[2] / "support"
 
 ENCODE = """
 import sys
@@ -32,7 +32,7 @@ print(json.dumps(digests))
 def encoded_with_memory_full_of(value: int, path: Path) -> dict[str, str]:
     """The digest of a film in each form, encoded where glibc fills fresh memory with a value."""
     environment = {**os.environ, "MALLOC_PERTURB_": str(value), "MALLOC_MMAP_THRESHOLD_": str(1 << 30)}
-    command = [sys.executable, "-c", ENCODE, str(TESTS), str(path)]
+    command = [sys.executable, "-c", ENCODE, str(SUPPORT), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 

@@ -10,7 +10,7 @@ import pytest
 from comfy_server import ComfyServer
 from wired_models import put_wired_models
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MEDIA = ROOT / "demo" / "media"
 WORKFLOWS = ROOT / "tests" / "wrapper_workflows"
 

@@ -11,7 +11,7 @@ import torch
 from comfy_client import ComfyClient, Event, JobError, NodeEvent, Outcome, TextEvent
 from comfy_server import ComfyServer
 
-DEMO_GRAPH = Path(__file__).resolve().parent.parent / "workflows" / "api" / "demo_tiny.api.json"
+DEMO_GRAPH = Path(__file__).resolve().parents[2] / "workflows" / "api" / "demo_tiny.api.json"
 RATE_HZ = 16000
 SIDE_PX = 32
 PICTURE, SPEECH, MODEL, VAE, PROMPT, ENCODER, EMBEDS, SAMPLER, DECODE = "123456789"

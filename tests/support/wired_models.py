@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-MAKE_TINY = Path(__file__).resolve().parent.parent / "demo" / "make_tiny.py"
+MAKE_TINY = Path(__file__).resolve().parents[2] / "demo" / "make_tiny.py"
 
 
 def put_wired_models(models: Path) -> None:

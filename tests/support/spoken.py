@@ -9,7 +9,7 @@ from pathlib import Path
 from chinese import read_chinese
 
 NODE = shutil.which("node")
-WORDS = Path(__file__).resolve().parents[1] / "web" / "words.js"
+WORDS = Path(__file__).resolve().parents[2] / "web" / "words.js"
 SCRIPT = """
 import { readFileSync } from 'node:fs'
 const source = readFileSync(process.argv[1], 'utf8')

@@ -17,7 +17,7 @@ from comfy_client import JobError, ServerError
 from comfy_server import ComfyServer
 from wired_models import put_wired_models
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 RATE_HZ = 16_000
 PIECE_SAMPLES = 60 * RATE_HZ

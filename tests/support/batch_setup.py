@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from wired_models import put_wired_models
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / "workflows" / "api" / "demo_tiny.api.json"
 PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 RATE_HZ = 16_000

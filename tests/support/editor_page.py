@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 from settle import settle
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "workflows" / "demo_tiny.json"
 SHOTS = os.environ.get("EVERTALK_SHOTS")
 """Where pictures of the states are put; nowhere if it is not set."""

@@ -27,7 +27,7 @@ from evertalk_pack.multitalk.runs.manifest import (
 )
 from hostile_routes import JUNK, places_of
 
-MEDIA = Path(__file__).resolve().parent.parent / "demo" / "media"
+MEDIA = Path(__file__).resolve().parents[2] / "demo" / "media"
 NUMBERS = (0, 1, 2, 255, 256, 65_535, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1)
 """Put over four or eight bytes of a file."""
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SIDE_PX = 64
 PICTURE, SPEECH, SAMPLER, DECODE, CLIP, SOURCE, REGION = "1", "2", "8", "9", "20", "21", "22"
 
