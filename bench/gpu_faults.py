@@ -20,8 +20,6 @@ What fills the GPU is given back at the call's end, the other process ends after
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 import time
@@ -36,7 +34,7 @@ from comfy_client import JobError, ServerError  # noqa: E402
 from fault_promises import FAULTS, SPARE_GB, WINDOWS, GpuFault, Seen, row_of  # noqa: E402
 from fault_stand import OTHER_SPEECH_S, REAL, TINY, Ran, Stand, Taker, packets_of  # noqa: E402
 from real_server import LAST_LINES, LEAST_S, Place, look_of, make_files, versions_of  # noqa: E402
-from rows import emit, plain_parser  # noqa: E402
+from rows import add_server, emit, plain_parser  # noqa: E402
 from server_watch import lines_of  # noqa: E402
 
 LEAST_SPREAD = 1.0
@@ -188,15 +186,8 @@ def table_of(rows: list[dict[str, Any]]) -> str:
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = plain_parser(__doc__)
-    here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
-    parser.add_argument("--comfyui", type=Path, default=here)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
-    parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
+    add_server(parser, 60.0, "a run; of a first one twice", 280.0)
     parser.add_argument("--only", default="", help="faults, joined by commas")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of a run; of a first one twice")
-    parser.add_argument("--seconds", type=float, default=280.0, help="of all, once the files are there")
-    parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
-    parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
     return parser.parse_args()
 
 
@@ -229,10 +220,7 @@ def main() -> None:
         with Stand(place, base, ends_at, arguments.limit) as stand:
             for row in rows_of(stand, faults):
                 rows.append(row)
-                emit(row)
-                if arguments.out is not None:
-                    with arguments.out.open("a", encoding="utf-8") as out:
-                        out.write(json.dumps(row) + "\n")
+                emit(row, arguments.out)
     print(table_of(rows), file=sys.stderr, flush=True)
     raise SystemExit(1 if any(row["broken"] for row in rows) else 0)
 

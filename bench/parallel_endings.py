@@ -20,8 +20,6 @@ After the four in a window the same job is queued again, and has to go on behind
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 import time
@@ -38,7 +36,7 @@ from ending_rows import PATIENT_S, Bench, Limits  # noqa: E402
 from left_behind import Before  # noqa: E402
 from parallel_runs import processes  # noqa: E402
 from real_server import LEAST_S, Place, make_files, server_of, versions_of  # noqa: E402
-from rows import plain_parser  # noqa: E402
+from rows import add_server, emit, plain_parser  # noqa: E402
 from server_variants import Variant, VariantError, variant_of  # noqa: E402
 
 REAL = "fp8_e4m3fn_fast+lora+size=640x368"
@@ -65,31 +63,15 @@ def table_of(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def emit(row: dict[str, Any], out: Path | None) -> None:
-    """Print a row, and append it to a file."""
-    line = json.dumps(row)
-    print(line, flush=True)
-    if out is not None:
-        with out.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-
-
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = plain_parser(__doc__)
-    here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
-    parser.add_argument("--comfyui", type=Path, default=here)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
-    parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
+    add_server(parser, 150.0, "one ending", 530.0)
     parser.add_argument("--gpus", type=int, default=2)
     parser.add_argument("--only", default=",".join(NAMES), help="endings, joined by commas")
     parser.add_argument("--also", default="", help=f"words of real_server.py, after {REAL} or {TINY}")
-    parser.add_argument("--limit", type=float, default=150.0, help="seconds of one ending")
     parser.add_argument("--within", type=float, default=20.0, help="seconds in which a run has to end")
     parser.add_argument("--hang-s", type=int, default=30, help="that a collective waits for a hung worker")
-    parser.add_argument("--seconds", type=float, default=530.0, help="of all endings together")
-    parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
-    parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
     return parser.parse_args()
 
 

@@ -59,7 +59,7 @@ from comfy_client import (  # noqa: E402
 from comfy_server import ON_CPU, ComfyServer  # noqa: E402
 from kill_runs import write_speech  # noqa: E402
 from random_files import FileSet  # noqa: E402
-from rows import plain_parser  # noqa: E402
+from rows import add_server, emit, plain_parser  # noqa: E402
 from server_graph import PICTURE, graph_of  # noqa: E402
 from server_variants import Variant, VariantError, variant_of  # noqa: E402
 from server_watch import Watch, complaints_of, gpu_memory_gb, host_memory_of, lines_of, wait_for_gpu  # noqa: E402
@@ -314,16 +314,9 @@ def versions_of(server: ComfyServer) -> dict[str, Any]:
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = plain_parser(__doc__)
-    here = Path(os.environ.get("COMFYUI_DIR") or ROOT / ".cache" / "ComfyUI")
-    parser.add_argument("--comfyui", type=Path, default=here)
-    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
-    parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
+    add_server(parser, 180.0, "one variant", 530.0)
     parser.add_argument("--variants", default="fp8_e4m3fn_fast", help="joined by commas")
     parser.add_argument("--also", default="", help="words for every variant, joined by +, before its own")
-    parser.add_argument("--limit", type=float, default=180.0, help="seconds of one variant")
-    parser.add_argument("--seconds", type=float, default=530.0, help="of all variants together")
-    parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
-    parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
     parser.add_argument("server_flags", nargs="*", help="after --: for ComfyUI's main.py, in every variant")
     return parser.parse_args()
 
@@ -352,11 +345,7 @@ def main() -> None:
             if left_s >= LEAST_S:
                 row = run_variant(variant, place, min(arguments.limit, left_s - 5))
             rows.append(row)
-            line = json.dumps(row)
-            print(line, flush=True)
-            if arguments.out is not None:
-                with arguments.out.open("a", encoding="utf-8") as out:
-                    out.write(line + "\n")
+            emit(row, arguments.out)
     print(table_of(rows), file=sys.stderr, flush=True)
     raise SystemExit(0 if all(row["ended"] == "done" for row in rows) else 1)
 

@@ -2,9 +2,15 @@
 
 import argparse
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
+
+HOST = Path(__file__).resolve().parent.parent / ".cache" / "ComfyUI"
+"""Where `make host` puts a ComfyUI."""
 
 WEIGHTS = {
     "bf16": torch.bfloat16,
@@ -16,9 +22,13 @@ WEIGHTS = {
 }
 
 
-def emit(row: dict[str, Any]) -> None:
-    """Print a row."""
-    print(json.dumps(row), flush=True)
+def emit(row: dict[str, Any], out: Path | None = None) -> None:
+    """Print a row, and append it to a file where there is one."""
+    line = json.dumps(row)
+    print(line, flush=True)
+    if out is not None:
+        with out.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 def emit_setting(bench: str, arguments: argparse.Namespace, device: torch.device) -> None:
@@ -53,6 +63,18 @@ def parser_of(description: str | None) -> argparse.ArgumentParser:
 def numbered_device(name: str) -> torch.device:
     """The device by its full name: the host compares devices, and its own GPU has a number."""
     return torch.device("cuda:0" if name == "cuda" else name)
+
+
+def add_server(parser: argparse.ArgumentParser, limit_s: float, of_what: str, seconds_s: float) -> None:
+    """The real server and its model files, and how long it may all take; `of_what` --limit is."""
+    here = Path(os.environ.get("COMFYUI_DIR") or HOST)
+    parser.add_argument("--comfyui", type=Path, default=here)
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="runs ComfyUI")
+    parser.add_argument("--models", type=Path, help="folder for the files, which are written where missing")
+    parser.add_argument("--limit", type=float, default=limit_s, help=f"seconds of {of_what}")
+    parser.add_argument("--seconds", type=float, default=seconds_s, help="of all, once the files are there")
+    parser.add_argument("--out", type=Path, help="a file to append the rows to as well")
+    parser.add_argument("--tiny", action="store_true", help="on a CPU, small")
 
 
 def add_size(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,17 @@ MIN_OWN_WORDS = 2
 """What has fewer outside of its holes is only the frame of another sentence."""
 _OWN_WORD = re.compile(r"[A-Za-z]{2,}")
 
-SAYING = {"pointed_error", "show_on_node", "say", "_say", "snapped_note", "lost", "changed", "needless"}
+SAYING = {
+    "pointed_error",
+    "show_on_node",
+    "say",
+    "_say",
+    "snapped_note",
+    "lost",
+    "changed",
+    "needless",
+    "warn_on_node",
+}
 """Functions that show what they are given; and whatever ends in Error."""
 INNER_ERRORS = {"AssertionError", "ValueError", "TypeError", "NoFingerprintError", "DamagedManifestError"}
 """Errors that are caught inside, or that only a mistake in the code brings."""

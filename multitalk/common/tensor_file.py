@@ -95,30 +95,30 @@ class TensorFile:
 
 
 def gathered(
-    pieces: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int = SPILL_BYTES
+    pieces: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int | None = None
 ) -> torch.Tensor:
     """Pieces joined along their first axis: in memory up to `spill_bytes`, beyond that in a file.
 
     Args:
         pieces: float32, on the CPU, alike but for their length; at least one.
         folder: for the file; None: all stays in memory.
-        spill_bytes: how many stay in memory.
+        spill_bytes: how many stay in memory; None: SPILL_BYTES.
 
     Raises:
         InputError: the folder's disk is full or gone.
     """
     held: list[torch.Tensor] = []
-    size, rest = 0, iter(pieces)
+    size, rest, most = 0, iter(pieces), SPILL_BYTES if spill_bytes is None else spill_bytes
     for piece in rest:
         held.append(piece)
         size += piece.numel() * piece.element_size()
-        if folder is not None and size > spill_bytes:
+        if folder is not None and size > most:
             return _spilled(chain(held, rest), folder)
     return held[0] if len(held) == 1 else torch.cat(held)
 
 
 def gathered_channels(
-    blocks: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int = SPILL_BYTES
+    blocks: Iterable[torch.Tensor], folder: Path | None, spill_bytes: int | None = None
 ) -> torch.Tensor:
     """Blocks (channels, time) of a sound joined in time, each channel in one stretch; see gathered.
 
@@ -128,11 +128,11 @@ def gathered_channels(
         (channels, time); (1, 0) if there is no block.
     """
     held: list[torch.Tensor] = []
-    size, rest = 0, iter(blocks)
+    size, rest, most = 0, iter(blocks), SPILL_BYTES if spill_bytes is None else spill_bytes
     for block_CT in rest:
         held.append(block_CT)
         size += block_CT.numel() * block_CT.element_size()
-        if folder is not None and size > spill_bytes:
+        if folder is not None and size > most:
             return _spilled_channels(chain(held, rest), block_CT.shape[0], folder)
     return torch.cat(held, dim=1) if held else torch.zeros(1, 0)
 

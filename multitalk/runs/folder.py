@@ -224,7 +224,10 @@ def free_name(folder: Path, stem: str, suffix: str) -> Path:
 
 
 def store_error(path: Path, error: Exception) -> RunStoreError:
-    """A disk's error as a sentence with a move in it."""
+    """A disk's error as a sentence that says what to do.
+
+    The batch runner knows a full disk by "disk is full": cluster/evertalk_batch/worker.py, DISK_FULL.
+    """
     code = getattr(error, "errno", None)
     if code in (errno.ENOSPC, errno.EDQUOT):
         return RunStoreError(

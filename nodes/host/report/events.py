@@ -1,4 +1,6 @@
-"""What a run tells the browser while it works: one message an event, shown by web/window_strip.js.
+"""What a run tells the browser while it works: one message an event.
+
+web/run_state.js keeps them and web/window_strip.js shows them.
 
 The host's own messages know nodes and steps, but no windows, no finished part that could be played already,
 and no warnings. These do.
