@@ -5,7 +5,6 @@ import json
 import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import av
-from comfy_client import Event, JobError, PackEvent, ServerError, TextEvent
+from comfy_client import SMALL_JOB, Event, JobError, PackEvent, ServerError, TextEvent
 from comfy_server import ComfyServer
 from fault_promises import STEPS
 from kill_runs import finished_windows, run_folders, write_speech
@@ -33,12 +32,6 @@ OTHER_SPEECH_S = 0.04
 """Longer: speech that was not encoded before, and no window more."""
 
 SMALL_JOB_S = 30.0
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-DOT = {
-    "1": {"class_type": "EmptyImage", "inputs": {"width": 1, "height": 1, "batch_size": 1, "color": 0}},
-    "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-}
-"""A job that needs no model."""
 
 
 class Taker:
@@ -153,33 +146,25 @@ class Stand:
     ) -> None:
         self.end()
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """An answer of the server; posts `body` if there is one."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.server.client.address + path, data, headers)
-        with _DIRECT.open(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"{}")
-
     def arm(self, **fault: Any) -> list[str]:
         """Arm a fault, or none; what the calls that met the one before raised."""
-        return self.ask("/fault", fault)["met"]
+        return self.server.client.ask("/fault", fault)["met"]
 
     def used_gb(self) -> float:
         """The GPU's memory that is taken."""
-        return round(self.ask("/fault")["used_gb"], 2)
+        return round(self.server.client.ask("/fault")["used_gb"], 2)
 
     def does_small_job(self) -> bool:
         """Whether the server does a job that needs no model."""
         try:
-            self.server.client.run(DOT, timeout_s=SMALL_JOB_S)
+            self.server.client.run(SMALL_JOB, timeout_s=SMALL_JOB_S)
         except (JobError, ServerError, TimeoutError):
             return False
         return True
 
     def unload(self) -> float:
         """Have the models go to RAM; GB that are taken then."""
-        self.ask("/free", {"unload_models": True})
+        self.server.client.ask("/free", {"unload_models": True})
         for _ in range(2):  # the server does it behind one of them
             self.does_small_job()
         return self.used_gb()

@@ -33,6 +33,12 @@ TEXT_EVENT = 3
 PACK_MESSAGE = "evertalk"
 """The type of EverTalk's own messages on the websocket."""
 
+SMALL_JOB: JsonObject = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 1, "height": 1, "batch_size": 1, "color": 0}},
+    "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+}
+"""A workflow that needs no model."""
+
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens addresses without the proxy that the environment may name: the server is on this machine."""
 
@@ -141,7 +147,7 @@ class ComfyClient:
 
     def interrupt(self) -> None:
         """Stop the job that runs now."""
-        self._request("/interrupt", b"{}", "application/json")
+        self.ask("/interrupt", {})
 
     def is_busy(self) -> bool:
         """Whether a job runs or waits."""
@@ -150,11 +156,11 @@ class ComfyClient:
 
     def clear_queue(self) -> None:
         """Take out of the queue what waits in it."""
-        self._request("/queue", json.dumps({"clear": True}).encode(), "application/json")
+        self.ask("/queue", {"clear": True})
 
     def save_settings(self, settings: JsonObject) -> None:
         """Set what the editor remembers of its user."""
-        self._request("/settings", json.dumps(settings).encode(), "application/json")
+        self.ask("/settings", settings)
 
     def template(self, name: str) -> JsonObject:
         """One of this pack's workflows, as the template browser gets it."""
@@ -168,16 +174,13 @@ class ComfyClient:
         The server does so between two jobs, but may take one that waits before that: a small job, whose end
         is waited for, comes first.
         """
-        body = json.dumps({"free_memory": True, "unload_models": True}).encode()
-        self._request("/free", body, "application/json")
-        dot = {"width": 1, "height": 1, "batch_size": 1, "color": 0}
-        self.run(
-            {
-                "1": {"class_type": "EmptyImage", "inputs": dot},
-                "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
-            },
-            timeout_s=timeout_s,
-        )
+        self.ask("/free", {"free_memory": True, "unload_models": True})
+        self.run(SMALL_JOB, timeout_s=timeout_s)
+
+    def ask(self, path: str, body: JsonObject | None = None) -> JsonObject:
+        """What the server answers at a path, to `body` if there is one; raises ServerError."""
+        data = None if body is None else json.dumps(body).encode()
+        return self._request(path, data, "application/json")
 
     def upload(self, file: Path, name: str | None = None) -> str:
         """Put a picture, sound or video into the server's input folder; returns its name there."""
@@ -202,9 +205,8 @@ class ComfyClient:
 
         The server runs what is left when one of several output nodes is refused, and calls that a success.
         """
-        body = json.dumps({"prompt": workflow, "client_id": self.client_id}).encode()
         try:
-            answer = self._request("/prompt", body, "application/json")
+            answer = self.ask("/prompt", {"prompt": workflow, "client_id": self.client_id})
         except RefusedError as error:
             raise JobError(describe_refusal(error.answer, workflow)) from error
         if answer.get("node_errors"):

@@ -4,11 +4,9 @@ The faults are raised where a real one would make PyTorch raise them (tests/node
 tries one of each sort; EVERTALK_FAULTS=1 (make soak) every fault in every phase.
 """
 
-import json
 import logging
 import os
 import re
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +112,7 @@ class Stage:
 
     def arm(self, **fault: Any) -> int:
         """Arm a fault, or none; how often the place of the one before was called."""
-        address = f"{self.server.client.address}/fault"
-        request = urllib.request.Request(address, json.dumps(fault).encode())
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            return json.load(answer)["calls"]
+        return self.server.client.ask("/fault", fault)["calls"]
 
     def run(self, seconds: float = SECONDS) -> tuple[set[int], list[str]]:
         """Make the video, or what is left of it: the windows said to be written, and the texts."""
