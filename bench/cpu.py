@@ -127,7 +127,8 @@ def whole_run(size: Size, windows: int) -> dict[str, float]:
         started = time.perf_counter()
         with RunStore(place, card, form, Resume.AUTO, say=lambda _text: None) as store:
             for done in generate(spec, backend):
-                store.add(done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), WindowStats(0.0))
+                carry = WindowOverlap(done.motion_FHWC)
+                store.add(done.window, done.frames_FHWC, carry, lambda: WindowStats(0.0))
             before_finish_s = time.perf_counter() - started
             store.finish()
         stored_s = time.perf_counter() - started

@@ -20,6 +20,7 @@ A variant is words joined by `+`, each of them at most once:
     budget=PERCENT        attention_budget
     profile=N             where the time of window N goes, 0 the first, and of all before a server's second
     gpus=N                every window over N GPUs, by EverTalk Parallel
+    voices=2              two people who speak at once, by the bundled workflow for two
     kill=N                after N windows end the server as a crash would, start another, queue again
 
 Each variant has a server of its own, started anew and stopped at its limit; the next goes on after a failure.

@@ -18,7 +18,8 @@ PICTURE = ROOT / "demo" / "media" / "portrait.jpg"
 
 def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     """The bundled workflow with a prepared prompt; without CLIP vision where the files have none."""
-    workflow = WORKFLOWS / f"{variant.whole or 'infinitetalk'}_image.api.json"
+    people = "two_people" if variant.voices == 2 else "image"
+    workflow = WORKFLOWS / f"{variant.whole or 'infinitetalk'}_{people}.api.json"
     graph: dict[str, Any] = json.loads(workflow.read_text(encoding="utf-8"))
     by_class = {node["class_type"]: (name, node["inputs"]) for name, node in graph.items()}
     loader, sampler = by_class["EverTalkModelLoader"][1], by_class["EverTalkSampler"][1]
@@ -31,7 +32,11 @@ def graph_of(variant: Variant, files: FileSet, seed: int) -> dict[str, Any]:
     by_class["VAELoader"][1]["vae_name"] = files.vae
     by_class["EverTalkAudioEncoderLoader"][1]["encoder"] = files.speech
     by_class["LoadImage"][1]["image"] = PICTURE.name
-    by_class["LoadAudio"][1]["audio"] = f"speech_{variant.seconds:g}.wav"
+    for node in graph.values():
+        if node["class_type"] == "LoadAudio":
+            node["inputs"]["audio"] = f"speech_{variant.seconds:g}.wav"
+    if "EverTalkSpeakers" in by_class:  # together: as many windows as one voice has
+        by_class["EverTalkSpeakers"][1]["arrangement"] = "para"
     prompt_id = by_class["CLIPTextEncode"][0]
     del graph[by_class["CLIPLoader"][0]]
     graph[prompt_id] = {"class_type": "EverTalkTextEmbeds", "inputs": {"file": files.prompt, "save_as": ""}}

@@ -1,5 +1,6 @@
 """What `real_server.py` runs: a variant's settings, and the words that they are written in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Variant:
     profile: int = -1
     kill: int = 0
     gpus: int = 1
+    voices: int = 1
     flags: tuple[str, ...] = ()
 
     def with_word(self, word: str) -> "Variant":
@@ -54,7 +56,8 @@ class Variant:
             return replace(self, **{key: value})
         if key in ("attention", "size", "compute", "budget") and value:
             return replace(self, **{key: value})
-        kinds = {"steps": int, "frames": int, "runs": int, "profile": int, "kill": int, "gpus": int}
+        whole_numbers = ("steps", "frames", "runs", "profile", "kill", "gpus", "voices")
+        kinds: dict[str, Callable[[str], float]] = dict.fromkeys(whole_numbers, int)
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)
         try:
             return replace(self, **{key: kinds[key](value)})

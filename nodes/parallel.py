@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from .host.parallel.choice import with_gpus
+from .host.parallel.choice import TEAMS, with_gpus
 from .host.parallel.machine import ALONE, CHOICES, check_count, this_machine
 from .host.report.node import EverTalkNode, check_fetched
 from .host.report.progress import show_on_node
@@ -43,12 +43,16 @@ class EverTalkParallel(EverTalkNode):
 
     @classmethod
     def check_lazy_status(cls, gpus: str, model: io.Model.Type | None = None) -> list[str]:
-        """Refuse a number that does not go with the model that the loader names, before its weights load."""
+        """Refuse a number that does not go with the model that the loader names, before its weights load.
+
+        While they do, the processes for the other GPUs start.
+        """
         check_widgets(cls, {"gpus": gpus})
         if model is not None:
             return []
-        if gpus != ALONE:
-            check_posted_gpus(gpus)
+        size = None if gpus == ALONE else check_posted_gpus(gpus)
+        if size is not None:
+            TEAMS.expect(size)
         return ["model"]
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from types import TracebackType
 
 
@@ -10,7 +11,7 @@ class Background:
 
     There is no queue: a job that is handed over waits for the one before, so that with the caller's own no
     more than two windows of frames exist at once. An error of a job is raised by the next call, or at the end
-    of the block.
+    of the block. A job has the caller's context variables: it belongs to the same node.
     """
 
     def __init__(self, name: str) -> None:
@@ -20,7 +21,7 @@ class Background:
     def submit(self, job: Callable[[], None]) -> None:
         """Start a job after the one before has ended; raises what that one raised."""
         self.wait()
-        self._running = self._executor.submit(job)
+        self._running = self._executor.submit(copy_context().run, job)
 
     def wait(self) -> None:
         """Wait for the job that runs; raises what it raised, once."""

@@ -165,21 +165,21 @@ class RunStore:
         window: Window,
         frames_FHWC: torch.Tensor,
         carry: WindowOverlap,
-        stats: WindowStats,
+        measure: Callable[[], WindowStats],
     ) -> None:
-        """Hand over the next window; it is written in the background, after the one before.
+        """Hand over the next window; it is measured and written in the background, after the one before.
 
         Args:
             window: which one.
             frames_FHWC: the frames that the video gets, 0..1; none if all of them wait for the next window.
             carry: what the next window continues from.
-            stats: its figures.
+            measure: gives its figures, on the writer's thread.
 
         Raises:
             RunStoreError: the window before could not be written.
         """
         self.carry = WindowOverlap()
-        self._background.submit(lambda: self._write(window, frames_FHWC, carry, stats))
+        self._background.submit(lambda: self._write(window, frames_FHWC, carry, measure()))
 
     def finish(self) -> Path:
         """The finished video, made of all windows, which are finished. Its segments are deleted.

@@ -1,8 +1,12 @@
 """What is measured of each window: colour drift, the seam of its join, and its time.
 
+Time is taken when a window is there; the figures of its frames may be computed later, on another thread and a
+CPU, while the next window is made.
+
 Shape letters: F frames, H and W pixels, C channels.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +14,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ...wanvideo.geometry import TIME_STRIDE
+from .colour import colour_drift
 from .join_metric import NEIGHBOURS, frame_changes, seam_between
 from .joins import FrameChunk
 from .plan import Window
@@ -19,6 +25,12 @@ VISIBLE_DRIFT = 2.0
 
 VISIBLE_SEAM = 1.5
 """A step at a join, in steps from frame to frame around it, from which on it may be seen."""
+
+DRIFT_STRIDE = TIME_STRIDE
+"""Every 4th frame's colours are measured: they drift slowly."""
+
+DRIFT_PIXELS = 25_000
+"""Of a larger frame about as many are measured, evenly spread: all of 81 frames take two cores 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +73,29 @@ def frames_a_second(windows: Sequence[Window], seconds: Sequence[float]) -> floa
     return most / middle if middle > 0 else None
 
 
+def spread_pixels(pictures_HWC: torch.Tensor) -> torch.Tensor:
+    """Some DRIFT_PIXELS of each picture, or all: in rows and columns at even distances; a view."""
+    rows, columns = pictures_HWC.shape[-3:-1]
+    step = max(1, math.isqrt(rows * columns // DRIFT_PIXELS))
+    return pictures_HWC[..., ::step, ::step, :]
+
+
 class WindowReporter:
     """Measures chunk after chunk; remembers the last frame of each, and how the ones before it changed.
 
     Args:
-        drift: the colour drift of frames (F, H, W, 3).
+        picture: the first picture (H, W, 3) of the scene that plays now.
         clock_s: seconds that only go up.
         before_FHWC: the frames before the first chunk, if there are any.
     """
 
     def __init__(
         self,
-        drift: Callable[[torch.Tensor], float],
+        picture: Callable[[], torch.Tensor],
         clock_s: Callable[[], float] = time.monotonic,
         before_FHWC: torch.Tensor | None = None,
     ) -> None:
-        self._drift = drift
+        self._picture = picture
         self._clock_s = clock_s
         self._since_s = clock_s()
         self._last_HWC: torch.Tensor | None = None
@@ -84,9 +103,18 @@ class WindowReporter:
         if before_FHWC is not None:
             self._go_on(before_FHWC)
 
+    def measuring(self, chunk: FrameChunk) -> Callable[[], WindowReport]:
+        """Take the time of the window that the chunk finished; what measures its frames.
+
+        To be called in the order of the chunks, each once, from whichever thread.
+        """
+        now_s = self._clock_s()
+        seconds, self._since_s = now_s - self._since_s, now_s
+        picture_HWC = self._picture()  # the scene may be another by the time that it is measured
+        return lambda: self._report(chunk, picture_HWC, seconds)
+
     @torch.no_grad()
-    def report(self, chunk: FrameChunk) -> WindowReport:
-        """The figures of the window that the chunk finished."""
+    def _report(self, chunk: FrameChunk, picture_HWC: torch.Tensor, seconds: float) -> WindowReport:
         window, own_FHWC = chunk.finished.window, chunk.frames_FHWC[chunk.join :]
         self._go_on(chunk.frames_FHWC[: chunk.join])
         # At a cut the picture is meant to change; of frames that wait there is nothing to compare yet.
@@ -95,9 +123,10 @@ class WindowReporter:
         if self._last_HWC is not None and window.motion and comparable:
             seam = seam_between(self._last_HWC, self._changes, own_FHWC).figure
         self._go_on(own_FHWC)
-        now_s = self._clock_s()
-        seconds, self._since_s = now_s - self._since_s, now_s
-        return WindowReport(window.index, self._drift(chunk.finished.frames_FHWC), seam, seconds)
+        # On a CPU, wherever the frames are: a GPU is busy with the next window, and has no memory to spare.
+        frames_FHWC = spread_pixels(chunk.finished.frames_FHWC[::DRIFT_STRIDE]).cpu()
+        drift = colour_drift(frames_FHWC, spread_pixels(picture_HWC).cpu())
+        return WindowReport(window.index, drift, seam, seconds)
 
     def _go_on(self, frames_FHWC: torch.Tensor) -> None:
         """Take frames as the ones before the next join."""

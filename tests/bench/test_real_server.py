@@ -123,6 +123,12 @@ def test_several_gpus_are_a_node_between_loader_and_sampler(monkeypatch: pytest.
     assert "parallel" not in one
 
 
+def test_two_voices_are_heard_together(rows_of: RowsOf) -> None:
+    code, (row,) = rows_of("--variants", "as_stored+voices=2+seconds=1.5")
+    assert code == 0, row
+    assert any("B the right half" in text for text in row["runs"][0]["said"]), row["runs"][0]["said"]
+
+
 def test_what_is_misspelt_is_refused_before_anything_runs() -> None:
     command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", "--variants", "bf16+compiled"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -279,3 +279,19 @@ def test_auto_takes_all_that_share_the_heads_evenly_and_says_so(stage: Stage) ->
     assert "gpus auto: 2 processes; 2 attention heads, 1 on each" in run.texts
     assert told_by(run)["gpus"] == 2
     assert PARALLEL in run.nodes
+
+
+def test_workers_start_while_the_model_loads_and_go_with_a_prompt_that_is_refused(stage: Stage) -> None:
+    stage.client.forget()
+    before = len(stage.server.log)
+    graph = on(plain(stage), "2")
+    graph[MODEL]["inputs"]["attention_budget"] = 2.0
+    assert "attention_budget" in stage.run(graph).refusal
+    assert "gpus: 1 workers start while the model loads" in stage.server.log[before:]
+    assert gone(workers_of(stage.server))
+    before = len(stage.server.log)
+    assert finished(stage.run(on(plain(stage), "2"))).texts
+    log = stage.server.log[before:]
+    assert "gpus: 1 workers start while the model loads" in log
+    assert "gpus: the workers hold the weights, loaded in" in log
+    assert len(workers_of(stage.server)) == 1, "those that were started early"

@@ -169,7 +169,7 @@ class ToyRun:
                 if self.before_window is not None:
                     self.before_window(done.window.index)
                 self.store.add(
-                    done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), WindowStats(0.5)
+                    done.window, done.frames_FHWC, WindowOverlap(done.motion_FHWC), lambda: WindowStats(0.5)
                 )
                 if self.pausing.is_due(done.window.index) and done.motion_FHWC is not None:
                     return self.store.keep_finished()

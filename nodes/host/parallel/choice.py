@@ -16,6 +16,7 @@ from ..model.patcher import KEY
 from ..report.progress import show_on_node
 from .machine import ALONE, AUTO, check_memory, count_for, this_machine
 from .recipe import PARALLEL_KEY, key_of, recipe_of
+from .spare_workers import SPARES
 from .team import Team, TeamPlan
 from .vae import SharedVae, why_alone
 from .window import SharedWindow
@@ -121,6 +122,14 @@ class Teams:
 
     def __init__(self) -> None:
         self._team: Team | None = None
+
+    def expect(self, size: int) -> None:
+        """Start workers for a team that the running prompt is going to need, unless there is one already.
+
+        Whether that one holds the MODEL is known when the MODEL is there.
+        """
+        if self._team is None or not self._team.is_alive:
+            SPARES.begin(this_machine(), size)
 
     def team_for(self, model: ModelPatcher) -> Team:
         """The team that holds a MODEL: the last one, or one that begins to load it now.

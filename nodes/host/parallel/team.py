@@ -5,8 +5,7 @@ the MODEL stays the same, and ended with the server (their channel closes), when
 memory, and whenever anything fails: torch's collectives have no way back into step.
 """
 
-import os
-import sys
+import logging
 import threading
 import time
 import weakref
@@ -17,9 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import comfy.cli_args
 import comfy.model_management
-import comfy.options
 import folder_paths
 import torch
 import torch.distributed as dist
@@ -31,11 +28,12 @@ from ....wanvideo.ranks import Ranks
 from ..report.progress import show_on_node
 from .channel import TensorForm
 from .group import Store, is_of_collective, join, new_store, port_of, timeout_s
-from .machine import Machine, environment_of
+from .machine import Machine
 from .recipe import Recipe, with_changes
-from .worker_process import WorkerProcess
+from .spare_workers import SPARES
+from .worker_process import WorkerProcess, end_all, new_workers
 
-PACK_ROOT = Path(__file__).resolve().parents[3]
+LOG = logging.getLogger("evertalk")
 START_S = 900.0
 """How long a worker may take until it holds the weights, perhaps from a share on the network."""
 
@@ -116,11 +114,9 @@ class Team:
         try:
             recipe = with_changes(plan.recipe, model, self._file)
             self._store = new_store(plan.size, timeout_s())
-            for rank, number in enumerate(plan.machine.others(plan.size), 1):
-                where = f"GPU {number}" if plan.machine.backend == "nccl" else f"process {number}"
-                environment = environment_of(number, plan.size, plan.machine, os.environ)
-                worker = WorkerProcess(where, environment, self._changed)
-                self.workers.append(worker)
+            self.workers += SPARES.taken(plan.machine, plan.size) or new_workers(plan.machine, plan.size)
+            for rank, worker in enumerate(self.workers, 1):
+                worker.changed = self._changed
                 worker.send(self._start_of(rank, recipe))
         except BaseException:
             self.end()
@@ -131,10 +127,6 @@ class Team:
     def _start_of(self, rank: int, recipe: Recipe) -> dict[str, Any]:
         assert self._store is not None
         return {
-            # ComfyUI's folder first: its nodes.py has put one before it that has a utils of its own.
-            "paths": [str(Path(comfy.options.__file__).parents[1]), *filter(None, sys.path)],
-            "arguments": server_arguments(),
-            "pack": str(PACK_ROOT),
             "recipe": recipe.said(),
             "rank": rank,
             "size": self.plan.size,
@@ -182,6 +174,7 @@ class Team:
         if self._ranks is None:
             show_on_node(f"gpus: waiting until all workers hold the weights ({len(self.workers)})")
             self._wait_for_workers()
+            LOG.info("%s", loading_times(self.workers))
             for worker in self.workers:
                 worker.send({"do": "join"})
             group = join(0, self.plan.size, self.plan.machine.backend, self._store, timeout_s())
@@ -294,16 +287,17 @@ class Team:
             self._ended = True
             if self.failure:
                 self._abort()
-            for worker in self.workers:
-                worker.end()
+            end_all(self.workers)
             self._file.unlink(missing_ok=True)
             if self._ranks is not None:
                 dist.destroy_process_group()
             self._ranks = self._store = None
 
 
-def server_arguments() -> list[str]:
-    """ComfyUI's arguments, as this server was started with them."""
-    if comfy.options.args_parsing:
-        return list(sys.argv)
-    return ["main.py", "--cpu"] if comfy.cli_args.args.cpu else ["main.py"]
+def loading_times(workers: list[WorkerProcess]) -> str:
+    """How long the slowest of them loaded, and how long it had waited for the MODEL before, for the log."""
+    slowest = max(workers, key=lambda worker: worker.loaded_s)
+    return (
+        f"gpus: the workers hold the weights, loaded in {slowest.loaded_s:.1f} s; Python and ComfyUI were "
+        f"there {slowest.waited_s:.1f} s before the MODEL"
+    )

@@ -5,6 +5,7 @@ A failure is said over the channel and ends the process: its part in the next co
 
 import os
 import threading
+import time
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -33,16 +34,20 @@ from .worker_process import DONE, FAILED, READY
 PARENT_POLL_S = 1.0
 
 
-def work(connection: "Connection[Any, Any]", start: dict[str, Any]) -> None:
-    """Work until the channel closes; ends the process."""
+def work(connection: "Connection[Any, Any]") -> None:
+    """Work until the channel closes; ends the process. The first message that comes names the MODEL."""
+    ready_s = time.monotonic()
     channel = Channel(connection)
     messages: SimpleQueue[Message] = SimpleQueue()
     for watch in (lambda: listen(channel, messages), follow_parent):
         threading.Thread(target=watch, daemon=True).start()
     code = 0
     try:
+        start = messages.get()
+        told_s = time.monotonic()
         worker = Worker(start, channel)
-        channel.send({"is": READY})
+        loaded_s = time.monotonic() - told_s
+        channel.send({"is": READY, "waited_s": told_s - ready_s, "loaded_s": loaded_s})
         with torch.inference_mode():
             while True:
                 worker.do(messages.get())
@@ -94,7 +99,7 @@ class Worker:
     """A rank beside the server's.
 
     Args:
-        start: the server's first message.
+        start: the message that names the MODEL and this rank.
         channel: to the server.
     """
 

@@ -2,8 +2,8 @@
 
     python worker_main.py DESCRIPTOR
 
-DESCRIPTOR is the worker's end of the channel, whose first message says how. Nothing of the pack can be
-imported before that.
+DESCRIPTOR is the worker's end of the channel. The first message says where ComfyUI and the pack lie: nothing
+of the pack can be imported before that, and all of it is before the second one comes, which names the MODEL.
 """
 
 import importlib
@@ -17,27 +17,26 @@ from typing import Any
 PACK = "evertalk_pack"
 
 
-def make_importable(start: dict[str, Any]) -> None:
+def make_importable(host: dict[str, Any]) -> None:
     """Set paths and arguments as the server's, before anything of ComfyUI is imported."""
-    sys.path[:] = start["paths"]
-    sys.argv = start["arguments"]
+    sys.path[:] = host["paths"]
+    sys.argv = host["arguments"]
     options: Any = importlib.import_module("comfy.options")
     options.enable_args_parsing()
     # As main.py does first: nodes of ComfyUI put folders on the path that have a utils of their own.
     importlib.import_module("utils.extra_config")
     # The pack's own __init__ registers nodes and needs a server.
     spec = importlib.machinery.ModuleSpec(PACK, None, is_package=True)
-    spec.submodule_search_locations = [start["pack"]]
+    spec.submodule_search_locations = [host["pack"]]
     sys.modules[PACK] = importlib.util.module_from_spec(spec)
 
 
 def main() -> None:
-    """Read the first message, and work until the channel closes."""
+    """Read the first message, import what the work needs, and work until the channel closes."""
     connection = Connection(int(sys.argv[1]))
-    start: dict[str, Any] = json.loads(connection.recv_bytes())
-    make_importable(start)
+    make_importable(json.loads(connection.recv_bytes()))
     worker: Any = importlib.import_module(f"{PACK}.nodes.host.parallel.worker")
-    worker.work(connection, start)
+    worker.work(connection)
 
 
 if __name__ == "__main__":

@@ -21,21 +21,22 @@ from .preflight import literals, model_nodes
 LOADER = "EverTalkModelLoader"
 
 
-def check_posted_gpus(asked: str) -> None:
+def check_posted_gpus(asked: str) -> int | None:
     """Refuse a number of GPUs that cannot share the model that the running prompt's loader names.
+
+    How many will work together, where that is known before.
 
     Raises:
         InputError: see check_gpus_of.
     """
     loader = next((node for node in model_nodes() if node["class_type"] == LOADER), None)
-    if loader is not None:
-        check_gpus_of(asked, literals(loader))
+    return None if loader is None else check_gpus_of(asked, literals(loader))
 
 
-def check_gpus_of(asked: str, values: Mapping[str, Any]) -> None:
+def check_gpus_of(asked: str, values: Mapping[str, Any]) -> int | None:
     """Refuse a number of GPUs that cannot share the model that a loader with these widgets loads.
 
-    What other loaders load is not known before.
+    How many will work together; None where it is not known, as of what other loaders load.
 
     Raises:
         InputError: more GPUs than there are, a number that does not divide the model's attention heads, or a
@@ -43,13 +44,15 @@ def check_gpus_of(asked: str, values: Mapping[str, Any]) -> None:
     """
     base, talk, quantization = (values.get(name) for name in ("base_model", "talk_model", "quantization"))
     if not (isinstance(base, str) and isinstance(talk, str) and isinstance(quantization, str)):
-        return
+        return None
     try:
         path, talk_path = find_model_file(BASE_LABEL, base, BASE_FOLDERS), find_talk(base, talk)
         heads = base_size(check_base_file(path)).dim // HEAD_DIM
         weights_bytes = expected_bytes(path, Quantization(quantization))
         weights_bytes += talk_bytes(talk_path, check_talk_file(talk_path, None))
     except (ModelFileError, ValueError):
-        return  # the loader refuses them itself
+        return None  # the loader refuses them itself
     machine = this_machine()
-    check_memory(count_for(asked, heads, machine), weights_bytes, machine)
+    size = count_for(asked, heads, machine)
+    check_memory(size, weights_bytes, machine)
+    return size

@@ -6,14 +6,13 @@ Shape letters: F video frames, H and W pixels, C channels, B batch, T latent fra
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
 import torch
-from comfy.model_patcher import ModelPatcher
 
-from ....attention.plain_text import name_of_dtype
 from ....multitalk.common.errors import WINDOWS_KEPT, InputError
 from ....multitalk.common.types import FPS
 from ....multitalk.dubbing.clip import Dub
@@ -28,9 +27,8 @@ from ....multitalk.windows.joins import join_windows
 from ....multitalk.windows.loop import RunSpec, generate
 from ....multitalk.windows.modes import MODES, RecallPicture, encode_now
 from ....multitalk.windows.plan import Window
-from ....multitalk.windows.report import WindowReporter
+from ....multitalk.windows.report import WindowReport, WindowReporter
 from ....multitalk.windows.seeds import seeded_noise
-from ....multitalk.windows.settings import FIXED_STEPS
 from ....multitalk.windows.whole_model import check_scheduler
 from ....wanvideo.geometry import LatentShape
 from ....wanvideo.step_cache import step_cache_notes
@@ -38,22 +36,21 @@ from ..codecs.sound import audio_of
 from ..codecs.vae import check_vae
 from ..model.backend import attention_notes, backend_for
 from ..model.connected import check_model, check_prompt
-from ..model.lora import patch_warnings
 from ..model.patcher import AudioAttachment, attachment_of
-from ..parallel.choice import check_parallel, told_of
+from ..parallel.choice import check_parallel
 from ..report.events import RunEvent, send_event
 from ..report.machine_faults import machine_faults
-from ..report.progress import RunProgress, show_on_node, warn_on_node
+from ..report.progress import RunProgress, show_on_node
 from ..report.run_events import RunEventSender, told_windows
 from ..sampling.attention_budget import budget_for, check_budget
-from ..sampling.clip_vision import clip_vision_notes
-from ..sampling.colour_match import drift_from, finishing
+from ..sampling.colour_match import finishing
 from ..sampling.comfy_backend import ComfyBackend, RunModels, SamplingSettings, sigmas_for
 from .first_clip import RunClip
 from .job import OutputOptions
 from .plan import RunPlan
 from .review import REVIEWS
 from .run_identity import identity_of
+from .run_notes import mode_notes, model_warnings, summary_of, tell_made, tell_notes
 from .window_pictures import opened
 
 
@@ -238,31 +235,39 @@ def run_windows(
     with clip_of(plan) as dub, faults:
         if dub is not None:
             dub.begin_at(plan.windows, first)
-        reporter = WindowReporter(drift_from(scene_picture(plan, dub)), before_FHWC=carry.emitted)
+        reporter = WindowReporter(scene_picture(plan, dub), before_FHWC=carry.emitted)
         spec = clip.ended(spec_of(plan, attachment, dub, sampling_backend.recall_picture), sampling_backend)
         windows = generate(spec, sampling_backend, first, carry.motion_FHWC)
         chunks = join_windows(windows, plan.look.blend_frames, count, carry.held_FHWC)
         del carry  # the loop lets go of its frames when it is done with them
         for chunk in chunks:
-            report = reporter.report(chunk)
+            index, measuring = chunk.finished.window.index, reporter.measuring(chunk)
             latents_BCTHW = chunk.finished.latents_BCTHW
             if store is not None:
-                stats = WindowStats(report.seconds, report.drift, report.seam)
                 found = sampling_backend.attention_state
                 carried = WindowOverlap(chunk.finished.motion_FHWC, chunk.held_FHWC, found)
-                store.add(chunk.finished.window, chunk.frames_FHWC, carried, stats)
-                del carried
+                measure = partial(measured, measuring, count)
+                store.add(chunk.finished.window, chunk.frames_FHWC, carried, measure)
+                del carried, measure
             else:
+                report = measuring()
                 send_event(RunEvent("window", count, report.index, text=str(report)))
-            show_on_node(f"Window {report.index + 1} of {count} made: {report}")
+                tell_made(report, count)
             frames += len(chunk.frames_FHWC)
             is_last = chunk.is_last
-            del chunk  # else its frames would stay in memory while the next window is made
-            if store is not None and frames and not is_last and pausing.is_due(report.index):
+            del chunk, measuring  # else its frames would stay in memory while the next window is made
+            if store is not None and frames and not is_last and pausing.is_due(index):
                 return Played(latents_BCTHW, paused=True)
-            pausing.window = min(report.index + 1, count - 1)
+            pausing.window = min(index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
     return Played(latents_BCTHW)
+
+
+def measured(measuring: Callable[[], WindowReport], count: int) -> WindowStats:
+    """Measure a window of so many, and tell it."""
+    report = measuring()
+    tell_made(report, count)
+    return WindowStats(report.seconds, report.drift, report.seam)
 
 
 def clip_of(plan: RunPlan) -> AbstractContextManager[Dub | None]:
@@ -306,46 +311,6 @@ def comfy_backend_for(
         plan.schedule.renews_noise,
     )
     return ComfyBackend(run_models, settings, backend, progress, budget)
-
-
-def tell_notes(notes: tuple[str, ...]) -> None:
-    """Say what is not as it was asked for; a run whose windows are all finished says so too."""
-    for note in notes:
-        tell = show_on_node if note.startswith(FIXED_STEPS) else warn_on_node
-        tell(note)
-
-
-def model_warnings(run_models: RunModels) -> tuple[str, ...]:
-    """What of the choices on the model has no effect, as far as its loader and the sizes tell."""
-    return (*attachment_of(run_models.model).warnings, *patch_warnings(run_models.model))
-
-
-def summary_of(plan: RunPlan, model: ModelPatcher, dtype: torch.dtype, attention: str, steps: int) -> str:
-    """One line that says what will run; `attention` is what ran."""
-    attachment = attachment_of(model)
-    frames, schedule = plan.embeds.video_frames, plan.schedule
-    return (
-        f"{frames / FPS:.2f} s of audio -> {frames} frames, {len(plan.windows)} windows of "
-        f"{plan.windows[0].frames} frames, {plan.size.width_px}x{plan.size.height_px}, {attachment.mode} "
-        f"mode, {steps} steps ({schedule.scheduler}, shift {schedule.shift:g}, {schedule.sampler}), "
-        f"attention {attention} (asked: {attachment.attention_mode}), "
-        f"computed in {name_of_dtype(dtype)} (asked: {attachment.compute})"
-        f"{told_of(model)}"
-    )
-
-
-def mode_notes(plan: RunPlan, run_models: RunModels, attachment: AudioAttachment) -> tuple[str, ...]:
-    """Settings that this mode ignores, and what CLIP does not get to see."""
-    if MODES[attachment.mode]().sees_reference:
-        return clip_vision_notes(run_models.see, frames_change=plan.picture_changes)
-    notes = clip_vision_notes(run_models.see, frames_change=len(plan.windows) > 1)
-    if not plan.picture_changes:
-        return notes
-    note = (
-        f"mode {attachment.mode}: windows after the first see only the frames before them, so pictures over "
-        "time and camera moves show in the first window alone. Use InfiniteTalk weights for them"
-    )
-    return (note, *notes)
 
 
 def check_speech(embeds: AudioEmbeds, attachment: AudioAttachment) -> None:

@@ -1,4 +1,4 @@
-"""Colours on the run's device: matched before the next window sees the frames, and measured.
+"""Colours on the run's device: matched before the next window sees the frames.
 
 Shape letters: F video frames, H and W pixels, C channels.
 """
@@ -8,19 +8,15 @@ from collections.abc import Callable
 import comfy.model_management
 import torch
 
-from ....multitalk.windows.colour import CHUNK_PIXELS, colour_drift, match_colour
+from ....multitalk.windows.colour import CHUNK_PIXELS, match_colour
 from ....multitalk.windows.finish import LookSettings
 from ....multitalk.windows.plan import Window
-from ....wanvideo.geometry import TIME_STRIDE
 
 Picture = Callable[[], torch.Tensor]
 """The first picture (H, W, 3) of the scene that plays now."""
 
 MATCH_BYTES = 1 << 30
 """Memory that a chunk of frames and the copies in between take at most."""
-
-DRIFT_STRIDE = TIME_STRIDE
-"""Every 4th frame is measured: drift is slow, and each frame costs a copy to the device."""
 
 
 def finishing(
@@ -44,16 +40,6 @@ def finishing(
         return frames_FHWC
 
     return finish
-
-
-def drift_from(picture: Picture) -> Callable[[torch.Tensor], float]:
-    """How far frames' colours lie from the first picture of the scene, by every fourth frame."""
-
-    def drift(frames_FHWC: torch.Tensor) -> float:
-        device = make_room()
-        return colour_drift(frames_FHWC[::DRIFT_STRIDE].to(device), picture().to(device))
-
-    return drift
 
 
 def make_room() -> torch.device:

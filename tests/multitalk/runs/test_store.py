@@ -262,7 +262,8 @@ def test_figures_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     run = ToyRun(tmp_path, frames=17)
     with run.new_store() as store:
         frames, nan = torch.full((17, SIZE, SIZE, 3), 0.5), float("nan")
-        store.add(run.card().windows[0], frames, WindowOverlap(), WindowStats(1.0, drift=nan, seam=nan))
+        stats = WindowStats(1.0, drift=nan, seam=nan)
+        store.add(run.card().windows[0], frames, WindowOverlap(), lambda: stats)
         store.finish()
     assert store.stats == (WindowStats(1.0, drift=None, seam=None),)
 

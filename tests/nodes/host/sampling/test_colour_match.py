@@ -1,10 +1,10 @@
-"""Colour on the run's device: the same as in one piece, and measured by every fourth frame."""
+"""Colour on the run's device: the same as in one piece."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from evertalk_pack.multitalk.windows.colour import ColourMethod, colour_drift, match_colour
+from evertalk_pack.multitalk.windows.colour import ColourMethod, match_colour
 from evertalk_pack.multitalk.windows.finish import LookSettings
 from evertalk_pack.multitalk.windows.plan import Window
 
@@ -38,11 +38,3 @@ def test_without_a_match_frames_pass_untouched(look: LookSettings) -> None:
     from evertalk_pack.nodes.host.sampling.colour_match import finishing
 
     assert finishing(look, lambda: REFERENCE)(WINDOW, FRAMES) is FRAMES
-
-
-def test_drift_is_that_of_every_fourth_frame() -> None:
-    from evertalk_pack.nodes.host.sampling.colour_match import drift_from
-
-    assert drift_from(lambda: REFERENCE)(FRAMES) == pytest.approx(colour_drift(FRAMES[[0, 4, 8]], REFERENCE))
-    matched = match_colour(FRAMES, REFERENCE, 1.0, ColourMethod.LAB)
-    assert drift_from(lambda: REFERENCE)(matched) < drift_from(lambda: REFERENCE)(FRAMES) / 4

@@ -1,6 +1,7 @@
 """Schedules, the VAE's check, and what a run keeps in memory."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +127,17 @@ class CountingStore(RunStore):
         super().__init__(place, card, form, written=lambda _record, _path: self._wait())
 
     def add(
-        self, window: Window, frames_FHWC: torch.Tensor, carry: WindowOverlap, stats: WindowStats
+        self,
+        window: Window,
+        frames_FHWC: torch.Tensor,
+        carry: WindowOverlap,
+        measure: Callable[[], WindowStats],
     ) -> None:
         self.windows += 1
         self.most_frames = max(self.most_frames, frames_in_memory(SIDE_PX, SIDE_PX, self._of_others))
         if self.windows > 1:
             self.go_on()
-        super().add(window, frames_FHWC, carry, stats)
+        super().add(window, frames_FHWC, carry, measure)
 
     def go_on(self) -> None:
         self._next_is_here.set()
