@@ -18,7 +18,7 @@ from ..media.frame_shape import SQUARE
 from ..windows.plan import Window
 from ..windows.settings import FrameSize
 from .box_text import parse_boxes
-from .crop import cut_out
+from .crop import PixelBox, cut_out
 from .cuts import cut_frames
 from .paste import TAIL_FRAMES, Paster, resized
 from .region import Region, covering, drift_outside, feathered, lay_over, mask_number, match_outside
@@ -194,6 +194,14 @@ class Edge(NamedTuple):
     alpha_HW: torch.Tensor
 
 
+class SeenFrame(NamedTuple):
+    """A frame of the clip at the video's size (H, W, 3), with its time in the file and what was cut out."""
+
+    pts: int
+    box: PixelBox | None
+    frame_HWC: torch.Tensor
+
+
 class Dub:
     """A clip as one run plays it. Reads forward with the windows; holds no more than a frame.
 
@@ -214,6 +222,8 @@ class Dub:
         self._say = say
         self._reader: FrameReader = source.video.reader()
         self._edge: Edge | None = None
+        self._last: SeenFrame | None = None
+        """A clip of fewer frames a second than the video shows each more than once."""
         self._scene_HWC: torch.Tensor | None = None
 
     def reference(self, window: Window) -> torch.Tensor:
@@ -281,11 +291,15 @@ class Dub:
         return self.source.start_s + frame / FPS
 
     def _seen(self, time_s: float) -> torch.Tensor:
-        frame_HWC = self._reader.frame_at(time_s)
-        if self.view is not None:
-            clip = self.view.work.clip
-            frame_HWC = cut_out(resized(frame_HWC, clip.height_px, clip.width_px), self.view.box_at(time_s))
-        return self._fit(frame_HWC)
+        shown = self._reader.shown_at(time_s)
+        box = None if self.view is None else self.view.box_at(time_s)
+        if self._last is None or self._last[:2] != (shown.pts, box):
+            frame_HWC = self._reader.seen(shown)
+            if self.view is not None and box is not None:
+                clip = self.view.work.clip
+                frame_HWC = cut_out(resized(frame_HWC, clip.height_px, clip.width_px), box)
+            self._last = SeenFrame(shown.pts, box, self._fit(frame_HWC))
+        return self._last.frame_HWC
 
     def _alpha(self, time_s: float) -> torch.Tensor:
         if self.view is not None:

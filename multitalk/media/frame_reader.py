@@ -90,8 +90,15 @@ class FrameReader:
 
     def frame_at(self, time_s: float) -> torch.Tensor:
         """The frame (H, W, 3), 0..1, as seen, at or before a time: the last past the end, else the first."""
-        pts = self._origin + math.floor(time_s / self._time_base + TOLERANCE_TICKS)
-        return upright(self._shown(pts).frame, self._pixel)
+        return self.seen(self.shown_at(time_s))
+
+    def shown_at(self, time_s: float) -> TimedFrame:
+        """The decoded frame of which frame_at gives the picture; while it is shown, its pts stays."""
+        return self._shown(self._origin + math.floor(time_s / self._time_base + TOLERANCE_TICKS))
+
+    def seen(self, shown: TimedFrame) -> torch.Tensor:
+        """A decoded frame as frame_at gives it."""
+        return upright(shown.frame, self._pixel)
 
     def frames_from_start(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """All decoded frames, not turned upright, each with the time from which frame_at gives it."""

@@ -24,11 +24,13 @@ from av.error import FFmpegError
 
 from .mix_down import MixDown
 
-DAMAGE_S = 0.005
-"""After a packet that could not be decoded a gap of more than this is filled: times are rounded to ms."""
+JUMP_S = 0.005
+"""A jump of more than this from one frame to the next is a gap, which is filled after a damaged packet.
+Smaller ones are times that are rounded to ms, or a recorder's clock, whose sound has no gaps."""
 
-GAP_S = 0.05
-"""So long a jump from one frame to the next is filled in any case; smaller ones are a recorder's clock."""
+GAP_S = 0.04
+"""Elsewhere a gap is filled once more than this is missing in all, a frame of video: where times are those at
+which packets came, other packets make up for each jump."""
 
 LONGEST_GAP_S = 600.0
 """What is longer is not damage, but a clock that was set."""
@@ -95,7 +97,7 @@ class _Clock:
         """How much is missing up to a time, where the next frame begins; from then on it counts as given."""
         # Before the first good frame only packets that failed are missing; a late beginning is none.
         now_s = self.now_s if self.now_s is not None else self.bad_from_s
-        least_s = GAP_S if self.bad_from_s is None else DAMAGE_S
+        least_s = GAP_S if self.bad_from_s is None else JUMP_S
         self.bad_from_s = self.bad_until_s = None
         if time_s is None:
             return 0.0
@@ -104,7 +106,7 @@ class _Clock:
         jump_s = missing_s if self.due_s is None else time_s - self.due_s
         if abs(missing_s) >= LONGEST_GAP_S or self.now_s is None:
             self.now_s = time_s
-        if min(missing_s, jump_s) <= least_s or missing_s >= LONGEST_GAP_S:
+        if missing_s <= least_s or jump_s <= JUMP_S or missing_s >= LONGEST_GAP_S:
             return 0.0
         self.filled_s += missing_s
         most_s = MAX_FILLED_S + FILLED_SHARE * self.given_s

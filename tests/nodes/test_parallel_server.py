@@ -263,6 +263,24 @@ def test_stopped_run_goes_on_and_freed_memory_or_a_stopped_server_leaves_no_work
     stage.server.start()
 
 
+def test_unload_models_ends_workers_of_a_run_that_was_stopped_while_they_loaded(stage: Stage) -> None:
+    stage.client.forget()  # what was encoded too, so that the run waits for the workers to encode
+
+    def stop_the_wait(text: str) -> None:
+        if text.startswith("gpus 2: 2 processes"):
+            assert len(end(stage, signal.SIGSTOP)) == 1, "it was started early, and does not load now"
+        if text.startswith("gpus: waiting until all workers hold the weights"):
+            stage.client.interrupt()
+
+    with pytest.raises(JobInterruptedError):
+        texts_of(stage, on(plain(stage), "2"), stop_the_wait)
+    left = end(stage, signal.SIGCONT)
+    assert len(left) == 1, "it was kept for the next run"
+    stage.client.ask("/free", {"unload_models": True, "free_memory": False})
+    assert gone(left)
+    assert finished(stage.run(on(plain(stage), "2"))).texts
+
+
 @pytest.mark.parametrize(
     ("gpus", "words"),
     [

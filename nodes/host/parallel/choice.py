@@ -18,6 +18,7 @@ from .machine import ALONE, AUTO, check_memory, count_for, this_machine
 from .recipe import PARALLEL_KEY, key_of, recipe_of
 from .spare_workers import SPARES
 from .team import Team, TeamPlan
+from .unloading import hear_unloading
 from .vae import SharedVae, why_alone
 from .window import SharedWindow
 
@@ -122,6 +123,7 @@ class Teams:
 
     def __init__(self) -> None:
         self._team: Team | None = None
+        self._hears_unloading = False
 
     def expect(self, size: int) -> None:
         """Start workers for a team that the running prompt is going to need, unless there is one already.
@@ -141,6 +143,9 @@ class Teams:
         plan = TeamPlan(key_of(model, recipe), recipe, gpus_of(model), this_machine())
         if self._team is not None and not (self._team.is_alive and self._team.plan == plan):
             self.end()
+        if not self._hears_unloading:
+            hear_unloading(self.unloaded)
+            self._hears_unloading = True
         if self._team is None:
             self._team = Team(plan, model)
             weakref.finalize(model.model, self.end_of, self._team)
@@ -160,11 +165,13 @@ class Teams:
 
     def host_freed(self, _patcher: ModelPatcher, unpatch_all: bool) -> None:
         """The host takes a MODEL off its GPU; during a run it does so to decode, and the workers stay."""
+        if unpatch_all:
+            self.unloaded()
+
+    def unloaded(self) -> None:
+        """Let the workers go unless the node that runs now samples with them."""
         team = self._team
-        if team is None or not unpatch_all:
-            return
-        now = get_executing_context()
-        if team.user is None or team.user != now:
+        if team is not None and (team.user is None or team.user != get_executing_context()):
             self.end()
 
 

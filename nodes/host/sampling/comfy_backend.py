@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 from typing import Any
 
 import comfy.model_management
@@ -54,8 +55,12 @@ SeeFrame = Callable[[torch.Tensor], Any]
 COMPILING_BLOCKS = "compiling the transformer's blocks, once for this size of video"
 COMPILING_DECODER = "compiling the VAE's decoder, once for this size of video"
 
-MORE_FREE_STEP_GB = 1.0
-"""By how much more GPU memory is left free after it did not suffice for a window."""
+MORE_FREE_FIRST_GB = 1.0
+"""How much more GPU memory is left free after it did not suffice for a window; twice as much each time after.
+
+A small card that misses little keeps most weights, and a GPU that another program fills is given up on
+after a handful of tries.
+"""
 
 ENCODING, SAMPLING, DECODING = "the VAE's encoding", "a sampling step", "the VAE's decoding"
 FINISHING = "matching the colours"
@@ -222,7 +227,7 @@ class ComfyBackend:
                 if not is_out_of_memory(error):
                     raise
                 # No weights are left on the GPU that could make room.
-                if self.more_free_gb * GIB > weights_bytes(self.run_models.model):
+                if self.more_free_gb >= self.most_free_gb():
                     raise self.too_large(request) from error
                 needs_more_room = True
             if needs_more_room:  # out of the clause, whose exception keeps the failed call's tensors alive
@@ -246,9 +251,13 @@ class ComfyBackend:
             f"window_frames, or close other programs that use the GPU"
         )
 
+    def most_free_gb(self) -> float:
+        """So much more left free, in whole GB, takes all weights off the GPU."""
+        return max(MORE_FREE_FIRST_GB, ceil(weights_bytes(self.run_models.model) / GIB))
+
     def make_room(self, window: Window) -> None:
         """Have the host keep more of the weights in RAM from now on."""
-        self.more_free_gb += MORE_FREE_STEP_GB
+        self.more_free_gb = min(max(MORE_FREE_FIRST_GB, 2 * self.more_free_gb), self.most_free_gb())
         comfy.model_management.soft_empty_cache()
         show_on_node(
             f"Window {window.number}: the GPU's memory did not suffice; begun again with "

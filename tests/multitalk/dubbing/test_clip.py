@@ -1,13 +1,15 @@
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.types import FPS
 from evertalk_pack.multitalk.dubbing.clip import Dub, DubSource, worked_on
 from evertalk_pack.multitalk.dubbing.region import Region
 from evertalk_pack.multitalk.dubbing.source import SourceVideo, open_source
-from evertalk_pack.multitalk.windows.plan import plan_windows
+from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 from evertalk_pack.multitalk.windows.settings import FrameSize
 from source_clips import at_fps, level_of, write_clip
 
@@ -45,6 +47,36 @@ def test_frames_of_a_window_are_the_clips_at_25_a_second(clip: SourceVideo) -> N
     dub = play(DubSource(clip, denoise=0.5))
     frames_FHWC = dub.start(plan_windows(20, 9, 5)[1])
     assert [level_of(frame_HWC) for frame_HWC in frames_FHWC] == list(range(8, 26, 2))
+
+
+@pytest.mark.parametrize("is_region", [False, True])
+def test_frame_that_is_shown_more_than_once_is_converted_once(tmp_path: Path, is_region: bool) -> None:
+    slow = open_source(write_clip(tmp_path / "slow.mp4", at_fps(Fraction(25, 2), 20)))
+    source = worked_on(DubSource(slow), "8,8,32,32" if is_region else "", 0.5, 4, is_region=is_region)
+    fitted: list[int] = []
+
+    def fit(frame_HWC: torch.Tensor) -> torch.Tensor:
+        fitted.append(level_of(frame_HWC))
+        return frame_HWC
+
+    dub = Dub(source, SIZE, fit)
+    first, second = plan_windows(14, 9, 4)
+    levels = [level_of(dub.reference(first)), *map(level_of, dub.frames(first, 9))]
+    assert levels == [0, 0, 0, 1, 1, 2, 2, 3, 3, 4]
+    assert fitted == [0, 1, 2, 3, 4]
+    assert [level_of(frame_HWC) for frame_HWC in dub.frames(second, 9)] == [2, 3, 3, 4, 4, 5, 5, 6, 6]
+    assert fitted == [0, 1, 2, 3, 4, 2, 3, 4, 5, 6]
+
+
+def test_region_that_moves_while_a_frame_is_shown_is_cut_out_anew(tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    pictures = [(number * 2 / FPS, ramp) for number in range(10)]
+    slow = open_source(write_clip(tmp_path / "slow.mp4", pictures))
+    source = worked_on(DubSource(slow), "0: 0,0,24,24; 0.4: 40,40,24,24", 0.0, 4, is_region=True)
+    played = list(play(source).frames(Window(0, 0, 9, 0, 9), 9))
+    alone = [play(source).reference(Window(1, number, 9, 4, 5)) for number in range(9)]
+    assert all(map(torch.equal, played, alone))
+    assert not torch.equal(played[4], played[5]), "the same frame of the clip, and another place"
 
 
 def test_behind_the_last_frame_before_a_cut_that_frame_stands(clip: SourceVideo) -> None:

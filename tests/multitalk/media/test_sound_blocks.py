@@ -1,5 +1,6 @@
 """Damaged bytes inside of a sound track: silence in their place, and what follows stays in time."""
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -11,7 +12,7 @@ import torch
 from av.audio.stream import AudioStream
 from av.error import InvalidDataError
 from evertalk_pack.multitalk.common.errors import InputError
-from evertalk_pack.multitalk.common.types import Waveform
+from evertalk_pack.multitalk.common.types import FPS, Waveform
 from evertalk_pack.multitalk.dubbing.source import open_source
 from evertalk_pack.multitalk.media import sound_blocks
 from evertalk_pack.multitalk.media.sound_blocks import Gap, gap_notes
@@ -21,6 +22,8 @@ from source_clips import at_fps, write_clip
 RATE_HZ, SECONDS = 48_000, 6
 CLICKS_S = (0.5, 1.5, 5.2, 5.6)
 """Bursts of a tone begin here; the damage lies in the middle."""
+
+NOISE_S, BURST_S, PACKET = 20, 18.5, 960
 
 TIMELESS = ("a.aac", "a.mp3", "a.ac3")
 """Files without times: what is lost of them has no length."""
@@ -154,6 +157,64 @@ def test_a_sound_of_which_nothing_can_be_decoded_is_refused(tmp_path: Path) -> N
     ) as caught:
         read_sound(path, tmp_path, never)
     assert isinstance(caught.value.__cause__, InvalidDataError)
+
+
+def with_times(path: Path, codec: str, late_s: Callable[[float], float]) -> Path:
+    """Noise that ends in a tone, whose packets' times are later by so many seconds."""
+    time_s = np.arange(RATE_HZ * NOISE_S) / RATE_HZ
+    sound_T = 0.02 * np.random.default_rng(0).standard_normal(len(time_s))
+    sound_T += 0.5 * (time_s >= BURST_S) * np.sin(2 * np.pi * 1000 * time_s)
+    with av.open(str(path), "w") as container:
+        stream = cast("AudioStream", container.add_stream(codec, rate=RATE_HZ, layout="mono"))
+        kind, values = ("flt", sound_T) if codec == "aac" else ("s16", sound_T * 32767)
+        for first in (*range(0, len(sound_T), PACKET), None):
+            frame = None
+            if first is not None:
+                part_CT = values[None, first : first + PACKET].astype("f4" if kind == "flt" else "i2")
+                frame = av.AudioFrame.from_ndarray(part_CT, format=kind, layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = RATE_HZ, first, Fraction(1, RATE_HZ)
+            for packet in stream.encode(frame):
+                assert packet.pts is not None
+                packet.pts += round(late_s(max(0.0, float(packet.pts * packet.time_base))) / packet.time_base)
+                packet.dts = packet.pts
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "pcm_s16le"), ("a.mkv", "aac"), ("a.m4a", "aac")])
+def test_small_gaps_that_add_up_are_filled(tmp_path: Path, name: str, codec: str) -> None:
+    path = with_times(tmp_path / name, codec, lambda time_s: 0.02 * int(time_s))
+    sound = read_sound(path, tmp_path, never)
+    assert abs(sound.duration_s - (NOISE_S + (NOISE_S - 1) * 0.02)) <= 1 / FPS
+    loud_T = (sound.samples_CT[0].abs() > 0.3).nonzero()
+    assert abs(float(loud_T[0]) / RATE_HZ - (BURST_S + int(BURST_S) * 0.02)) <= 1 / FPS
+    (note,) = sound.notes
+    assert note.startswith(f"audio: the sound of {name} is damaged or missing at 3.0")
+
+
+def as_it_came(time_s: float) -> float:
+    """Every other packet 12 ms late."""
+    return 0.012 * (int(50 * time_s) % 2)
+
+
+def fast_clock(time_s: float) -> float:
+    """5 ms more each second."""
+    return 0.005 * time_s
+
+
+@pytest.mark.parametrize(
+    "late_s",
+    [as_it_came, fast_clock],
+    ids=["times at which packets came", "a recorder's clock"],
+)
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "pcm_s16le"), ("a.m4a", "aac")])
+def test_sound_without_gaps_stays_whole_though_its_times_are_not_those_of_its_samples(
+    tmp_path: Path, name: str, codec: str, late_s: Callable[[float], float]
+) -> None:
+    even = read_sound(with_times(tmp_path / f"even-{name}", codec, lambda _: 0.0), tmp_path, never)
+    sound = read_sound(with_times(tmp_path / name, codec, late_s), tmp_path, never)
+    assert sound.notes == ()
+    assert torch.equal(sound.samples_CT, even.samples_CT)
 
 
 def test_many_gaps_are_counted() -> None:

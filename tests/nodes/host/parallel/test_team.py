@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import folder_paths
 import make_tiny
 import psutil
 import pytest
 import torch
+from comfy_execution.utils import CurrentNodeContext
 from evertalk_pack.multitalk.common.errors import InputError, WorkerError
 from evertalk_pack.nodes.host.parallel import team
 from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
@@ -100,6 +102,17 @@ def test_of_four_processes_the_one_that_was_killed_is_told_not_those_that_miss_i
     with torch.inference_mode(), pytest.raises(WorkerError, match=r"process 3 was ended by signal 9\. Queue"):
         play_windows(together, load_vae(files), speech(files, 9))
     assert workers() == []
+
+
+def test_unloading_all_models_ends_workers_whose_model_the_host_has_not_loaded(files: TinyFiles) -> None:
+    together, _ = with_gpus(load_model(files), "2")
+    with CurrentNodeContext("prompt", "sampler"):
+        TEAMS.team_for(together)
+        members = workers()
+        comfy.model_management.unload_all_models()
+        assert workers() == members != [], "the node that samples with them unloads to make room"
+    comfy.model_management.unload_all_models()
+    assert gone(members)
 
 
 def test_a_worker_that_cannot_load_says_why_and_no_other_stays(files: TinyFiles) -> None:

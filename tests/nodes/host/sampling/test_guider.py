@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -233,7 +234,7 @@ def short_backend(talking: "ModelPatcher", vae: Any, short: ShortOfMemory) -> "C
 def test_a_window_that_runs_out_of_memory_is_begun_again_with_more_left_free(
     talking: "ModelPatcher", tiny: TinyFiles, vae: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from evertalk_pack.nodes.host.sampling.comfy_backend import MORE_FREE_STEP_GB
+    from evertalk_pack.nodes.host.sampling.comfy_backend import MORE_FREE_FIRST_GB
 
     expected_backend = comfy_backend_for(talking, vae)
     mode = MultiTalkMode()
@@ -243,7 +244,7 @@ def test_a_window_that_runs_out_of_memory_is_begun_again_with_more_left_free(
     caplog.set_level("INFO", "evertalk")
     assert torch.equal(sampling_backend.sample(later_window(sampling_backend, tiny, mode, seeded)), expected)
     first, second = short.asked
-    assert second - first == MORE_FREE_STEP_GB * 1024**3
+    assert second - first == MORE_FREE_FIRST_GB * 1024**3
     assert "Window 2: the GPU's memory did not suffice; begun again with 1 GB more left free" in caplog.text
 
 
@@ -255,6 +256,22 @@ def test_a_window_ends_with_the_error_where_no_weights_are_left_to_make_room(
     with pytest.raises(torch.OutOfMemoryError, match="for a window of 32x32 and 9 frames, even with"):
         sampling_backend.sample(later_window(sampling_backend, tiny, MultiTalkMode(), seeded))
     assert len(short.asked) == 2, "tiny weights take less than the first step makes free"
+
+
+def test_a_gpu_that_stays_full_is_given_up_on_after_a_handful_of_tries(
+    tiny: TinyFiles, vae: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    talking = load_model(tiny)
+    monkeypatch.setattr(talking, "size", 22 * 1024**3)  # where the host keeps it once it was counted
+    short = ShortOfMemory(talking, 99)
+    sampling_backend = short_backend(talking, vae, short)
+    caplog.set_level("INFO", "evertalk")
+    with pytest.raises(torch.OutOfMemoryError, match="even with the weights in RAM"):
+        sampling_backend.sample(later_window(sampling_backend, tiny, MultiTalkMode(), seeded))
+    more_free_gb = [(asked - short.asked[0]) / 1024**3 for asked in short.asked]
+    assert more_free_gb == [0, 1, 2, 4, 8, 16, 23], "the last takes all weights, the audio weights too"
+    told = re.findall(r"begun again with (.+) GB more left free", caplog.text)
+    assert told == ["1", "2", "4", "8", "16", "23"]
 
 
 def test_nan_from_the_weights_themselves_ends_the_run_with_a_remedy(tiny: TinyFiles, vae: Any) -> None:
