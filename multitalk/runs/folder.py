@@ -63,6 +63,11 @@ def run_folder(place: RunPlace, run_fingerprint: str) -> Path:
     return place.run.folder / f"{place.run.name}_r{run_fingerprint[:SHORT_CHARACTERS]}{SUFFIX}"
 
 
+def is_of_prefix(folder: Path, place: RunPlace) -> bool:
+    """Whether a run's folder is one of this prefix, not of another that begins alike."""
+    return folder.parent == place.run.folder and folder.name.rpartition("_r")[0] == place.run.name
+
+
 def make_folder(folder: Path) -> None:
     """Make the run's folder, or find it.
 

@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 
 from ..common.errors import RunStoreError
-from .folder import SUFFIX, RunPlace
+from .folder import SUFFIX, RunPlace, is_of_prefix
 from .manifest import NAME, Manifest, read_settings
 from .preflight import Past, median_bytes_per_frame
 from .window_records import read_run
@@ -49,13 +49,14 @@ def past_of(place: RunPlace, marks: RunMarks) -> tuple[Past, int]:
     seconds: list[float] = []
     sizes: list[tuple[int, int]] = []
     finished = 0
-    for manifest in _manifests(place.run.folder, marks):
+    for folder, manifest in _manifests(place.run.folder, marks):
         if manifest.settings.get(PACE) == marks.pace:
             # The first window of a run waits for weights to load.
             seconds += [window.stats.seconds for window in manifest.windows[1:]]
         if manifest.settings.get(PICTURE) == marks.picture:
             sizes += [(one.segment.bytes, one.frames) for one in manifest.windows if one.segment]
-        if manifest.settings.get(REQUEST) == marks.request and _is_usable(manifest, place.root):
+        is_this = is_of_prefix(folder, place) and manifest.settings.get(REQUEST) == marks.request
+        if is_this and _is_usable(manifest, place.root):
             finished = max(finished, len(manifest.windows))
     return Past(tuple(seconds), median_bytes_per_frame(sizes)), finished
 
@@ -71,14 +72,14 @@ def _is_usable(manifest: Manifest, root: Path) -> bool:
         return False
 
 
-def _manifests(folder: Path, marks: RunMarks) -> Iterator[Manifest]:
+def _manifests(folder: Path, marks: RunMarks) -> Iterator[tuple[Path, Manifest]]:
     """Those of the newest runs that can be read quickly, and this very run's, however long."""
     paths = [path for path in folder.glob(f"*{escape(SUFFIX)}/{NAME}") if path.is_file()]
     newest = sorted(paths, key=_written_s, reverse=True)[:MAX_MANIFESTS]
     for path in newest:
         manifest = _read(path, marks)
         if manifest is not None:
-            yield manifest
+            yield path.parent, manifest
 
 
 def _written_s(path: Path) -> float:

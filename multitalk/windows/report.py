@@ -76,7 +76,7 @@ def frames_a_second(windows: Sequence[Window], seconds: Sequence[float]) -> floa
 def spread_pixels(pictures_HWC: torch.Tensor) -> torch.Tensor:
     """Some DRIFT_PIXELS of each picture, or all: in rows and columns at even distances; a view."""
     rows, columns = pictures_HWC.shape[-3:-1]
-    step = max(1, math.isqrt(rows * columns // DRIFT_PIXELS))
+    step = max(1, round(math.sqrt(rows * columns / DRIFT_PIXELS)))
     return pictures_HWC[..., ::step, ::step, :]
 
 

@@ -68,6 +68,19 @@ def test_region_keeps_the_clip_outside_and_reports_the_drift(server: ComfyServer
     assert any("outside the region by" in text for text in texts)
 
 
+def test_windows_of_a_clip_without_the_region_do_not_count_as_finished_ones_with_it(
+    server: ComfyServer,
+) -> None:
+    def left(graph: Graph) -> str:
+        graph[SAMPLER]["inputs"]["filename_prefix"] = "EverTalk/regions"
+        return next(text for text in run(server, graph)[1] if text.startswith("preflight: "))
+
+    assert "left to make" not in left(dub_graph("scenes.mp4"))
+    assert "left to make" not in left(dub_graph("scenes.mp4", region=True))
+    server.client.forget()
+    assert "(0 left to make)" in left(dub_graph("scenes.mp4", region=True))
+
+
 def test_low_denoise_runs_the_last_of_the_fixed_steps_alone(server: ComfyServer) -> None:
     _, texts = run(server, dub_graph("scenes.mp4", denoise=0.25))
     assert any("step 1/1" in text for text in texts)

@@ -305,11 +305,11 @@ def test_workers_start_while_the_model_loads_and_go_with_a_prompt_that_is_refuse
     graph = on(plain(stage), "2")
     graph[MODEL]["inputs"]["attention_budget"] = 2.0
     assert "attention_budget" in stage.run(graph).refusal
-    assert "gpus: 1 workers start while the model loads" in stage.server.log[before:]
+    assert "gpus: workers start while the model loads (1)" in stage.server.log[before:]
     assert gone(workers_of(stage.server))
     before = len(stage.server.log)
     assert finished(stage.run(on(plain(stage), "2"))).texts
     log = stage.server.log[before:]
-    assert "gpus: 1 workers start while the model loads" in log
+    assert "gpus: workers start while the model loads (1)" in log
     assert "gpus: the workers hold the weights, loaded in" in log
     assert len(workers_of(stage.server)) == 1, "those that were started early"

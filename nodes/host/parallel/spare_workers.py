@@ -1,6 +1,7 @@
 """Workers that are started while the server still loads the MODEL: Python and ComfyUI take them seconds.
 
-They belong to the prompt that runs: if no run of its takes them, they are gone a moment after it has ended.
+They belong to the prompt that runs: if no run of its takes them, the next prompt's may, or they are gone a
+moment after it has ended.
 """
 
 import logging
@@ -50,19 +51,19 @@ class SpareWorkers:
 
         Where the system starts none, none are there: a team starts its own, and tells what is wrong.
         """
-        context, spares = get_executing_context(), self._spares
+        context = get_executing_context()
         if context is None or size < 2:
             return
-        if spares is not None and spares.prompt_id == context.prompt_id and spares.are_for(machine, size):
-            return
-        self.end()
+        # Those of a prompt that has just failed may still be there.
+        early = self.taken(machine, size)
         try:
-            spares = Spares(context.prompt_id, machine, size, new_workers(machine, size))
+            workers = early or new_workers(machine, size)
         except OSError as error:
             LOG.warning("gpus: no workers could be started while the model loads: %s", error)
             return
-        self._spares = spares
-        LOG.info("gpus: %d workers start while the model loads", len(spares.workers))
+        self._spares = spares = Spares(context.prompt_id, machine, size, workers)
+        if not early:
+            LOG.info("gpus: workers start while the model loads (%d)", len(workers))
         threading.Thread(target=self._follow, args=(spares,), name="evertalk spares", daemon=True).start()
 
     def taken(self, machine: Machine, size: int) -> list[WorkerProcess]:

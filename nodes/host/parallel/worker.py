@@ -34,12 +34,17 @@ from .worker_process import DONE, FAILED, READY
 PARENT_POLL_S = 1.0
 
 
-def work(connection: "Connection[Any, Any]") -> None:
-    """Work until the channel closes; ends the process. The first message that comes names the MODEL."""
+def work(connection: "Connection[Any, Any]", server: int) -> None:
+    """Work until the channel closes; ends the process. The first message that comes names the MODEL.
+
+    Args:
+        connection: to the server.
+        server: its process's number.
+    """
     ready_s = time.monotonic()
     channel = Channel(connection)
     messages: SimpleQueue[Message] = SimpleQueue()
-    for watch in (lambda: listen(channel, messages), follow_parent):
+    for watch in (lambda: listen(channel, messages), lambda: follow(server)):
         threading.Thread(target=watch, daemon=True).start()
     code = 0
     try:
@@ -66,10 +71,10 @@ def listen(channel: Channel, messages: "SimpleQueue[Message]") -> None:
     os._exit(0)
 
 
-def follow_parent() -> None:
+def follow(server: int) -> None:
     """End with the server, should a process that it started hold the channel open."""
-    parent, pause = os.getppid(), threading.Event()
-    while os.getppid() == parent:
+    pause = threading.Event()
+    while os.getppid() == server:  # it may have ended while all was imported
         pause.wait(PARENT_POLL_S)
     os._exit(0)
 

@@ -34,9 +34,10 @@ def make_importable(host: dict[str, Any]) -> None:
 def main() -> None:
     """Read the first message, import what the work needs, and work until the channel closes."""
     connection = Connection(int(sys.argv[1]))
-    make_importable(json.loads(connection.recv_bytes()))
+    host: dict[str, Any] = json.loads(connection.recv_bytes())
+    make_importable(host)
     worker: Any = importlib.import_module(f"{PACK}.nodes.host.parallel.worker")
-    worker.work(connection)
+    worker.work(connection, host["server"])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ LAST_LINES = 20
 """The last lines that a worker printed, kept for the message that it failed with."""
 
 GRACE_S = 3.0
-"""A worker leaves as soon as its channel closes; one that is stuck is killed after this."""
+"""A worker leaves as soon as its channel closes; one that still imports, or is stuck, is killed then."""
 
 READY, DONE, FAILED = "ready", "done", "failed"
 """What a worker says: it holds the model; it has done its part; it cannot go on, and why."""
@@ -87,11 +88,11 @@ class WorkerProcess:
         """Let it go, without waiting until it is gone."""
         self._channel.shut()
 
-    def end(self) -> None:
-        """Let it go, and see that it is gone."""
+    def end(self, grace_s: float) -> None:
+        """Let it go, and see that it is gone: one that is there after so long is killed."""
         self.leave()
         try:
-            self._process.wait(GRACE_S)
+            self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -148,20 +149,22 @@ def new_workers(machine: Machine, size: int) -> list[WorkerProcess]:
 
 
 def end_all(workers: list[WorkerProcess]) -> None:
-    """Let workers go, and see that they are gone."""
+    """Let workers go, and see that they are gone: all after about GRACE_S, however many are stuck."""
     for worker in workers:
         worker.leave()
+    until_s = time.monotonic() + GRACE_S
     for worker in workers:
-        worker.end()
+        worker.end(max(0.0, until_s - time.monotonic()))
 
 
 def surroundings() -> dict[str, Any]:
-    """What a worker imports from, and how this server was started."""
+    """What a worker imports from, how this server was started, and which process it is."""
     return {
         # ComfyUI's folder first: its nodes.py has put one before it that has a utils of its own.
         "paths": [str(Path(comfy.options.__file__).parents[1]), *filter(None, sys.path)],
         "arguments": server_arguments(),
         "pack": str(PACK_ROOT),
+        "server": os.getpid(),
     }
 
 

@@ -33,6 +33,7 @@ from ..model.folders import folder_at
 from ..report.progress import show_on_node
 from .plan import RunPlan
 from .request import OutputForm, SamplerWidgets
+from .run_identity import source_settings
 from .video_file import run_place
 
 MODEL_INPUT = "model"
@@ -158,7 +159,8 @@ def marks_of(plan: RunPlan, nodes: list[dict[str, Any]], device: str, output: Ou
     heard = embeds.tracks_NLC if embeds.marks is None else embeds.marks
     asked = (plan.windows, plan.size, steps, scales, plan.seed, plan.window_seeds, plan.look)
     pictures = plan.picture_HWC if plan.end_HWC is None else (plan.picture_HWC, plan.end_HWC)
-    request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name)
+    source = () if plan.source is None else source_settings(plan.source)
+    request = fingerprint(asked, pictures, heard, embeds.video_frames, loaders, output.name, *source)
     video = plan.video_size
     return RunMarks(pace, f"{video.width_px}x{video.height_px}, {output.name}", request)
 

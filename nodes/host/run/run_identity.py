@@ -120,10 +120,14 @@ def source_identity(source: DubSource) -> str:
     """What stands for a clip: its bytes, wherever it lies, and what is done with it."""
     video = source.video.video
     content = fingerprint(video) if isinstance(video, bytes) else fingerprint_file(Path(video))
+    return fingerprint(content, *source_settings(source))
+
+
+def source_settings(source: DubSource) -> tuple[Any, ...]:
+    """What is done with a clip."""
     rest = [getattr(source, field.name) for field in fields(source) if field.name not in ("video", "work")]
     # Clips that are made to talk as a whole are known by what they always were.
-    worked_on = () if source.work is None else (source.work.identity,)
-    return fingerprint(content, rest, *worked_on)
+    return (rest,) if source.work is None else (rest, source.work.identity)
 
 
 def settings_of(plan: RunPlan, attachment: AudioAttachment, model: ModelPatcher) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.runs.folder import RunPlace
 from evertalk_pack.multitalk.runs.history import RunMarks, past_of
@@ -15,8 +16,8 @@ from toy_run import ToyRun
 MARKS = RunMarks("a GPU, 64x64", "64x64", "0" * 32)
 
 
-def place_in(output: Path) -> RunPlace:
-    prefix = checked_prefix("EverTalk/toy", output)
+def place_in(output: Path, name: str = "EverTalk/toy") -> RunPlace:
+    prefix = checked_prefix(name, output)
     return RunPlace(output, prefix, prefix)
 
 
@@ -52,6 +53,14 @@ def test_other_pace_other_picture_and_other_requests_do_not_count(tmp_path: Path
 def test_paused_run_counts_its_finished_windows(tmp_path: Path) -> None:
     marked_run(tmp_path, MARKS, pause_after=2)
     assert past_of(place_in(tmp_path), MARKS)[1] == 2
+
+
+@pytest.mark.parametrize("name", ["EverTalk/to", "EverTalk/toy_r", "EverTalk/toys"])
+def test_windows_of_another_prefix_are_not_finished_ones_but_tell_the_pace(tmp_path: Path, name: str) -> None:
+    marked_run(tmp_path, MARKS)
+    past, finished = past_of(place_in(tmp_path, name), MARKS)
+    assert finished == 0
+    assert past.window_seconds == (0.5,) * 4
 
 
 def test_run_whose_video_was_deleted_has_nothing_finished(tmp_path: Path) -> None:

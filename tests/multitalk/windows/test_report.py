@@ -111,6 +111,13 @@ def test_drift_of_some_of_a_frames_pixels_is_that_of_all() -> None:
     assert spread_pixels(PICTURE).shape == PICTURE.shape
 
 
+@pytest.mark.parametrize("size", [(480, 832), (720, 1280), (640, 640), (448, 448), (544, 960)])
+def test_of_pictures_of_usual_sizes_about_as_many_pixels_are_measured_as_is_said(
+    size: tuple[int, int],
+) -> None:
+    assert spread_pixels(torch.empty(*size, 1)).numel() == pytest.approx(DRIFT_PIXELS, rel=0.2)
+
+
 def test_figures_that_are_computed_later_are_those_of_the_windows_own_time_and_scene() -> None:
     video = video_with_jump(13, 0.2)
     now = reports_of(join_windows(windows_of(video), 0, len(WINDOWS)))

@@ -1,6 +1,7 @@
 """Workers that start before the MODEL is there: a team takes them, and none outlives its prompt."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -10,14 +11,14 @@ from comfy_execution.utils import CurrentNodeContext
 from evertalk_pack.nodes.host.parallel import spare_workers
 from evertalk_pack.nodes.host.parallel.choice import TEAMS, with_gpus
 from evertalk_pack.nodes.host.parallel.machine import Machine, this_machine
-from evertalk_pack.nodes.host.parallel.spare_workers import SPARES
-from evertalk_pack.nodes.host.parallel.worker_process import end_all
+from evertalk_pack.nodes.host.parallel.spare_workers import FOLLOW_S, SPARES
+from evertalk_pack.nodes.host.parallel.worker_process import GRACE_S, end_all
 from parallel_runs import PROCESSES, gone, is_worker
 from tiny_host import TinyFiles, load_model, load_vae, play_windows, speech
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
-THREE = Machine("gloo", 3)
+THREE, FOUR = Machine("gloo", 3), Machine("gloo", 4)
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +31,9 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     SPARES.end()
 
 
-def begin(machine: Machine, size: int) -> None:
+def begin(machine: Machine, size: int, prompt_id: str = "a prompt") -> None:
     """As the node does, while a prompt runs."""
-    with CurrentNodeContext("a prompt", "20"):
+    with CurrentNodeContext(prompt_id, "20"):
         SPARES.begin(machine, size)
 
 
@@ -73,6 +74,31 @@ def test_those_of_a_prompt_that_ends_without_them_are_gone(prompts: set[str]) ->
     wait_for_nothing_to_follow()
     assert gone(early)
     assert SPARES.taken(THREE, 3) == []
+
+
+def test_those_of_a_prompt_that_failed_serve_the_next_one(prompts: set[str]) -> None:
+    begin(THREE, 3)
+    early = workers()
+    prompts.add("the next")
+    begin(THREE, 3, "the next")
+    prompts.remove("a prompt")
+    time.sleep(2 * FOLLOW_S)
+    assert workers() == early, "the end of the first prompt is no end of them"
+    prompts.clear()
+    wait_for_nothing_to_follow()
+    assert gone(early)
+
+
+def test_stuck_ones_are_gone_after_one_grace_for_all() -> None:
+    begin(FOUR, 4)
+    early = workers()
+    assert len(early) == 3
+    for one in early:
+        one.suspend()
+    started_s = time.monotonic()
+    SPARES.end()
+    assert time.monotonic() - started_s < 2 * GRACE_S
+    assert gone(early)
 
 
 def test_a_team_of_another_size_and_one_that_lost_a_worker_start_their_own() -> None:
