@@ -181,6 +181,14 @@ class RunStore:
         self.carry = WindowOverlap()
         self._background.submit(lambda: self._write(window, frames_FHWC, carry, measure()))
 
+    def wait(self) -> None:
+        """Wait until the windows that were handed over are written.
+
+        Raises:
+            RunStoreError: the last one could not be.
+        """
+        self._background.wait()
+
     def finish(self) -> Path:
         """The finished video, made of all windows, which are finished. Its segments are deleted.
 

@@ -3,8 +3,8 @@
 Shape letters: F video frames, H and W pixels, C channels, B batch, T latent frames.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -232,7 +232,7 @@ def run_windows(
     faults = machine_faults(
         lambda: f"{sampling_backend.doing} of window {pausing.window + 1} of {count}", kept
     )
-    with clip_of(plan) as dub, faults:
+    with clip_of(plan) as dub, faults, written(store):
         if dub is not None:
             dub.begin_at(plan.windows, first)
         reporter = WindowReporter(scene_picture(plan, dub), before_FHWC=carry.emitted)
@@ -261,6 +261,14 @@ def run_windows(
             pausing.window = min(index + 1, count - 1)
     assert latents_BCTHW is not None, "a plan has a window"
     return Played(latents_BCTHW)
+
+
+@contextmanager
+def written(store: RunStore | None) -> Generator[None]:
+    """Ends once the last window of the block is written too, so that its faults come out of the block."""
+    yield
+    if store is not None:
+        store.wait()
 
 
 def measured(measuring: Callable[[], WindowReport], count: int) -> WindowStats:

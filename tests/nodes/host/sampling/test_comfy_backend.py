@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.multitalk.common.errors import InputError, MachineError
 from evertalk_pack.multitalk.common.fingerprint import fingerprint
 from evertalk_pack.multitalk.common.safe_path import checked_prefix
 from evertalk_pack.multitalk.common.types import TAIL_FRAMES, Waveform
@@ -18,6 +18,7 @@ from evertalk_pack.multitalk.runs.manifest import WindowStats
 from evertalk_pack.multitalk.runs.overlap_file import WindowOverlap
 from evertalk_pack.multitalk.runs.store import RunStore
 from evertalk_pack.multitalk.speech.embeds import AudioEmbeds
+from evertalk_pack.multitalk.windows.colour import colour_drift
 from evertalk_pack.multitalk.windows.plan import Window, plan_windows
 from evertalk_pack.multitalk.windows.settings import NoiseSchedule
 from frames_in_memory import frame_tensors, frames_in_memory
@@ -139,6 +140,10 @@ class CountingStore(RunStore):
             self.go_on()
         super().add(window, frames_FHWC, carry, measure)
 
+    def wait(self) -> None:
+        self.go_on()
+        super().wait()
+
     def go_on(self) -> None:
         self._next_is_here.set()
 
@@ -188,7 +193,6 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
     store = CountingStore(place, RunIdentity(fingerprint(keys), keys, windows, {}), form)
     with store:
         play_windows(talking, vae, embeds, store, window_frames=window, motion_frames=motion)
-        store.go_on()
         video = store.finish()
     assert store.windows == 20
     assert probe_video(video).frames == frames
@@ -196,3 +200,35 @@ def test_twenty_windows_hold_no_more_frames_in_memory_than_two(
     assert store.most_frames == most_decoding == 2 * window
     # While a window is begun: the one before, and a copy of its motion frames; no other has frames yet.
     assert most_encoding == window + motion
+
+
+@pytest.mark.parametrize("window", [1, 2])
+def test_memory_that_is_wanting_where_a_window_is_measured_is_told_in_words(
+    talking: "ModelPatcher",
+    tiny: TinyFiles,
+    vae: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    window: int,
+) -> None:
+    from evertalk_pack.multitalk.windows import report
+
+    measured = 0
+
+    def drift(frames_FHWC: torch.Tensor, reference_HWC: torch.Tensor) -> float:
+        nonlocal measured
+        measured += 1
+        if measured == window:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return colour_drift(frames_FHWC, reference_HWC)
+
+    monkeypatch.setattr(report, "colour_drift", drift)
+    embeds = speech(tiny, 13)
+    windows = plan_windows(13, 9, 5)
+    keys = tuple(fingerprint(one) for one in windows)
+    name = checked_prefix("short", tmp_path)
+    identity = RunIdentity(fingerprint(keys), keys, windows, {})
+    store = RunStore(RunPlace(tmp_path, name, name), identity, VideoForm(SIDE_PX, SIDE_PX, embeds.sound))
+    with pytest.raises(MachineError, match="the computer's RAM does not suffice"), store:
+        play_windows(talking, vae, embeds, store, window_frames=9, motion_frames=5)
+    assert len(store.stats) == window - 1
