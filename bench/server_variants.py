@@ -1,6 +1,5 @@
 """What `real_server.py` runs: a variant's settings, and the words that they are written in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,14 +49,14 @@ class Variant:
             return replace(self, quantization=word)
         named: dict[str, dict[str, Any]] = {one: {"whole": one, "base": "bf16"} for one in WHOLE}
         named |= {one: {one: True} for one in ("compile", "lora")}
+        named |= {f"voices={count}": {"voices": count} for count in (1, 2)}
         if word in named:
             return replace(self, **named[word])
         if key in ("base", "audio") and value in FORMS:
             return replace(self, **{key: value})
         if key in ("attention", "size", "compute", "budget") and value:
             return replace(self, **{key: value})
-        whole_numbers = ("steps", "frames", "runs", "profile", "kill", "gpus", "voices")
-        kinds: dict[str, Callable[[str], float]] = dict.fromkeys(whole_numbers, int)
+        kinds = {"steps": int, "frames": int, "runs": int, "profile": int, "kill": int, "gpus": int}
         kinds |= dict.fromkeys(("seconds", "reserve", "limit"), float)
         try:
             return replace(self, **{key: kinds[key](value)})

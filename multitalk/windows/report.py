@@ -30,7 +30,7 @@ DRIFT_STRIDE = TIME_STRIDE
 """Every 4th frame's colours are measured: they drift slowly."""
 
 DRIFT_PIXELS = 25_000
-"""Of a larger frame about as many are measured, evenly spread: all of 81 frames take two cores 2 s."""
+"""Of a larger frame about as many are measured, evenly spread: all of 81 frames take two cores 3 s."""
 
 
 @dataclass(frozen=True, slots=True)

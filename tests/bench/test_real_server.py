@@ -129,6 +129,16 @@ def test_two_voices_are_heard_together(rows_of: RowsOf) -> None:
     assert any("B the right half" in text for text in row["runs"][0]["said"]), row["runs"][0]["said"]
 
 
+def test_other_numbers_of_voices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    from server_variants import Variant, VariantError, variant_of
+
+    assert variant_of("voices=2", Variant("")).voices == 2
+    for word in ("voices=3", "voices=two"):
+        with pytest.raises(VariantError, match=f"`{word}` is no word of it"):
+            variant_of(word, Variant(""))
+
+
 def test_what_is_misspelt_is_refused_before_anything_runs() -> None:
     command = [sys.executable, str(BENCH / "real_server.py"), "--tiny", "--variants", "bf16+compiled"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

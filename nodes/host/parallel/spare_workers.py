@@ -67,7 +67,10 @@ class SpareWorkers:
         threading.Thread(target=self._follow, args=(spares,), name="evertalk spares", daemon=True).start()
 
     def taken(self, machine: Machine, size: int) -> list[WorkerProcess]:
-        """The workers for such a team, whose they are from now on; an empty list where there are none."""
+        """The workers for such a team, whose they are from now on; an empty list where there are none.
+
+        Those for another team are let go.
+        """
         with self._lock:
             spares, self._spares = self._spares, None
         if spares is None:
@@ -76,10 +79,6 @@ class SpareWorkers:
             return spares.workers
         end_all(spares.workers)
         return []
-
-    def end(self) -> None:
-        """Let them go."""
-        self.taken(Machine("", 0), 0)
 
     def _follow(self, spares: Spares) -> None:
         """Let them go once the prompt has ended without them."""

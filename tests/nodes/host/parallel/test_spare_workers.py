@@ -28,7 +28,7 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     monkeypatch.setattr(spare_workers, "is_running", running.__contains__)
     yield running
     TEAMS.end()
-    SPARES.end()
+    SPARES.taken(THREE, 0)
 
 
 def begin(machine: Machine, size: int, prompt_id: str = "a prompt") -> None:
@@ -96,7 +96,7 @@ def test_stuck_ones_are_gone_after_one_grace_for_all() -> None:
     for one in early:
         one.suspend()
     started_s = time.monotonic()
-    SPARES.end()
+    SPARES.taken(THREE, 0)
     assert time.monotonic() - started_s < 2 * GRACE_S
     assert gone(early)
 
