@@ -6,7 +6,9 @@ those after it continue from what it gives, and are made again.
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -124,3 +126,20 @@ def seeded_noise(seed: int, window_index: int) -> Draw:
     """All noise of a window, one draw after the other: the starting noise first."""
     generator = torch.Generator("cpu").manual_seed(window_seed(seed, window_index))
     return lambda shape: draw(shape, generator)
+
+
+def drawn_ahead(begin: Callable[[], Draw], shape: tuple[int, ...], count: int) -> Callable[[], torch.Tensor]:
+    """Gives a draw of a shape at every call; the first `count` are made by a thread meanwhile.
+
+    A CPU takes milliseconds for a window's noise, in which a GPU that waits for it does nothing.
+
+    Args:
+        begin: gives what draws; called by the thread too, since it may draw by itself.
+        shape: of each draw.
+        count: how many are expected.
+    """
+    thread = ThreadPoolExecutor(1, "evertalk-noise")
+    beginning = thread.submit(begin)
+    draws = deque(thread.submit(lambda: beginning.result()(shape)) for _ in range(count))
+    thread.shutdown(wait=False)
+    return lambda: draws.popleft().result() if draws else beginning.result()(shape)

@@ -41,7 +41,9 @@ def upload_ahead(models: list[ModelPatcher], needed: int) -> None:
     device = torch.device(models[0].load_device)
     if device.type != "cuda" or any(is_dynamic(one) for one in models):
         return
-    weights = [weight for one in models if one.load_device == device for weight in movable(one)]
+    # Of a model that is loaded, to look for others would take milliseconds of every window.
+    unloaded = [one for one in models if one.load_device == device and not one.loaded_size()]
+    weights = [weight for one in unloaded for weight in movable(one)]
     room: Any = comfy.model_management.get_free_memory(device)
     total = sum(weight.nbytes for weight in weights)
     if total and 2 * total + needed < room:

@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 from ....multitalk.common.errors import InputError
 from ....wanvideo.ranks import fitting_sizes
+from .group import SAFE
 
 AUTO, ALONE = "auto", "1"
 MOST = 8
@@ -121,7 +122,8 @@ def check_memory(size: int, weights_bytes: int, machine: Machine) -> None:
 
 def environment_of(number: int, size: int, machine: Machine, given: Mapping[str, str]) -> dict[str, str]:
     """The environment of the worker on GPU `number`, which then sees no other."""
-    environment = {**given, "PYTHONUNBUFFERED": "1"}
+    # It may be started before the server's own environment has what is safe.
+    environment = {**SAFE, **given, "PYTHONUNBUFFERED": "1"}
     if machine.backend == "gloo":
         # Each process would take all cores, and wait for the others in the middle of every product.
         environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // size)))

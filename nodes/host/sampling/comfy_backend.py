@@ -23,7 +23,7 @@ from ....multitalk.model.guidance import GuidanceSettings
 from ....multitalk.windows.loop import WindowRequest
 from ....multitalk.windows.modes import Encode, PictureClip, WindowCondition, encode_now
 from ....multitalk.windows.plan import FIRST_CLIP, Window
-from ....multitalk.windows.seeds import WindowSeeds, window_seed
+from ....multitalk.windows.seeds import WindowSeeds, drawn_ahead, window_seed
 from ....multitalk.windows.settings import (
     FIXED_TIMESTEPS,
     INFINITETALK_SCHEDULE,
@@ -319,11 +319,14 @@ class ComfyBackend:
         """
         if not self.settings.renews_noise:
             return sampler_object(self.settings.sampler)
-        draw, shape = request.more_noise(), tuple(request.noise_BCTHW.shape)
+        # After all steps but the last.
+        draw = drawn_ahead(
+            request.more_noise, tuple(request.noise_BCTHW.shape), len(self.settings.sigmas) - 2
+        )
         device = self.run_models.model.load_device
 
         def fresh_noise(_sigma: torch.Tensor, _next: torch.Tensor) -> torch.Tensor:
-            return draw(shape).to(device)
+            return draw().to(device)
 
         return ksampler(self.settings.sampler, {"noise_sampler": fresh_noise})
 

@@ -1,5 +1,6 @@
 """Seeds of single windows, from the text that a person writes, and the noise of each window."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,9 @@ import torch
 from evertalk_pack.multitalk.common.errors import InputError
 from evertalk_pack.multitalk.windows.seeds import (
     SEED_RANGE,
+    Draw,
     WindowSeeds,
+    drawn_ahead,
     parse_window_seeds,
     seeded_noise,
     window_seed,
@@ -90,6 +93,38 @@ def test_each_draw_of_a_window_is_fresh_and_their_order_is_fixed() -> None:
     assert not torch.equal(*draws)
     assert torch.equal(again(SHAPE), draws[0])
     assert torch.equal(again(SHAPE), draws[1])
+
+
+def test_noise_that_is_drawn_ahead_is_the_same_however_many_draws_are_asked_for() -> None:
+    shape = (2, 3)
+    for expected_count in (0, 2, 5):
+        ahead, plain = drawn_ahead(lambda: seeded_noise(7, 1), shape, expected_count), seeded_noise(7, 1)
+        for _ in range(4):
+            assert torch.equal(ahead(), plain(shape))
+
+
+def test_noise_is_drawn_before_it_is_asked_for_and_on_another_thread() -> None:
+    threads: list[str] = []
+    is_drawn = threading.Event()
+
+    def drawing(shape: tuple[int, ...]) -> torch.Tensor:
+        threads.append(threading.current_thread().name)
+        if len(threads) == 2:
+            is_drawn.set()
+        return torch.zeros(shape)
+
+    drawn_ahead(lambda: drawing, (1,), 2)
+    assert is_drawn.wait(30)
+    assert threading.current_thread().name not in threads
+
+
+def test_what_fails_while_noise_is_drawn_ahead_comes_out_where_it_is_asked_for() -> None:
+    def begin() -> Draw:
+        raise MemoryError("no room")
+
+    draw = drawn_ahead(begin, (1,), 3)
+    with pytest.raises(MemoryError, match="no room"):
+        draw()
 
 
 def test_noise_is_standard_normal_float32_on_the_cpu() -> None:

@@ -44,3 +44,19 @@ def test_without_a_gpu_nothing_is_moved(tiny: TinyFiles) -> None:
     before = {name: weight.data_ptr() for name, weight in model.model.named_parameters()}
     upload_ahead([model], 0)
     assert {name: weight.data_ptr() for name, weight in model.model.named_parameters()} == before
+
+
+def test_a_model_that_is_loaded_is_not_searched_again(
+    tiny: TinyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from evertalk_pack.nodes.host.model import upload
+
+    models: list[Any] = [load_model(tiny), load_model(tiny)]
+    gpu, searched = torch.device("cuda", 0), list[Any]()
+    for model in models:
+        monkeypatch.setattr(model, "load_device", gpu)
+    monkeypatch.setattr(models[0].model, "model_loaded_weight_memory", 1)
+    monkeypatch.setattr(upload, "movable", lambda model: searched.append(model) or ())  # type: ignore[func-returns-value]
+    monkeypatch.setattr(upload.comfy.model_management, "get_free_memory", lambda _device: 0.0)
+    upload.upload_ahead(models, 0)
+    assert searched == [models[1]]

@@ -2,6 +2,7 @@
 
 import pytest
 from evertalk_pack.multitalk.common.errors import InputError
+from evertalk_pack.nodes.host.parallel.group import SAFE
 from evertalk_pack.nodes.host.parallel.machine import (
     GIB,
     ON_CPU,
@@ -56,10 +57,17 @@ def test_a_worker_sees_its_gpu_alone_as_the_server_numbers_them() -> None:
     assert environment_of(2, 3, MIXED, {})[VISIBLE] == "2"
     assert environment_of(2, 3, MIXED, {VISIBLE: "4,GPU-5,7"})[VISIBLE] == "7"
     assert environment_of(1, 3, MIXED, {VISIBLE: "4,GPU-5,7", "HOME": "/home"}) == {
+        **SAFE,
         "HOME": "/home",
         "PYTHONUNBUFFERED": "1",
         VISIBLE: "GPU-5",
     }
+
+
+def test_a_worker_talks_to_this_machine_alone_unless_the_person_chose_otherwise() -> None:
+    plain, chosen = (environment_of(1, 3, MIXED, given) for given in ({}, {"NCCL_SOCKET_IFNAME": "eth1"}))
+    assert (plain["NCCL_SOCKET_IFNAME"], plain["GLOO_SOCKET_IFNAME"]) == ("lo", "lo")
+    assert (chosen["NCCL_SOCKET_IFNAME"], chosen["GLOO_SOCKET_IFNAME"]) == ("eth1", "lo")
 
 
 def test_a_cpu_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
