@@ -10,7 +10,6 @@ differs from what a run from the start would give as much as these features do.
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from glob import escape
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from ..common.errors import RunStoreError
 from ..media.frame_clock import FrameClock
 from ..media.segment import Piece
 from ..windows.plan import Window
-from .folder import SUFFIX, DiskError, RunPlace, believable, final_path, is_whole, record_of
+from .folder import SUFFIX, DiskError, RunPlace, believable, final_path, is_of_prefix, is_whole, record_of
 from .identity import VideoForm
 from .manifest import FileRecord, Manifest, WindowRecord, carry_name, segment_name
 from .window_records import read_run
@@ -63,8 +62,8 @@ def other_folders(place: RunPlace, own: Path) -> list[Path]:
     """Run folders of the same prefix, the newest first."""
     found = [
         (folder.stat().st_mtime, folder)
-        for folder in place.run.folder.glob(f"{escape(place.run.name)}_r*{SUFFIX}")
-        if folder != own and not folder.is_symlink() and folder.is_dir()
+        for folder in place.run.folder.glob(f"*{SUFFIX}")
+        if is_of_prefix(folder, place) and folder != own and not folder.is_symlink() and folder.is_dir()
     ]
     return [folder for _, folder in sorted(found, reverse=True)[:MAX_DONORS]]
 

@@ -53,10 +53,18 @@ def test_a_model_that_is_loaded_is_not_searched_again(
 
     models: list[Any] = [load_model(tiny), load_model(tiny)]
     gpu, searched = torch.device("cuda", 0), list[Any]()
+
+    def searching(model: Any) -> list[nn.Parameter]:
+        searched.append(model)
+        return []
+
+    def nothing_free(_device: torch.device) -> float:
+        return 0.0
+
     for model in models:
         monkeypatch.setattr(model, "load_device", gpu)
     monkeypatch.setattr(models[0].model, "model_loaded_weight_memory", 1)
-    monkeypatch.setattr(upload, "movable", lambda model: searched.append(model) or ())  # type: ignore[func-returns-value]
-    monkeypatch.setattr(upload.comfy.model_management, "get_free_memory", lambda _device: 0.0)
+    monkeypatch.setattr(upload, "movable", searching)
+    monkeypatch.setattr(upload.comfy.model_management, "get_free_memory", nothing_free)
     upload.upload_ahead(models, 0)
     assert searched == [models[1]]
