@@ -18,7 +18,8 @@ A variant is words joined by `+`, each of them at most once:
     reserve=GB            the widget                --FLAG --FLAG=VALUE  goes to ComfyUI's main.py
     compute=NAME          the widget                limit=GIB            a GPU made to seem that small
     budget=PERCENT        attention_budget
-    profile=N             where the time of window N goes, 0 the first, and of all before a server's second
+    profile=N             where the time of window N goes, 0 the first, and of all before a server's second;
+                          without torch's profiler, of the windows after N
     gpus=N                every window over N GPUs, by EverTalk Parallel
     voices=2              two people who speak at once, by the bundled workflow for two
     kill=N                after N windows end the server as a crash would, start another, queue again

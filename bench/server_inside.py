@@ -6,6 +6,7 @@ window's index, and `out`, the file for what was found.
 
 A window is profiled from the moment that it is asked for until the next one is, so not the last: the GPU's
 own times by torch's profiler, and what the threads did meanwhile by looking at them every few milliseconds.
+The profiler slows the threads; so the windows after it, but for the run's last, are looked at without it.
 """
 
 import json
@@ -36,13 +37,15 @@ RANGES = ("forward", "decode", "encode")
 PHASES = (
     ("read files", ("load_torch_file",)),
     ("compile: generate and build kernels", ("compile_fx", "async_compile", "codecache")),
-    ("compile: trace", ("_dynamo/convert_frame", "aot_autograd")),
+    ("compile: trace", ("_dynamo/convert_frame",)),
     ("bring weights to the GPU", ("load_models_gpu",)),
     ("probe attention", ("attention/registry.py", "attention/half_precisions.py")),
     ("wait for the first step's check", ("finite_check.py:settle",)),
     ("decode", ("codecs/vae.py:decode",)),
     ("encode", ("codecs/vae.py:encode",)),
     ("forward", ("model/patcher.py:__call__",)),
+    ("sampling, but for forwards", ("sampling/guider.py:sample",)),
+    ("match colours", ("sampling/colour_match.py",)),
     ("identity of files and models", ("run/identity.py",)),
 )
 """What a stack is doing, by words in it; the first that fits counts."""
@@ -165,6 +168,8 @@ class WindowProfile:
         self.first_stacks.start()
         self._stacks: Stacks | None = None
         self._profile: Any = None
+        self._after: Stacks | None = None
+        self._after_ns = 0
         self._started_ns = 0
         self._windows = 0
 
@@ -176,6 +181,9 @@ class WindowProfile:
             stacks, self.first_stacks = self.first_stacks, None
             self.found["until its second window"] = self.tell(stacks)
             self.write()
+        if index <= self.index and self._after is not None:  # of the next run
+            self._after.stop()
+            self._after = None
         if index == self.index:
             activities = [torch.profiler.ProfilerActivity.CPU]
             if torch.cuda.is_available():
@@ -195,6 +203,17 @@ class WindowProfile:
             events, self._profile = self._profile.profiler.kineto_results.events(), None
             whole = (self._started_ns, ended_ns)
             self.found[f"window {self.index + 1}"] = timed(events, self._stacks, whole)
+            self.write()
+            self._after, self._after_ns = Stacks(), time.time_ns()
+            self._after.start()
+        elif self._after is not None:
+            lasted_ms = (time.time_ns() - self._after_ns) / 1e6
+            told = {
+                "windows": index - self.index - 1,
+                "total_ms": round(lasted_ms, 1),
+                **self.tell(self._after),
+            }
+            self.found["the windows after it"] = told
             self.write()
 
     def tell(self, stacks: Stacks) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_variants_one_after_the_other_and_on_after_a_failure(rows_of: RowsOf, tm
 
 
 def test_a_folder_of_flashtalk_runs_its_own_workflow(rows_of: RowsOf) -> None:
-    code, (row,) = rows_of("--variants", "flashtalk+fp8_e4m3fn+steps=2+seconds=3", *PATIENT)
+    code, (row,) = rows_of("--variants", "flashtalk+fp8_e4m3fn+steps=2+seconds=3+profile=0", *PATIENT)
     assert (code, row["ended"]) == (0, "done"), row
     (run,) = row["runs"]
     assert run["video"]["frames"] == 75
@@ -83,6 +83,10 @@ def test_a_folder_of_flashtalk_runs_its_own_workflow(rows_of: RowsOf) -> None:
     assert run["summary"]["is_live"] == (run["summary"]["frames_a_second"] >= 25)
     assert any("flashtalk mode, 2 steps (flashtalk_2" in text for text in run["said"])
     assert len(run["window_s"]) == 2
+    after = row["profiles"][0]["the windows after it"]
+    assert after["windows"] == 1, "the last one has no window after it that would tell its end"
+    assert 0 < after["ms"]["forward"] < after["total_ms"]
+    assert {"decode", "sampling, but for forwards"} <= set(after["ms"])
 
 
 def test_a_server_that_is_killed_on_the_way_is_followed_by_another(rows_of: RowsOf) -> None:
