@@ -101,7 +101,9 @@ def functions_of(frame: FrameType | None) -> Iterable[str]:
         frame = frame.f_back
 
 
-def counted(stacks: Iterable[tuple[str, ...]], period_ms: float, shown: int = SHOWN) -> dict[str, float]:
+def counted(
+    stacks: Iterable[tuple[str, ...]], period_ms: float, shown: int | None = SHOWN
+) -> dict[str, float]:
     """Milliseconds by the innermost functions, the longest first."""
     kinds = Counter(" < ".join(chain[:CHAIN]) for chain in stacks)
     return {chain: round(count * period_ms, 1) for chain, count in kinds.most_common(shown)}
@@ -170,6 +172,8 @@ class WindowProfile:
         self._profile: Any = None
         self._after: Stacks | None = None
         self._after_ns = 0
+        self._after_ms = 0.0
+        self._after_kinds: dict[str, Counter[str]] = {}
         self._started_ns = 0
         self._windows = 0
 
@@ -204,25 +208,36 @@ class WindowProfile:
             whole = (self._started_ns, ended_ns)
             self.found[f"window {self.index + 1}"] = timed(events, self._stacks, whole)
             self.write()
-            self._after, self._after_ns = Stacks(), time.time_ns()
+            self._after, self._after_ms, self._after_kinds = Stacks(), 0.0, {}
             self._after.start()
+            self._after_ns = time.time_ns()
         elif self._after is not None:
-            lasted_ms = (time.time_ns() - self._after_ns) / 1e6
-            told = {
-                "windows": index - self.index - 1,
-                "total_ms": round(lasted_ms, 1),
-                **self.tell(self._after),
-            }
-            self.found["the windows after it"] = told
-            self.write()
+            self.add_window(self._after, index - self.index - 1)
 
-    def tell(self, stacks: Stacks) -> dict[str, Any]:
+    def add_window(self, stacks: Stacks, windows: int) -> None:
+        """Add what was seen since the window before, and forget it; the time for that is not counted."""
+        self._after_ms += (time.time_ns() - self._after_ns) / 1e6
+        for kind, times in self.tell(stacks, shown=None).items():
+            self._after_kinds.setdefault(kind, Counter()).update(times)
+        kinds = {
+            kind: {name: round(ms, 1) for name, ms in times.most_common(SHOWN)}
+            for kind, times in self._after_kinds.items()
+        }
+        self.found["the windows after it"] = {
+            "windows": windows,
+            "total_ms": round(self._after_ms, 1),
+            **kinds,
+        }
+        self.write()
+        stacks.seen, self._after_ns = [], time.time_ns()
+
+    def tell(self, stacks: Stacks, shown: int | None = SHOWN) -> dict[str, Any]:
         """Until now: what was done, in wall time of the thread that runs graphs."""
         main = [chain for _, name, chain in stacks.seen if name == MAIN]
         times = [when for when, name, _ in stacks.seen if name == MAIN]
         period_ms = (times[-1] - times[0]) / 1e6 / max(len(times) - 1, 1) if times else 0.0
         working = [chain for chain in main if not any("prompt_worker" in one for one in chain[:4])]
-        return {"ms": phases_of(working, period_ms), "longest": counted(working, period_ms)}
+        return {"ms": phases_of(working, period_ms), "longest": counted(working, period_ms, shown)}
 
     def write(self) -> None:
         """Put down what was found so far."""

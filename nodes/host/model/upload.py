@@ -41,7 +41,8 @@ def upload_ahead(models: list[ModelPatcher], needed: int) -> None:
     device = torch.device(models[0].load_device)
     if device.type != "cuda" or any(is_dynamic(one) for one in models):
         return
-    # Of a model that is loaded, to look for others would take milliseconds of every window.
+    # A model that is loaded, if only in part, is left to the host: it has pinned what it moved to RAM, and to
+    # search it takes milliseconds of every window.
     unloaded = [one for one in models if one.load_device == device and not one.loaded_size()]
     weights = [weight for one in unloaded for weight in movable(one)]
     room: Any = comfy.model_management.get_free_memory(device)
