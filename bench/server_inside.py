@@ -155,6 +155,39 @@ def total_ms(intervals: Iterable[Interval]) -> float:
     return round(sum(end - start for start, end in intervals) / 1e6, 1)
 
 
+def told_of(stacks: Stacks, shown: int | None = SHOWN) -> dict[str, dict[str, float]]:
+    """What was done until now, in wall time of the thread that runs graphs."""
+    main = [chain for _, name, chain in stacks.seen if name == MAIN]
+    times = [when for when, name, _ in stacks.seen if name == MAIN]
+    period_ms = (times[-1] - times[0]) / 1e6 / max(len(times) - 1, 1) if times else 0.0
+    working = [chain for chain in main if not any("prompt_worker" in one for one in chain[:4])]
+    return {"ms": phases_of(working, period_ms), "longest": counted(working, period_ms, shown)}
+
+
+class LaterWindows:
+    """Sums of what windows take, from now on, by looking at the threads alone."""
+
+    def __init__(self) -> None:
+        self.stacks = Stacks()
+        self._windows = 0
+        self._total_ms = 0.0
+        self._sums: dict[str, Counter[str]] = {}
+        self.stacks.start()
+        self._since_ns = time.time_ns()
+
+    def add_window(self) -> dict[str, Any]:
+        """All windows so far, another one of which has ended; the time that this takes is not counted."""
+        self._windows += 1
+        self._total_ms += (time.time_ns() - self._since_ns) / 1e6
+        for kind, times in told_of(self.stacks, shown=None).items():
+            self._sums.setdefault(kind, Counter()).update(times)
+        told: dict[str, Any] = {"windows": self._windows, "total_ms": round(self._total_ms, 1)}
+        for kind, times in self._sums.items():
+            told[kind] = {name: round(ms, 1) for name, ms in times.most_common(SHOWN)}
+        self.stacks.seen, self._since_ns = [], time.time_ns()
+        return told
+
+
 class WindowProfile:
     """Profiles one window.
 
@@ -170,10 +203,7 @@ class WindowProfile:
         self.first_stacks.start()
         self._stacks: Stacks | None = None
         self._profile: Any = None
-        self._after: Stacks | None = None
-        self._after_ns = 0
-        self._after_ms = 0.0
-        self._after_kinds: dict[str, Counter[str]] = {}
+        self._later: LaterWindows | None = None
         self._started_ns = 0
         self._windows = 0
 
@@ -183,11 +213,11 @@ class WindowProfile:
         if self._windows == 2 and self.first_stacks is not None:
             self.first_stacks.stop()
             stacks, self.first_stacks = self.first_stacks, None
-            self.found["until its second window"] = self.tell(stacks)
+            self.found["until its second window"] = told_of(stacks)
             self.write()
-        if index <= self.index and self._after is not None:  # of the next run
-            self._after.stop()
-            self._after = None
+        if index <= self.index and self._later is not None:  # of the next run
+            self._later.stacks.stop()
+            self._later = None
         if index == self.index:
             activities = [torch.profiler.ProfilerActivity.CPU]
             if torch.cuda.is_available():
@@ -208,36 +238,10 @@ class WindowProfile:
             whole = (self._started_ns, ended_ns)
             self.found[f"window {self.index + 1}"] = timed(events, self._stacks, whole)
             self.write()
-            self._after, self._after_ms, self._after_kinds = Stacks(), 0.0, {}
-            self._after.start()
-            self._after_ns = time.time_ns()
-        elif self._after is not None:
-            self.add_window(self._after, index - self.index - 1)
-
-    def add_window(self, stacks: Stacks, windows: int) -> None:
-        """Add what was seen since the window before, and forget it; the time for that is not counted."""
-        self._after_ms += (time.time_ns() - self._after_ns) / 1e6
-        for kind, times in self.tell(stacks, shown=None).items():
-            self._after_kinds.setdefault(kind, Counter()).update(times)
-        kinds = {
-            kind: {name: round(ms, 1) for name, ms in times.most_common(SHOWN)}
-            for kind, times in self._after_kinds.items()
-        }
-        self.found["the windows after it"] = {
-            "windows": windows,
-            "total_ms": round(self._after_ms, 1),
-            **kinds,
-        }
-        self.write()
-        stacks.seen, self._after_ns = [], time.time_ns()
-
-    def tell(self, stacks: Stacks, shown: int | None = SHOWN) -> dict[str, Any]:
-        """Until now: what was done, in wall time of the thread that runs graphs."""
-        main = [chain for _, name, chain in stacks.seen if name == MAIN]
-        times = [when for when, name, _ in stacks.seen if name == MAIN]
-        period_ms = (times[-1] - times[0]) / 1e6 / max(len(times) - 1, 1) if times else 0.0
-        working = [chain for chain in main if not any("prompt_worker" in one for one in chain[:4])]
-        return {"ms": phases_of(working, period_ms), "longest": counted(working, period_ms, shown)}
+            self._later = LaterWindows()
+        elif self._later is not None:
+            self.found["the windows after it"] = self._later.add_window()
+            self.write()
 
     def write(self) -> None:
         """Put down what was found so far."""
